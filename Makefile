@@ -1,0 +1,42 @@
+# `make help` lists the targets. A fresh machine needs Python 3.11 or later, pip and make.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: help setup quickstart test test-all lint bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+setup: $(STAMP)  ## make .venv and install; skipped when nothing it depends on changed
+
+# The pinned CPU builds of torch come first and alone, so that no other package draws in a larger build.
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch torchvision
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+quickstart: setup  ## the main job: plain and residual nets of depth 20 and 56 on the digits, as a table and a figure
+	$(BIN)/resnet-lab train -m experiment=quickstart
+	$(BIN)/resnet-lab report runs/quickstart
+
+test: setup  ## the default tests, under 5 minutes on 2 cores
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test-all: setup  ## every test that this machine can run: slow, slurm, ray and gpu as well
+	$(BIN)/python -m pytest -q -m "" --durations 20
+
+lint: setup  ## style, types and the arrows between the rooms
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup  ## every script of benchmarks/, each beside its peer
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:  ## remove the environment and the caches, never a run
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,162 @@
+"""CIFAR's training pipeline (pad 4, crop, flip, normalise, batch 128): one gather against a loader and a loop.
+
+    python benchmarks/cifar_pipeline.py
+
+Each pipeline has a process of its own, so that its peak memory is its own; they take turns, one at a time. The images
+are drawn at random, 50,000 of 32x32x3: nothing here depends on what they show. The last line is the ratio of our
+images/s to torchvision's DataLoader at its better number of workers.
+"""
+
+import argparse
+import multiprocessing
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+SIDE, PAD, BATCH = 32, 4, 128
+MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
+
+Pipeline = Callable[[int], Iterator[tuple[Tensor, Tensor]]]  # the batches of an epoch
+
+
+def ours(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Pipeline:
+    from resnet_lab.data.in_memory import Augmentation, InMemoryTrainLoader, Normalisation
+    from resnet_lab.data.order import TrainOrder
+
+    mean, std = torch.tensor(MEAN).expand(SIDE, SIDE, 3), torch.tensor(STD)
+    loader = InMemoryTrainLoader(
+        torch.from_numpy(pixels),
+        torch.from_numpy(labels),
+        TrainOrder(len(labels), BATCH, drop_last=True, seed=0),
+        Normalisation(mean, std),
+        Augmentation(PAD, flip=True),
+    )
+
+    def epoch(number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        loader.set_epoch(number)
+        return iter(loader)
+
+    return epoch
+
+
+def python_loop(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Pipeline:
+    """Slices of a padded uint8 tensor, image by image; normalised a batch at a time."""
+    images = torch.nn.functional.pad(torch.from_numpy(pixels).permute(0, 3, 1, 2), (PAD,) * 4)
+    targets = torch.from_numpy(labels)
+    mean, std = 255 * torch.tensor(MEAN)[:, None, None], 255 * torch.tensor(STD)[:, None, None]
+
+    def epoch(_number: int) -> Iterator[tuple[Tensor, Tensor]]:
+        for index in torch.randperm(len(targets)).split(BATCH)[:-1]:
+            offsets = torch.randint(0, 2 * PAD + 1, (BATCH, 2)).tolist()
+            mirrored = (torch.rand(BATCH) < 0.5).tolist()
+            batch = torch.empty(BATCH, 3, SIDE, SIDE, dtype=torch.uint8)
+            for place, image in enumerate(index.tolist()):
+                top, left = offsets[place]
+                crop = images[image, :, top : top + SIDE, left : left + SIDE]
+                batch[place] = crop.flip(2) if mirrored[place] else crop
+            yield batch.float().sub_(mean).div_(std), targets[index]
+
+    return epoch
+
+
+def torchvision_loader(pixels: NDArray[np.uint8], labels: NDArray[np.int64], workers: int) -> Pipeline:
+    """The usual one: a Pillow image from the array, torchvision's transforms, collated by a DataLoader."""
+    from torch.utils.data import DataLoader
+    from torchvision import transforms
+    from torchvision.datasets import CIFAR10
+
+    transform = transforms.Compose(
+        [
+            transforms.RandomCrop(SIDE, padding=PAD),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+    dataset = CIFAR10.__new__(CIFAR10)  # its __getitem__ and __len__, without its files
+    dataset.data, dataset.targets = pixels, labels.tolist()
+    dataset.transform, dataset.target_transform = transform, None
+    loader = DataLoader(
+        dataset, BATCH, shuffle=True, drop_last=True, num_workers=workers, persistent_workers=workers > 0
+    )
+    return lambda _number: iter(loader)
+
+
+PIPELINES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.int64]], Pipeline]] = {
+    "resnet_lab": ours,
+    "python loop": python_loop,
+    "torchvision, 0 workers": lambda pixels, labels: torchvision_loader(pixels, labels, 0),
+    "torchvision, 2 workers": lambda pixels, labels: torchvision_loader(pixels, labels, 2),
+}
+
+
+def serve(name: str, images: int, turns: Connection) -> None:
+    """Builds one pipeline; each number of batches received is answered by images/s, a last 0 by MiB of memory."""
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (images, SIDE, SIDE, 3), dtype=np.uint8)
+    epoch = PIPELINES[name](pixels, random.integers(0, 10, images))
+    number = 0
+    while batches := turns.recv():
+        # Batches of one epoch; its first one, which starts it, is not timed.
+        iterator = epoch(number)
+        next(iterator)
+        started = time.perf_counter()
+        for _ in range(batches):
+            next(iterator)
+        turns.send(batches * BATCH / (time.perf_counter() - started))
+        number += 1
+        del iterator
+    # The whole process, and a worker as large as the largest: Linux counts both in KiB, macOS in bytes.
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    turns.send(own / unit)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=50_000, help="images of the set")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each pipeline")
+    args = parser.parse_args()
+
+    context = multiprocessing.get_context("spawn")
+    pipelines = {}
+    for name in PIPELINES:
+        here, there = context.Pipe()
+        process = context.Process(target=serve, args=(name, args.images, there))
+        process.start()
+        pipelines[name] = (process, here)
+
+    batches = {"resnet_lab": 300, "python loop": 150}  # about as long a turn as 40 of torchvision's
+    speeds: dict[str, list[float]] = {name: [] for name in pipelines}
+    for round_ in range(args.rounds + 1):
+        for name, (_, turns) in pipelines.items():
+            turns.send(min(batches.get(name, 40), args.images // BATCH - 1))
+            speed = turns.recv()
+            if round_:  # the first one warms up
+                speeds[name].append(speed)
+
+    print(f"{args.images} images, batch {BATCH}, {torch.get_num_threads()} threads, median of {args.rounds}")
+    print(f"{'pipeline':<24} {'images/s':>10} {'lowest':>10} {'highest':>10} {'peak MiB':>9}")
+    median = {}
+    for name, (process, turns) in pipelines.items():
+        turns.send(0)
+        memory = turns.recv()
+        process.join()
+        median[name] = statistics.median(speeds[name])
+        low, high = min(speeds[name]), max(speeds[name])
+        print(f"{name:<24} {median[name]:>10,.0f} {low:>10,.0f} {high:>10,.0f} {memory:>9,.0f}")
+    peer = max(median["torchvision, 0 workers"], median["torchvision, 2 workers"])
+    print(f"ratio to the python loop {median['resnet_lab'] / median['python loop']:.2f}")
+    print(f"ratio {median['resnet_lab'] / peer:.1f}")
+
+
+if __name__ == "__main__":
+    main()

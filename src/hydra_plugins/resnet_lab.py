@@ -1,0 +1,5 @@
+"""Hydra takes plugins only from this package: the sweeper and the launchers of `resnet_lab.sweeps`."""
+
+from resnet_lab.sweeps.plugins import GridSweeper, LocalLauncher
+
+__all__ = ["GridSweeper", "LocalLauncher"]

@@ -1,0 +1,161 @@
+"""The command line, thin: each command hands over to the room that does the work. Free of torch."""
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from resnet_lab.data.spec import ImageFolderConfig
+from resnet_lab.errors import UserError
+from resnet_lab.runs.groups import groups
+
+OVERRIDES = "key=value, group=option; the groups and their options are listed below"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; 0: done, 1: something failed, 2: a mistake in what was asked, told in one line."""
+    parser = _parser()
+    args, rest = parser.parse_known_args(arguments)
+    if any(text.startswith("-") for text in rest) or (rest and not hasattr(args, "overrides")):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:  # key=value after an option, as in `train seed=0 -m model.depth=20,32`
+        args.overrides += rest
+    command: Callable[[argparse.Namespace], int] = args.command
+    try:
+        return command(args)
+    except UserError as error:
+        print(f"resnet-lab: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # the reader, as in `| head`, has seen enough
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        print("resnet-lab: interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+
+
+def _train(args: argparse.Namespace) -> int:
+    if args.cfg:
+        from omegaconf import OmegaConf
+
+        from resnet_lab.runs.compose import compose
+
+        print(OmegaConf.to_yaml(OmegaConf.structured(compose(args.overrides))), end="")
+        return 0
+    from resnet_lab.sweeps.start import train
+
+    return train(args.overrides, multirun=args.multirun)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from resnet_lab.sweeps.plan import plan
+
+    return plan(args.overrides, multirun=args.multirun, gpu=args.gpu, efficiency=args.efficiency)
+
+
+def _report(args: argparse.Namespace) -> int:
+    from resnet_lab.report import report
+
+    return report(args.folder, args.out)
+
+
+def _models(args: argparse.Namespace) -> int:
+    from resnet_lab.models.table import print_models
+
+    return print_models(args.pattern, args.layers)
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    from resnet_lab.data.prepare import prepare
+    from resnet_lab.runs.compose import compose
+
+    own = ("out", "size", "workers")  # the rest are keys of the configuration
+    given = dict(text.partition("=")[::2] for text in args.overrides)
+    if not given.get("out"):
+        raise UserError("out is missing: name the folder to write, as in out=shards/imagenet")
+    for name in ("size", "workers"):
+        if given.get(name) and not given[name].isdecimal():
+            raise UserError(f"{name}={given[name]}: a whole number is needed")
+    config = compose([text for text in args.overrides if text.partition("=")[0] not in own]).data
+    if not isinstance(config, ImageFolderConfig):
+        raise UserError(
+            f"data={config.name} is held in memory: only image folders are prepared, as data=imagenet"
+        )
+    workers = int(given["workers"]) if given.get("workers") else None
+    return prepare(config, Path(given["out"]), size=int(given.get("size") or 256), workers=workers)
+
+
+def _show(args: argparse.Namespace) -> int:
+    from resnet_lab.data.show import show
+    from resnet_lab.runs.compose import compose
+
+    for path in show(compose(args.overrides).data, args.out):
+        print(path)
+    return 0
+
+
+def _choices() -> str:
+    """The configuration groups and their options, for the end of a command's help."""
+    lines = []
+    for group, options in groups().items():
+        text = textwrap.fill(" ".join(options), 100, initial_indent=f"  {group}=", subsequent_indent="      ")
+        lines.append(text)
+    return "groups and their options:\n" + "\n".join(lines) + "\n\nevery key: resnet-lab train --cfg"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="resnet-lab",
+        description="Deep residual networks as experiments: a run is a folder, a sweep is many.",
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name, help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        sub.set_defaults(command=command)
+        return sub
+
+    def add_overrides(sub: argparse.ArgumentParser) -> None:
+        sub.add_argument("overrides", nargs="*", metavar="key=value", help=OVERRIDES)
+        sub.epilog = f"{sub.epilog or ''}\n\n{_choices()}".strip()
+
+    train = add(
+        "train", _train, "train one run, or with -m a sweep; again: resume, or return what is finished"
+    )
+    train.add_argument("-m", "--multirun", action="store_true", help="sweep over values given as key=a,b,c")
+    train.add_argument("--cfg", action="store_true", help="print the composed configuration and stop")
+    add_overrides(train)
+
+    plan = add("plan", _plan, "list what a sweep would run and cost, without running it")
+    plan.add_argument("-m", "--multirun", action="store_true", help="sweep over values given as key=a,b,c")
+    plan.add_argument("--gpu", help="estimate for this GPU instead of this machine")
+    plan.add_argument("--efficiency", type=float, default=0.3, help="share of the GPU's peak that is reached")
+    add_overrides(plan)
+
+    report = add(
+        "report", _report, "print a sweep's table beside the paper's; write table.md, table.csv, curves.png"
+    )
+    report.add_argument("folder", type=Path, help="a folder of runs, as runs/quickstart")
+    report.add_argument("--out", type=Path, help="where to write; default: the folder itself")
+
+    models = add("models", _models, "list the networks: depth, parameters, multiply-adds, source")
+    models.add_argument("pattern", nargs="?", help="a name, or a part with * and ?")
+    models.add_argument("--layers", action="store_true", help="print the layers with their output shapes")
+
+    prepare = add("prepare", _prepare, "write an image folder as shards with a smaller shorter side")
+    prepare.epilog = (
+        "out=FOLDER is needed; size=256 is the shorter side in pixels; workers=N, default: the cores"
+    )
+    add_overrides(prepare)
+
+    show = add("show", _show, "write contact sheets of augmented training images and of test images")
+    show.add_argument("--out", type=Path, help="the folder to write; default: here")
+    add_overrides(show)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""Data sets, device-side augmentation and loaders. Free of torch until `build` is called.
+
+The class of a configuration says which module serves it, its `name` which data set of that module.
+"""
+
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
+
+if TYPE_CHECKING:
+    from resnet_lab.data.module import DataModule
+
+__all__ = ["DataConfig", "DataInfo", "ImageFolderConfig", "SmallImagesConfig", "build", "info"]
+
+_MODULES = {SmallImagesConfig: "small_images", ImageFolderConfig: "image_folder"}
+
+
+def info(config: DataConfig) -> DataInfo:
+    """What is known of a data set before it is loaded.
+
+    Raises UserError for an unknown name, a choice that makes no sense, or a folder that is not there.
+    """
+    return _module(config).info(config)
+
+
+def build(config: DataConfig, *, batch_size: int, drop_last: bool, seed: int) -> "DataModule":
+    """The data of one run. `batch_size` counts the training images of one step over all devices."""
+    return _module(config).build(config, batch_size=batch_size, drop_last=drop_last, seed=seed)
+
+
+def _module(config: DataConfig) -> ModuleType:
+    return import_module(f"resnet_lab.data.{_MODULES[type(config)]}")

@@ -1,0 +1,136 @@
+"""The bytes of an image file to RGB pixels: simplejpeg where it can, Pillow for the rest. Both let threads run.
+
+What is decoded are the stored pixels: an orientation tag is not applied and transparency is dropped, as
+torchvision's ImageFolder does and as the published ImageNet errors were measured.
+"""
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch.nn.functional import interpolate
+
+Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
+
+
+class BrokenImage(Exception):
+    """The bytes are no image, or only a part of one; the message gives the decoder's reason."""
+
+
+class Box(NamedTuple):
+    """A rectangle of an image, in pixels of the original."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class Picture(Protocol):
+    """An image whose size is known and whose pixels are decoded on demand."""
+
+    height: int  # pixels
+    width: int
+
+    def pixels(self, shrink: int = 1) -> Pixels:
+        """Every pixel, or a picture up to `shrink` times (1, 2, 4, 8) smaller where that is cheaper to decode.
+
+        A smaller picture measures the original's size divided by what was taken, rounded up.
+        """
+        ...
+
+
+@dataclass
+class Jpeg:
+    """A grey or three-channel JPEG, which libjpeg-turbo can decode at 1/2, 1/4 and 1/8 straight from the DCT."""
+
+    data: bytes
+    height: int
+    width: int
+
+    def pixels(self, shrink: int = 1) -> Pixels:
+        least = {"min_height": -(-self.height // shrink), "min_width": -(-self.width // shrink)}
+        try:
+            return simplejpeg.decode_jpeg(self.data, fastdct=shrink > 1, min_factor=shrink, **least)
+        except (
+            ValueError
+        ):  # it refuses what Pillow forgives, such as bytes between markers; both refuse a cut file
+            return open_with_pillow(self.data).pixels()
+
+
+@dataclass
+class Other:
+    """Anything else that Pillow reads: PNG, CMYK JPEG, 16 bits, palettes, TIFF, WebP …"""
+
+    image: Image.Image
+
+    def __post_init__(self) -> None:
+        self.width, self.height = self.image.size
+
+    def pixels(self, shrink: int = 1) -> Pixels:  # noqa: ARG002 (decoded whole)
+        try:
+            return np.array(_rgb(self.image))
+        except (
+            Exception
+        ) as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error … for bad files
+            raise BrokenImage(str(error)) from error
+
+
+def open_picture(data: bytes) -> Picture:
+    """The picture in the bytes of a file. Raises BrokenImage."""
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return open_with_pillow(data)
+    return open_with_pillow(data) if colours in ("CMYK", "YCCK") else Jpeg(data, height, width)
+
+
+def open_with_pillow(data: bytes) -> Other:
+    """Raises BrokenImage."""
+    try:
+        return Other(Image.open(BytesIO(data)))
+    except Image.UnidentifiedImageError:
+        raise BrokenImage("not an image" if data else "an empty file") from None
+    except Exception as error:
+        raise BrokenImage(str(error)) from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I;16"):  # Pillow's own conversion would cut everything above 255
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode in ("I", "F"):
+        raise ValueError("32-bit grey values have no agreed white")
+    elif image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def crop_resized(picture: Picture, box: Box, size: int) -> Pixels:
+    """`box` of the picture at (size, size, 3): bilinear with antialiasing, as torchvision's resize.
+
+    A box at least twice as large as `size` is decoded at 1/2, 1/4 or 1/8: the same crop, its edges rounded to
+    the decoded pixels, its content within a grey level or two of the full decoding.
+    """
+    spare = min(box.height, box.width) // size
+    shrink = max(factor for factor in (1, 2, 4, 8) if factor <= max(spare, 1))
+    pixels = picture.pixels(shrink)
+    down, across = pixels.shape[0] / picture.height, pixels.shape[1] / picture.width
+    top, left = int(box.top * down), int(box.left * across)
+    bottom = min(round((box.top + box.height) * down), pixels.shape[0])
+    right = min(round((box.left + box.width) * across), pixels.shape[1])
+    return resized(pixels[top:bottom, left:right], size, size)
+
+
+def resized(pixels: Pixels, height: int, width: int) -> Pixels:
+    """The pixels at (height, width, 3): bilinear with antialiasing."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    # Channels-last with nothing between the rows, which torch resizes in place and gives back as channels-last.
+    images = torch.from_numpy(np.ascontiguousarray(pixels))[None].permute(0, 3, 1, 2)
+    small = interpolate(images, size=(height, width), mode="bilinear", antialias=True)
+    return small[0].permute(1, 2, 0).numpy()

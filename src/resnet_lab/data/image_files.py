@@ -1,0 +1,35 @@
+"""The files of class folders, by index."""
+
+import os
+from collections.abc import Iterator
+from io import FileIO
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from resnet_lab.data.class_folders import scan
+from resnet_lab.data.decode import BrokenImage
+
+
+class FolderFiles:
+    """The image files of class folders, sorted by class and name; scanned once, when made."""
+
+    def __init__(self, folder: Path, class_names: tuple[str, ...]) -> None:
+        self.folder = folder
+        self.names, labels = scan(folder, class_names)
+        self.labels = torch.from_numpy(labels)
+        self.shards: Tensor | None = None
+
+    def read(self, index: int) -> bytes:
+        try:
+            with FileIO(self.where(index)) as file:
+                return file.readall()
+        except OSError as error:
+            raise BrokenImage(error.strerror) from error
+
+    def where(self, index: int) -> str:
+        return f"{self.folder}{os.sep}{os.fsdecode(self.names[index])}"
+
+    def ahead(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
+        return batches

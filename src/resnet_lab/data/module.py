@@ -1,0 +1,27 @@
+"""What every data set offers a run, beyond what Lightning asks of a data module."""
+
+from abc import abstractmethod
+from typing import Any
+
+from lightning import LightningDataModule
+
+from resnet_lab.data.spec import DataInfo
+
+
+class DataModule(LightningDataModule):
+    """Batches are (images, labels): float32 (N, C, H, W), channels-last and normalised, and int64 (N,)."""
+
+    info: DataInfo
+    sizes: dict[str, int]  # after setup: images of train, val and test over all devices
+    eval_names: tuple[str, ...]  # what val_dataloader() lists, in order: val where images are set aside, test
+
+    @abstractmethod
+    def preprocessing(self) -> dict[str, Any]:
+        """Plain JSON: all that is needed to treat a file as a test image. Valid after setup."""
+
+    @abstractmethod
+    def test_views(self, resize: int | None, crop: int | None) -> Any:
+        """A loader of the test images with the shorter side at `resize` pixels, then the centre square of `crop`.
+
+        Without `resize` the usual test images. Raises UserError where the set has no other sizes.
+        """

@@ -1,0 +1,147 @@
+"""Which image comes when, on which device, and with what chance: functions of (seed, epoch, index) only.
+
+Nothing here depends on the number of workers or devices, on what ran before, or on where training resumed.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from resnet_lab.errors import UserError
+
+Batch = tuple[Any, ...]  # what a data module turns into (images, labels) on the device
+
+
+def generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
+    """A generator for one epoch and one purpose, on the CPU so that every device gets the same numbers."""
+    digest = blake2b(f"{purpose}/{seed}/{epoch}".encode(), digest_size=8).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest, "big"))
+
+
+def sample_random(seed: int, epoch: int, index: int) -> random.Random:
+    """The random numbers of one image in one epoch: the same in any thread, process or device."""
+    return random.Random(f"{seed}/{epoch}/{index}")
+
+
+def place() -> tuple[int, int]:
+    """(rank, world size) of this process; (0, 1) where nothing is distributed."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+@dataclass(frozen=True)
+class TrainOrder:
+    """The training batches of every epoch; `batch_size` counts the images of all devices together.
+
+    Raises UserError where an epoch has no full batch, or a batch has too few images for the devices.
+    """
+
+    images: int
+    batch_size: int
+    drop_last: bool
+    seed: int
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        last = 0 if self.drop_last else self.images % self.batch_size
+        if self.batch_size > self.images:
+            raise UserError(
+                f"recipe.batch_size={self.batch_size}: the training set has only {self.images} images"
+            )
+        if self.batch_size < self.world:
+            raise UserError(f"recipe.batch_size={self.batch_size} is less than the {self.world} devices")
+        if 0 < last < self.world:
+            raise UserError(
+                f"recipe.batch_size={self.batch_size}: the last batch of {self.images} images has {last} for "
+                f"{self.world} devices; set recipe.drop_last=true or another batch size"
+            )
+
+    def __len__(self) -> int:
+        return self.images // self.batch_size if self.drop_last else -(-self.images // self.batch_size)
+
+    def shuffled(self, epoch: int) -> Tensor:
+        """Every index once: int64 (images,)."""
+        return torch.randperm(self.images, generator=generator(self.seed, epoch, "order"))
+
+    def batches(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
+        """This rank's share of each batch from number `start` on: int64 indices on the CPU."""
+        shuffled = self.shuffled(epoch)
+        for batch in range(start, len(self)):
+            whole = shuffled[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield whole[self.rank :: self.world]
+
+
+@dataclass(frozen=True)
+class EvalOrder:
+    """This rank's share of an evaluation: every world-th image, so that each image is seen exactly once.
+
+    Raises UserError where there are fewer images than devices.
+    """
+
+    images: int
+    batch_size: int  # of this rank
+    rank: int = 0
+    world: int = 1
+
+    def __post_init__(self) -> None:
+        if self.images < self.world:
+            raise UserError(f"{self.images} images cannot be evaluated on {self.world} devices")
+
+    def __len__(self) -> int:
+        return -(-len(range(self.rank, self.images, self.world)) // self.batch_size)
+
+    def batches(self) -> Iterator[Tensor]:
+        """int64 indices on the CPU, in order."""
+        yield from torch.arange(self.rank, self.images, self.world).split(self.batch_size)
+
+
+class TrainLoader:
+    """Iterates over one epoch's batches, and can be stopped and taken up again after any of them.
+
+    A subclass says in `load` how indices become a batch; it may read ahead as far as it likes. Lightning
+    calls `set_epoch` through `sampler`, and saves and restores the position through the state dict.
+    """
+
+    def __init__(self, order: TrainOrder) -> None:
+        self.order = order
+        self.epoch = 0
+        self._start = 0  # the first batch of the next iteration
+        self._given = 0  # batches of this epoch that were handed out
+
+    def load(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch, wherever this one was taken up."""
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        # A generator, so that epoch and position are read at the first batch: Lightning makes its iterator
+        # before it calls set_epoch.
+        self._given, self._start = self._start, 0
+        for batch in self.load(self.epoch, self.order.batches(self.epoch, self._given)):
+            self._given += 1
+            yield batch
+
+    @property
+    def sampler(self) -> "TrainLoader":
+        """Where Lightning looks for `set_epoch`."""
+        return self
+
+    def set_epoch(self, epoch: int) -> None:
+        if epoch != self.epoch:
+            self.epoch, self._start, self._given = epoch, 0, 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"epoch": self.epoch, "batch": self._given}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.epoch = state["epoch"]
+        self._start = self._given = state["batch"]

@@ -1,0 +1,45 @@
+"""Data sets that fit in memory, for a run: split, made smaller where asked, and on the training device."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resnet_lab.data.small_sets import SETS
+from resnet_lab.data.spec import DataInfo, SmallImagesConfig
+from resnet_lab.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from resnet_lab.data.small_module import SmallImages
+
+MEANS = ("pixel", "channel")
+
+
+def info(config: SmallImagesConfig) -> DataInfo:
+    """What is known of the set; UserError for an unknown name, a choice out of range, or a missing root."""
+    if config.name not in SETS:
+        raise unknown("data.name", config.name, SETS)
+    known = SETS[config.name]
+    if config.mean not in MEANS:
+        raise unknown("data.mean", config.mean, MEANS)
+    side = known.side if config.size is None else config.size
+    left = known.train - config.validation
+    for key, low, high, unit in (
+        ("size", 1, known.side, "pixels"),
+        ("pad", 0, side - 1, "pixels"),
+        ("cutout", 0, side, "pixels"),
+        ("validation", 0, known.train - 1, "training images"),
+        ("train_images", 1, left, "training images"),
+        ("test_images", 1, known.test, "test images"),
+    ):
+        value = getattr(config, key)
+        if value is not None and not low <= value <= high:
+            raise UserError(f"data.{key}={value}: {low} to {high} {unit} of {config.name}")
+    if config.root is not None and not Path(config.root).expanduser().is_dir():
+        raise UserError(f"no such folder: {config.root} (data.root)")
+    return known.info(config.size)
+
+
+def build(config: SmallImagesConfig, *, batch_size: int, drop_last: bool, seed: int) -> "SmallImages":
+    """The set as training, validation and test batches."""
+    from resnet_lab.data.small_module import SmallImages
+
+    return SmallImages(config, info(config), batch_size=batch_size, drop_last=drop_last, seed=seed)

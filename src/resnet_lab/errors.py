@@ -1,0 +1,26 @@
+"""Mistakes a user can make, each told in one line."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave: the command line prints its one line and exits with 2."""
+
+
+def nearest(given: object, allowed: Iterable[object]) -> str | None:
+    """The allowed value that looks most like `given`, or None when nothing does."""
+    names = {str(value).lower(): str(value) for value in allowed}
+    match = get_close_matches(str(given).lower(), list(names), n=1, cutoff=0.5)
+    return names[match[0]] if match else None
+
+
+def unknown(what: str, given: object, allowed: Iterable[object]) -> UserError:
+    """The error for a value outside a list: what was given, the nearest right choice, what is allowed.
+
+    `what` names the key or the thing, as in ``model.block``.
+    """
+    values = [str(value) for value in allowed]
+    close = nearest(given, values)
+    hint = f"did you mean {close!r}? " if close else ""
+    return UserError(f"unknown {what} {given!r}: {hint}allowed: {', '.join(values)}")

@@ -1,0 +1,120 @@
+"""torchvision's published ImageNet weights: which nets have them, and fetching. Free of torch at import."""
+
+import contextlib
+import hashlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlparse
+
+from resnet_lab.errors import UserError, unknown
+from resnet_lab.models.description import ModelConfig, label, resolve
+from resnet_lab.models.registry import named
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torchvision.models import WeightsEnum
+
+# Our name for each net is torchvision's. Known without torch, so that a wrong name is told at once;
+# a test holds the table to torchvision's.
+VARIANTS = {
+    "resnet18": ("IMAGENET1K_V1",),
+    "resnet34": ("IMAGENET1K_V1",),
+    "resnet50": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
+    "resnet101": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
+    "resnet152": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
+    "resnext50_32x4d": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
+    "resnext101_32x8d": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
+    "resnext101_64x4d": ("IMAGENET1K_V1",),
+    "wide_resnet50_2": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
+    "wide_resnet101_2": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
+}
+BEST = ("imagenet", "DEFAULT")  # names for the most accurate variant, which is the last
+
+_USUAL = ModelConfig()
+# What training chooses, and the layers at either end, do not tell whose weights a net can take.
+_ANY: dict[str, Any] = {
+    name: getattr(_USUAL, name)
+    for name in (
+        *("in_channels", "num_classes", "head", "weights", "checkpointing"),
+        *("init_fan", "zero_init_gamma", "branch_dropout", "drop_path"),
+    )
+}
+
+
+def net_of(config: ModelConfig) -> str | None:
+    """torchvision's name for the net that a description builds; None where torchvision does not have it."""
+    ours = replace(resolve(config), **_ANY)
+    return next((name for name in VARIANTS if replace(resolve(named(name)), **_ANY) == ours), None)
+
+
+def variant(config: ModelConfig) -> str | None:
+    """The published variant that `config.weights` names, as IMAGENET1K_V1; None where it is a path.
+
+    Raises UserError where it is neither a file, a folder nor a name that this net has weights under.
+    """
+    weights = config.weights or ""
+    published = weights in BEST or weights.startswith("IMAGENET")
+    if not published and Path(weights).expanduser().exists():
+        return None
+    net = net_of(config)
+    if not published:
+        names = f"; {net} has {', '.join((*BEST[:1], *VARIANTS[net]))}" if net else ""
+        raise UserError(f"weights {weights!r}: no such file, nor the name of published weights{names}")
+    if net is None:
+        raise UserError(
+            f"no weights are published for {label(replace(config, weights=None))}: allowed are a path, or"
+            f" another net ({', '.join(VARIANTS)})"
+        )
+    if weights in BEST:
+        return VARIANTS[net][-1]
+    if weights not in VARIANTS[net]:
+        raise unknown(f"weights of {net}", weights, (*BEST[:1], *VARIANTS[net]))
+    return weights
+
+
+def entry(config: ModelConfig) -> "WeightsEnum | None":
+    """torchvision's entry for `config.weights`: its address, classes and preprocessing; None for a path."""
+    from torchvision.models import get_model_weights
+
+    chosen = variant(config)
+    return None if chosen is None else get_model_weights(str(net_of(config)))[chosen]
+
+
+def fetch(weights: "WeightsEnum") -> "dict[str, Tensor]":
+    """The state dict, from torch.hub's cache or the network, its SHA-256 compared with the address's suffix.
+
+    Raises UserError where there is no network, or the file is not the published one.
+    """
+    from torch import hub
+
+    name = Path(urlparse(weights.url).path).name
+    file = Path(hub.get_dir()) / "checkpoints" / name
+    if file.exists():
+        _check_hash(file)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # where its progress bar is already
+            return weights.get_state_dict(
+                progress=True, check_hash=True, weights_only=True, map_location="cpu"
+            )
+    except OSError as error:  # no network, no right to write, no space
+        reason = getattr(error, "reason", None) or error.strerror or error
+        raise UserError(
+            f"cannot fetch {weights.url} to {file}: {reason}; without a network, put that file there"
+        ) from None
+    except RuntimeError as error:
+        if "invalid hash" not in str(error):
+            raise
+        raise UserError(
+            f"{weights.url} did not arrive as published ({error}): nothing was kept; try again"
+        ) from None
+
+
+def _check_hash(file: Path) -> None:
+    """torch.hub trusts whatever lies in its cache."""
+    expected = file.stem.rpartition("-")[2]
+    with file.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if not found.startswith(expected):
+        raise UserError(f"{file} is damaged: its SHA-256 starts with {found[: len(expected)]}; delete it")

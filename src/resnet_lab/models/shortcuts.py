@@ -1,0 +1,126 @@
+"""The shortcuts of he2015 Section 3.3 and he2016 Table 1: how each is added to what the branch computed."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from resnet_lab.models.description import ModelConfig
+from resnet_lab.models.layers import conv, he_init, norm
+from resnet_lab.models.stages import UnitPlan
+
+
+class Plain(nn.Module):
+    """F: no shortcut, a plain net."""
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+
+    def forward(self, _: Tensor, branch: Tensor) -> Tensor:
+        return branch
+
+
+class Identity(nn.Module):
+    """x + F; where dimensions change, every second pixel of x and zero channels: option A."""
+
+    def __init__(self, config: ModelConfig, unit: UnitPlan) -> None:
+        super().__init__()
+        self.stride = unit.stride
+        zeros = unit.width_out - unit.width_in
+        before = zeros // 2 if config.zero_channels == "split" else 0
+        self.zeros = (before, zeros - before)
+
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        return self.identity(x) + branch
+
+    def identity(self, x: Tensor) -> Tensor:
+        if self.stride > 1:
+            x = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(x, (0, 0, 0, 0, *self.zeros)) if any(self.zeros) else x
+
+
+class ConstantScaling(Identity):
+    """a x + b F: he2016 Figure 2(b)."""
+
+    def __init__(self, config: ModelConfig, unit: UnitPlan) -> None:
+        super().__init__(config, unit)
+        self.shortcut_scale, self.branch_scale = config.shortcut_scale, config.branch_scale
+
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        return self.shortcut_scale * self.identity(x) + self.branch_scale * branch
+
+
+class Gating(Identity):
+    """A gate g = sigmoid(1x1 convolution of x + bias) for each channel and pixel."""
+
+    def __init__(self, config: ModelConfig, unit: UnitPlan) -> None:
+        super().__init__(config, unit)
+        self.gate = nn.Conv2d(unit.width_in, unit.width_out, 1, unit.stride)
+        he_init(config, self.gate, config.gate_bias)
+
+
+class ExclusiveGating(Gating):
+    """(1 - g) x + g F: he2016 Figure 2(c)."""
+
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        g = torch.sigmoid(self.gate(x))
+        return (1 - g) * self.identity(x) + g * branch
+
+
+class ShortcutOnlyGating(Gating):
+    """(1 - g) x + F: he2016 Figure 2(d)."""
+
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        g = torch.sigmoid(self.gate(x))
+        return (1 - g) * self.identity(x) + branch
+
+
+class Dropout(Identity):
+    """dropout(x) + F: he2016 Figure 2(f)."""
+
+    def __init__(self, config: ModelConfig, unit: UnitPlan) -> None:
+        super().__init__(config, unit)
+        self.ratio = config.shortcut_dropout
+
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
+        return F.dropout(self.identity(x), self.ratio, self.training) + branch
+
+
+class Projection(nn.Sequential):
+    """W x + F, with batch norm after the 1x1 convolution W: options B and C, and he2016 Figure 2(e).
+
+    Full pre-activation has no batch norm here; ResNet-D averages the pixels that a stride would skip.
+    """
+
+    def __init__(self, config: ModelConfig, unit: UnitPlan) -> None:
+        pool = config.downsample == "pool"
+        layers: list[nn.Module] = [conv(config, unit.width_in, unit.width_out, 1, 1 if pool else unit.stride)]
+        if pool:
+            average = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)
+            layers.insert(0, average if unit.stride > 1 else nn.Identity())
+        if config.batch_norm and config.order != "full_preactivation":
+            layers.append(norm(config, unit.width_out))
+        super().__init__(*layers)
+
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:  # type: ignore[override]
+        return super().forward(x) + branch
+
+
+def projection_where_needed(config: ModelConfig, unit: UnitPlan) -> nn.Module:
+    """Option B."""
+    return Projection(config, unit) if unit.changes_dimensions else Identity(config, unit)
+
+
+# model.shortcut -> the module around a unit, called with what the unit gets and what its branch computed.
+KINDS: dict[str, Callable[[ModelConfig, UnitPlan], nn.Module]] = {
+    "A": Identity,
+    "B": projection_where_needed,
+    "C": Projection,
+    "none": Plain,
+    "constant_scaling": ConstantScaling,
+    "exclusive_gating": ExclusiveGating,
+    "shortcut_only_gating": ShortcutOnlyGating,
+    "conv": Projection,
+    "dropout": Dropout,
+}

@@ -1,0 +1,39 @@
+"""From run folders to tables, figures and a conclusion. Free of torch.
+
+In a notebook: ``groups = summarise(collect(folder))``, then ``group_table(groups)``, ``draw_curves(groups)``
+and ``conclude(groups)``. The command ``resnet-lab report`` is `report`.
+"""
+
+from resnet_lab.report.collect import Run, collect
+from resnet_lab.report.compare import Group, summarise
+from resnet_lab.report.conclude import conclude
+from resnet_lab.report.draw import draw_curves
+from resnet_lab.report.draw_layers import draw_gradients, draw_responses
+from resnet_lab.report.draw_rates import draw_rates
+from resnet_lab.report.paper import Beside, beside_the_paper
+from resnet_lab.report.publish import report
+from resnet_lab.report.spread import Spread
+from resnet_lab.report.style import save
+from resnet_lab.report.table import Table, group_csv, group_table, paper_csv, paper_table
+
+__all__ = [
+    "Beside",
+    "Group",
+    "Run",
+    "Spread",
+    "Table",
+    "beside_the_paper",
+    "collect",
+    "conclude",
+    "draw_curves",
+    "draw_gradients",
+    "draw_rates",
+    "draw_responses",
+    "group_csv",
+    "group_table",
+    "paper_csv",
+    "paper_table",
+    "report",
+    "save",
+    "summarise",
+]

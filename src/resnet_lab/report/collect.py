@@ -1,0 +1,153 @@
+"""Read the runs below a folder, whatever state they are in. Free of torch."""
+
+import csv
+import json
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from resnet_lab.models.description import kind, label
+from resnet_lab.report.choices import Choices, complete, model_of
+from resnet_lab.runs.folder import RunFolder
+
+RECORD_SCHEMA = 1
+NEEDED: dict[str, dict[str, tuple[str, ...]]] = {  # of a record, by the state of the run
+    "finished": {
+        "model": ("kind", "label", "parameters", "multiply_adds"),
+        "data": ("name", "classes"),
+        "last": ("iteration",),
+        "cost": ("train_seconds",),
+    },
+    "failed": {"error": ("kind",)},
+}
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
+
+Columns = dict[str, list[float]]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder as it was found."""
+
+    path: Path
+    state: str  # new, running, interrupted, failed, finished
+    choices: Choices  # its configuration by dotted key, complete with defaults
+    record: dict[str, Any]  # record.json; empty before the run has ended
+    history: Columns  # a column of history.csv -> one value an epoch; nan where the cell is empty
+    depth: int
+    kind: str  # of unit: plain, residual (basic, A), ...
+    label: str  # as in resnet-20
+    seed: int
+
+    @property
+    def answers(self) -> str | None:
+        """The paper's table that this run helps to answer, as in ``he2015/table6``."""
+        return self.choices["answers"]
+
+    @property
+    def iterations(self) -> int:
+        """How many optimiser steps it has done, as far as its record or its history tells."""
+        ended = (self.record.get("last") or {}).get("iteration")
+        return int(ended or max(self.history.get("iteration", []), default=0))
+
+    @property
+    def error(self) -> str | None:
+        """What stopped a failed run, in one word, as in ``out_of_memory``."""
+        return str(self.record["error"]["kind"]) if self.state == "failed" else None
+
+    def last(self, metric: str) -> float:
+        """A metric at a finished run's last iteration, as in ``test/error`` (per cent); nan without one."""
+        value = self.record["last"].get(metric) if self.state == "finished" else None
+        return math.nan if value is None else float(value)
+
+
+def to_stderr(line: str) -> None:
+    print(f"resnet-lab: {line}", file=sys.stderr)
+
+
+def collect(folder: Path, warn: Callable[[str], None] = to_stderr) -> list[Run]:
+    """Every run at or below a folder, in the order of their paths.
+
+    A folder that cannot be read as a run is left out and costs one line to `warn`.
+    """
+    runs = []
+    for path in _run_folders(folder):
+        try:
+            runs.append(read(path))
+        except UNREADABLE as error:
+            reason = f"it has no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+            warn(f"left out {path}: {reason or type(error).__name__}")
+    return runs
+
+
+def read(path: Path) -> Run:
+    """One run folder. Raises one of UNREADABLE where it is none, or is damaged."""
+    state = RunFolder(path).state()
+    record = _record(path / "record.json", state)
+    config = (
+        record["config"] if record else yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    )
+    model = model_of(config)
+    described = record.get("model") or {"kind": kind(model), "label": label(model)}
+    return Run(
+        path,
+        state,
+        complete(config),
+        record,
+        read_columns(path / "history.csv"),
+        depth=int(model.depth),
+        kind=str(described["kind"]),
+        label=str(described["label"]),
+        seed=int(config["seed"]),
+    )
+
+
+def read_columns(path: Path) -> Columns:
+    """The numbers of a CSV file by column, nan where there is none; empty without a file.
+
+    A line that is still being written is left out.
+    """
+    if not path.exists():
+        return {}
+    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    header, *rows = csv.reader(whole.splitlines() or [""])
+    rows = [row for row in rows if len(row) == len(header)]
+    return {name: [_number(row[place]) for row in rows] for place, name in enumerate(header)}
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan
+
+
+def _run_folders(folder: Path) -> Iterator[Path]:
+    """The folders with a run's files, without looking further into them."""
+    for path, children, files in os.walk(folder):
+        children.sort()
+        if "config.yaml" in files or "record.json" in files:
+            children.clear()
+            yield Path(path)
+
+
+def _record(path: Path, state: str) -> dict[str, Any]:
+    """What an ended run left, with all that a report reads; empty for a run that has not ended.
+
+    Raises ValueError or KeyError for a record that is not whole, or not this project's.
+    """
+    if state not in NEEDED:
+        return {}
+    record = json.loads(path.read_text(encoding="utf-8"))
+    if record.get("schema") != RECORD_SCHEMA:
+        raise ValueError(f"record.json is not of schema {RECORD_SCHEMA}")
+    for part, keys in NEEDED[state].items():
+        for key in keys:
+            _ = record[part][key]
+    return dict(record)

@@ -1,0 +1,123 @@
+"""Runs that differ only in the seed, put together: mean, standard deviation, median over n seeds."""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from resnet_lab.report.choices import Choices, but_for_the_seed, differing
+from resnet_lab.report.collect import Run
+from resnet_lab.report.spread import Spread
+
+FAIL_ABOVE = 20.0  # per cent test error: he2016 Table 1 prints such a net as "fail" (CIFAR-10)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one configuration, each with its own seed."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def depth(self) -> int:
+        return self.runs[0].depth
+
+    @property
+    def kind(self) -> str:
+        return self.runs[0].kind
+
+    @property
+    def choices(self) -> Choices:
+        """What the runs share (and the first one's seed)."""
+        return self.runs[0].choices
+
+    @cached_property
+    def finished(self) -> tuple[Run, ...]:
+        return tuple(run for run in self.runs if run.state == "finished")
+
+    @property
+    def n(self) -> int:
+        return len(self.finished)
+
+    def last(self, metric: str) -> Spread:
+        """A metric at the last iteration over the finished runs, as in ``test/error`` (per cent)."""
+        values = (run.last(metric) for run in self.finished)
+        return Spread(tuple(value for value in values if not math.isnan(value)))
+
+    @property
+    def test(self) -> Spread:
+        return self.last("test/error")
+
+    @property
+    def train(self) -> Spread:
+        return self.last("train/error")
+
+    @cached_property
+    def at_best_epoch(self) -> Spread:
+        """Test error at the epoch with the lowest validation error; empty where nothing was set aside."""
+        found = []
+        for run in self.finished:
+            best, history = run.record.get("best"), run.history
+            if best and best["epoch"] in history.get("epoch", []) and "test/error" in history:
+                found.append(history["test/error"][history["epoch"].index(best["epoch"])])
+        return Spread(tuple(value for value in found if not math.isnan(value)))
+
+    def cost(self, name: str) -> Spread:
+        """A figure of the records' ``cost`` over the finished runs, as in ``train_seconds``."""
+        return Spread(tuple(float(run.record["cost"][name]) for run in self.finished))
+
+    def fact(self, name: str) -> Any:
+        """A fact of the net that the records state, as in ``parameters``; None before a run has ended."""
+        facts = (run.record.get("model", {}).get(name) for run in self.runs)
+        return next((fact for fact in facts if fact is not None), None)
+
+    @property
+    def diverged(self) -> int:
+        """How many runs stopped because the loss was no longer finite."""
+        return sum(run.error == "nonfinite_loss" for run in self.runs)
+
+    @property
+    def fails(self) -> bool:
+        """Whether it counts as "fail": half of its runs diverge or, with ten classes, end above 20 %."""
+        ten = any(run.record["data"]["classes"] == 10 for run in self.finished)
+        ends = [math.inf] * self.diverged + (list(self.test.values) if ten else [])
+        return bool(ends) and statistics.median(ends) > FAIL_ABOVE
+
+    @property
+    def remarks(self) -> str:
+        """What is not as it should be: failed and unfinished runs, and failing as he2016 defines it."""
+        states = Counter(f"failed: {run.error}" if run.error else run.state for run in self.runs)
+        remarks = [f"{count} {state}" for state, count in sorted(states.items()) if state != "finished"]
+        return ", ".join([*remarks, *([f"fail (> {FAIL_ABOVE:.0f} %)"] if self.fails else [])])
+
+
+def summarise(runs: Iterable[Run]) -> list[Group]:
+    """The runs in groups that differ only in the seed: plain nets first, then by kind, depth and choices."""
+    groups: dict[frozenset[tuple[str, Any]], list[Run]] = {}
+    for run in runs:
+        groups.setdefault(frozenset(but_for_the_seed(run.choices).items()), []).append(run)
+    made = [Group(tuple(sorted(members, key=lambda run: run.seed))) for members in groups.values()]
+    varying = differing(group.choices for group in made)
+    return sorted(
+        made, key=lambda group: (_rank(group), [_sortable(group.choices.get(key)) for key in varying])
+    )
+
+
+def told_apart_by(groups: Sequence[Group]) -> list[str]:
+    """The keys that a table must show beside depth and kind, because these do not decide them."""
+    nets: dict[tuple[int, str], list[Group]] = {}
+    for group in groups:
+        nets.setdefault((group.depth, group.kind), []).append(group)
+    return sorted({key for alike in nets.values() for key in differing(group.choices for group in alike)})
+
+
+def _rank(group: Group) -> tuple[bool, str, int]:
+    return group.kind != "plain", group.kind, group.depth
+
+
+def _sortable(value: Any) -> tuple[str, float, str]:
+    number = value if isinstance(value, int | float) else 0.0
+    return type(value).__name__ if number == 0.0 else "number", float(number), str(value)

@@ -1,0 +1,103 @@
+"""Training and test error against iterations, as he2015 Figure 6 draws them. Free of torch."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from resnet_lab.report.collect import Run
+from resnet_lab.report.compare import Group, told_apart_by
+from resnet_lab.report.style import canvas, legend, looks, plain_numbers
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+FEW = 7  # lines that one panel takes when each kind of unit has but one
+LOG_FROM = 8  # times between the largest and the smallest last error from which a linear axis hides the small
+ROOM = 1.7  # above the largest last error, so that the start of training is cut off as in the paper
+
+
+def draw_curves(groups: Sequence[Group]) -> "Figure | None":
+    """Error (per cent) against iterations: a panel a kind of unit, a line a depth, training thin, test bold.
+
+    A line is the mean over the seeds; the band around the test error is their range. None while no run has
+    come to the end of an epoch.
+    """
+    drawn = [group for group in groups if _followed(group)]
+    if not drawn:
+        return None
+    panels = _panels(drawn)
+    look = looks(name for lines in panels.values() for name in lines)
+    with canvas(len(panels)) as (figure, every):
+        for axes, (title, lines) in zip(every, panels.items(), strict=True):
+            for name, group in lines.items():
+                _draw_group(axes, group, name, **look[name])
+            axes.set(title=title, xlabel="iterations")
+            plain_numbers(axes.xaxis)
+        every[0].set_ylabel("error (%)")
+        _set_range(every[0], drawn)
+        legend(figure, "bold: test\nthin: training")
+    return figure
+
+
+def _panels(groups: Sequence[Group]) -> dict[str, dict[str, Group]]:
+    """Title of a panel -> name of a line -> what it shows."""
+    keys = told_apart_by(groups)
+    kinds = list(dict.fromkeys(group.kind for group in groups))
+    depths = {group.depth for group in groups}
+    if len(kinds) == len(groups) <= FEW and len(depths) == 1:
+        return {f"{groups[0].depth} layers": {group.kind: group for group in groups}}
+    panels: dict[str, dict[str, Group]] = {kind: {} for kind in kinds}
+    for group in groups:
+        words = [f"{key.split('.')[-1]} {group.choices.get(key)}" for key in keys]
+        panels[group.kind][", ".join([f"{group.depth} layers"] * (len(depths) > 1 or not keys) + words)] = (
+            group
+        )
+    return panels
+
+
+def _draw_group(axes: "Axes", group: Group, name: str, color: str, linestyle: str) -> None:
+    iterations, tests = _over_seeds(group, "test/error")
+    if tests:
+        mean = [statistics.fmean(values) for values in tests]
+        axes.plot(iterations, mean, color=color, linestyle=linestyle, linewidth=2.0, label=name)
+        low, high = [min(values) for values in tests], [max(values) for values in tests]
+        axes.fill_between(iterations, low, high, color=color, alpha=0.15, linewidth=0)
+    iterations, trains = _over_seeds(group, "train/error")
+    mean = [statistics.fmean(values) for values in trains]
+    axes.plot(
+        iterations, mean, color=color, linestyle=linestyle, linewidth=0.8, label=None if tests else name
+    )
+
+
+def _over_seeds(group: Group, metric: str) -> tuple[list[float], list[tuple[float, ...]]]:
+    """Iterations, and at each the metric of every seed; as far as all of them have come."""
+    histories = [run.history for run in _followed(group)]
+    rows = zip(*(history.get(metric, []) for history in histories), strict=False)
+    found = [
+        (iteration, values)
+        for iteration, values in zip(histories[0]["iteration"], rows, strict=False)
+        if not any(math.isnan(value) for value in values)
+    ]
+    return [iteration for iteration, _ in found], [values for _, values in found]
+
+
+def _followed(group: Group) -> list[Run]:
+    """The runs whose curves count: the finished ones, or before there are any all with a whole epoch."""
+    runs = group.finished or group.runs
+    return [run for run in runs if run.history.get("iteration")]
+
+
+def _set_range(axes: "Axes", groups: Sequence[Group]) -> None:
+    """A y range in which every last test error can be read; logarithmic when they lie far apart."""
+    last = [values[-1] for group in groups if (values := _over_seeds(group, "test/error")[1])]
+    ends = [statistics.fmean(values) for values in last]
+    if not ends:
+        axes.set_ylim(0, 100)
+    elif max(ends) > LOG_FROM * max(min(ends), 0.1):
+        axes.set_yscale("log")
+        axes.set_ylim(max(0.5 * min(ends), 0.05), 100)
+        plain_numbers(axes.yaxis)
+    else:
+        axes.set_ylim(0, min(100, ROOM * max(max(ends), 0.4)))

@@ -1,0 +1,187 @@
+"""The paper's figure beside ours, with a verdict by one rule. Which run answers which figure: paper.yaml."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from resnet_lab import reference
+from resnet_lab.report.compare import Group
+from resnet_lab.report.spread import Spread, direction, standard_error
+
+RULE = (
+    "Two figures agree when they differ by at most 2 sqrt(s²/n + p²/m): s is the standard deviation over "
+    "our n runs, p the paper's where it prints one and else s, m the number of its runs, 1 where it does "
+    "not say. A median is held against our median; any other figure, and a mean where one is printed, "
+    "against our mean. Not comparable: other data, another schedule, fewer runs than the paper's, or one "
+    "run, which has no spread. fails: the median run diverges or ends above 20 % test error (he2016)."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """One figure of a paper (per cent), and which runs answer it."""
+
+    label: str
+    printed: float | str | None  # None: the paper prints "fail"; text where the paper has no number
+    statistic: str  # single, best, median
+    runs: int  # that the figure stands on; 1 where the paper does not say
+    mean: float | None  # printed beside it
+    std: float | None
+    run: Mapping[str, Any]  # the choices of a run that answers it; a list allows any of its values
+    asks: Mapping[str, Any]  # what must hold for a fair comparison
+    never: str | None  # why no run can be compared with it
+
+    def __str__(self) -> str:
+        if not isinstance(self.printed, float):
+            return "fail" if self.printed is None else self.printed
+        words = [f"{self.statistic} of {self.runs}"] if self.runs > 1 else []
+        if self.mean is not None:
+            words.append(f"mean {self.mean:.2f}" + (f" ± {self.std:.2f}" if self.std is not None else ""))
+        return f"{self.printed:.2f}" + (f" ({'; '.join(words)})" if words else "")
+
+    @property
+    def compared(self) -> float:
+        """The figure that ours is held against: its mean where one is printed."""
+        return self.mean if self.mean is not None else float(self.printed or "nan")
+
+    def others(self) -> list[dict[str, Any]]:
+        """What other reimplementations reached with this net, data and protocol: rows of `community`."""
+        return [row for row in reference.community() if _same_net(row, self)]
+
+    def answered_by(self, group: Group) -> bool:
+        return all(_among(group.choices.get(key), value) for key, value in self.run.items())
+
+    def ours(self, spread: Spread) -> float:
+        """Our counterpart of `compared`: the median for a median without a mean, else the mean."""
+        return spread.median if self.statistic == "median" and self.mean is None else spread.mean
+
+
+@dataclass(frozen=True)
+class Beside:
+    """One figure of a paper beside the runs that answer it; `group` is None when none was started."""
+
+    figure: Figure
+    group: Group | None
+    verdict: str  # agrees, higher, lower, fails ..., trains ..., not comparable: why, not run, not finished
+
+    @property
+    def difference(self) -> float:
+        """Ours minus the paper's, in percentage points; nan where there is nothing to subtract."""
+        if self.group is None or not isinstance(self.figure.printed, float):
+            return math.nan
+        return self.figure.ours(self.group.test) - self.figure.compared
+
+
+def beside_the_paper(groups: Sequence[Group], name: str) -> list[Beside]:
+    """Every figure of a table, as in ``he2015/table6``, with each group that answers it; the paper's order.
+
+    Raises UserError for a table that is not there; one that no run answers, as ``he2015/fig7``, gives none.
+    """
+    found = []
+    for figure in figures(name):
+        answering: list[Group | None] = [group for group in groups if figure.answered_by(group)]
+        found += [Beside(figure, group, verdict(figure, group)) for group in answering or [None]]
+    return found
+
+
+def figures(name: str) -> list[Figure]:
+    """The figures of a table that runs can answer."""
+    rows = reference.table(name)
+    page = _pages().get(name, {"rows": []})
+    made = []
+    for entry in page["rows"]:
+        said = {**page, **entry}
+        (row,) = [row for row in rows if all(row[column] == value for column, value in entry["of"].items())]
+        printed = row[said["figure"]]
+        made.append(
+            Figure(
+                label=entry["label"],
+                printed=float(printed) if isinstance(printed, int | float) else printed,
+                statistic=said.get("statistic", "single"),
+                runs=said.get("runs", 1),
+                mean=row[said["mean"]] if "mean" in said else None,
+                std=row[said["std"]] if "std" in said else None,
+                run={**page["run"], **entry.get("run", {})},
+                asks={**page.get("asks", {}), **entry.get("asks", {})},
+                never=entry.get("never"),
+            )
+        )
+    return made
+
+
+def verdict(figure: Figure, group: Group | None) -> str:
+    """One group against one figure, by RULE."""
+    if group is None:
+        return "not run"
+    if group.n == 0 and not group.fails:
+        return f"not finished: {group.remarks}"
+    why_not = figure.never or _different_question(figure, group) or _too_few(figure, group)
+    if why_not:
+        return f"not comparable: {why_not}"
+    if figure.printed is None or group.fails:
+        ours, theirs = "fails" if group.fails else "trains", "fails" if figure.printed is None else "trains"
+        return f"{ours}, as the paper's" if ours == theirs else f"{ours}, the paper's {theirs}"
+    std = group.test.std
+    error = standard_error(std, group.n, std if figure.std is None else figure.std, figure.runs)
+    found = direction(figure.ours(group.test) - figure.compared, error)
+    return "agrees" if found == "same" else found
+
+
+def _different_question(figure: Figure, group: Group) -> str | None:
+    """In what data and schedule differ from what the paper's figure asks for."""
+    if group.choices["debug"]:
+        return "a debug run"
+    iterations = [run.iterations for run in group.finished] or [group.choices["recipe.iterations"]]
+    done = {**group.choices, "iterations": iterations[0]}
+    different = [
+        f"{key} {_said(done.get(key))}, not {_said(asked)}"
+        for key, asked in figure.asks.items()
+        if done.get(key) != asked
+    ]
+    return "; ".join(different) or None
+
+
+def _too_few(figure: Figure, group: Group) -> str | None:
+    """Why our seeds, or the paper's runs, do not carry a comparison."""
+    if isinstance(figure.printed, str):
+        return f"the paper says {figure.printed}"
+    n = group.n + group.diverged
+    if n < figure.runs:
+        return f"{n} {'run' if n == 1 else 'runs'}, the paper has {figure.runs}"
+    if n == 1:
+        return "one run has no spread"
+    return None
+
+
+def _same_net(row: Mapping[str, Any], figure: Figure) -> bool:
+    """Whether a community row is of this figure's net, data and protocol."""
+    asked = {**figure.asks, **figure.run}
+    keys = {"data": "data.name", "protocol": "protocol", "test_crop": "data.test_crop"}
+    keys |= {name: f"model.{name}" for name in ("depth", "block", "shortcut", "order")}
+    unasked = {"test_crop"}  # only he2016 Table 5 has more than one
+    return all(
+        _among(row[column], asked[key]) if key in asked else column in unasked for column, key in keys.items()
+    )
+
+
+def _among(value: Any, allowed: Any) -> bool:
+    return value in allowed if isinstance(allowed, list) else value == allowed
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "all"
+    return f"{value:,}" if type(value) is int else str(value).lower()
+
+
+@cache
+def _pages() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load(
+        files(__package__).joinpath("paper.yaml").read_text(encoding="utf-8")
+    )
+    return loaded

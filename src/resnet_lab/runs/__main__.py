@@ -1,0 +1,30 @@
+"""Execute a run folder: ``python -m resnet_lab.runs RUN_DIR``. The same again resumes, or returns at once."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from resnet_lab.errors import UserError
+from resnet_lab.runs.execute import execute
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0: finished; 1: failed, the record says why; 2: a mistake in what was asked; 128 + n: signal n."""
+    parser = argparse.ArgumentParser(prog="python -m resnet_lab.runs", description=__doc__)
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    try:
+        record = execute(parser.parse_args(arguments).run_dir)
+    except UserError as error:
+        print(f"resnet-lab: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    failure = record.get("error")
+    if failure is None:
+        return 0
+    return 2 if failure["kind"] == "user_error" else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

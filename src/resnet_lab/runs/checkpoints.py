@@ -1,0 +1,163 @@
+"""Checkpoints that survive anything: when they are written, how, and which one is sound."""
+
+# ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
+
+import logging
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from resnet_lab.runs.files import replacing
+from resnet_lab.runs.lock import Lock
+from resnet_lab.runs.schema import CheckpointConfig
+from resnet_lab.runs.signals import Signals
+
+log = logging.getLogger(__name__)
+
+AGREE_EVERY = 10  # iterations between the ranks' agreements whether one of them has a reason to write
+
+
+class UnreadableCheckpoint(RuntimeError):
+    """No checkpoint of a run that wrote some can be read."""
+
+
+class NonFiniteWeights(ArithmeticError):
+    """The weights to be written are infinite or NaN; the checkpoints before stay as they are."""
+
+
+class AtomicFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside its place, then moves it there once it is on the disk."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        for name, value in checkpoint["state_dict"].items():
+            if value.is_floating_point() and not value.isfinite().all():
+                raise NonFiniteWeights(f"{name} is not finite at iteration {checkpoint['global_step']}")
+        with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+
+
+class Checkpoints(Checkpoint):
+    """Writes at the end of each epoch, and every so many iterations or minutes; keeps the last few.
+
+    Being one of Lightning's `Checkpoint`s it runs after every other callback, so that a checkpoint never
+    tells of less than history.csv does.
+    """
+
+    def __init__(self, folder: Path, config: CheckpointConfig, lock: Lock | None, signals: Signals) -> None:
+        self.folder = folder
+        self.config = config
+        self.lock = lock  # only the first rank holds it
+        self.signals = signals
+        self._written = time.monotonic()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.signals.hold()  # after Lightning has set its own handlers
+        self._written = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        done = batch_idx + 1
+        if done == trainer.num_training_batches or done % trainer.accumulate_grad_batches:
+            return  # the epoch's end writes; gradients that are still being summed are in no checkpoint
+        if self._due(trainer):
+            self.write(trainer)
+            self.signals.act()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.write(trainer)
+        self._over_ranks(trainer, late=False)
+        self.signals.act()
+
+    def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
+        self._act_if_alone(trainer)
+
+    def on_test_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
+        self._act_if_alone(trainer)
+
+    def write(self, trainer: Trainer) -> None:
+        """Write the present state under its iteration and remove what is older than the last few."""
+        if self.lock is not None:
+            self.lock.check()
+        trainer.save_checkpoint(self.folder / f"{trainer.global_step:08d}.ckpt")
+        self._written = time.monotonic()
+        if trainer.is_global_zero:
+            for old in written(self.folder)[max(1, self.config.keep) :]:
+                old.unlink()
+
+    def _due(self, trainer: Trainer) -> bool:
+        """Whether the count, the clock or a signal asks for a checkpoint: on one rank, so on all."""
+        step, every = trainer.global_step, self.config.every_iterations
+        counted = bool(every) and step % (every or 1) == 0
+        if trainer.world_size > 1 and not counted and step % AGREE_EVERY:
+            return False
+        minutes = self.config.every_minutes
+        late = minutes is not None and time.monotonic() - self._written >= 60 * minutes
+        return self._over_ranks(trainer, late) or counted or self.signals.received is not None
+
+    def _over_ranks(self, trainer: Trainer, late: bool) -> bool:
+        """Share the clock, and a signal that one rank received, with all ranks."""
+        if trainer.world_size > 1:
+            shared = torch.tensor([late, self.signals.received or 0], device=trainer.strategy.root_device)
+            dist.all_reduce(shared, dist.ReduceOp.MAX)
+            late, received = shared.tolist()
+            self.signals.received = received or None
+        return bool(late)
+
+    def _act_if_alone(self, trainer: Trainer) -> None:
+        if trainer.world_size == 1:  # several ranks would have to agree: they wait for the epoch's end
+            self.signals.act()
+
+
+def written(folder: Path) -> list[Path]:
+    """The checkpoints of a run, newest first."""
+    return sorted(folder.glob("[0-9]*.ckpt"), reverse=True)
+
+
+def newest_sound(folder: Path) -> Path | None:
+    """The newest checkpoint that can be read to its last byte; None when none was written yet.
+
+    Raises UnreadableCheckpoint when some were written and none can be read.
+    """
+    candidates = written(folder)
+    for path in candidates:
+        reason = _spoilt(path)
+        if reason is None:
+            return path
+        log.warning("%s is unreadable (%s): going on from the one before", path, reason)
+    if candidates:
+        names = " and ".join(path.name for path in candidates)
+        raise UnreadableCheckpoint(f"cannot read {names}: delete {folder} to train from the start")
+    return None
+
+
+def weights_of(path: Path) -> dict[str, torch.Tensor]:
+    """The net's weights in a checkpoint, under torchvision's names."""
+    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return {name.removeprefix("backbone."): value for name, value in state.items()}
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed process was writing; only for the holder of the lock."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink()
+
+
+def _spoilt(path: Path) -> str | None:
+    """What is wrong with a checkpoint file, or None: checksums are compared, nothing is executed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+        if damaged is not None:
+            return f"{damaged} is damaged"
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # damage shows as anything
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return None

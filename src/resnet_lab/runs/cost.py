@@ -1,0 +1,100 @@
+"""What a run costs: seconds, images a second, memory. Survives an interruption."""
+
+# ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
+
+import resource
+import sys
+import time
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+
+class Cost(Callback):
+    """Counts training seconds (without evaluations) and the training images of all devices."""
+
+    def __init__(self) -> None:
+        self.images = 0  # of this rank; what other ranks saw before a resume is counted with the first
+        self.train_seconds = 0.0
+        self._before = 0.0  # seconds of all that led to the checkpoint that this process started from
+        self._began = time.monotonic()
+        self._since: float | None = None  # training since then
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self._trainer = trainer
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._since = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.images += len(batch[1])
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._pause()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._since = time.monotonic()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._pause()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Called on every rank, so that all images can be counted."""
+        if self._since is not None:
+            self._pause()
+            self._since = time.monotonic()
+        return {
+            "images": self.all_images(),
+            "train_seconds": self.train_seconds,
+            "total_seconds": self.total_seconds(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
+        self.images = state_dict["images"] if first else 0
+        self.train_seconds = state_dict["train_seconds"]
+        self._before = state_dict["total_seconds"]
+
+    def all_images(self) -> int:
+        """Training images that all devices saw; every rank must ask."""
+        if not torch.distributed.is_initialized():
+            return self.images
+        count = torch.tensor(self.images, device=self._trainer.strategy.root_device)
+        torch.distributed.all_reduce(count)
+        return int(count)
+
+    def total_seconds(self) -> float:
+        """Of all that led here; not what was lost with an interruption."""
+        return self._before + time.monotonic() - self._began
+
+    def told(self) -> dict[str, Any]:
+        """The record's ``cost``; every rank must ask."""
+        device = self._trainer.strategy.root_device
+        images = self.all_images()
+        return {
+            "train_seconds": round(self.train_seconds, 3),
+            "total_seconds": round(self.total_seconds(), 3),
+            "images": images,
+            "images_per_second": round(images / max(self.train_seconds, 1e-9), 1),
+            "peak_memory_mib": round(_peak_memory_mib(device), 1),
+            "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            "devices": self._trainer.world_size,
+            "threads": torch.get_num_threads(),
+        }
+
+    def _pause(self) -> None:
+        if self._since is not None:
+            self.train_seconds += time.monotonic() - self._since
+            self._since = None
+
+
+def _peak_memory_mib(device: torch.device) -> float:
+    """The most memory that was in use: of the GPU as PyTorch counts it, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

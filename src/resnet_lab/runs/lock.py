@@ -1,0 +1,120 @@
+"""One process a folder: a lock that the operating system frees when its holder dies. Free of torch.
+
+`flock` holds between processes of one host, and on NFSv4 and most cluster file systems between hosts too;
+a file system that knows no locks is refused rather than trusted.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from resnet_lab.errors import UserError
+
+PATIENCE = 1.0  # seconds: a process that only asks for the state holds the lock for a moment
+
+
+class LostLock(RuntimeError):
+    """The lock file was removed or replaced under the process that held it."""
+
+
+def held(path: Path) -> bool:
+    """Whether a living process holds the lock; asking needs no right to write."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)  # frees the lock
+
+
+def holder(path: Path) -> dict[str, Any]:
+    """Who holds the lock, or held it last: pid, host, started, first_started, attempt."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+class Lock:
+    """Exclusive use of a run folder, as a context manager.
+
+    Raises UserError when another process holds it, naming that process. The file stays behind on purpose:
+    it tells that the run was started, how often and when first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.attempt = 1  # counts the starts of this run
+        self.first_started = ""
+        self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._acquire()
+            before = holder(self.path)
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            self.attempt = before.get("attempt", 0) + 1
+            self.first_started = before.get("first_started", now)
+            info = {"pid": os.getpid(), "host": socket.gethostname(), "started": now}
+            info |= {"first_started": self.first_started, "attempt": self.attempt}
+            text = json.dumps(info).encode()
+            os.pwrite(self._descriptor, text, 0)
+            os.ftruncate(self._descriptor, len(text))
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    def check(self) -> None:
+        """Raise LostLock unless the file at the path is still the one that is locked."""
+        ours = os.fstat(self._descriptor)
+        try:
+            there = self.path.stat()
+        except FileNotFoundError:
+            raise LostLock(f"{self.path} was removed while the run went on") from None
+        if (ours.st_dev, ours.st_ino) != (there.st_dev, there.st_ino):
+            raise LostLock(f"{self.path} was replaced while the run went on")
+
+    def _acquire(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() < deadline:
+                    time.sleep(0.02)
+                    continue
+                who = holder(self.path)
+                raise UserError(
+                    f"{self.path.parent} is running: process {who.get('pid', '?')} on"
+                    f" {who.get('host', '?')} since {who.get('started', '?')}"
+                ) from None
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise
+                raise UserError(
+                    f"{self.path.parent}: its file system knows no locks ({error.strerror}):"
+                    " choose another runs_root, or mount it with locks"
+                ) from None
+
+    def _close(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1

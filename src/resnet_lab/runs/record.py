@@ -1,0 +1,103 @@
+"""The record that a run leaves: what it was, what it scored, what it cost. Free of torch."""
+
+import csv
+import platform
+import subprocess
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.models.description import kind, label
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.identity import identity
+from resnet_lab.runs.lock import Lock
+from resnet_lab.runs.schema import TrainConfig
+
+SCHEMA = 1  # counted up when a reader of older records would misunderstand a newer one
+METRICS = ("train/loss", "train/error", "val/loss", "val/error", "test/loss", "test/error", "test/top5_error")
+
+
+def opened(config: TrainConfig, lock: Lock | None) -> dict[str, Any]:
+    """A record of what is known before anything is loaded; the rest of its keys are None."""
+    model = config.model
+    return {
+        "schema": SCHEMA,
+        "state": "failed",  # until the last line is known
+        "experiment": config.name,
+        "answers": config.answers,
+        "label": label(model),
+        "hash": identity(config),
+        "seed": config.seed,
+        "config": asdict(config),
+        "model": {
+            "label": label(model),
+            "kind": kind(model),
+            "depth": model.depth,
+            "parameters": None,
+            "multiply_adds": None,
+            "layers": None,
+            "input": None,
+        },
+        "data": {"name": config.data.name, "train": None, "val": None, "test": None, "classes": None},
+        "last": None,
+        "best": None,
+        "protocol": config.protocol,
+        "cost": None,
+        "environment": environment(),
+        "started": lock.first_started if lock else None,
+        "finished": None,
+        "resumes": lock.attempt - 1 if lock else 0,
+        "error": None,
+    }
+
+
+def closed(record: dict[str, Any], error: dict[str, str] | None = None) -> dict[str, Any]:
+    """The record with its state, and the time."""
+    state = "finished" if error is None else "failed"
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    return record | {"state": state, "error": error, "finished": now}
+
+
+def scores(folder: RunFolder, final: dict[str, float]) -> dict[str, Any]:
+    """`last`, the epoch in which the last iteration fell with the final test, and `best`, by val/error alone.
+
+    The best epoch is never chosen on the test set, so without validation images there is none.
+    """
+    with folder.history_file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    end = rows[-1]
+    last: dict[str, float] = {"epoch": int(end["epoch"]), "iteration": int(end["iteration"])}
+    last |= {name: float(end[name]) for name in METRICS if end.get(name)}
+    validated = [row for row in rows if row.get("val/error")]
+    best = min(validated, key=lambda row: float(row["val/error"]), default=None)
+    return {
+        "last": last | final,
+        "best": best and {"val/error": float(best["val/error"]), "epoch": int(best["epoch"])},
+    }
+
+
+def environment() -> dict[str, Any]:
+    """Versions, and the commit of the code where it runs from a checkout."""
+    packages = {"torch": "torch", "lightning": "lightning", "resnet_lab": "resnet-lab"}
+    return {
+        "python": platform.python_version(),
+        **{name: version(package) for name, package in packages.items()},
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_dirty": bool(changed) if (changed := _git("status", "--porcelain")) is not None else None,
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """What git answers about this package's own checkout; None where there is none."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None

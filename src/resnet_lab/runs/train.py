@@ -1,0 +1,149 @@
+"""The one place where model, data and training meet."""
+
+import sys
+from dataclasses import asdict, replace
+from typing import Any
+
+import torch
+from lightning import Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback, LambdaCallback
+from safetensors.torch import save
+from torch import nn
+
+from resnet_lab import data as data_sets
+from resnet_lab import models
+from resnet_lab.data.module import DataModule
+from resnet_lab.models.counting import count
+from resnet_lab.runs.checkpoints import (
+    Checkpoints,
+    newest_sound,
+    remove_unfinished,
+    weights_of,
+)
+from resnet_lab.runs.cost import Cost
+from resnet_lab.runs.devices import Place, trainer_arguments
+from resnet_lab.runs.files import replacing
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.lock import Lock
+from resnet_lab.runs.loggers import open_loggers
+from resnet_lab.runs.record import scores
+from resnet_lab.runs.schema import TrainConfig
+from resnet_lab.runs.signals import Signals
+from resnet_lab.training import Classifier, recipes
+from resnet_lab.training.averaging import MovingAverage
+from resnet_lab.training.batch_norm import recompute
+from resnet_lab.training.callbacks import History, progress
+from resnet_lab.training.evaluation import evaluate
+from resnet_lab.training.probes import GradientNorms, LayerResponses
+from resnet_lab.training.protocols import Protocol, protocol
+
+PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+def train(
+    folder: RunFolder, config: TrainConfig, here: Place, lock: Lock | None, record: dict[str, Any]
+) -> None:
+    """Train to the last iteration, from the last sound checkpoint if there is one, then test.
+
+    Fills in the record. The first process holds the `lock`; the others write nothing.
+    """
+    if config.trainer.threads is not None:
+        torch.set_num_threads(config.trainer.threads)
+    seed_everything(config.seed, verbose=False)
+
+    recipe = config.recipe
+    data = data_sets.build(
+        config.data,
+        batch_size=recipes.loader_batch_size(recipe),
+        drop_last=recipe.drop_last,
+        seed=config.seed,
+    )
+    final_test = protocol(config.protocol, crop=data.info.height)
+    net = models.build(config.model)
+    shape = (data.info.channels, data.info.height, data.info.width)
+    record["model"] |= asdict(count(net, shape)) | {"input": list(shape)}
+
+    classifier = Classifier(net, recipe, data.info.classes, seed=config.seed)
+    if config.trainer.compile:
+        net.compile()
+
+    cost = Cost()
+    with open_loggers(config.logger, folder, record, here) as loggers:
+        trainer = Trainer(
+            **trainer_arguments(config.trainer, here),
+            **recipes.trainer_arguments(recipe),
+            precision=PRECISIONS[config.precision],
+            deterministic=config.trainer.deterministic,
+            benchmark=not config.trainer.deterministic,
+            callbacks=[*_callbacks(folder, config), cost, _checkpoints(folder, config, lock)],
+            logger=loggers,
+            default_root_dir=folder.path,
+            use_distributed_sampler=False,  # the loaders give each process its share
+            num_sanity_val_steps=0,
+            enable_model_summary=False,
+            enable_progress_bar=config.trainer.progress and sys.stdout.isatty(),
+        )
+        start = newest_sound(folder.checkpoints)
+        trainer.fit(classifier, datamodule=data, ckpt_path=start, weights_only=True)
+
+        net = _final_net(folder, config, data, trainer)
+        record["data"] |= {**data.sizes, "classes": data.info.classes}
+        record["cost"] = cost.told()
+        error = _error(net, data, final_test, trainer)
+        if here.is_first:
+            _save(net, folder)
+            record |= scores(folder, error)
+
+
+def _callbacks(folder: RunFolder, config: TrainConfig) -> list[Callback]:
+    """In this order; what the folder holds of the run is written before the checkpoint that knows of it."""
+    # Which sets are evaluated is known once the data are set up, just before the module is.
+    chosen: list[Callback] = [LambdaCallback(setup=_tell_eval_names)]
+    if config.recipe.ema:
+        chosen.append(MovingAverage(config.recipe.ema))
+    probe = config.callbacks.probe
+    if probe.layer_responses:
+        chosen.append(LayerResponses(folder.path / "layer_responses.csv", probe.layer_responses))
+    if probe.gradient_norms:
+        chosen.append(GradientNorms(folder.path / "gradient_norms.csv", probe.gradient_norms))
+    if config.trainer.progress:
+        chosen.append(progress())
+    return [*chosen, History(folder.history_file)]
+
+
+def _tell_eval_names(trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001
+    module.eval_names = trainer.datamodule.eval_names  # type: ignore[attr-defined]
+
+
+def _checkpoints(folder: RunFolder, config: TrainConfig, lock: Lock | None) -> Checkpoints:
+    folder.checkpoints.mkdir(exist_ok=True)
+    if lock is not None:
+        remove_unfinished(folder.checkpoints)
+    return Checkpoints(folder.checkpoints, config.callbacks.checkpoint, lock, Signals())
+
+
+def _final_net(folder: RunFolder, config: TrainConfig, data: DataModule, trainer: Trainer) -> nn.Module:
+    """The net as the last checkpoint has it: averaged if the recipe averages, whole if it was sharded."""
+    last = newest_sound(folder.checkpoints)
+    assert last is not None
+    net = models.build(replace(config.model, weights=None))
+    net.load_state_dict(weights_of(last))
+    net.to(trainer.strategy.root_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.recipe.recompute_bn:
+        recompute(net, data.train_dataloader(), trainer.strategy.root_device)
+    return net
+
+
+def _error(net: nn.Module, data: DataModule, how: Protocol, trainer: Trainer) -> dict[str, float]:
+    """The final test, in the precision of training, each image exactly once on however many devices."""
+    loaders = [data.test_views(scale.resize, scale.crop) for scale in how.scales]
+    with trainer.precision_plugin.forward_context():
+        rates = evaluate(net, loaders, how, trainer.strategy.root_device)
+    return {f"test/{name}": rates[name] for name in ("loss", "error", "top5_error")}
+
+
+def _save(net: nn.Module, folder: RunFolder) -> None:
+    """The tested weights, under torchvision's names."""
+    weights = {name: value.contiguous() for name, value in net.state_dict().items()}
+    with replacing(folder.weights_file) as temporary:
+        temporary.write_bytes(save(weights, {"format": "pt"}))

@@ -1,0 +1,110 @@
+"""The runs that a sweep's overrides ask for, before any of them starts. Free of torch."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from resnet_lab.errors import UserError
+from resnet_lab.runs.compose import compose, compose_raw
+from resnet_lab.runs.folder import path_of
+from resnet_lab.runs.identity import differences
+from resnet_lab.runs.schema import TrainConfig
+
+GRID = "hydra_plugins.resnet_lab.GridSweeper"
+
+
+def expand(overrides: list[str]) -> list[list[str]]:
+    """The override lists of a multirun's jobs: the axes of its experiment, then those of the command line.
+
+    The experiment's `hydra.sweeper.params` are crossed with each other and with each of its
+    `hydra.sweeper.rows`, which are for what is no full grid. The command line replaces both, key by key.
+    """
+    given = parse(overrides)
+    jobs: dict[tuple[str, ...], None] = {}  # a dict, because it keeps the order and drops repetitions
+    for experiment in _experiments(given):
+        task = [o for o in given if not o.is_hydra_override() and o.key_or_group != "experiment"]
+        ours = [o for o in given if o.is_hydra_override()]
+        sweeper = compose_raw([*map(_line, experiment), *map(_line, ours)], with_hydra=True).hydra.sweeper
+        if sweeper["_target_"] != GRID:
+            raise UserError("a search decides as it goes: its runs cannot be told beforehand")
+        for row in sweeper.rows or [{}]:
+            axes = parse([*assignments(sweeper.params or {}), *assignments(row)])
+            [batch] = BasicSweeper.split_arguments([*experiment, *axes, *task], None)
+            jobs.update(dict.fromkeys(map(tuple, batch)))
+    return [list(job) for job in jobs]
+
+
+def configurations(overrides: list[str]) -> list[TrainConfig]:
+    """The configuration of each run of a multirun, typed, checked, and with a folder of its own."""
+    return apart([compose(job) for job in expand(overrides)])
+
+
+def apart(configs: list[TrainConfig]) -> list[TrainConfig]:
+    """Give runs that differ only in what changes no result, as trainer.devices, a folder each.
+
+    Raises UserError when one `run_dir` is asked for by runs that differ.
+    """
+    homes: dict[Any, list[TrainConfig]] = {}
+    for config in configs:
+        homes.setdefault(path_of(config), []).append(config)
+    result = []
+    for config in configs:
+        path = path_of(config)
+        others = [other for other in homes[path] if other != config]
+        different = {key for other in others for key in _local_differences(config, other)}
+        for other in others:
+            if changes := differences(config, other):
+                raise UserError(f"run_dir={path} is asked for by runs that differ: {'; '.join(changes)}")
+        if different:
+            values = _flat(config)
+            told = "-".join(f"{key.rpartition('.')[2]}{values[key]}" for key in sorted(different))
+            config = replace(config, run_dir=f"{path}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', told)}")
+        result.append(config)
+    return result
+
+
+def parse(overrides: Iterable[str]) -> list[Override]:
+    """Overrides in Hydra's grammar; UserError when one does not follow it."""
+    try:
+        return OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise UserError(" ".join(str(error).split())) from None
+
+
+def assignments(choices: Mapping[Any, Any]) -> list[str]:
+    """``{"model.depth": "20,56", "seed": None}`` as overrides."""
+    return [f"{key}={'null' if value is None else value}" for key, value in choices.items()]
+
+
+def _experiments(given: list[Override]) -> list[list[Override]]:
+    """One list for each experiment asked for: each has axes of its own."""
+    chosen = [o for o in given if o.key_or_group == "experiment"]
+    if not chosen or not chosen[-1].is_sweep_override():
+        return [chosen[-1:]]
+    return [parse([f"experiment={name}"]) for name in chosen[-1].sweep_string_iterator()]
+
+
+def _line(override: Override) -> str:
+    assert override.input_line is not None
+    return override.input_line
+
+
+def _local_differences(config: TrainConfig, other: TrainConfig) -> set[str]:
+    ours, theirs = _flat(config), _flat(other)
+    return {key for key, value in ours.items() if value != theirs.get(key)}
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Every choice by its dotted key."""
+    flat: dict[str, Any] = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        key = f"{prefix}{field.name}"
+        flat |= _flat(value, f"{key}.") if is_dataclass(value) else {key: value}
+    return flat

@@ -1,0 +1,109 @@
+"""Hydra's side of a sweep: the sweeper that lists the jobs and the launchers that bring them to an end."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from resnet_lab.errors import UserError
+from resnet_lab.runs.compose import typed
+from resnet_lab.runs.folder import path_of
+from resnet_lab.sweeps.expand import apart, expand
+from resnet_lab.sweeps.jobs import Job
+from resnet_lab.sweeps.local import Local, LocalOptions
+from resnet_lab.sweeps.sweep import Place, run_sweep
+from resnet_lab.sweeps.table import Board, print_summary
+from resnet_lab.sweeps.task import Task
+
+# Hydra takes plugins only from the package `hydra_plugins`, which it searches in every program of the
+# environment. Ours are registered by hand, under a name there, so that they appear in this program alone.
+NAMESPACE = "hydra_plugins.resnet_lab"
+
+
+class GridSweeper(Sweeper):
+    """The full grid of the command line's and the experiment's axes, in one batch."""
+
+    __module__ = NAMESPACE
+
+    def __init__(self, params: DictConfig | None = None, rows: Any = None) -> None:
+        """The options are read by `expand`, from the configuration."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        assert self.config is not None
+        assert self.launcher is not None
+        jobs = expand([*self.config.hydra.overrides.hydra, *arguments])
+        returns = self.launcher.launch(jobs, initial_job_idx=0)
+        return [each.return_value for each in returns]
+
+
+class FolderLauncher(Launcher):
+    """Makes the folder of every job, then executes them at a place; nothing is composed later.
+
+    A job returns what a search minimises, its validation error in per cent, and None when it failed.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    @abstractmethod
+    def place(self) -> Place:
+        """Where the runs are executed."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context = hydra_context
+        self.task_function = task_function
+        self.config = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
+        loader = self.hydra_context.config_loader
+        composed = [loader.load_sweep_config(self.config, list(overrides)) for overrides in job_overrides]
+        configs = apart([typed(config) for config in composed])
+        place = self.place()
+        jobs = {path_of(config): Job.of(config) for config in configs}
+        try:
+            run_sweep(list(jobs.values()), place, Board(list(jobs.values())))
+        finally:
+            print_summary(list(jobs.values()))
+            if isinstance(self.task_function, Task):
+                self.task_function.jobs += jobs.values()
+        returns = []
+        for overrides, config in zip(job_overrides, configs, strict=True):
+            job = jobs[path_of(config)]
+            done = JobReturn(overrides=list(overrides), task_name=job.name, status=JobStatus.COMPLETED)
+            done.return_value = job.objective()
+            returns.append(done)
+        return returns
+
+
+class LocalLauncher(FolderLauncher):
+    """hydra/launcher=local: slots of this machine."""
+
+    __module__ = NAMESPACE
+
+    def place(self) -> Local:
+        return Local(options_of(LocalOptions, self.options))
+
+
+def options_of(kind: type, given: dict[str, Any]) -> Any:
+    """A launcher's options, typed; UserError names the key that is wrong."""
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), given))
+    except OmegaConfBaseException as error:
+        raise UserError(f"hydra.launcher.{error.full_key}: {str(error).splitlines()[0]}") from None
+
+
+def register() -> None:
+    """Make the launchers and the sweeper known to Hydra."""
+    for plugin in (GridSweeper, LocalLauncher):
+        Plugins.instance().register(plugin)

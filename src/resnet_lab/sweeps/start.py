@@ -1,0 +1,69 @@
+"""Start what `resnet-lab train` asks for: one run, or a sweep. Free of torch at import."""
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import hydra
+
+from resnet_lab.runs.compose import ROOT, compose, register_schemas
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.groups import config_dir
+from resnet_lab.sweeps.expand import configurations
+from resnet_lab.sweeps.jobs import FAILED
+from resnet_lab.sweeps.plugins import register
+from resnet_lab.sweeps.task import Task
+
+
+def train(overrides: list[str], multirun: bool) -> int:
+    """Bring a run, or every run of a sweep, to its end; 0: all finished, 1: one failed.
+
+    Raises UserError before anything is written when the configuration of any run is wrong.
+    """
+    return sweep(overrides) if multirun else run(overrides)
+
+
+def run(overrides: list[str]) -> int:
+    """One run, in this process."""
+    folder = RunFolder.create(compose(overrides))
+    before = folder.state()
+    from resnet_lab.runs.__main__ import main
+
+    code = main([str(folder.path)])
+    if code == 0:
+        error = (folder.record() or {})["last"]["test/error"]
+        print(
+            f"{folder.path}: {'already ' if before == 'finished' else ''}finished, test error {error:.2f} %"
+        )
+    return code
+
+
+def sweep(overrides: list[str]) -> int:
+    """Every run of a multirun, by Hydra's sweeper and launcher."""
+    register()
+    register_schemas()
+    configurations(overrides)
+    task = Task()
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        _called_with(["-m", f"hydra.sweep.dir={scratch}", *overrides]),
+    ):
+        hydra.main(str(config_dir()), ROOT, version_base="1.3")(task)()
+    return 1 if any(job.status == FAILED for job in task.jobs) else 0
+
+
+@contextmanager
+def _called_with(arguments: list[str]) -> Iterator[None]:
+    """Hydra reads the command line, and tells errors as exceptions only when asked."""
+    before, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv, os.environ["HYDRA_FULL_ERROR"] = ["resnet-lab", *arguments], "1"
+    try:
+        yield
+    finally:
+        sys.argv = before
+        if full is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full

@@ -1,0 +1,139 @@
+"""What a run tells while it trains: its history as a CSV file, and its progress on a terminal or in a log."""
+
+# ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
+
+from resnet_lab.training.tables import append_rows, keep_rows
+
+COLUMNS = (
+    "epoch",  # counted from 1
+    "iteration",  # optimiser steps done
+    "lr",  # of the last step
+    "train/loss",
+    "train/error",  # per cent, as training ran
+    "val/loss",
+    "val/error",
+    "test/loss",
+    "test/error",
+    "test/top5_error",
+    "seconds",  # of the epoch, its evaluation included
+)
+
+HEARTBEAT = 60.0  # seconds without a line after which a log gets one within an epoch
+
+
+class _EpochEnd(Checkpoint):
+    """Called once the module has logged its epoch, which Lightning grants to `Checkpoint`s alone.
+
+    Among them the order given to the Trainer holds: list these before `ModelCheckpoint`, so that no
+    checkpoint is ever ahead of the history. Keeps the seconds of the epoch, also of one that was resumed.
+    """
+
+    def __init__(self) -> None:
+        self._before = 0.0  # seconds that this epoch took before the run was resumed
+        self._started = time.monotonic()
+        self._evaluated: dict[str, float] = {}
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._started = time.monotonic() - self._before
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._evaluated = _values(trainer, ("val/", "test/"))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        now = time.monotonic()
+        row: dict[str, float] = {
+            "epoch": trainer.current_epoch + 1,
+            "iteration": trainer.global_step,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            **_values(trainer, ("train/",)),
+            **self._evaluated,
+            "seconds": now - self._started,
+        }
+        self._started, self._evaluated = now, {}
+        if trainer.is_global_zero:
+            self.on_row(row, trainer)
+
+    def on_row(self, row: dict[str, float], trainer: Trainer) -> None:
+        """One finished epoch; called on one process only."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"seconds": time.monotonic() - self._started}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._before = state_dict["seconds"]
+
+
+class History(_EpochEnd):
+    """`history.csv`: one row an epoch. A resumed run drops the rows that it is about to write again."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        if trainer.is_global_zero:
+            keep_rows(self.path, lambda row: int(row["iteration"]) <= trainer.global_step)
+
+    def on_row(self, row: dict[str, float], trainer: Trainer) -> None:
+        # Six digits: all that a mean in single precision holds, and a per-cent error of any test set.
+        counts = {name: str(int(row[name])) for name in ("epoch", "iteration")}
+        shown = {name: f"{row[name]:.6g}" for name in COLUMNS if name in row}
+        append_rows(self.path, COLUMNS, [shown | counts])
+
+
+class Lines(_EpochEnd):
+    """A plain line an epoch, and one a minute within long epochs, for logs and pipes."""
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        self._spoke = time.monotonic()
+
+    def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        if trainer.is_global_zero and time.monotonic() - self._spoke > HEARTBEAT:
+            batch = trainer.fit_loop.batch_idx + 1
+            self._say(f"{_place(trainer)}  batch {batch}/{trainer.num_training_batches}")
+
+    def on_row(self, row: dict[str, float], trainer: Trainer) -> None:
+        errors = "  ".join(f"{name} {value:.2f}" for name, value in row.items() if name.endswith("/error"))
+        self._say(f"{_place(trainer)}  lr {row['lr']:.4g}  {errors}  {row['seconds']:.1f} s")
+
+    def _say(self, line: str) -> None:
+        self._spoke = time.monotonic()
+        print(line, flush=True)
+
+
+class Bar(TQDMProgressBar):
+    """A bar for people at a terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=10)  # drawing costs more than a step of a small net
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)  # a logger's count of its own, which says nothing of the run
+        return metrics
+
+
+def progress() -> Callback:
+    """A bar on a terminal, plain lines elsewhere."""
+    return Bar() if sys.stdout.isatty() else Lines()
+
+
+def _values(trainer: Trainer, prefixes: tuple[str, ...]) -> dict[str, float]:
+    metrics = trainer.callback_metrics.items()
+    return {name: float(value) for name, value in metrics if name.startswith(prefixes)}
+
+
+def _place(trainer: Trainer) -> str:
+    total = trainer.lightning_module.total_iterations
+    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  iteration {trainer.global_step}/{total}"

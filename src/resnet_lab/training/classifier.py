@@ -1,0 +1,220 @@
+"""The one LightningModule: any backbone, trained and tested as a recipe says."""
+
+# ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.optim import Optimizer
+
+from resnet_lab.errors import UserError
+from resnet_lab.training import optimizers
+from resnet_lab.training.batch_norm import frozen_statistics
+from resnet_lab.training.mixing import mixing, seed_device
+from resnet_lab.training.recipes import RecipeConfig, total_iterations
+from resnet_lab.training.schedules import learning_rate
+from resnet_lab.training.sums import Sums, rank, rates, world_size
+
+Batch = tuple[Tensor, Tensor]  # images (N, C, H, W) and labels (N,)
+
+CHECK_EVERY = 50  # steps between looks at the loss where a look makes the GPU, or the other ranks, wait
+
+
+class NonFiniteLoss(ArithmeticError):
+    """The training loss became infinite or NaN; `iteration` is the step at which this was seen, from 1."""
+
+    def __init__(self, iteration: int) -> None:
+        super().__init__(f"the training loss was not finite at iteration {iteration}")
+        self.iteration = iteration
+
+
+class Classifier(LightningModule):
+    """Any `backbone` that maps (N, C, H, W) to scores (N, num_classes), under a recipe.
+
+    Logs once an epoch, over all devices: `train/loss` and `train/error` (as training ran), and for each of
+    `eval_names`, the validation loaders in order, `/loss`, `/error` and `/top5_error` (per cent). The test
+    loop logs `test/…`. Whatever training draws at random is a function of `seed` and of where the run stands.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        recipe: RecipeConfig,
+        num_classes: int,
+        eval_names: Sequence[str] = ("val", "test"),
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone.to(memory_format=torch.channels_last)
+        self.recipe = recipe
+        self.seed = seed
+        self.eval_names = tuple(eval_names)
+        self.total_iterations = 0  # known when training starts
+        self._mix = mixing(recipe, num_classes)
+        self._train = Sums(top5=False)
+        self._eval = {name: Sums() for name in (*self.eval_names, "test")}
+        self._counted = False  # SAM looks at a batch twice; it counts once
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.backbone(images)
+
+    # Training
+
+    def configure_optimizers(self) -> Optimizer:
+        if self.recipe.sam and self.trainer.precision == "16-mixed":
+            raise UserError("recipe.sam does not go with precision=16: it cannot follow scaled gradients")
+        return optimizers.build(self.recipe, self.backbone)
+
+    def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
+        if self.recipe.clip:
+            self.clip_gradients(optimizer, self.recipe.clip, "norm")
+
+    def on_train_start(self) -> None:
+        batches = int(self.trainer.num_training_batches)
+        self.total_iterations = total_iterations(self.recipe, batches)
+        if self.recipe.iterations is not None:
+            epochs = math.ceil(self.recipe.iterations / math.ceil(batches / self.recipe.accumulate))
+            self.trainer.fit_loop.max_epochs = min(epochs, self.trainer.max_epochs or epochs)
+        if isinstance(parallel := self.trainer.strategy.model, DistributedDataParallel):
+            # An evaluation broadcasts them once. DDP would at each batch, and ranks whose shares differ in
+            # their number of batches would then wait for one another for ever.
+            parallel.broadcast_buffers = False
+
+    def on_train_epoch_start(self) -> None:
+        self._train.reset()
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        self._counted = False
+        rate = learning_rate(self.trainer.global_step, self.recipe, self.total_iterations)
+        for group in self.trainer.optimizers[0].param_groups:
+            group["lr"] = rate
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, labels = batch
+        shared = None
+        if world_size() > 1:
+            total = torch.full((), len(labels), dtype=torch.float32, device=images.device)
+            shared = dist.all_reduce(total, async_op=True)
+
+        where = (self.seed, self.current_epoch, batch_idx)
+        seed_device(self.device, *where)
+        targets = labels
+        if self._mix is not None:
+            images, targets = self._mix(images, labels)
+        if world_size() > 1:
+            seed_device(self.device, *where, rank())
+        with frozen_statistics(self.backbone, when=self._counted):
+            scores = self.backbone(images)
+        loss = self._loss(scores, targets)
+        if not self._counted:
+            self._train.add(loss, scores, labels)
+            self._counted = True
+            self._refuse_non_finite()
+
+        scale = self._group_scale(batch_idx)
+        if shared is None:
+            return loss * (scale / len(labels))
+        shared.wait()
+        # Ranks average their gradients: times the world, over the global batch, is its plain mean,
+        # however uneven the ranks' slices are.
+        return loss * (scale * world_size()) / total
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        # A run counted in iterations may end within an epoch: stopping this way evaluates that epoch too.
+        if self.trainer.global_step >= self.total_iterations:
+            self.trainer.should_stop = True
+
+    def on_train_epoch_end(self) -> None:
+        sums = self._train.reduced(self.device)
+        if not math.isfinite(sums["loss"]):
+            raise NonFiniteLoss(self.trainer.global_step)
+        values = rates(sums)
+        self._log({"train/loss": values["loss"], "train/error": values["error"]})
+
+    def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
+        """Summed over the batch; targets are labels (N,) or, mixed, probabilities (N, K)."""
+        if self.recipe.loss == "cross_entropy":
+            smoothing = self.recipe.label_smoothing
+            return F.cross_entropy(scores, targets, reduction="sum", label_smoothing=smoothing)
+        if targets.ndim == 1:
+            targets = F.one_hot(targets, scores.shape[1])
+        # Any share of a class counts as the class, as in 2110.00476.
+        present = (targets > 0).to(scores.dtype)
+        return F.binary_cross_entropy_with_logits(scores, present, reduction="sum") / scores.shape[1]
+
+    def _group_scale(self, batch_idx: int) -> float:
+        """Lightning divides by `accumulate` even where an epoch ends with fewer batches to sum."""
+        size = self.recipe.accumulate
+        left = self.trainer.num_training_batches - batch_idx // size * size
+        return size / min(size, left)
+
+    def _refuse_non_finite(self) -> None:
+        """Raise NonFiniteLoss: on the CPU before the step is taken, elsewhere soon after, on all ranks."""
+        iteration = self.trainer.global_step + 1
+        alone_on_cpu = self.device.type == "cpu" and world_size() == 1
+        if not alone_on_cpu and iteration % CHECK_EVERY:
+            return
+        finite = self._train.finite()
+        if world_size() > 1:
+            dist.all_reduce(finite := finite.int(), dist.ReduceOp.MIN)
+        if not finite:
+            raise NonFiniteLoss(iteration)
+
+    # Evaluation
+
+    def on_validation_epoch_start(self) -> None:
+        self._start_evaluation()
+
+    def on_test_epoch_start(self) -> None:
+        self._start_evaluation()
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._evaluate(self.eval_names[dataloader_idx], batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate("test", batch)
+
+    def on_validation_epoch_end(self) -> None:
+        for name in self.eval_names:
+            self._finish_evaluation(name)
+
+    def on_test_epoch_end(self) -> None:
+        self._finish_evaluation("test")
+
+    def _start_evaluation(self) -> None:
+        for sums in self._eval.values():
+            sums.reset()
+        if world_size() > 1:
+            # Each rank has averaged its own batch statistics; the checkpoint, and so the test, is rank 0's.
+            for buffer in self.backbone.buffers():
+                dist.broadcast(buffer, src=0)
+
+    def _evaluate(self, name: str, batch: Batch) -> None:
+        images, labels = batch
+        scores = self.backbone(images)
+        self._eval[name].add(F.cross_entropy(scores, labels, reduction="sum"), scores, labels)
+
+    def _finish_evaluation(self, name: str) -> None:
+        values = rates(self._eval[name].reduced(self.device))
+        self._log({f"{name}/{key}": value for key, value in values.items()})
+
+    def _log(self, values: dict[str, float]) -> None:
+        """Log what is already the same on every rank."""
+        for name, value in values.items():
+            self.log(name, value, prog_bar=name.endswith("/error"))
+
+    # Checkpoints: a run resumed within an epoch counts the whole epoch
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["train_sums"] = self._train.reduced(self.device)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "train_sums" in checkpoint:
+            self._train.load(checkpoint["train_sums"], self.device)

@@ -1,0 +1,87 @@
+"""Optimisers of a recipe, and which parameters weight decay covers."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from torch import nn, optim
+from torch.nn.modules.conv import _ConvNd
+
+from resnet_lab.errors import UserError
+from resnet_lab.training.recipes import RecipeConfig, peak_lr
+
+# PyTorch's step on the CPU walks through the parameters one by one unless fused: 0.2 against 1.5 ms for
+# 60 small tensors. On GPUs its own choice (foreach) stands, which mixed precision can clip.
+FUSED_ON = "cpu"
+
+
+def build(recipe: RecipeConfig, model: nn.Module) -> optim.Optimizer:
+    """The optimiser of the recipe over the parameters of the model that need a gradient.
+
+    Raises UserError where it needs the extra `optim` and that is not installed.
+    """
+    groups = parameter_groups(recipe, model)
+    on = {parameter.device.type for group in groups for parameter in group["params"]}
+    kind, options = _kind(recipe, fused=on == {FUSED_ON})
+    options["lr"] = peak_lr(recipe)
+    if recipe.sam:
+        return _sharpness_aware()(groups, kind, rho=recipe.sam, **options)
+    return kind(groups, **options)
+
+
+def parameter_groups(recipe: RecipeConfig, model: nn.Module) -> list[dict[str, Any]]:
+    """The parameters with weight decay and those without, as `recipe.weight_decay_scope` says.
+
+    The papers leave open what weight decay covers; in both groups parameters keep the model's order.
+    """
+    convolutions = {id(module.weight) for module in model.modules() if isinstance(module, _ConvNd)}
+    covers: dict[str, Callable[[nn.Parameter], bool]] = {
+        "all": lambda _: True,
+        "weights": lambda parameter: parameter.ndim > 1,
+        "conv": lambda parameter: id(parameter) in convolutions,
+    }
+    decays = covers[recipe.weight_decay_scope]
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in trained if decays(p)], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if not decays(p)], "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "lamb":
+        groups[1]["adam"] = True  # no trust ratio for biases and norms, as is common practice
+    return [group for group in groups if group["params"]]
+
+
+def _kind(recipe: RecipeConfig, *, fused: bool) -> tuple[Callable[..., optim.Optimizer], dict[str, Any]]:
+    momentum = {"momentum": recipe.momentum, "nesterov": recipe.nesterov}
+    match recipe.optimizer:
+        case "sgd":
+            return optim.SGD, momentum | {"fused": fused or None}
+        case "adamw":
+            return optim.AdamW, {"fused": fused or None}
+        case "lars":
+            return _library("recipe.optimizer=lars").LARS, momentum
+        case "lamb":
+            # Decay inside the trust ratio, and no debiasing of a normalised step: LAMB as 1904.00962 has it.
+            options = {"weight_decouple": False, "adam_debias": True}
+            return _library("recipe.optimizer=lamb").Lamb, options
+    raise AssertionError(recipe.optimizer)
+
+
+def _library(asked: str) -> Any:
+    try:
+        return import_module("pytorch_optimizer")
+    except ImportError:
+        raise UserError(f"{asked} needs pytorch-optimizer: pip install 'resnet-lab[optim]'") from None
+
+
+def _sharpness_aware() -> Callable[..., optim.Optimizer]:
+    """SAM (2010.01412) that evaluates the closure for both of its gradients, as Lightning's loop needs."""
+    library = _library("recipe.sam")
+
+    class SharpnessAware(library.SAM):  # type: ignore[name-defined]
+        def step(self, closure: Callable[[], Any]) -> Any:
+            loss = closure()
+            super().step(closure)
+            return loss
+
+    return SharpnessAware

@@ -1,0 +1,184 @@
+"""Weights from files: every way they are wrapped, and every way they can fail to fit."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from resnet_lab.errors import UserError
+from resnet_lab.models import create_model
+from resnet_lab.models.weights import read
+
+NAME = "cifar_resnet20"
+State = dict[str, Tensor]
+
+
+def trained(**choices: Any) -> nn.Module:
+    """A small net whose batch norms are as uneven as training leaves them."""
+    net = create_model(NAME, width=4, **choices)
+    with torch.no_grad():
+        for name, value in net.state_dict().items():
+            if value.is_floating_point() and ("bn" in name or "fc" in name):
+                value.uniform_(0.5, 1.5)
+    return net.eval()
+
+
+def assert_same(net: nn.Module, other: nn.Module) -> None:
+    images = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(net.eval()(images), other(images), rtol=0, atol=0)
+
+
+def prefixed(state: State, prefix: str) -> State:
+    return {prefix + name: value for name, value in state.items()}
+
+
+WRAPPED = {
+    "bare": lambda state: state,
+    "DataParallel": lambda state: prefixed(state, "module."),
+    "compiled": lambda state: prefixed(state, "_orig_mod."),
+    "compiled inside DDP": lambda state: prefixed(state, "module._orig_mod."),
+    "Lightning": lambda state: {
+        "state_dict": prefixed(state, "backbone."),
+        "epoch": 3,
+        "optimizer_states": [],
+    },
+    "Lightning, compiled": lambda state: {"state_dict": prefixed(state, "net._orig_mod.")},
+    "Lightning of a DDP model": lambda state: {"state_dict": prefixed(state, "model.module.")},
+    "stages compiled one by one": lambda state: {
+        name.replace("layer1.", "layer1._orig_mod."): value for name, value in state.items()
+    },
+    "torchvision's training script": lambda state: {
+        "model": {name: torch.zeros_like(value) for name, value in state.items()},
+        "model_ema": {"n_averaged": torch.tensor(9), **prefixed(state, "module.")},
+    },
+    "timm's averaged weights": lambda state: {
+        "state_dict": {name: torch.zeros_like(value) for name, value in state.items()},
+        "state_dict_ema": state,
+    },
+    "before PyTorch 0.4.1": lambda state: {
+        name: value for name, value in state.items() if not name.endswith("num_batches_tracked")
+    },
+    "half precision": lambda state: {name: value.half() for name, value in state.items()},
+}
+
+
+@pytest.mark.parametrize("wrapping", WRAPPED)
+def test_weights_load_however_they_were_wrapped(wrapping: str, tmp_path: Path) -> None:
+    net = trained()
+    if wrapping == "half precision":
+        net.half().float()
+    file = tmp_path / "net.pth"
+    torch.save(WRAPPED[wrapping](net.state_dict()), file)
+    assert_same(create_model(NAME, width=4, weights=str(file)), net)
+
+
+def test_safetensors_load(tmp_path: Path) -> None:
+    net = trained()
+    file = tmp_path / "net.safetensors"
+    save_file(prefixed(net.state_dict(), "module."), file)
+    assert_same(create_model(NAME, width=4, weights=str(file)), net)
+
+
+def test_a_run_folder_gives_its_last_checkpoint(tmp_path: Path) -> None:
+    net = trained()
+    (tmp_path / "checkpoints").mkdir()
+    for iteration, state in ((64, trained().state_dict()), (128, net.state_dict())):
+        file = tmp_path / "checkpoints" / f"{iteration:08d}.ckpt"
+        torch.save({"state_dict": prefixed(state, "backbone.")}, file)
+    assert_same(create_model(NAME, width=4, weights=str(tmp_path)), net)
+
+
+def test_another_class_count_is_told_and_reset_on_request(tmp_path: Path) -> None:
+    net = trained()
+    file = tmp_path / "net.pth"
+    torch.save(net.state_dict(), file)
+    with pytest.raises(UserError, match=r"10 classes and the net 7: head=reset"):
+        create_model(NAME, width=4, num_classes=7, weights=str(file))
+    other = create_model(NAME, width=4, num_classes=7, weights=str(file), head="reset")
+    assert other.fc.weight.shape == (7, 16)
+    assert torch.equal(other.layer3[2].conv2.weight, net.layer3[2].conv2.weight)
+
+
+def test_a_head_is_reset_on_request_even_for_as_many_classes(tmp_path: Path) -> None:
+    net = trained()
+    file = tmp_path / "net.pth"
+    torch.save(net.state_dict(), file)
+    other = create_model(NAME, width=4, weights=str(file), head="reset")
+    assert not torch.equal(other.fc.weight, net.fc.weight)
+    assert torch.equal(other.conv1.weight, net.conv1.weight)
+
+
+def test_entries_that_do_not_fit_are_listed(tmp_path: Path) -> None:
+    state = trained().state_dict()
+    for name in ("conv1.weight", "layer1.0.bn1.weight", "layer1.0.bn1.bias", "layer1.1.bn1.bias"):
+        del state[name]
+    state["attention.weight"] = torch.zeros(1)
+    state["layer2.0.conv1.weight"] = torch.zeros(8, 4, 1, 1)
+    file = tmp_path / "net.pth"
+    torch.save(state, file)
+    with pytest.raises(UserError) as error:
+        create_model(NAME, width=4, weights=str(file))
+    message = str(error.value)
+    assert "\n" not in message
+    assert "4 missing (conv1.weight, layer1.0.bn1.weight, layer1.0.bn1.bias, …)" in message
+    assert "1 unexpected (attention.weight)" in message
+    assert "1 of another shape (layer2.0.conv1.weight (8, 4, 1, 1) for (8, 4, 3, 3))" in message
+
+
+class Harmful:
+    """Would run code when a plain unpickler reads it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("harm-was-done"),)
+
+
+def broken_files(folder: Path) -> dict[Path, str]:
+    """Each file that cannot be used, and what its error must say."""
+    net = trained()
+    whole = folder / "whole.pth"
+    torch.save(net.state_dict(), whole)
+    data = whole.read_bytes()
+    files: dict[Path, str] = {}
+
+    def add(name: str, content: bytes, expected: str) -> None:
+        (folder / name).write_bytes(content)
+        files[folder / name] = expected
+
+    add("truncated.pth", data[: len(data) // 2], "damaged")
+    add("empty.pth", b"", "damaged")
+    add("text.pth", b"no weights at all", "damaged")
+    add("truncated.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{", "damaged")
+    for name, content, expected in (
+        ("object.pth", {"state_dict": Harmful()}, "run code"),
+        ("list.pth", [1, 2], "no state dict"),
+        ("numbers.pth", {"loss": 0.5}, "no state dict: 'loss' is float"),
+        ("two.pth", {**prefixed(net.state_dict(), "net."), **net.state_dict()}, "more than one prefix"),
+    ):
+        torch.save(content, folder / name)
+        files[folder / name] = expected
+    (folder / "empty").mkdir()
+    files[folder / "empty"] = "no run folder"
+    return files
+
+
+def test_a_file_that_cannot_be_used_is_one_line_and_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, expected in broken_files(tmp_path).items():
+        with pytest.raises(UserError, match=expected) as error:
+            read(path)
+        assert str(path) in str(error.value)
+        assert "\n" not in str(error.value)
+    assert not Path("harm-was-done").exists()
+
+
+def test_a_path_that_is_not_there_names_the_published_weights() -> None:
+    with pytest.raises(
+        UserError, match=r"'nowhere.pth'.* resnet50 has imagenet, IMAGENET1K_V1, IMAGENET1K_V2"
+    ):
+        create_model("resnet50", weights="nowhere.pth")

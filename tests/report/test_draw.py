@@ -1,0 +1,149 @@
+"""Figures show what was measured, and are the same bytes when drawn again."""
+
+from pathlib import Path
+
+import pytest
+from run_folders import configured, failed, finished, interrupted, measure, quickstart, started, write_history
+
+from resnet_lab.report import (
+    collect,
+    draw_curves,
+    draw_gradients,
+    draw_rates,
+    draw_responses,
+    save,
+    summarise,
+)
+from resnet_lab.report.compare import Group
+from resnet_lab.report.draw_layers import measured
+
+
+def read(folder: Path) -> list[Group]:
+    return summarise(collect(folder))
+
+
+def test_plain_and_residual_stand_side_by_side_on_one_scale(tmp_path: Path) -> None:
+    figure = draw_curves(read(quickstart(tmp_path)))
+    assert figure is not None
+    plain, residual = figure.axes
+    assert (plain.get_title(), residual.get_title()) == ("plain", "residual (basic, A)")
+    assert plain.get_ylim() == residual.get_ylim()
+    assert (plain.get_xlabel(), plain.get_ylabel()) == ("iterations", "error (%)")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["20 layers", "56 layers"]
+    bold = {line.get_label(): line for line in plain.lines if line.get_linewidth() >= 2}
+    thin = [line for line in plain.lines if line.get_linewidth() < 1]
+    assert len(bold) == len(thin) == 2
+    assert [line.get_color() for line in bold.values()] == [line.get_color() for line in thin]
+    x, y = bold["56 layers"].get_data()
+    assert (x[-1], y[-1]) == (264, pytest.approx(73.0))
+    assert thin[1].get_ydata()[-1] == pytest.approx(36.5)
+
+
+def test_errors_far_apart_share_a_logarithmic_axis_and_near_ones_a_linear(tmp_path: Path) -> None:
+    far = draw_curves(read(quickstart(tmp_path / "far")))
+    for depth, error in ((20, 9.7), (56, 13.2)):
+        finished(configured(tmp_path / "near", depth), error)
+    near = draw_curves(read(tmp_path / "near"))
+    assert far is not None
+    assert near is not None
+    assert (far.axes[0].get_yscale(), near.axes[0].get_yscale()) == ("log", "linear")
+    assert near.axes[0].get_ylim() == (0, pytest.approx(1.7 * 13.2))
+
+
+def test_every_last_test_error_lies_within_the_axes(tmp_path: Path) -> None:
+    for seed, error in enumerate((0.0, 0.4)):
+        finished(configured(tmp_path, 20, seed=seed), error)
+    finished(configured(tmp_path, 56), 88.0)
+    figure = draw_curves(read(tmp_path))
+    assert figure is not None
+    low, high = figure.axes[0].get_ylim()
+    assert low < 0.2 < 88.0 < high
+
+
+def test_unfinished_runs_are_drawn_until_one_has_finished(tmp_path: Path) -> None:
+    write_history(interrupted(configured(tmp_path, seed=0)), [50.0, 20.0, 10.0])
+    write_history(interrupted(configured(tmp_path, seed=1)), [40.0, 30.0])
+    figure = draw_curves(read(tmp_path))
+    assert figure is not None
+    assert list(figure.axes[0].lines[0].get_ydata()) == [45.0, 25.0]
+    finished(configured(tmp_path, seed=2), 5.0)
+    figure = draw_curves(read(tmp_path))
+    assert figure is not None
+    assert len(figure.axes[0].lines[0].get_ydata()) == 12
+
+
+def test_nothing_to_draw_gives_no_figure(tmp_path: Path) -> None:
+    started(configured(tmp_path))
+    groups = read(tmp_path)
+    assert len(groups) == 1
+    assert [draw(groups) for draw in (draw_curves, draw_rates, draw_responses, draw_gradients)] == [None] * 4
+
+
+def test_choices_at_one_depth_share_a_panel(tmp_path: Path) -> None:
+    for shortcut in ("A", "constant_scaling", "dropout"):
+        finished(configured(tmp_path, 56, shortcut), 2.0)
+    figure = draw_curves(read(tmp_path))
+    assert figure is not None
+    assert [axes.get_title() for axes in figure.axes] == ["56 layers"]
+    assert len(figure.legends[0].get_texts()) == 3
+
+
+def test_drawing_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    folder = quickstart(tmp_path)
+    pictures = []
+    for name in ("one.png", "two.png"):
+        figure = draw_curves(read(folder))
+        assert figure is not None
+        pictures.append(save(figure, tmp_path / name).read_bytes())
+    assert pictures[0] == pictures[1]
+    assert pictures[0].startswith(b"\x89PNG")
+    assert b"Software" not in pictures[0]
+
+
+def test_learning_rates_with_and_without_batch_norm(tmp_path: Path) -> None:
+    for rate, error in ((0.01, 3.0), (0.1, 1.0), (1.0, 2.0)):
+        finished(configured(tmp_path, **{"recipe.lr": rate}), error)
+    finished(configured(tmp_path, **{"recipe.lr": 0.01, "model.batch_norm": False}), 5.0)
+    failed(configured(tmp_path, **{"recipe.lr": 1.0, "model.batch_norm": False}))
+    figure = draw_rates(read(tmp_path))
+    assert figure is not None
+    (axes,) = figure.axes
+    assert axes.get_xscale() == "log"
+    drawn = [line.get_xydata().tolist() for line in axes.lines]
+    assert [[0.01, 3.0], [0.1, 1.0], [1.0, 2.0]] in drawn
+    assert [[1.0, 100.0]] in drawn  # diverged
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"batch norm on", "batch norm off"} < set(words)
+
+
+def test_two_learning_rates_are_no_range(tmp_path: Path) -> None:
+    for rate in (0.1, 1.0):
+        finished(configured(tmp_path, **{"recipe.lr": rate}), 2.0)
+    assert draw_rates(read(tmp_path)) is None
+
+
+def test_layer_responses_stand_in_order_and_sorted_beside_the_papers(tmp_path: Path) -> None:
+    for seed, values in enumerate(((1.0, 3.0, 2.0), (2.0, 4.0, 3.0))):
+        folder = finished(configured(tmp_path, 20, seed=seed, answers="he2015/fig7"), 2.0)
+        measure(folder, "layer_responses", {1: (9.0, 9.0, 9.0), 12: values})
+    groups = read(tmp_path)
+    assert measured(groups[0], "layer_responses") == {1: 1.5, 2: 3.5, 3: 2.5}
+    figure = draw_responses(groups)
+    assert figure is not None
+    ordered, by_size = figure.axes
+    ours, *theirs = ordered.lines
+    assert list(ours.get_ydata()) == [1.5, 3.5, 2.5]
+    assert list(by_size.lines[0].get_ydata()) == [3.5, 2.5, 1.5]
+    assert len(theirs) == 5
+    assert {len(line.get_xdata()) for line in theirs} == {19, 55, 109}
+
+
+def test_gradients_are_those_of_the_first_and_the_last_measured_epoch(tmp_path: Path) -> None:
+    folder = finished(configured(tmp_path, 20, "none"), 2.0)
+    measure(folder, "gradient_norms", {1: (0.1, 0.2), 5: (0.7, 0.7), 12: (0.3, 0.4)})
+    with (folder.path / "gradient_norms.csv").open("a") as file:
+        file.write("13,1,conv1,0.")  # being written
+    figure = draw_gradients(read(tmp_path))
+    assert figure is not None
+    assert [list(axes.lines[0].get_ydata()) for axes in figure.axes] == [[0.1, 0.2], [0.3, 0.4]]
+    assert figure.axes[0].get_yscale() == "log"

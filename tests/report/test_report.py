@@ -1,0 +1,202 @@
+"""`resnet-lab report`: what it prints, what it writes, how fast it is."""
+
+import csv
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from run_folders import configured, ended, failed, finished, interrupted, quickstart, started
+
+from resnet_lab.errors import UserError
+from resnet_lab.report import report
+
+
+def test_finished_quickstart_gives_table_sentence_and_figure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = quickstart(tmp_path)
+    assert report(folder) == 0
+    printed = capsys.readouterr().out
+    assert "quickstart: 8 runs, 8 finished" in printed
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed.splitlines() if "|" in line]
+    assert rows[0][:7] == [
+        "depth",
+        "kind of unit",
+        "parameters",
+        "multiply-adds",
+        "test error (%)",
+        "n",
+        "training error (%)",
+    ]
+    assert rows[2][:6] == ["20", "plain", "269,722", "40.55 M", "1.40 ± 0.28", "2"]
+    assert rows[3][:6] == ["56", "plain", "853,018", "125.49 M", "73.00 ± 12.73", "2"]
+    assert "depth alone degrades the net, and shortcuts prevent that" in printed
+    assert str(folder / "curves.png") in printed
+    assert {path.name for path in folder.iterdir() if path.is_file()} == {
+        "table.md",
+        "table.csv",
+        "curves.png",
+    }
+    text = (folder / "table.md").read_text()
+    assert all(part in text for part in (" 73.00 ± 12.73 |", "depth alone degrades", "(curves.png)"))
+
+
+def test_table_csv_has_the_figures_unrounded(tmp_path: Path) -> None:
+    folder = quickstart(tmp_path)
+    report(folder)
+    with (folder / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    deep = rows[1]
+    assert (deep["depth"], deep["kind"], deep["parameters"], deep["n"]) == ("56", "plain", "853018", "2")
+    assert (deep["seeds"], deep["test_error_mean"], deep["test_error_median"]) == ("0 1", "73", "73")
+    assert (deep["test_error_std"], deep["test_error_best"]) == ("12.7279", "64")
+    assert (deep["train_error_mean"], deep["train_seconds_mean"]) == ("36.5", "28.5")
+    assert deep["test_error_at_best_val_epoch"] == ""
+
+
+def test_half_finished_sweep_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    finished(configured(tmp_path, 20, "none", 0), 1.4)
+    interrupted(configured(tmp_path, 20, "none", 1))
+    started(configured(tmp_path, 56, "none", 0))
+    failed(configured(tmp_path, 56, "A", 0), "out_of_memory")
+    broken = finished(configured(tmp_path, 56, "A", 1), 1.4)
+    broken.record_file.write_text("{")
+    with started(configured(tmp_path, 20, "A", 0)).lock():
+        assert report(tmp_path / "quickstart") == 0
+    printed, warned = capsys.readouterr()
+    assert "5 runs, 1 failed, 1 finished, 1 interrupted, 1 new, 1 running" in printed
+    assert "1 interrupted" in printed
+    assert "1 failed: out_of_memory" in printed
+    assert warned.count("\n") == 1
+    assert broken.path.name in warned
+
+
+def test_rebuild_from_records_and_histories_alone_is_identical(tmp_path: Path) -> None:
+    """results/ holds record.json and history.csv: its tables and figures must come out the same elsewhere."""
+    folder = quickstart(tmp_path / "here")
+    report(folder)
+    elsewhere = tmp_path / "elsewhere" / "kept"
+    for run in (path for path in folder.iterdir() if path.is_dir()):
+        (elsewhere / run.name).mkdir(parents=True)
+        for name in ("record.json", "history.csv"):
+            shutil.copy(run / name, elsewhere / run.name / name)
+    report(elsewhere)
+    for name in ("table.md", "table.csv", "curves.png"):
+        assert (folder / name).read_bytes() == (elsewhere / name).read_bytes(), name
+
+
+def test_experiment_that_answers_a_table_stands_beside_the_paper(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for depth, shortcut in ((20, "A"), (56, "A")):
+        for seed in range(2):
+            config = configured(
+                tmp_path, depth, shortcut, seed, name="he2015/table6", answers="he2015/table6"
+            )
+            finished(config, 8.0 + seed)
+    folder = tmp_path / "he2015" / "table6"
+    report(folder)
+    printed = capsys.readouterr().out
+    assert "Beside he2015/table6" in printed
+    assert "6.43 (best of 5; mean 6.61 ± 0.16)" in printed
+    assert "not comparable: " in printed
+    assert "data.name digits, not cifar10" in printed
+    assert "not run" in printed
+    assert "2 sqrt(s²/n + p²/m)" in printed
+    with (folder / "paper.csv").open(newline="") as file:
+        rows = {row["net"]: row for row in csv.DictReader(file)}
+    assert (rows["ResNet-20"]["paper"], rows["ResNet-20"]["mean"]) == ("8.75", "8.5")
+    assert rows["ResNet-20"]["difference"] == "-0.25"
+    assert rows["ResNet-110"]["paper_std"] == "0.16"
+    text = (folder / "table.md").read_text()
+    assert "akamaster/pytorch_resnet_cifar10" in text
+    assert "## Beside he2015/table6" in text
+
+
+def test_choices_beyond_depth_and_kind_get_a_column(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rate in (0.03, 0.1, 0.3):
+        finished(configured(tmp_path, **{"recipe.lr": rate}), 2.0)
+    report(tmp_path)
+    assert "recipe.lr" in capsys.readouterr().out
+    assert (tmp_path / "quickstart" / "learning_rates.png").exists()
+
+
+def test_each_sweep_below_a_folder_has_its_own_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished(configured(tmp_path, name="one"), 2.0)
+    finished(configured(tmp_path, name="claims/two"), 2.0)
+    report(tmp_path, tmp_path / "out")
+    assert (tmp_path / "out" / "one" / "table.md").exists()
+    assert (tmp_path / "out" / "claims" / "two" / "curves.png").exists()
+    assert not (tmp_path / "one" / "table.md").exists()
+    report(tmp_path / "one", tmp_path / "just")
+    assert (tmp_path / "just" / "table.csv").exists()
+
+
+def test_report_of_one_run_does_not_touch_its_sweeps(tmp_path: Path) -> None:
+    folder = finished(configured(tmp_path), 2.0)
+    report(folder.path)
+    assert (folder.path / "table.md").exists()
+    assert not (tmp_path / "quickstart" / "table.md").exists()
+
+
+def test_folder_without_runs_is_a_user_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no run"):
+        report(tmp_path)
+    with pytest.raises(UserError, match="is not a folder"):
+        report(tmp_path / "absent")
+
+
+def test_place_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
+    finished(configured(tmp_path), 2.0)
+    (tmp_path / "taken").write_text("a file")
+    with pytest.raises(UserError, match=r"cannot write .*taken"):
+        report(tmp_path, tmp_path / "taken")
+
+
+def test_record_of_the_product_is_read(tmp_path: Path) -> None:
+    """The factory of these tests writes the keys that runs/record.py writes."""
+    from resnet_lab.runs import record as records
+
+    config = configured(tmp_path)
+    folder = started(config)
+    with folder.lock() as lock:
+        opened = records.opened(config, lock)
+    ours = ended(config, 2.0)
+    assert ours.keys() <= opened.keys()
+    for part in ("model", "data"):
+        assert ours[part].keys() <= opened[part].keys() | {"val"}
+    folder.write_record(
+        records.closed(opened | {key: ours[key] for key in ("model", "data", "last", "cost")})
+    )
+    assert report(folder.path) == 0
+
+
+def test_report_takes_no_torch_and_little_time(tmp_path: Path) -> None:
+    folder = quickstart(tmp_path)
+    code = (
+        "import sys; from pathlib import Path; from resnet_lab.report import report; report(Path(sys.argv[1]));"
+        "sys.exit(' '.join({'torch', 'lightning', 'torchvision', 'hydra'} & set(sys.modules)) or 0)"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True)
+    took = time.perf_counter() - start
+    assert done.returncode == 0, done.stderr
+    assert took < 10  # 1.5 s on an idle core: the slack is for a busy machine
+
+
+def test_terminal_gets_a_drawn_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished(configured(tmp_path), 2.0)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    report(tmp_path)
+    printed = capsys.readouterr().out
+    assert "───" in printed
+    assert "| ---" not in printed

@@ -1,0 +1,168 @@
+"""The run folder: states, the lock, and what may be written into it."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from resnet_lab.data.spec import ImageFolderConfig
+from resnet_lab.errors import UserError
+from resnet_lab.runs.files import replacing
+from resnet_lab.runs.folder import RunFolder, load_config
+from resnet_lab.runs.lock import LostLock
+from resnet_lab.runs.schema import TrainConfig, TrainerConfig
+
+MakeConfig = Callable[..., TrainConfig]
+
+HOLD = """
+import sys, time
+from resnet_lab.runs.files import replacing
+from resnet_lab.runs.folder import RunFolder
+with RunFolder(sys.argv[1]).lock():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def folder(make_config: MakeConfig) -> RunFolder:
+    return RunFolder.create(make_config())
+
+
+@pytest.fixture
+def other_process(folder: RunFolder) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the folder's lock."""
+    process = subprocess.Popen([sys.executable, "-c", HOLD, folder.path], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_folder_name_tells_model_seed_and_identity(folder: RunFolder, tmp_path: Path) -> None:
+    assert folder.path.parent == tmp_path / "runs" / "scratch"
+    assert folder.path.name.startswith("resnet-8")
+    assert "-s0-" in folder.path.name
+
+
+def test_written_configuration_reads_back_with_its_types(make_config: MakeConfig) -> None:
+    for data in (make_config().data, ImageFolderConfig(name="imagenet", root="somewhere")):
+        config = make_config(data=data)
+        assert RunFolder.create(config).config() == config
+
+
+def test_creating_again_keeps_the_run_and_updates_where_it_trains(
+    make_config: MakeConfig, folder: RunFolder
+) -> None:
+    again = RunFolder.create(make_config(trainer=TrainerConfig(devices=2)))
+    assert again.path == folder.path
+    assert again.config().trainer.devices == 2
+
+
+def test_folder_of_another_run_is_refused_with_the_difference(
+    make_config: MakeConfig, folder: RunFolder
+) -> None:
+    before = folder.config_file.read_bytes()
+    with pytest.raises(UserError, match=r"holds another run: recipe\.lr: 0\.1 is not 0\.2$"):
+        RunFolder.create(make_config(recipe={"lr": 0.2}, run_dir=str(folder.path)))
+    assert folder.config_file.read_bytes() == before
+
+
+def test_configuration_of_a_finished_run_stays_as_it_was(make_config: MakeConfig, folder: RunFolder) -> None:
+    folder.write_record({"state": "finished"})
+    before = folder.config_file.read_bytes()
+    RunFolder.create(make_config(trainer=TrainerConfig(devices=2)))
+    assert folder.config_file.read_bytes() == before
+
+
+def test_spoilt_configuration_is_told_in_one_line(folder: RunFolder) -> None:
+    text = folder.config_file.read_text()
+    for spoilt in (text.replace("depth: 8", "dpeth: 8"), text.replace("depth: 8", "depth: deep"), "{", "[1]"):
+        folder.config_file.write_text(spoilt)
+        with pytest.raises(UserError, match=r"config\.yaml: ") as told:
+            folder.config()
+        assert "\n" not in str(told.value)
+
+
+def test_place_without_a_configuration_is_no_run_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="not a run folder"):
+        load_config(tmp_path / "config.yaml")
+
+
+def test_folder_that_cannot_be_written_is_told_in_one_line(make_config: MakeConfig, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write"):
+        RunFolder.create(make_config(runs_root=str(tmp_path / "file")))
+
+
+def test_states_follow_the_life_of_a_run(folder: RunFolder) -> None:
+    assert folder.state() == "new"
+    with folder.lock():
+        assert folder.state() == "running"
+    assert folder.state() == "interrupted"
+    folder.write_record({"state": "failed"})
+    assert folder.state() == "failed"
+    with folder.lock():
+        assert folder.state() == "running"
+    folder.write_record({"state": "finished"})
+    assert folder.state() == "finished"
+
+
+def test_running_folder_refuses_a_second_process_and_names_the_first(
+    folder: RunFolder, other_process: subprocess.Popen[str]
+) -> None:
+    assert folder.state() == "running"
+    with pytest.raises(UserError, match=f"is running: process {other_process.pid} on "), folder.lock():
+        pytest.fail("two processes hold one folder")
+
+
+def test_death_of_the_holder_frees_the_folder(
+    folder: RunFolder, other_process: subprocess.Popen[str]
+) -> None:
+    os.kill(other_process.pid, signal.SIGKILL)
+    other_process.wait()
+    assert folder.state() == "interrupted"
+    with folder.lock() as lock:
+        assert lock.attempt == 2
+
+
+def test_attempts_are_counted_from_the_first_start(folder: RunFolder) -> None:
+    with folder.lock() as first:
+        started = first.first_started
+    with folder.lock() as second:
+        assert (second.attempt, second.first_started) == (2, started)
+
+
+def test_lock_that_was_removed_or_replaced_is_noticed(folder: RunFolder) -> None:
+    with folder.lock() as lock:
+        lock.check()
+        folder.lock_file.unlink()
+        with pytest.raises(LostLock, match="was removed"):
+            lock.check()
+        folder.lock_file.touch()
+        with pytest.raises(LostLock, match="was replaced"):
+            lock.check()
+
+
+def test_record_is_the_old_or_the_new_one_whenever_writing_fails(folder: RunFolder) -> None:
+    folder.write_record({"state": "failed"})
+    with contextlib.suppress(OSError), replacing(folder.record_file) as temporary:
+        temporary.write_text('{"state": "fin')
+        raise OSError("no space left")
+    assert folder.record() == {"state": "failed"}
+    assert [path.name for path in folder.path.iterdir() if path.suffix == ".tmp"] == []
+    folder.record_file.write_text(json.dumps({"state": "failed"})[:-3])
+    with pytest.raises(UserError, match="delete it to run again"):
+        folder.record()
+
+
+def test_folder_and_identity_stay_free_of_torch() -> None:
+    code = "import sys, resnet_lab.runs.folder, resnet_lab.runs.identity; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,59 @@
+"""Averaged weights, and batch norm statistics computed anew."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import toy_training as toy
+from lightning.pytorch.callbacks import Callback
+from torch import nn
+
+from resnet_lab.training.averaging import MovingAverage
+from resnet_lab.training.batch_norm import frozen_statistics, recompute
+
+
+def test_average_follows_its_definition_and_is_what_is_tested_and_kept(tmp_path: Path) -> None:
+    steps: list[torch.Tensor] = []
+
+    class Record(Callback):
+        def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
+            steps.append(module.backbone[9].weight.detach().clone())
+
+    recipe = toy.recipe(epochs=2, ema=0.9)
+    module, trainer = toy.fit(
+        recipe, Record(), MovingAverage(recipe.ema), toy.Save(tmp_path / "last.ckpt", 99)
+    )
+    average = steps[0]
+    for weight in steps[1:]:
+        average = 0.9 * average + 0.1 * weight
+    torch.testing.assert_close(module.backbone[9].weight.detach(), average)
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    torch.testing.assert_close(saved["backbone.9.weight"], average)
+    logged = trainer.callback_metrics["test/loss"]
+    tested = toy.trainer(recipe).test(module, toy.TestLoader(40), verbose=False)[0]
+    assert float(logged) == tested["test/loss"]
+
+
+def test_recomputed_statistics_are_the_plain_average_over_the_batches() -> None:
+    net = nn.Sequential(nn.BatchNorm2d(1))
+    loader = list(toy.TrainLoader(48, 16))
+    net(loader[0][0] * 100)  # a past that must be forgotten
+    net.eval()
+    recompute(net, loader, torch.device("cpu"))
+    means = torch.stack([images.mean() for images, _ in loader])
+    variances = torch.stack([images.var() for images, _ in loader])
+    torch.testing.assert_close(net[0].running_mean, means.mean().reshape(1))
+    torch.testing.assert_close(net[0].running_var, variances.mean().reshape(1))
+    assert net[0].momentum == 0.1
+    assert not net.training
+
+
+def test_frozen_statistics_see_nothing_and_thaw() -> None:
+    net = nn.BatchNorm2d(1)
+    images, _ = toy.images(8)
+    with frozen_statistics(net, when=True):
+        net(images)
+    assert float(net.running_mean) == 0.0
+    with frozen_statistics(net, when=False):
+        net(images)
+    assert float(net.running_mean) != 0.0

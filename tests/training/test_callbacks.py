@@ -1,0 +1,79 @@
+"""The history on disk, and what a log or a terminal is told."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import toy_training as toy
+
+from resnet_lab.training import callbacks
+from resnet_lab.training.callbacks import COLUMNS, Bar, History, Lines, progress
+from resnet_lab.training.schedules import learning_rate
+from resnet_lab.training.tables import append_rows, keep_rows
+
+
+def test_history_has_a_row_an_epoch_with_the_logged_figures(tmp_path: Path) -> None:
+    recipe = toy.recipe(schedule="cosine", iterations=8)
+    _, trainer = toy.fit(recipe, History(tmp_path / "history.csv"))
+    rows = toy.read(tmp_path / "history.csv")
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["epoch"], row["iteration"]) for row in rows] == [("1", "6"), ("2", "8")]
+    rates = [learning_rate(iteration, recipe, 8) for iteration in (5, 7)]
+    assert [float(row["lr"]) for row in rows] == pytest.approx(rates, rel=1e-5)
+    for name in ("train/loss", "train/error", "test/loss", "test/error", "test/top5_error"):
+        assert float(rows[-1][name]) == pytest.approx(float(trainer.callback_metrics[name]), rel=1e-5)
+    assert rows[0]["test/loss"] != rows[1]["test/loss"]
+    assert all(row["val/error"] == row["val/loss"] == "" for row in rows)
+    assert all(float(row["seconds"]) > 0 for row in rows)
+
+
+def test_epoch_without_an_evaluation_repeats_no_old_figures(tmp_path: Path) -> None:
+    toy.fit(toy.recipe(epochs=4), History(tmp_path / "history.csv"), check_val_every_n_epoch=2)
+    assert [row["test/error"] == "" for row in toy.read(tmp_path / "history.csv")] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+
+
+def test_tables_are_replaced_whole_and_lose_only_the_rows_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    keep_rows(path, lambda row: True)  # nothing there yet
+    for epoch in (1, 2, 3):
+        append_rows(path, ("epoch", "value"), [{"epoch": epoch, "value": epoch / 2}])
+    keep_rows(path, lambda row: int(row["epoch"]) < 3)
+    append_rows(path, ("epoch", "value"), [{"epoch": 3}])
+    assert path.read_text() == "epoch,value\n1,0.5\n2,1.0\n3,\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_log_gets_one_plain_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    toy.fit(toy.recipe(epochs=2), Lines())
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
+    pattern = r"epoch 2/2  iteration 12/12  lr 0\.1  train/error [\d.]+  test/error [\d.]+  [\d.]+ s"
+    assert len(lines) == 2
+    assert re.fullmatch(pattern, lines[1])
+    assert "\r" not in "".join(lines)
+
+
+def test_long_epochs_are_heard_of_within(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callbacks, "HEARTBEAT", 0.0)
+    toy.fit(toy.recipe(epochs=1), Lines())
+    assert "epoch 1/1  iteration 3/6  batch 3/6" in capsys.readouterr().out
+
+
+def test_terminal_gets_a_bar_and_a_pipe_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert isinstance(progress(), Lines)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    assert isinstance(progress(), Bar)
+
+
+def test_bar_shows_errors_and_no_version_of_a_logger(capsys: Any) -> None:
+    bar = Bar()
+    module, trainer = toy.fit(toy.recipe(epochs=1), bar, enable_progress_bar=True)
+    shown = bar.get_metrics(trainer, module)
+    assert set(shown) == {"train/error", "test/error"}
