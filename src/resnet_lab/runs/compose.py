@@ -175,4 +175,7 @@ def _one_line(error: Exception) -> UserError:
         return UserError(f"{cause.full_key}: {message[0].lower()}{message[1:]}")
     if message.startswith("Ambiguous value"):
         return UserError(f"{message}: add -m to sweep over the values, or write [a,b] for a list")
-    return UserError(" ".join(str(error).split()))
+    if message.startswith("Error parsing override "):
+        given = message.removeprefix("Error parsing override ").partition("' ")[0].strip("'")
+        return UserError(f"{given!r} is no override: write key=value or group=option, as model.depth=32")
+    return UserError(" ".join(str(error).split()).partition(" See http")[0])
