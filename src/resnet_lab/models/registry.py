@@ -113,12 +113,7 @@ def create_model(name: str, **choices: Any) -> "nn.Module":
         in_channels=3 if config.in_channels is None else config.in_channels,
         num_classes=family_of(config).classes if config.num_classes is None else config.num_classes,
     )
-    model = build(config)
-    if config.weights is not None:
-        from resnet_lab.models.weights import load_weights
-
-        load_weights(model, config)
-    return model
+    return build(config)
 
 
 def build(config: ModelConfig) -> "nn.Module":

@@ -1,0 +1,57 @@
+"""The walk of CONTRIBUTING.md, "Adding a block type": the file it shows is all that a block needs."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from resnet_lab.models import blocks
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def triple(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The walk's code, as a file of a folder that the package `blocks` also looks into."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    code = re.search(r"blocks/triple\.py`:\n\n\s*```python\n(.*?)```", text, re.S)
+    assert code, "CONTRIBUTING.md no longer shows blocks/triple.py"
+    (tmp_path / "triple.py").write_text(re.sub(r"^   ", "", code[1], flags=re.M), encoding="utf-8")
+    monkeypatch.setattr(blocks, "__path__", [*blocks.__path__, str(tmp_path)])
+    blocks.load.cache_clear()
+    yield tmp_path
+    blocks.load.cache_clear()
+    sys.modules.pop("resnet_lab.models.blocks.triple", None)
+
+
+def test_the_block_of_the_walk_builds_and_learns(triple: Path) -> None:
+    import torch
+
+    from resnet_lab.models import create_model
+
+    assert "triple" in blocks.names()
+    net = create_model("cifar_resnet20", block="triple", depth=29)
+    net(torch.randn(2, 3, 32, 32)).sum().backward()
+    assert [unit.conv3.kernel_size for stage in (net.layer1, net.layer3) for unit in stage] == [(3, 3)] * 6
+
+
+def test_a_wrong_depth_of_the_new_block_names_its_own_form(triple: Path) -> None:
+    from resnet_lab.errors import UserError
+    from resnet_lab.models import create_model
+
+    with pytest.raises(UserError, match="20 and 29"):
+        create_model("cifar_resnet20", block="triple", depth=28)
+
+
+def test_without_the_file_there_is_no_such_block() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "resnet_lab.cli", "train", "model.block=triple"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "bottleneck" in done.stderr
