@@ -39,8 +39,11 @@ def choices(name: str) -> dict[str, Any]:
         chosen["stride_on"] = stride[1]
     if "1-layer-skip" in name:
         chosen["block"] = "single"
-    chosen |= {"order": order for words, order in ORDERS.items() if words in name}
-    return chosen | {"shortcut": kind for words, kind in SHORTCUTS.items() if words in name}
+    for key, kinds in (("order", ORDERS), ("shortcut", SHORTCUTS)):
+        for words, kind in kinds.items():
+            if words in name:
+                chosen[key] = kind
+    return chosen
 
 
 def net_of(row: dict[str, Any]) -> nn.Module:
