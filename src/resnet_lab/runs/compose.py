@@ -9,7 +9,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -175,7 +175,8 @@ def _one_line(error: Exception) -> UserError:
         return UserError(f"{cause.full_key}: {message[0].lower()}{message[1:]}")
     if message.startswith("Ambiguous value"):
         return UserError(f"{message}: add -m to sweep over the values, or write [a,b] for a list")
-    if message.startswith("Error parsing override "):
-        given = message.removeprefix("Error parsing override ").partition("' ")[0].strip("'")
-        return UserError(f"{given!r} is no override: write key=value or group=option, as model.depth=32")
-    return UserError(" ".join(str(error).split()).partition(" See http")[0])
+    if isinstance(error, OverrideParseException):
+        return UserError(
+            f"{error.override!r} is no override: write key=value or group=option, as model.depth=32"
+        )
+    return UserError(" ".join(str(error).split()))
