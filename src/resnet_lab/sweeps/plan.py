@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from statistics import median
 
-from rich.console import Console
 from rich.table import Table
 
 from resnet_lab.data import info
@@ -16,6 +15,7 @@ from resnet_lab.runs.compose import compose
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.schema import TrainConfig
 from resnet_lab.sweeps.expand import configurations
+from resnet_lab.sweeps.table import lines_console
 
 # Peak operations a second of a GPU's matrix units without sparsity, as its maker states them: TFLOP/s in
 # (32: TF32 where the GPU has it, 16: bf16 or fp16).
@@ -60,7 +60,7 @@ def plan(overrides: list[str], *, multirun: bool, gpu: str | None, efficiency: f
     if not 0 < efficiency <= 1:
         raise UserError(f"--efficiency {efficiency}: a share of the peak is needed, above 0 and at most 1")
     configs = configurations(overrides) if multirun else [compose(overrides)]
-    console = Console()
+    console = lines_console()
     with console.status("") as status:
         costs: dict[str, Cost] = {}
         for config in configs:

@@ -23,7 +23,7 @@ class Board:
 
     def __init__(self, jobs: Sequence[Job], console: Console | None = None) -> None:
         self._jobs = jobs
-        self._console = console or _console()
+        self._console = console or lines_console()
         self._message = ""
         self._drawn = 0.0
         self._told: dict[Job, float] = {}  # when a plain line last told of a running run
@@ -111,7 +111,7 @@ def run_table(jobs: Sequence[Job]) -> Table:
 
 def print_summary(jobs: Sequence[Job], console: Console | None = None) -> None:
     """The table at the end of a sweep, failures last, where they are seen."""
-    console = console or _console()
+    console = console or lines_console()
     order = [ALREADY, FINISHED, ELSEWHERE, WAITING, STOPPED, FAILED]
     console.print(run_table(sorted(jobs, key=lambda job: order.index(job.status))))
     counts = [f"{count(jobs, status)} {status}" for status in order if count(jobs, status)]
@@ -120,7 +120,8 @@ def print_summary(jobs: Sequence[Job], console: Console | None = None) -> None:
         console.print(Text("the same command goes on where each of them stopped"))
 
 
-def _console() -> Console:
+def lines_console() -> Console:
+    """A terminal as it is; elsewhere wide enough that no line of a table is cut."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=max(WIDTH, console.width))
 
