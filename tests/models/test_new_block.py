@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def triple(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     code = re.search(r"blocks/triple\.py`:\n\n\s*```python\n(.*?)```", text, re.S)
     assert code, "CONTRIBUTING.md no longer shows blocks/triple.py"
-    (tmp_path / "triple.py").write_text(re.sub(r"^   ", "", code[1], flags=re.M), encoding="utf-8")
+    (tmp_path / "triple.py").write_text(textwrap.dedent(code[1]), encoding="utf-8")
     monkeypatch.setattr(blocks, "__path__", [*blocks.__path__, str(tmp_path)])
     blocks.load.cache_clear()
     yield tmp_path
