@@ -52,7 +52,7 @@ class ImageData(DataModule):
         if not self._splits:
             self._splits = split(self.config, files_of(self.config))
             self.sizes = {name: len(chosen) for name, (_, chosen) in self._splits.items()}
-            self.eval_names = tuple(name for name in ("val") if name in self._splits)
+            self.eval_names = tuple(name for name in ("val", "test") if name in self._splits)
 
     def train_dataloader(self) -> ImageTrainLoader:
         files, chosen = self._splits["train"]
