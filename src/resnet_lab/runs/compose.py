@@ -18,7 +18,7 @@ from resnet_lab.data.spec import ImageFolderConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.checks import check as check_model
 from resnet_lab.models.description import ModelConfig, resolve
-from resnet_lab.runs.groups import config_dir
+from resnet_lab.runs.groups import config_dir, groups
 from resnet_lab.runs.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
 from resnet_lab.training.recipes import RecipeConfig
 from resnet_lab.training.recipes import check as check_recipe
@@ -160,10 +160,10 @@ def _refuse_added_keys(node: DictConfig, prefix: str = "") -> None:
 def _one_line(error: Exception) -> UserError:
     """Hydra's and OmegaConf's errors as one line that names the key, what is allowed and the nearest."""
     if isinstance(error, MissingConfigException) and error.options is not None:
-        group, _, given = str(error.missing_cfg_file).rpartition("/")
-        return unknown(
-            f"option of the group {group!r}:", given, [o for o in error.options if not o.endswith("schema")]
-        )
+        asked = str(error.missing_cfg_file)
+        for group, options in groups().items():  # an option may lie deeper, as in experiment=he2015/table6
+            if asked.startswith(f"{group}/"):
+                return unknown(f"option of the group {group!r}:", asked.removeprefix(f"{group}/"), options)
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     message = str(cause).splitlines()[0]
     if isinstance(cause, OmegaConfBaseException) and cause.full_key:
