@@ -99,19 +99,23 @@ PIPELINES: dict[str, Callable[[NDArray[np.uint8], NDArray[np.int64]], Pipeline]]
 
 
 def serve(name: str, images: int, turns: Connection) -> None:
-    """Builds one pipeline; each number of batches received is answered by images/s, a last 0 by MiB of memory."""
+    """Builds one pipeline; each number of seconds received is answered by images/s, a last 0 by MiB of memory."""
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (images, SIDE, SIDE, 3), dtype=np.uint8)
     epoch = PIPELINES[name](pixels, random.integers(0, 10, images))
     number = 0
-    while batches := turns.recv():
-        # Batches of one epoch; its first one, which starts it, is not timed.
+    while seconds := turns.recv():
+        # Epoch after epoch; the start of the first one, which wakes workers, is not timed.
         iterator = epoch(number)
         next(iterator)
-        started = time.perf_counter()
-        for _ in range(batches):
-            next(iterator)
-        turns.send(batches * BATCH / (time.perf_counter() - started))
+        batches, started = 0, time.perf_counter()
+        while (passed := time.perf_counter() - started) < seconds:
+            if next(iterator, None) is None:
+                number += 1
+                iterator = epoch(number)
+            else:
+                batches += 1
+        turns.send(batches * BATCH / passed)
         number += 1
         del iterator
     # The whole process, and a worker as large as the largest: Linux counts both in KiB, macOS in bytes.
@@ -124,6 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--images", type=int, default=50_000, help="images of the set")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each pipeline")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn")
     args = parser.parse_args()
 
     context = multiprocessing.get_context("spawn")
@@ -134,11 +139,10 @@ def main() -> None:
         process.start()
         pipelines[name] = (process, here)
 
-    batches = {"resnet_lab": 300, "python loop": 150}  # about as long a turn as 40 of torchvision's
     speeds: dict[str, list[float]] = {name: [] for name in pipelines}
     for round_ in range(args.rounds + 1):
         for name, (_, turns) in pipelines.items():
-            turns.send(min(batches.get(name, 40), args.images // BATCH - 1))
+            turns.send(args.seconds)
             speed = turns.recv()
             if round_:  # the first one warms up
                 speeds[name].append(speed)

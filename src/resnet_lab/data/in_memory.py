@@ -1,11 +1,10 @@
 """Small images in memory: the whole set is one uint8 tensor on the device, a batch is one gather from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from resnet_lab.data.order import Batch, EvalOrder, TrainLoader, TrainOrder, generator
 
@@ -48,6 +47,39 @@ class Normalisation:
         return torch.addcmul(self.shift, pixels.float(), self.scale).permute(0, 3, 1, 2)
 
 
+class Padded:
+    """Images (N, H, W, C) with zeros around each, laid out so that any crop is one gather of whole rows.
+
+    Rows follow one another in memory with `pad` zeros between them, which are the right margin of one and the left
+    margin of the next; so do images, with `pad` rows of zeros. With `sides` [False, True] the mirrored images come
+    after the others.
+    """
+
+    def __init__(self, images: Tensor, pad: int, sides: Sequence[bool]) -> None:
+        count, height, width, channels = images.shape
+        self.shape = height, width, channels
+        self.row = width + pad  # pixels from one row to the next, and from one image to the next
+        self.image = (height + pad) * self.row
+        lead = pad * self.row + pad  # the margins before the first pixel
+        memory = images.new_zeros((lead + len(sides) * count * self.image) * channels)
+        strides = self.image * channels, self.row * channels, channels, 1
+        for number, mirrored in enumerate(sides):
+            first = (lead + number * count * self.image) * channels
+            place = memory.as_strided(images.shape, strides, first)
+            for column in range(width):  # flip() would make a copy of the set, and slowly
+                place[:, :, column] = images[:, :, -1 - column if mirrored else column]
+        # Every run of W pixels, wherever it starts; that they overlap costs nothing.
+        starts = memory.numel() // channels - width + 1
+        self.runs = memory.as_strided((starts, width * channels), (channels, 1))
+        self.rows = torch.arange(height, device=images.device) * self.row
+
+    def crops(self, index: Tensor, top: Tensor, left: Tensor) -> Tensor:
+        """Crops (B, H, W, C) of the padded images of `index`, each at its own offset of 0 to twice the padding."""
+        first = index * self.image + top * self.row + left
+        places = first[:, None] + self.rows
+        return self.runs.index_select(0, places.flatten()).view(len(index), *self.shape)
+
+
 class RandomCrops:
     """Crops of the normalised, zero-padded and perhaps mirrored images (he2015 Section 4.2).
 
@@ -56,47 +88,38 @@ class RandomCrops:
     """
 
     def __init__(self, images: Tensor, normalise: Normalisation, augmentation: Augmentation) -> None:
-        self.images, self.augmentation = images, augmentation
-        self.height, self.width = images.shape[1:3]
-        self.rows = torch.arange(self.height, device=images.device, dtype=torch.int32)
-        columns = torch.arange(self.width, device=images.device, dtype=torch.int32)
-        self.columns = torch.stack([columns, columns.flip(0)])  # as they are, and mirrored
-        self.scale = normalise.scale
-        offsets = torch.arange(augmentation.offsets, device=images.device, dtype=torch.int32)
-        sides = torch.arange(2 if augmentation.flip else 1, device=images.device, dtype=torch.int32)
-        mirrored, top, left = torch.cartesian_prod(sides, offsets, offsets).unbind(1)
-        self.shifts = self._crop(normalise.shift.expand(len(top), -1, -1, -1), top, left, mirrored)
+        self.augmentation, self.scale = augmentation, normalise.scale
+        self.count, self.height, self.width, _ = images.shape
+        self.rows = torch.arange(self.height, device=images.device)
+        self.columns = torch.arange(self.width, device=images.device)
+        sides = [False, True] if augmentation.flip else [False]
+        # Mirrored once and kept: twice the set's memory, and a batch is copies of whole rows.
+        self.images = Padded(images, augmentation.pad, sides)
+        shift = Padded(normalise.shift[None], augmentation.pad, sides)
+        every = torch.arange(augmentation.offsets, device=images.device)
+        side, top, left = torch.cartesian_prod(self.columns[: len(sides)], every, every).unbind(1)
+        self.shifts = shift.crops(side, top, left)
+        self._pixels = images.new_empty(0, dtype=torch.float32)  # of the last batch, as numbers
 
     def __call__(self, index: Tensor, drawn: Tensor) -> Tensor:
         """The images of `index` (B,) as `drawn` (B, 5) says: float32 (B, C, H, W), channels-last."""
-        top, left, mirrored, *hole = drawn.int().unbind(1)
-        pixels = self._crop(self.images.index_select(0, index), top, left, mirrored)
-        batch = self.shifts.index_select(0, self._window(top, left, mirrored))
-        batch.addcmul_(pixels, self.scale)
+        top, left, mirrored, *hole = drawn.long().unbind(1)
+        offsets = self.augmentation.offsets
+        left = left + mirrored * (offsets - 1 - 2 * left)  # the same place of a mirrored image
+        crops = self.images.crops(mirrored * self.count + index, top, left)
+        batch = self.shifts.index_select(0, (mirrored * offsets + top) * offsets + left)
+        # Fresh memory costs a CPU more than the arithmetic does: the numbers keep theirs.
+        self._pixels = self._pixels.resize_(crops.shape).copy_(crops)
+        batch.addcmul_(self._pixels, self.scale)
         if self.augmentation.cutout:
             batch.masked_fill_(self._hole(*hole)[..., None], 0)
         return batch.permute(0, 3, 1, 2)
-
-    def _window(self, top: Tensor, left: Tensor, mirrored: Tensor) -> Tensor:
-        """The place of a crop in `self.shifts`."""
-        return (mirrored * self.augmentation.offsets + top) * self.augmentation.offsets + left
-
-    def _crop(self, images: Tensor, top: Tensor, left: Tensor, mirrored: Tensor) -> Tensor:
-        """Each image (B, H, W, C) padded, cropped at its own offset and mirrored or not, by one gather."""
-        margin = self.augmentation.pad
-        padded = pad(images, (0, 0, margin, margin, margin, margin))
-        count, padded_height, padded_width, channels = padded.shape
-        first = torch.arange(count, device=images.device, dtype=torch.int32) * padded_height + top
-        rows = (first[:, None] + self.rows) * padded_width
-        columns = left[:, None] + self.columns.index_select(0, mirrored)
-        places = rows[:, :, None] + columns[:, None, :]
-        return padded.view(-1, channels).index_select(0, places.flatten()).view(images.shape)
 
     def _hole(self, row: Tensor, column: Tensor) -> Tensor:
         """True within the square around each centre, cut off at the edges: (B, H, W). Cutout, 1708.04552."""
         side = self.augmentation.cutout
         down = self.rows - (row - side // 2)[:, None]
-        right = self.columns[0] - (column - side // 2)[:, None]
+        right = self.columns - (column - side // 2)[:, None]
         inside = (down >= 0) & (down < side), (right >= 0) & (right < side)
         return inside[0][:, :, None] & inside[1][:, None, :]
 
