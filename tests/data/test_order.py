@@ -1,5 +1,7 @@
 """Which image comes when: a function of (seed, epoch, index), whatever the devices and wherever it resumes."""
 
+import functools
+import operator
 from collections.abc import Iterator
 
 import pytest
@@ -51,7 +53,7 @@ def test_an_images_random_numbers_depend_on_seed_epoch_and_index_alone() -> None
 def test_an_evaluation_sees_each_image_exactly_once(world: int, batch_size: int) -> None:
     orders = [EvalOrder(23, batch_size, rank, world) for rank in range(world)]
     batches = [list(each.batches()) for each in orders]
-    assert sorted(torch.cat(sum(batches, [])).tolist()) == list(range(23))
+    assert sorted(torch.cat(functools.reduce(operator.iadd, batches, [])).tolist()) == list(range(23))
     assert [len(each) for each in orders] == [len(mine) for mine in batches]
 
 

@@ -183,7 +183,10 @@ def test_a_whole_download_appears_under_its_name(tmp_path: Path, monkeypatch: py
     root.mkdir()
     (images, _), _ = SETS["cifar10"].read(SmallImagesConfig(name="cifar10", root=str(root)))
     assert len(images) == 100
-    assert sorted(path.name for path in root.iterdir()) == [".cifar-10-batches-py.lock", "cifar-10-batches-py"]
+    assert sorted(path.name for path in root.iterdir()) == [
+        ".cifar-10-batches-py.lock",
+        "cifar-10-batches-py",
+    ]
 
 
 def test_a_missing_copy_is_not_fetched_where_that_is_forbidden(tmp_path: Path) -> None:
