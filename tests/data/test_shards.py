@@ -179,7 +179,7 @@ def test_another_size_or_a_folder_in_use_is_refused(root: Path, tmp_path: Path) 
     (used / "mine.txt").touch()
     with pytest.raises(UserError, match="not empty"):
         prepare(config(root), used, size=SIZE)
-    with pytest.raises(UserError, match="less than data.crop"):
+    with pytest.raises(UserError, match=r"less than data\.crop"):
         prepare(config(root), tmp_path / "small", size=16)
 
 
@@ -192,7 +192,7 @@ def test_a_damaged_shard_is_named(damage: str, root: Path, tmp_path: Path) -> No
     else:
         shard.write_bytes(shard.read_bytes()[:-1])
     data = build(config(tmp_path / "out", name="imagenet_shards"), batch_size=8, drop_last=False, seed=0)
-    with pytest.raises(UserError, match="chunk-0-2.bin"):
+    with pytest.raises(UserError, match=r"chunk-0-2\.bin"):
         data.setup()
 
 

@@ -149,7 +149,7 @@ def test_a_file_of_another_checksum_is_refused_before_it_is_unpickled(
 ) -> None:
     folder = write_cifar(tmp_path, CIFAR10, monkeypatch)
     (folder / "data_batch_3").write_bytes(pickle.dumps(Touched(tmp_path / "trace")))
-    with pytest.raises(UserError, match="data_batch_3.*wrong checksum"):
+    with pytest.raises(UserError, match=r"data_batch_3.*wrong checksum"):
         SETS["cifar10"].read(SmallImagesConfig(name="cifar10", root=str(tmp_path)))
     assert not (tmp_path / "trace").exists()
 
@@ -190,7 +190,7 @@ def test_a_whole_download_appears_under_its_name(tmp_path: Path, monkeypatch: py
 
 
 def test_a_missing_copy_is_not_fetched_where_that_is_forbidden(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="data.download=false"):
+    with pytest.raises(UserError, match=r"data\.download=false"):
         SETS["cifar10"].read(SmallImagesConfig(name="cifar10", root=str(tmp_path), download=False))
 
 
