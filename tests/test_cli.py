@@ -99,7 +99,7 @@ def test_what_must_be_quick_imports_no_torch(module: str) -> None:
 
 def test_help_lists_every_command_and_group(tmp_path: Path) -> None:
     text = resnet_lab("--help", cwd=tmp_path).stdout
-    for command in ("train", "models", "plan", "report", "prepare", "show"):
+    for command in ("train", "models", "plan", "report", "prepare", "show", "evaluate", "predict", "export"):
         assert command in text
     text = resnet_lab("train", "--help", cwd=tmp_path).stdout
     for group in ("data=", "model=", "recipe=", "trainer=", "logger=", "experiment=", "hydra/launcher="):

@@ -60,6 +60,24 @@ def _report(args: argparse.Namespace) -> int:
     return report(args.folder, args.out)
 
 
+def _evaluate(args: argparse.Namespace) -> int:
+    from resnet_lab.runs.evaluate import evaluate
+
+    return evaluate(args.run, args.model, args.weights, args.protocol, args.overrides)
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from resnet_lab.runs.predict import predict
+
+    return predict(args.images, args.run, args.model, args.weights, args.top)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from resnet_lab.runs.export import export
+
+    return export(args.source, args.format, args.out, args.weights)
+
+
 def _models(args: argparse.Namespace) -> int:
     from resnet_lab.models.table import print_models
 
@@ -140,6 +158,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("folder", type=Path, help="a folder of runs, as runs/quickstart")
     report.add_argument("--out", type=Path, help="where to write; default: the folder itself")
+
+    evaluate = add(
+        "evaluate", _evaluate, "test trained nets again: another protocol, other data, an ensemble"
+    )
+    evaluate.add_argument("--run", type=Path, action="append", default=[], metavar="RUN_DIR")
+    evaluate.add_argument("--model", action="append", default=[], metavar="NAME")
+    evaluate.add_argument("--weights", action="append", default=[], help="of each --model: a name or a file")
+    evaluate.add_argument(
+        "--protocol", help="single_view, center_crop, center_crop_320, ten_crop or multi_scale"
+    )
+    evaluate.epilog = "several --run or --model are tested one by one and as an ensemble (he2015 Table 5)"
+    add_overrides(evaluate)
+
+    predict = add("predict", _predict, "print the most probable classes of image files")
+    predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
+    predict.add_argument("--run", type=Path, metavar="RUN_DIR")
+    predict.add_argument("--model", metavar="NAME")
+    predict.add_argument("--weights", help="of --model: imagenet, IMAGENET1K_V1, ... or a file")
+    predict.add_argument("--top", type=int, default=5, help="classes to print; default: 5")
+
+    export = add("export", _export, "write a trained net as a file for other programs")
+    export.add_argument("source", metavar="RUN_OR_MODEL")
+    export.add_argument(
+        "--format", default="safetensors", help="safetensors (default), torch or torch-export"
+    )
+    export.add_argument("--weights", help="of a model: imagenet, IMAGENET1K_V1, ... or a file")
+    export.add_argument("--out", type=Path, help="default: RUN_OR_MODEL's name, here")
 
     models = add("models", _models, "list the networks: depth, parameters, multiply-adds, source")
     models.add_argument("pattern", nargs="?", help="a name, or a part with * and ?")

@@ -29,6 +29,7 @@ class RunFolder:
         self.log_file = self.path / "log.txt"
         self.lock_file = self.path / "lock"
         self.checkpoints = self.path / "checkpoints"
+        self.preprocessing_file = self.path / "preprocessing.json"  # how a file becomes what the net takes
         self.weights_file = self.path / "weights.safetensors"  # as they were tested
 
     @classmethod

@@ -1,5 +1,6 @@
 """The one place where model, data and training meet."""
 
+import json
 import sys
 from dataclasses import asdict, replace
 from typing import Any
@@ -22,7 +23,7 @@ from resnet_lab.runs.checkpoints import (
 )
 from resnet_lab.runs.cost import Cost
 from resnet_lab.runs.devices import Place, trainer_arguments
-from resnet_lab.runs.files import replacing
+from resnet_lab.runs.files import replacing, write_text
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.loggers import open_loggers
@@ -92,6 +93,7 @@ def train(
         error = _error(net, data, final_test, trainer)
         if here.is_first:
             _save(net, folder)
+            write_text(folder.preprocessing_file, json.dumps(data.preprocessing()) + "\n")
             record |= scores(folder, error)
 
 
