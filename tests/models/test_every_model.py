@@ -1,0 +1,42 @@
+"""What every net that has a name can do."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from resnet_lab.models import create_model, list_models
+from resnet_lab.models.registry import entry
+
+
+def images(name: str, count: int = 2) -> Tensor:
+    side = 32 if entry(name).size == 224 else 8
+    return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("name", list_models())
+def test_a_net_trains_and_keeps_its_state(name: str) -> None:
+    torch.manual_seed(0)
+    net = create_model(name)
+    x = images(name)
+    scores = net(x)
+    assert scores.shape == (2, net.fc.out_features)
+    scores.logsumexp(1).sum().backward()
+    missing = [
+        key for key, value in net.named_parameters() if value.grad is None or not value.grad.isfinite().all()
+    ]
+    assert not missing
+
+    net.eval()
+    again = create_model(name).eval()
+    again.load_state_dict(net.state_dict(), strict=True)
+    with torch.inference_mode():
+        expected = net(x)
+        assert torch.equal(again(x), expected)
+        # Layouts and precisions round differently, and the sums of the deepest nets grow to 1e10 and more.
+        close = {"rtol": 1e-3, "atol": 1e-3 * expected.abs().max().item()}
+        again.to(memory_format=torch.channels_last)
+        torch.testing.assert_close(again(x.to(memory_format=torch.channels_last)), expected, **close)
+        with torch.autocast("cpu", torch.bfloat16):
+            low = again(x)
+        assert low.dtype == torch.bfloat16
+        assert low.isfinite().all()
