@@ -18,6 +18,8 @@ from resnet_lab.runs.folder import path_of
 from resnet_lab.sweeps.expand import apart, expand
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.local import Local, LocalOptions
+from resnet_lab.sweeps.ray import Ray, RayOptions
+from resnet_lab.sweeps.slurm import Slurm, SlurmOptions
 from resnet_lab.sweeps.sweep import Place, run_sweep
 from resnet_lab.sweeps.table import Board, print_summary
 from resnet_lab.sweeps.task import Task
@@ -95,6 +97,24 @@ class LocalLauncher(FolderLauncher):
         return Local(options_of(LocalOptions, self.options))
 
 
+class SlurmLauncher(FolderLauncher):
+    """hydra/launcher=slurm: jobs of a cluster."""
+
+    __module__ = NAMESPACE
+
+    def place(self) -> Slurm:
+        return Slurm(options_of(SlurmOptions, self.options))
+
+
+class RayLauncher(FolderLauncher):
+    """hydra/launcher=ray: tasks of a cluster, or of one that is started here."""
+
+    __module__ = NAMESPACE
+
+    def place(self) -> Ray:
+        return Ray(options_of(RayOptions, self.options))
+
+
 def options_of(kind: type, given: dict[str, Any]) -> Any:
     """A launcher's options, typed; UserError names the key that is wrong."""
     try:
@@ -105,5 +125,5 @@ def options_of(kind: type, given: dict[str, Any]) -> Any:
 
 def register() -> None:
     """Make the launchers and the sweeper known to Hydra."""
-    for plugin in (GridSweeper, LocalLauncher):
+    for plugin in (GridSweeper, LocalLauncher, SlurmLauncher, RayLauncher):
         Plugins.instance().register(plugin)
