@@ -1,0 +1,125 @@
+"""Checkpoints: when they are written, how many stay, and which of them can be trusted."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from resnet_lab.runs import nets
+from resnet_lab.runs.checkpoints import UnreadableCheckpoint, newest_sound, weights_of
+from resnet_lab.runs.execute import execute
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.schema import CheckpointConfig, TrainConfig
+
+sys.path.insert(0, str(Path(__file__).parent))
+from forked import iterations, killed, restored
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+def make(make_config: MakeConfig, **choices: int | float | None) -> RunFolder:
+    return RunFolder.create(make_config(callbacks={"checkpoint": CheckpointConfig(**choices)}))  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def written_by_a_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("interrupted")
+
+
+@pytest.fixture
+def interrupted(make_config: MakeConfig, written_by_a_run: Path, tmp_path: Path) -> RunFolder:
+    """A run of 15 iterations that was killed at 8, with the checkpoints of 6 and 8."""
+    if not any(written_by_a_run.iterdir()):
+        config = make_config(callbacks={"checkpoint": CheckpointConfig(every_iterations=2)})
+        config.runs_root = str(written_by_a_run)
+        killed(RunFolder.create(config), "after", 8)
+    [path] = written_by_a_run.glob("*/*")
+    return RunFolder(shutil.copytree(path, tmp_path / "run"))
+
+
+def truncated(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def flipped(path: Path) -> None:
+    """One bit of the middle, as a bad disk does it: within a tensor, where nothing but a checksum sees it."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def replaced(path: Path) -> None:
+    """A pickle that would run code is not loaded."""
+    torch.save({"state_dict": Path("somewhere")}, path)
+
+
+@pytest.mark.parametrize("spoil", [truncated, emptied, flipped, replaced])
+def test_spoilt_newest_checkpoint_falls_back_to_the_one_before(
+    spoil: Callable[[Path], None], interrupted: RunFolder
+) -> None:
+    assert iterations(interrupted) == [8, 6]
+    spoil(interrupted.checkpoints / "00000008.ckpt")
+    found = newest_sound(interrupted.checkpoints)
+    assert found is not None
+    assert found.name == "00000006.ckpt"
+
+
+def test_run_with_a_spoilt_checkpoint_goes_on_from_the_one_before_and_tells_so(
+    interrupted: RunFolder,
+) -> None:
+    truncated(interrupted.checkpoints / "00000008.ckpt")
+    assert execute(interrupted.path)["state"] == "finished"
+    assert restored(interrupted) == [6]
+    assert "00000008.ckpt is unreadable" in interrupted.log_file.read_text()
+    assert len(interrupted.history_file.read_text().splitlines()) == 1 + 3
+
+
+def test_run_whose_checkpoints_are_all_spoilt_fails_with_one_line_and_keeps_them(
+    interrupted: RunFolder,
+) -> None:
+    for path in interrupted.checkpoints.iterdir():
+        truncated(path)
+    record = execute(interrupted.path)
+    assert record["state"] == "failed"
+    assert record["error"]["kind"] == "unreadable_checkpoint"
+    message = f"cannot read 00000008.ckpt and 00000006.ckpt: delete {interrupted.checkpoints} to train from the start"
+    assert record["error"]["message"] == message
+    assert iterations(interrupted) == [8, 6]
+    with pytest.raises(UnreadableCheckpoint):
+        nets.of_run(interrupted.path)
+
+
+def test_a_folder_without_checkpoints_has_no_newest(tmp_path: Path) -> None:
+    assert newest_sound(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("choices", "kept"),
+    [
+        ({"every_iterations": 2, "keep": 3}, [15, 14, 12]),
+        ({"every_iterations": None, "keep": 9}, [15, 10, 5]),  # at the end of each epoch all the same
+        ({"every_iterations": None, "every_minutes": 0.0, "keep": 4}, [15, 14, 13, 12]),
+        ({"every_iterations": 100, "keep": 0}, [15]),  # the last one is never removed
+    ],
+)
+def test_checkpoints_are_written_and_kept_as_asked(
+    choices: dict[str, int], kept: list[int], make_config: MakeConfig
+) -> None:
+    folder = make(make_config, **choices)
+    execute(folder.path)
+    assert iterations(folder) == kept
+
+
+def test_checkpoint_loads_as_plain_tensors_under_torchvisions_names(interrupted: RunFolder) -> None:
+    newest = interrupted.checkpoints / "00000008.ckpt"
+    weights = weights_of(newest)
+    net = nets.of_run(interrupted.path).net.state_dict()
+    assert weights.keys() == net.keys()
+    assert all(torch.equal(weights[name], net[name]) for name in net)

@@ -1,0 +1,91 @@
+"""One process a folder, while it trains: not two, whatever their timing, and none that lost its lock."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet_lab.errors import UserError
+from resnet_lab.runs.__main__ import main
+from resnet_lab.runs.execute import execute
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.schema import TrainConfig
+
+sys.path.insert(0, str(Path(__file__).parent))
+from forked import ended, forked, iterations, on_batch
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def folder(make_config: MakeConfig) -> RunFolder:
+    return RunFolder.create(make_config())
+
+
+@pytest.fixture
+def training(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """Another process that trains the folder and hangs at iteration 7."""
+    reached, say = os.pipe()
+
+    def hang(trainer: Any) -> None:
+        if trainer.global_step == 7:
+            os.write(say, b".")
+            time.sleep(60)
+
+    with monkeypatch.context() as patch:
+        on_batch(patch, hang)
+        pid = forked(lambda: execute(folder.path))
+    os.read(reached, 1)
+    yield pid
+    os.kill(pid, signal.SIGKILL)
+    ended(pid)
+
+
+def test_folder_that_another_process_trains_is_refused_and_left_as_it_is(
+    training: int, folder: RunFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
+    with pytest.raises(UserError, match=f"is running: process {training} on"):
+        execute(folder.path)
+    assert main([str(folder.path)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")} == before
+
+
+def test_of_many_processes_that_start_at_once_one_has_the_folder(folder: RunFolder, tmp_path: Path) -> None:
+    def enter() -> None:
+        with folder.lock() as lock:
+            with (tmp_path / "entered").open("a") as file:
+                file.write(f"{os.getpid()} {lock.attempt}\n")
+            time.sleep(3)
+
+    codes = [ended(pid) for pid in [forked(enter) for _ in range(8)]]
+    assert sorted(codes) == [0] + [1] * 7
+    assert len((tmp_path / "entered").read_text().splitlines()) == 1
+
+
+def test_run_that_lost_its_lock_stops_before_it_writes_another_checkpoint(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_batch(monkeypatch, lambda trainer: trainer.global_step == 7 and folder.lock_file.unlink())
+    record = execute(folder.path)
+    assert record["error"]["kind"] == "lost_lock"
+    assert "another process may be training here" in record["error"]["message"]
+    assert iterations(folder) == [5]
+
+
+def test_record_of_the_process_that_took_over_is_not_replaced(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def take_over(trainer: Any) -> None:
+        if trainer.global_step == 7:
+            folder.lock_file.unlink()
+            folder.write_record({"state": "finished", "last": {"test/error": 1.0}})
+
+    on_batch(monkeypatch, take_over)
+    assert execute(folder.path) == {"state": "finished", "last": {"test/error": 1.0}}

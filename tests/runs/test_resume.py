@@ -1,0 +1,154 @@
+"""A run folder that is executed again goes on, and ends as the run that nothing disturbed, bit for bit."""
+
+import csv
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet_lab.runs.execute import execute
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.schema import CheckpointConfig, TrainConfig
+
+sys.path.insert(0, str(Path(__file__).parent))
+from forked import ended, forked, iterations, killed, on_batch, restored
+
+MakeConfig = Callable[..., TrainConfig]
+
+# 5 iterations an epoch, 3 epochs: checkpoints of 2, 4, 5, 6, 8, 10, 12, 14 and 15.
+EVERY_2 = {"checkpoint": CheckpointConfig(every_iterations=2)}
+
+
+def told(folder: RunFolder) -> dict[str, Any]:
+    """Everything a run leaves, without times and what tells of the resumes."""
+    record = folder.record()
+    assert record is not None
+    with folder.history_file.open(newline="") as file:
+        rows = [
+            {key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)
+        ]
+    local = ("started", "finished", "resumes", "config", "environment")
+    kept = {key: value for key, value in record.items() if key not in local}
+    return {
+        **kept,
+        "cost": record["cost"]["images"],
+        "history": rows,
+        "weights": folder.weights_file.read_bytes(),
+    }
+
+
+@pytest.fixture
+def folder(make_config: MakeConfig) -> RunFolder:
+    return RunFolder.create(make_config(callbacks=EVERY_2))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the run that nothing disturbs leaves; filled by the first test that asks."""
+    return {"path": tmp_path_factory.mktemp("whole")}
+
+
+@pytest.fixture
+def expected(whole: dict[str, Any], make_config: MakeConfig) -> dict[str, Any]:
+    if "told" not in whole:
+        folder = RunFolder.create(make_config(callbacks=EVERY_2, runs_root=str(whole["path"])))
+        assert execute(folder.path)["state"] == "finished"
+        whole["told"] = told(folder)
+    return dict(whole["told"])
+
+
+@pytest.mark.parametrize(
+    ("moment", "iteration", "goes_on_from"),
+    [
+        ("before", 2, []),  # nothing was written yet: from the start
+        ("after", 4, [4]),  # within the first epoch
+        ("before", 5, [4]),  # the epoch's row of history.csv is there, its checkpoint is not
+        ("after", 10, [10]),  # between two epochs
+        ("within", 12, [10]),
+        ("after", 15, [15]),  # trained, not yet tested
+    ],
+)
+def test_run_killed_anywhere_ends_as_the_run_that_was_not(
+    moment: str, iteration: int, goes_on_from: list[int], folder: RunFolder, expected: dict[str, Any]
+) -> None:
+    killed(folder, moment, iteration)
+    assert execute(folder.path)["resumes"] == 1
+    assert restored(folder) == goes_on_from
+    assert told(folder) == expected
+    assert not list(folder.checkpoints.glob(".*"))
+
+
+def test_run_killed_again_and_again_ends_as_the_run_that_was_not(
+    folder: RunFolder, expected: dict[str, Any]
+) -> None:
+    for moment, iteration in (("within", 4), ("after", 6), ("before", 10), ("after", 14)):
+        killed(folder, moment, iteration)
+    assert execute(folder.path)["resumes"] == 4
+    assert restored(folder) == [2, 6, 8, 14]
+    assert told(folder) == expected
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_that_ends_a_run_leaves_a_checkpoint_of_the_very_iteration(
+    number: int, folder: RunFolder, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    on_batch(monkeypatch, lambda trainer: trainer.global_step == 7 and os.kill(os.getpid(), number))
+    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
+        execute(folder.path)
+    assert iterations(folder)[0] == 7
+    assert folder.state() == "interrupted"
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+    monkeypatch.undo()
+    execute(folder.path)
+    assert restored(folder) == [7]
+    assert told(folder) == expected
+
+
+def test_terminated_process_exits_with_the_signals_code(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_batch(monkeypatch, lambda trainer: trainer.global_step == 3 and os.kill(os.getpid(), signal.SIGTERM))
+    assert ended(forked(lambda: execute(folder.path))) == 128 + signal.SIGTERM
+
+
+def test_finished_run_returns_its_record_and_writes_nothing(folder: RunFolder) -> None:
+    record = execute(folder.path)
+    before = {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")}
+    assert execute(folder.path) == record
+    assert {path: path.stat().st_mtime_ns for path in folder.path.rglob("*")} == before
+
+
+def test_failed_run_goes_on_and_its_record_is_replaced(
+    folder: RunFolder, expected: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(trainer: Any) -> None:
+        if trainer.global_step == 9:
+            raise RuntimeError("a cable was pulled")
+
+    on_batch(monkeypatch, fail)
+    assert execute(folder.path)["error"] == {"kind": "other", "message": "RuntimeError: a cable was pulled"}
+    assert folder.state() == "failed"
+    monkeypatch.undo()
+    assert execute(folder.path)["error"] is None
+    assert restored(folder) == [8]
+    assert told(folder) == expected
+
+
+def test_weight_averages_and_probes_survive_a_kill_too(make_config: MakeConfig) -> None:
+    made = []
+    for name in ("whole", "killed"):
+        config = make_config(callbacks=EVERY_2, recipe={"ema": 0.9, "mixup": 0.2}, name=name)
+        config.callbacks.probe.layer_responses = config.callbacks.probe.gradient_norms = 1
+        made.append(RunFolder.create(config))
+    execute(made[0].path)
+    killed(made[1], "after", 8)
+    execute(made[1].path)
+    expected, found = ({**told(each), "experiment": ""} for each in made)
+    assert found == expected
+    for table in ("layer_responses.csv", "gradient_norms.csv"):
+        assert (made[0].path / table).read_bytes() == (made[1].path / table).read_bytes()
