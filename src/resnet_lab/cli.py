@@ -150,7 +150,12 @@ def _parser() -> argparse.ArgumentParser:
     plan = add("plan", _plan, "list what a sweep would run and cost, without running it")
     plan.add_argument("-m", "--multirun", action="store_true", help="sweep over values given as key=a,b,c")
     plan.add_argument("--gpu", help="estimate for this GPU instead of this machine")
-    plan.add_argument("--efficiency", type=float, default=0.3, help="share of the GPU's peak that is reached")
+    plan.add_argument(
+        "--efficiency",
+        type=float,
+        default=0.3,
+        help="share of the GPU's peak that is reached; narrow nets reach a few per cent",
+    )
     add_overrides(plan)
 
     report = add(

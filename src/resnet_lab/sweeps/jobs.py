@@ -65,13 +65,7 @@ class Job:
             self.told = how or (error or {}).get("message") or f"ended without a record: {self._last_words()}"
 
     def progress(self) -> dict[str, float]:
-        """The last row of history.csv, without what is empty in it."""
-        try:
-            with self.folder.history_file.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if None not in row.values()]
-        except OSError:
-            return {}
-        return {key: float(value) for key, value in rows[-1].items() if value} if rows else {}
+        return last_row(self.folder)
 
     def objective(self) -> float | None:
         """What a search minimises: the validation error in per cent, or, without one, the test error."""
@@ -95,6 +89,16 @@ class Job:
             lines = []
         spoken = [line.strip() for line in lines if line.strip()]
         return spoken[-1][:200] if spoken else f"{self.folder.log_file} is empty"
+
+
+def last_row(folder: RunFolder) -> dict[str, float]:
+    """The last row of history.csv, without what is empty in it."""
+    try:
+        with folder.history_file.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if None not in row.values()]
+    except OSError:
+        return {}
+    return {key: float(value) for key, value in rows[-1].items() if value} if rows else {}
 
 
 def count(jobs: Sequence[Job], *statuses: str) -> int:

@@ -15,7 +15,7 @@ from resnet_lab.sweeps.jobs import ALREADY, ELSEWHERE, FAILED, FINISHED, RUNNING
 COLOURS = {RUNNING: "cyan", FINISHED: "green", FAILED: "red", ALREADY: "green", STOPPED: "yellow"}
 REFRESH = 0.5  # seconds between two pictures of the live table
 HEARTBEAT = 60.0  # seconds between two plain lines of a running run
-WIDTH = 140  # columns of what goes to a file
+WIDTH = 1000  # columns of what goes to a file: a table takes what it needs
 
 
 class Board:

@@ -1,0 +1,99 @@
+"""The plan of a sweep: what it lists, what it has counted off, and that it starts nothing."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from resnet_lab.errors import UserError
+from resnet_lab.reference import table
+from resnet_lab.runs.compose import compose
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.schema import TrainConfig
+from resnet_lab.sweeps import estimate
+from resnet_lab.sweeps.estimate import on_gpu
+from resnet_lab.sweeps.plan import plan
+
+TINY = ["model.depth=8,14", "model.width=4", "seed=0,1", "recipe.epochs=2"]
+
+
+def planned(capsys: pytest.CaptureFixture[str], *overrides: str, gpu: str | None = "a100") -> list[str]:
+    assert plan(list(overrides), multirun=True, gpu=gpu, efficiency=0.3) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def test_each_net_of_table_6_has_a_line_with_its_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    _, *lines, total = planned(capsys, "experiment=he2015/table6", "model.depth=20,32,44,56,110")
+    paper = [row for row in table("he2015/table6") if row["method"] == "ResNet" and row["layers"] < 1000]
+    depths = [int(re.split(r"[ -]+", line.strip())[1]) for line in lines]
+    assert sorted(set(depths)) == [row["layers"] for row in paper]
+    assert all("64,000" in line and "0 1 2 3 4" in line and "5 new" in line for line in lines)
+    assert "269,722" in lines[0]
+    assert "40.6 M" in lines[0]
+    assert total.endswith("on one a100 at 30% of its peak")
+
+
+def test_runs_that_differ_in_a_choice_of_the_recipe_tell_it(capsys: pytest.CaptureFixture[str]) -> None:
+    head, *lines, _ = planned(capsys, *TINY, "model.depth=8", "recipe.lr=0.1,0.2")
+    assert " lr " in head
+    assert [re.search(r" (0\.\d) ", line)[1] for line in lines] == ["0.1", "0.2"]  # type: ignore[index]
+
+
+def test_what_is_done_is_counted_off_and_nothing_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    overrides = [*TINY, f"runs_root={tmp_path}"]
+    *_, before = planned(capsys, *overrides, gpu=None)
+    assert before.startswith("4 runs, 0 finished; to do: ")
+    assert not list(tmp_path.iterdir())
+    finish(compose(["model.depth=8", "model.width=4", "recipe.epochs=2", f"runs_root={tmp_path}"]))
+    _, first, _, total = planned(capsys, *overrides, gpu=None)
+    assert "1 finished, 1 new" in first
+    assert total.startswith("4 runs, 1 finished; ")
+
+
+def finish(config: TrainConfig) -> None:
+    folder = RunFolder.create(config)
+    folder.history_file.write_text("epoch,iteration\n2,46\n")
+    folder.write_record({"state": "finished"})
+
+
+def test_half_a_run_leaves_half_its_hours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resnet_lab.sweeps.plan.here", lambda *_: 3600 / 1000 / 64)  # seconds an image
+    overrides = ["model.depth=8", "model.width=4", "recipe.epochs=null", "recipe.iterations=1000"]
+    overrides.append(f"runs_root={tmp_path}")
+    assert "to do: 1.00 h" in planned(capsys, *overrides, gpu=None)[-1]
+    folder = RunFolder.create(compose(overrides))
+    folder.history_file.write_text("epoch,iteration\n22,500\n")
+    assert "to do: 0.50 h" in planned(capsys, *overrides, gpu=None)[-1]
+
+
+def test_a_gpus_hours_follow_from_its_peak() -> None:
+    config = compose(["recipe=he2015_cifar", "data=cifar10"])
+    cost = estimate.estimate(config, on_gpu("v100", 0.5))
+    assert cost.seconds == pytest.approx(64_000 * 128 * 40_551_040 * 6 / (15.7e12 * 0.5))
+    half = estimate.estimate(
+        compose(["recipe=he2015_cifar", "data=cifar10", "precision=16"]), on_gpu("v100", 0.5)
+    )
+    assert half.seconds < cost.seconds
+
+
+def test_checkpointing_lowers_the_memory() -> None:
+    whole, less = (
+        estimate.estimate(compose(["model.depth=110", f"model.checkpointing={on}"]), on_gpu("a100", 0.3))
+        for on in ("false", "true")
+    )
+    assert less.memory_bytes < whole.memory_bytes / 2
+
+
+@pytest.mark.parametrize(
+    ("gpu", "efficiency", "told"),
+    [("a1000", 0.3, "did you mean 'a100'"), (None, 0.0, "--efficiency 0.0"), (None, 1.5, "at most 1")],
+)
+def test_a_gpu_or_an_efficiency_that_is_none_is_refused(
+    gpu: str | None, efficiency: float, told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        plan(TINY, multirun=True, gpu=gpu, efficiency=efficiency)
