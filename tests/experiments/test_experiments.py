@@ -21,7 +21,7 @@ DEEP = 200  # layers; deeper nets take minutes even in debug form, and are the s
 def test_an_experiment_is_named_after_its_file(name: str, tmp_path: Path) -> None:
     for job in expand([f"experiment={name}"])[:2]:
         config = compose([*job, "debug=true", f"runs_root={tmp_path}"])
-        assert config.name == name
+        assert config.name == f"debug/{name}"
         assert config.answers in (None, name)
 
 

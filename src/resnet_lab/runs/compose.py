@@ -141,7 +141,8 @@ def shortened(config: TrainConfig) -> TrainConfig:
         data = replace(
             data, name="image_folder", root=str(root), crop=64, resize=72, scale_min=72, scale_max=80, **few
         )
-    return replace(config, recipe=recipe, data=data)
+    # A folder of its own, so that no report takes it for the experiment.
+    return replace(config, name=f"debug/{config.name}", recipe=recipe, data=data)
 
 
 def _refuse_added_keys(node: DictConfig, prefix: str = "") -> None:
