@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -47,7 +48,11 @@ def execute_folder(run_dir: str, log: str, threads: int, program: str) -> int:
             start_new_session=True,
         )
     try:
-        return process.wait()
+        while process.poll() is None:
+            time.sleep(
+                0.1
+            )  # Ray interrupts a cancelled task between two lines of Python, never within a wait
+        return process.returncode
     finally:  # a cancelled task comes here as well
         if process.poll() is None:
             process.terminate()  # it writes a checkpoint
@@ -83,12 +88,16 @@ class Ray:
             }
         else:
             given["address"] = self._options.address
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             ray.init(**given)
         except (ConnectionError, ValueError, RuntimeError) as error:
             where = f"hydra.launcher.address={self._options.address}"
             said = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{where}: no Ray cluster answers: {said}") from None
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)  # Ray's own would end the sweep without stopping its runs
         self._ray = ray
         have = ray.cluster_resources()
         for job in jobs:
