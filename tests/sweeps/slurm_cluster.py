@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import time
 from collections.abc import Iterator
@@ -27,9 +28,10 @@ SelectTypeParameters=CR_CPU
 AccountingStorageType=accounting_storage/none
 JobAcctGatherType=jobacct_gather/none
 JobRequeue=1
-KillWait=20
+KillWait=3
 ReturnToService=2
 SlurmdParameters=config_overrides
+GresTypes=gpu
 SchedulerParameters=bf_interval=1,sched_interval=2
 StateSaveLocation={folder}/state
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -37,8 +39,8 @@ SlurmctldLogFile={folder}/slurmctld.log
 SlurmdPidFile={folder}/slurmd-%n.pid
 SlurmdLogFile={folder}/slurmd-%n.log
 SlurmdSpoolDir={folder}/spool-%n
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={port1} CPUs=4 RealMemory=1000
-NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={port2} CPUs=4 RealMemory=1000
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={port1} CPUs=4 RealMemory=1000 Gres=gpu:2
+NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={port2} CPUs=4 RealMemory=1000 Gres=gpu:2
 PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 """
 
@@ -59,6 +61,10 @@ def cluster(folder: Path) -> Iterator[dict[str, str]]:
     file = folder / "slurm.conf"
     names = dict(zip(("port", "port1", "port2"), ports, strict=True))
     file.write_text(CONFIG.format(folder=folder, host=host.split(".")[0], **names))
+    # a GPU of SLURM is a device file: the null device's number under a name that ends with the GPU's
+    for device in (devices := [folder / f"gpu{number}" for number in range(2)]):
+        os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    (folder / "gres.conf").write_text("".join(f"Name=gpu File={device}\n" for device in devices))
     environment = {
         "SLURM_CONF": str(file),
         "MASTER_ADDR": "127.0.0.1",  # n1 and n2 are names of SLURM alone

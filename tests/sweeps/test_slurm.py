@@ -13,6 +13,7 @@ import pytest
 
 from resnet_lab.errors import UserError
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.lock import holder
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.slurm import Slurm, SlurmOptions
 
@@ -52,6 +53,20 @@ def finish(process: "subprocess.Popen[str]") -> str:
     return output
 
 
+def refused(process: "subprocess.Popen[str]") -> str:
+    """The one line that tells why nothing was submitted."""
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 2, output
+    assert "Traceback" not in output
+    return next(line for line in output.splitlines() if line.startswith("resnet-lab:"))
+
+
+def failed(process: "subprocess.Popen[str]") -> str:
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 1, output
+    return output
+
+
 def queued() -> list[str]:
     command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
@@ -66,7 +81,7 @@ def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
 
 
 def folders(runs: Path) -> list[RunFolder]:
-    return [RunFolder(path.parent) for path in sorted(runs.glob("*/*/config.yaml"))]
+    return [RunFolder(path.parent) for path in sorted(runs.rglob("config.yaml"))]
 
 
 def ticket(folder: RunFolder) -> str:
@@ -86,9 +101,9 @@ def test_each_run_of_a_sweep_is_a_job(slurm: None, tmp_path: Path) -> None:
 def test_same_command_follows_the_jobs_that_are_queued(slurm: None, tmp_path: Path) -> None:
     held = "+hydra.launcher.additional_parameters.hold=true"
     first = start(tmp_path, "debug=true", held)
-    wait_for(lambda: list(tmp_path.glob("*/*/slurm.json")))
-    first.terminate()  # the job outlives the sweep
-    assert "stay with SLURM" in first.communicate(timeout=60)[0]
+    wait_for(lambda: list(tmp_path.rglob("slurm.json")))
+    first.terminate()
+    assert "1 jobs stay with SLURM" in first.communicate(timeout=60)[0]
     before = queued()
     assert len(before) == 1
     second = start(tmp_path, "debug=true", held)
@@ -104,27 +119,99 @@ def test_two_nodes_train_one_run(slurm: None, tmp_path: Path) -> None:
     finish(start(tmp_path, "debug=true", "trainer.num_nodes=2"))
     [folder] = folders(tmp_path)
     assert folder.state() == "finished"
-    [log] = (tmp_path / folder.path.parent.name / "slurm").glob("*_1_log.err")
-    assert log.exists()  # a second process wrote one
+    assert len(list((folder.path.parent / "slurm").glob("*_1_log.err"))) == 1  # a second process wrote one
+
+
+def attempts(folder: RunFolder) -> int:
+    return int(holder(folder.lock_file).get("attempt", 0))
+
+
+def newest_checkpoint(folder: RunFolder) -> str:
+    return max((path.name for path in folder.checkpoints.glob("0*.ckpt")), default="")
+
+
+LONG = ["recipe.epochs=60", "data.train_images=512"]  # long enough to be disturbed
+
+
+@pytest.fixture(scope="module")
+def calm(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The long run, undisturbed."""
+    runs = tmp_path_factory.mktemp("calm")
+    finish(start(runs, *LONG))
+    [folder] = folders(runs)
+    return folder
+
+
+def disturbable(runs: Path, *overrides: str) -> tuple["subprocess.Popen[str]", RunFolder]:
+    """The long run's sweep and its folder, once there is a checkpoint."""
+    sweep = start(runs, *LONG, *overrides)
+    wait_for(lambda: list(runs.rglob("checkpoints/0*.ckpt")))
+    [folder] = folders(runs)
+    assert folder.record() is None, "too quick to be disturbed"
+    return sweep, folder
 
 
 @pytest.mark.slurm
 @pytest.mark.parametrize("how", ["requeue", "signal"])
-def test_run_that_is_queued_again_ends_with_the_same_weights(slurm: None, tmp_path: Path, how: str) -> None:
-    length = ["recipe.epochs=12", "data.train_images=512"]
-    finish(start(tmp_path / "calm", *length))
-    disturbed = start(tmp_path / "disturbed", *length)
-    wait_for(lambda: list((tmp_path / "disturbed").glob("*/*/checkpoints/*.ckpt")))
-    [folder] = folders(tmp_path / "disturbed")
-    assert folder.record() is None, "too quick to be disturbed"
+def test_run_that_is_queued_again_ends_with_the_same_weights(
+    calm: RunFolder, tmp_path: Path, how: str
+) -> None:
+    sweep, folder = disturbable(tmp_path)
     if how == "requeue":
         subprocess.run(["scontrol", "requeue", ticket(folder)], check=True)
     else:  # what SLURM sends before a time limit and a preemption: the run queues itself again
         subprocess.run(["scancel", "--signal=USR2", ticket(folder)], check=True)
-    finish(disturbed)
-    assert json.loads(folder.lock_file.read_text())["attempt"] == 2
-    [calm] = folders(tmp_path / "calm")
+    finish(sweep)
+    assert attempts(folder) == 2
     assert folder.weights_file.read_bytes() == calm.weights_file.read_bytes()
+
+
+@pytest.mark.slurm
+def test_cancelled_run_costs_only_itself_and_goes_on_with_the_same_command(
+    calm: RunFolder, tmp_path: Path
+) -> None:
+    sweep, folder = disturbable(tmp_path)
+    job = ticket(folder)
+    subprocess.run(["scancel", job], check=True)
+    assert f"SLURM job {job} is CANCELLED" in failed(sweep)
+    finish(start(tmp_path, *LONG))
+    assert ticket(folder) != job
+    assert folder.weights_file.read_bytes() == calm.weights_file.read_bytes()
+
+
+@pytest.mark.slurm
+def test_run_is_queued_again_after_a_time_limit_as_often_as_asked(slurm: None, tmp_path: Path) -> None:
+    # submitit counts each signal as a time limit when the limit is within ten minutes
+    sweep, folder = disturbable(tmp_path, "hydra.launcher.timeout_min=10", "hydra.launcher.max_num_timeout=1")
+    seen = ""
+    for attempt in (1, 2):
+        wait_for(lambda n=attempt, old=seen: attempts(folder) == n and newest_checkpoint(folder) > old)
+        seen = newest_checkpoint(folder)
+        subprocess.run(["scancel", "--signal=USR2", ticket(folder)], check=True)
+    assert "timed-out too many times" in failed(sweep)
+
+
+@pytest.mark.slurm
+def test_what_sbatch_refuses_is_told_in_one_line(slurm: None, tmp_path: Path) -> None:
+    line = refused(start(tmp_path, "debug=true", "hydra.launcher.partition=nowhere"))
+    assert "sbatch refused" in line
+    assert "nvalid partition" in line
+    assert queued() == []
+
+
+@pytest.mark.slurm
+def test_run_on_gpus_asks_for_them(slurm: None, tmp_path: Path) -> None:
+    on_gpus = ["trainer.accelerator=gpu", "trainer.devices=2"]
+    held = "+hydra.launcher.additional_parameters.hold=true"
+    sweep = start(tmp_path, "debug=true", *on_gpus, held)
+    [job] = wait_for(queued)
+    asked = subprocess.run(
+        ["scontrol", "show", "job", job], capture_output=True, text=True, check=True
+    ).stdout
+    subprocess.run(["scancel", job], check=True)
+    assert "gpu:2" in asked
+    assert "NumTasks=2" in asked
+    assert "is CANCELLED" in failed(sweep)
 
 
 def test_machine_without_slurm_is_told_in_one_line(

@@ -7,9 +7,11 @@ sweep that submitted them: the same command finds them in the queue and follows 
 
 import json
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,8 @@ class Slurm:
 
     def close(self) -> None:
         """Tell what is left in the queue, and how to stop it."""
+        if self._ids:
+            self._look()  # an interrupt may have come before the first look
         if left := [number for number in self._ids.values() if number in self._queue]:
             print(
                 f"{len(left)} jobs stay with SLURM; the same command follows them,"
@@ -138,22 +142,24 @@ class Slurm:
             gpus = trainer.devices if trainer.accelerator == "gpu" else 0
         if trainer.accelerator == "gpu" and gpus < trainer.devices:
             raise UserError(f"trainer.devices={trainer.devices}: hydra.launcher.gpus_per_node is {gpus}")
-        asked = {"nodes": trainer.num_nodes, "tasks_per_node": trainer.devices}
+        asked = {"nodes": trainer.num_nodes, "ntasks_per_node": trainer.devices}
         return {**asked, "gpus_per_node": gpus} if gpus else asked
 
     def _submit(self, jobs: Sequence[Job], resources: dict[str, int]) -> None:
         """One array of jobs that ask for the same; what SLURM prints of them lies beside their folders."""
         executor = self._executor(jobs[0].folder.path.absolute().parent / "slurm")
         executor.update_parameters(**resources)
-        try:
-            submitted = executor.submit_array([Execute(str(job.folder.path.absolute())) for job in jobs])
-        except Exception as error:  # submitit wraps what sbatch said in an error of its own
-            said = [line for line in str(error).splitlines() if "error" in line.lower()]
-            raise UserError(f"sbatch refused: {(said or [str(error)])[0].strip()}") from None
-        for job, entry in zip(jobs, submitted, strict=True):
-            self._ids[job] = entry.job_id
-            text = json.dumps({"job": entry.job_id, "log": str(entry.paths.stderr)})
-            write_text(job.folder.path / TICKET, text + "\n")
+        tasks = [Execute(str(job.folder.path.absolute())) for job in jobs]
+        with _uninterrupted():  # a job without a ticket would be submitted again
+            try:
+                submitted = executor.submit_array(tasks)
+            except Exception as error:  # submitit wraps what sbatch said in an error of its own
+                said = [line for line in str(error).splitlines() if "error" in line.lower()]
+                raise UserError(f"sbatch refused: {(said or [str(error)])[-1].strip()}") from None
+            for job, entry in zip(jobs, submitted, strict=True):
+                self._ids[job] = entry.job_id
+                text = json.dumps({"job": entry.job_id, "log": str(entry.paths.stderr)})
+                write_text(job.folder.path / TICKET, text + "\n")
 
     def _executor(self, folder: Path) -> Any:
         try:
@@ -199,14 +205,24 @@ class Slurm:
         return True
 
     def _explain(self, job: Job) -> str:
-        """What SLURM says of a job that left no record, "" for one that did."""
-        if job.folder.record() is not None:
-            return ""
+        """What SLURM says of a job that it ended itself or that left no record; "" where the record tells."""
         number = self._ids[job]
         command = ["scontrol", "show", "job", "--oneliner", number]
         answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         state = dict(word.split("=", 1) for word in answer.split() if "=" in word).get("JobState", "gone")
+        if job.folder.record() is not None and state in ("COMPLETED", "FAILED", "gone"):
+            return ""  # otherwise the record may be of an attempt before this one
         return f"SLURM job {number} is {state}; {_ticket(job, 'log')} tells more"
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Hold signals back for a moment, also from the programs that are started in it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ticket(job: Job, key: str = "job") -> str:
