@@ -35,6 +35,7 @@ class SmallImagesConfig(DataConfig):
 class ImageFolderConfig(DataConfig):
     """Class folders of image files, or shards prepared from them."""
 
+    images: str | None = None  # data=image_folder: which images these are; None: the last part of root
     test_share: float = 0.2  # of the images, tested on where the folder keeps no val or test folder
     crop: int = 224  # side of the training and test crop, in pixels
     resize: int = 256  # shorter side before the centre crop at test time, in pixels

@@ -14,10 +14,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.data import debug_images, info
-from resnet_lab.data.spec import ImageFolderConfig, SmallImagesConfig
+from resnet_lab.data.spec import DataConfig, ImageFolderConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.checks import check as check_model
 from resnet_lab.models.description import ModelConfig, resolve
+from resnet_lab.models.published import variant
 from resnet_lab.runs.groups import config_dir, groups
 from resnet_lab.runs.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
 from resnet_lab.training.recipes import RecipeConfig
@@ -90,8 +91,10 @@ def typed(composed: DictConfig) -> TrainConfig:
 
 def completed(config: TrainConfig) -> TrainConfig:
     """The configuration with what its data set decides filled in; UserError where it makes no sense."""
+    _check_frozen(config)
     if config.debug:
         config = shortened(config)
+    config = replace(config, data=_told_apart(config.data))
     facts = info(config.data)
     check_model(config.model, facts.height, facts.width)
     channels, classes = config.model.in_channels, config.model.num_classes
@@ -119,7 +122,8 @@ def completed(config: TrainConfig) -> TrainConfig:
 def shortened(config: TrainConfig) -> TrainConfig:
     """The same run within a minute on a CPU: a few iterations on embedded images, its schedule in proportion.
 
-    Sets of small images become the digits, and image folders crops of two photographs.
+    Sets of small images become the digits, and image folders crops of two photographs. Published weights, which
+    may need a network, are left out; those of a file load.
     """
     recipe, iterations = config.recipe, DEBUG_ITERATIONS
     scale = iterations / (recipe.iterations or recipe.epochs or iterations)
@@ -141,8 +145,25 @@ def shortened(config: TrainConfig) -> TrainConfig:
         data = replace(
             data, name="image_folder", root=str(root), crop=64, resize=72, scale_min=72, scale_max=80, **few
         )
+    model = config.model
+    if model.weights is not None and variant(model) is not None:
+        model = replace(model, weights=None, head="keep")
     # A folder of its own, so that no report takes it for the experiment.
-    return replace(config, name=f"debug/{config.name}", recipe=recipe, data=data)
+    return replace(config, name=f"debug/{config.name}", model=model, recipe=recipe, data=data)
+
+
+def _told_apart(data: DataConfig) -> DataConfig:
+    """An image folder by the name of its images: runs on other images are other runs, wherever these lie."""
+    if isinstance(data, ImageFolderConfig) and data.name == "image_folder" and data.root and not data.images:
+        return replace(data, images=Path(data.root).expanduser().resolve().name)
+    return data
+
+
+def _check_frozen(config: TrainConfig) -> None:
+    if config.recipe.freeze == "backbone" and config.model.weights is None:
+        raise UserError(
+            "recipe.freeze=backbone keeps the backbone as its weights have it: name them, as model.weights=imagenet"
+        )
 
 
 def _refuse_added_keys(node: DictConfig, prefix: str = "") -> None:

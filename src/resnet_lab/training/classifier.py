@@ -4,7 +4,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.distributed as dist
@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from resnet_lab.errors import UserError
-from resnet_lab.training import optimizers
+from resnet_lab.training import freezing, optimizers
 from resnet_lab.training.batch_norm import frozen_statistics
 from resnet_lab.training.mixing import mixing, seed_device
 from resnet_lab.training.recipes import RecipeConfig, total_iterations
@@ -61,11 +61,19 @@ class Classifier(LightningModule):
         self._train = Sums(top5=False)
         self._eval = {name: Sums() for name in (*self.eval_names, "test")}
         self._counted = False  # SAM looks at a batch twice; it counts once
+        if recipe.freeze == "backbone":
+            freezing.freeze(self.backbone)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.backbone(images)
 
     # Training
+
+    def train(self, mode: bool = True) -> Self:
+        super().train(mode)
+        if self.recipe.freeze == "backbone":
+            freezing.hold(self.backbone)
+        return self
 
     def configure_optimizers(self) -> Optimizer:
         if self.recipe.sam and self.trainer.precision == "16-mixed":

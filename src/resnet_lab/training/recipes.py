@@ -11,6 +11,7 @@ DECAY_SCOPES = ("all", "weights", "conv")
 SCHEDULES = ("step", "cosine", "one_cycle", "triangular", "constant")
 WARMUP_SHAPES = ("constant", "linear")
 LOSSES = ("cross_entropy", "binary_cross_entropy")
+FREEZABLE = ("none", "backbone")
 
 
 @dataclass
@@ -45,6 +46,7 @@ class RecipeConfig:
     accumulate: int = 1  # batches whose gradients are summed for one step
     scale_lr: bool = False  # scale lr linearly with batch_size / base_batch_size
     base_batch_size: int = 128
+    freeze: str = "none"  # none; backbone: train the classifier alone, all else and its BN stay as they are
     recompute_bn: bool = False  # BN statistics as a plain average over training images, after training
 
 
@@ -56,6 +58,7 @@ def check(recipe: RecipeConfig) -> None:
         ("schedule", SCHEDULES),
         ("warmup_shape", WARMUP_SHAPES),
         ("loss", LOSSES),
+        ("freeze", FREEZABLE),
     ):
         if getattr(recipe, key) not in allowed:
             raise unknown(f"recipe.{key}", getattr(recipe, key), allowed)
@@ -121,6 +124,8 @@ def _check_combinations(recipe: RecipeConfig) -> None:
         raise UserError("recipe.sam takes its two steps on one batch: set recipe.accumulate=1")
     if recipe.loss == "binary_cross_entropy" and recipe.label_smoothing:
         raise UserError("recipe.label_smoothing belongs to recipe.loss=cross_entropy")
+    if recipe.freeze == "backbone" and recipe.recompute_bn:
+        raise UserError("recipe.recompute_bn would change the statistics that recipe.freeze=backbone keeps")
 
 
 def peak_lr(recipe: RecipeConfig) -> float:

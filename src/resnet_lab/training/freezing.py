@@ -1,0 +1,26 @@
+"""Fine-tuning the classifier alone: everything before it stays as its weights have it."""
+
+from torch import nn
+
+from resnet_lab.errors import UserError
+
+
+def head_of(net: nn.Module) -> nn.Linear:
+    """The classifier of a net: its last fully connected layer. Raises UserError where it has none."""
+    layers = [module for module in net.modules() if isinstance(module, nn.Linear)]
+    if not layers:
+        raise UserError("recipe.freeze=backbone trains a last fully connected layer, and this net has none")
+    return layers[-1]
+
+
+def freeze(net: nn.Module) -> None:
+    """Gradients for the head alone: the optimiser hears of nothing else. Raises UserError as `head_of` does."""
+    head = head_of(net)
+    net.requires_grad_(False)
+    head.requires_grad_(True)
+    hold(net)
+
+
+def hold(net: nn.Module) -> None:
+    """Batch norm reads its running statistics and dropout rests, as in a test; to be repeated after `train()`."""
+    net.eval()

@@ -1,0 +1,126 @@
+"""experiment=finetune: from a file of weights to new images, with the backbone frozen or not."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from resnet_lab.cli import main
+from resnet_lab.data import debug_images
+from resnet_lab.errors import UserError
+from resnet_lab.models import create_model
+from resnet_lab.runs.compose import compose
+from resnet_lab.runs.execute import execute
+from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.identity import identity
+from resnet_lab.sweeps.expand import expand
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    """Of a net with 1000 classes, in the layout of torchvision's published files."""
+    torch.manual_seed(0)
+    file = tmp_path / "resnet18.pth"
+    torch.save(create_model("resnet18").state_dict(), file)
+    return file
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    return debug_images.make(tmp_path / "photographs")
+
+
+def asked(weights: Path, images: Path) -> list[str]:
+    small = ["data.crop=32", "data.resize=36", "data.scale_min=36", "recipe.epochs=1"]
+    small += ["data.train_images=16", "data.test_images=8"]
+    chosen = [f"data.root={images}", "model=resnet18", f"model.weights={weights}", "recipe.batch_size=8"]
+    local = [f"runs_root={weights.parent / 'runs'}", "trainer.accelerator=cpu", "trainer.progress=false"]
+    return ["experiment=finetune", *chosen, *small, *local]
+
+
+def moved(run: Path, before: dict[str, Tensor]) -> list[str]:
+    after = load_file(run / "weights.safetensors")
+    return [
+        name for name, value in before.items() if name[:3] != "fc." and not torch.equal(after[name], value)
+    ]
+
+
+def test_the_sweep_has_a_frozen_and_a_full_variant(weights: Path, images: Path) -> None:
+    before = torch.load(weights, weights_only=True)
+    runs = {}
+    for job in expand(asked(weights, images)):
+        config = compose(job)
+        folder = RunFolder.create(config)
+        assert execute(folder.path)["error"] is None
+        runs[config.recipe.freeze] = folder.path
+        assert load_file(folder.path / "weights.safetensors")["fc.weight"].shape == (2, 512)
+    assert moved(runs["backbone"], before) == []
+    assert set(moved(runs["none"], before)) == {name for name in before if name[:3] != "fc."}
+
+
+def test_one_run_trains_every_layer_unless_asked_otherwise(weights: Path, images: Path) -> None:
+    assert compose(asked(weights, images)).recipe.freeze == "none"
+    assert compose([*asked(weights, images), "recipe.freeze=backbone"]).recipe.freeze == "backbone"
+
+
+def test_other_images_are_another_run_and_moved_ones_are_not(
+    weights: Path, images: Path, tmp_path: Path
+) -> None:
+    here = compose(asked(weights, images))
+    assert here.data.images == "photographs"  # type: ignore[attr-defined]
+    other = debug_images.make(tmp_path / "paintings")
+    assert identity(compose(asked(weights, other))) != identity(here)
+    elsewhere = debug_images.make(tmp_path / "elsewhere" / "photographs")
+    assert path_of(compose(asked(weights, elsewhere))) == path_of(here)
+
+
+def test_a_frozen_backbone_needs_weights() -> None:
+    with pytest.raises(UserError, match=r"as model\.weights=imagenet"):
+        compose(["recipe.freeze=backbone"])
+
+
+def test_freezing_is_a_choice_that_older_runs_need_not_know() -> None:
+    chosen = ["model=resnet18", "model.weights=imagenet", "model.head=reset", "data=cifar10"]
+    plain = compose(chosen)
+    assert identity(compose([*chosen, "recipe.freeze=none"])) == identity(plain)
+    assert identity(compose([*chosen, "recipe.freeze=backbone"])) != identity(plain)
+
+
+def test_debug_leaves_out_published_weights_and_keeps_a_files(weights: Path, tmp_path: Path) -> None:
+    debug = ["experiment=finetune", "model=resnet18", "debug=true", f"runs_root={tmp_path}"]
+    assert compose(debug).model.weights is None
+    assert compose([*debug, f"model.weights={weights}"]).model.weights == str(weights)
+
+
+def test_a_run_that_cannot_fetch_its_weights_says_so_in_one_line(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from torchvision.models import ResNet18_Weights
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(torch.hub, "_hub_dir", None)
+    address = "http://127.0.0.1:9/resnet18-f37072fd.pth"  # the discard port: nothing listens
+    monkeypatch.setattr(ResNet18_Weights.IMAGENET1K_V1.value, "url", address)
+    folder = RunFolder.create(compose([*asked(Path("imagenet"), images), f"runs_root={tmp_path}"]))
+    record = execute(folder.path)
+    assert record["state"] == "failed"
+    assert "without a network, put that file there" in record["error"]["message"]
+    assert "\n" not in record["error"]["message"]
+    told = [line for line in capfd.readouterr().out.splitlines() if "cannot fetch" in line]
+    assert len(told) == 1
+
+
+def test_a_tuned_net_knows_the_folders_classes(
+    weights: Path, images: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = RunFolder.create(compose([*asked(weights, images), "recipe.freeze=backbone"]))
+    execute(folder.path)
+    Image.new("RGB", (60, 40), "red").save(images.parent / "red.png")
+    capsys.readouterr()
+    assert main(["predict", str(images.parent / "red.png"), "--run", str(folder.path)]) == 0
+    names = {line.split()[-1] for line in capsys.readouterr().out.splitlines()[1:]}
+    assert names == set(json.loads(folder.preprocessing_file.read_text())["class_names"])
