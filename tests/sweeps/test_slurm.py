@@ -183,10 +183,10 @@ def test_cancelled_run_costs_only_itself_and_goes_on_with_the_same_command(
 def test_run_is_queued_again_after_a_time_limit_as_often_as_asked(slurm: None, tmp_path: Path) -> None:
     # submitit counts each signal as a time limit when the limit is within ten minutes
     sweep, folder = disturbable(tmp_path, "hydra.launcher.timeout_min=10", "hydra.launcher.max_num_timeout=1")
-    seen = ""
     for attempt in (1, 2):
-        wait_for(lambda n=attempt, old=seen: attempts(folder) == n and newest_checkpoint(folder) > old)
-        seen = newest_checkpoint(folder)
+        wait_for(lambda n=attempt: attempts(folder) == n)
+        before = newest_checkpoint(folder)
+        wait_for(lambda old=before: newest_checkpoint(folder) > old)  # it trains
         subprocess.run(["scancel", "--signal=USR2", ticket(folder)], check=True)
     assert "timed-out too many times" in failed(sweep)
 

@@ -45,6 +45,12 @@ def configurations(overrides: list[str]) -> list[TrainConfig]:
     return apart([compose(job) for job in expand(overrides)])
 
 
+def is_search(overrides: list[str]) -> bool:
+    """Whether the runs are chosen one after another, by a sweeper that is not the default one."""
+    ours = [_line(o) for o in parse(overrides) if o.is_hydra_override()]
+    return bool(compose_raw(ours, with_hydra=True).hydra.sweeper["_target_"] != GRID)
+
+
 def apart(configs: list[TrainConfig]) -> list[TrainConfig]:
     """Give runs that differ only in what changes no result, as trainer.devices, a folder each.
 

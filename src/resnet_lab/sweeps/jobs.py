@@ -61,14 +61,20 @@ class Job:
             self.status = ELSEWHERE
         else:
             self.status = FAILED
-            error = (self.folder.record() or {}).get("error") if state == "failed" else None
+            error = self._error() if state == "failed" else None
             self.told = how or (error or {}).get("message") or f"ended without a record: {self._last_words()}"
 
     def progress(self) -> dict[str, float]:
         return last_row(self.folder)
 
     def objective(self) -> float | None:
-        """What a search minimises: the validation error in per cent, or, without one, the test error."""
+        """What a search minimises: the validation error in per cent, or, without one, the test error.
+
+        A run that diverged is as bad as can be: 100. None for what says nothing of its configuration, as a
+        run that was killed.
+        """
+        if self.status == FAILED and (self._error() or {}).get("kind") == "nonfinite_loss":
+            return 100.0
         if self.status not in (FINISHED, ALREADY):
             return None
         last: dict[str, Any] = (self.folder.record() or {}).get("last", {})
@@ -81,6 +87,9 @@ class Job:
             error = (self.folder.record() or {}).get("last", {}).get("test/error")
             return None if error is None else float(error)
         return self.progress().get("test/error")
+
+    def _error(self) -> dict[str, str] | None:
+        return (self.folder.record() or {}).get("error")
 
     def _last_words(self) -> str:
         try:

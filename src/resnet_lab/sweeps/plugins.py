@@ -1,4 +1,4 @@
-"""Hydra's side of a sweep: the sweeper that lists the jobs and the launchers that bring them to an end."""
+"""Hydra's side of a sweep: the sweepers that choose the jobs and the launchers that bring them to an end."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from resnet_lab.sweeps.expand import apart, expand
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.local import Local, LocalOptions
 from resnet_lab.sweeps.ray import Ray, RayOptions
+from resnet_lab.sweeps.search import Search, SearchOptions
 from resnet_lab.sweeps.slurm import Slurm, SlurmOptions
 from resnet_lab.sweeps.sweep import Place, run_sweep
 from resnet_lab.sweeps.table import Board, print_summary
@@ -47,6 +48,28 @@ class GridSweeper(Sweeper):
         jobs = expand([*self.config.hydra.overrides.hydra, *arguments])
         returns = self.launcher.launch(jobs, initial_job_idx=0)
         return [each.return_value for each in returns]
+
+
+class SearchSweeper(Sweeper):
+    """hydra/sweeper=optuna: what is tried next follows from what was found."""
+
+    __module__ = NAMESPACE
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        assert self.launcher is not None
+        launch = self.launcher.launch
+
+        def objectives(jobs: list[list[str]]) -> list[Any]:
+            return [each.return_value for each in launch(jobs, initial_job_idx=0)]
+
+        search = Search(options_of(SearchOptions, self.options, "hydra.sweeper"), arguments)
+        print(search.run(objectives))
 
 
 class FolderLauncher(Launcher):
@@ -115,15 +138,15 @@ class RayLauncher(FolderLauncher):
         return Ray(options_of(RayOptions, self.options))
 
 
-def options_of(kind: type, given: dict[str, Any]) -> Any:
-    """A launcher's options, typed; UserError names the key that is wrong."""
+def options_of(kind: type, given: dict[str, Any], where: str = "hydra.launcher") -> Any:
+    """A launcher's or a sweeper's options, typed; UserError names the key that is wrong."""
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), given))
     except OmegaConfBaseException as error:
-        raise UserError(f"hydra.launcher.{error.full_key}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"{where}.{error.full_key}: {str(error).splitlines()[0]}") from None
 
 
 def register() -> None:
-    """Make the launchers and the sweeper known to Hydra."""
-    for plugin in (GridSweeper, LocalLauncher, SlurmLauncher, RayLauncher):
+    """Make the launchers and the sweepers known to Hydra."""
+    for plugin in (GridSweeper, SearchSweeper, LocalLauncher, SlurmLauncher, RayLauncher):
         Plugins.instance().register(plugin)

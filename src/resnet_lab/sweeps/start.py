@@ -11,7 +11,7 @@ import hydra
 from resnet_lab.runs.compose import ROOT, compose, register_schemas
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.groups import config_dir
-from resnet_lab.sweeps.expand import configurations
+from resnet_lab.sweeps.expand import configurations, is_search
 from resnet_lab.sweeps.jobs import FAILED
 from resnet_lab.sweeps.plugins import register
 from resnet_lab.sweeps.task import Task
@@ -44,7 +44,8 @@ def sweep(overrides: list[str]) -> int:
     """Every run of a multirun, by Hydra's sweeper and launcher."""
     register()
     register_schemas()
-    configurations(overrides)
+    if not is_search(overrides):  # a search checks what it may choose from
+        configurations(overrides)
     task = Task()
     with (
         tempfile.TemporaryDirectory() as scratch,

@@ -1,0 +1,171 @@
+"""A search with Optuna over what the command line leaves open: `hydra/sweeper=optuna`. Free of torch.
+
+What was tried lies in `search.journal` beside the run folders. Each choice is a function of the seed, its
+number and the trials of the rounds before, so a search that is killed and started again ends as it would have.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from resnet_lab.errors import UserError, unknown
+from resnet_lab.runs.compose import compose, compose_raw
+from resnet_lab.runs.schema import TrainConfig
+from resnet_lab.sweeps.expand import assignments, parse
+
+JOURNAL = "search.journal"
+SAMPLERS = ("tpe", "random")
+
+Launch = Callable[[list[list[str]]], Sequence[float | None]]  # brings runs to their end; their objectives
+
+
+@dataclass
+class SearchOptions:
+    """The keys of hydra/sweeper=optuna."""
+
+    n_trials: int = 20  # of the whole search, those of earlier starts counted
+    batch: int = 4  # trials chosen at a time
+    sampler: str = "tpe"
+    seed: int = 0
+    params: dict[str, Any] | None = None  # axes of the space
+    rows: list[Any] | None = None  # of an experiment's grid: refused
+
+    def __post_init__(self) -> None:
+        for name in ("n_trials", "batch"):
+            if isinstance(value := getattr(self, name), int) and value < 1:
+                raise UserError(f"hydra.sweeper.{name}={value}: 1 or more is needed")
+        if self.sampler not in (*SAMPLERS, "???"):
+            raise unknown("hydra.sweeper.sampler", self.sampler, SAMPLERS)
+        if self.rows:
+            raise UserError("hydra.sweeper.rows are no space: a search takes hydra.sweeper.params alone")
+
+
+class Search:
+    """Rounds of trials, each chosen together and brought to its end together."""
+
+    def __init__(self, options: SearchOptions, overrides: list[str]) -> None:
+        """`overrides`: of the task, swept or not. Raises UserError before anything is written."""
+        self._optuna = _optuna()
+        self._options = options
+        given = {o.key_or_group: o for o in parse([*assignments(options.params or {}), *overrides])}
+        self._space = {key: self._distribution(o) for key, o in given.items() if o.is_sweep_override()}
+        self._fixed = [str(o.input_line) for o in given.values() if not o.is_sweep_override()]
+        if not self._space:
+            raise UserError(
+                "a search needs something to choose, as 'recipe.lr=tag(log, interval(0.01, 1))' or"
+                " model.depth=20,32"
+            )
+        if "seed" in self._space:
+            raise UserError(
+                "seed: a search over seeds finds luck; give one, as seed=0, and repeat the best later"
+            )
+        self._config = self._checked()
+        if not self._config.data.validation:
+            raise UserError(
+                "data.validation=0: a search would choose on the test set; set training images aside, as"
+                " data.validation=300"
+            )
+
+    def run(self, launch: Launch) -> str:
+        """Go on until there are n_trials; returns what was found, in one line."""
+        study = self._study()
+        total, batch = self._options.n_trials, self._options.batch
+        for first in range(0, total, batch):
+            numbers = range(first, min(first + batch, total))
+            for number in numbers[max(0, len(study.trials) - first) :]:
+                study.sampler = self._sampler(number)
+                study.ask(self._space)
+            open_trials = [
+                trial for trial in study.trials[first : numbers.stop] if not trial.state.is_finished()
+            ]
+            if not open_trials:
+                continue
+            objectives = launch([self._overrides(trial.params) for trial in open_trials])
+            for trial, objective in zip(open_trials, objectives, strict=True):
+                if objective is not None:  # what failed stays open: the same command tries it again
+                    study.tell(trial.number, objective)
+        return self._told(study)
+
+    def _checked(self) -> TrainConfig:
+        """The configuration of the first trial; UserError when it, or another value of a list, is none."""
+        first = self._optuna.create_study(sampler=self._sampler(0)).ask(self._space).params
+        for key, distribution in self._space.items():
+            for value in getattr(distribution, "choices", ()):
+                compose(self._overrides({**first, key: value}))
+        return compose(self._overrides(first))
+
+    def _told(self, study: Any) -> str:
+        done = [trial for trial in study.trials if trial.value is not None]
+        told = f"search: {len(done)} of {self._options.n_trials} trials"
+        if not done:
+            return told
+        choices = " ".join(self._overrides(study.best_params)[len(self._fixed) :])
+        return f"{told}, lowest validation error {study.best_value:.2f} % with {choices}"
+
+    def _study(self) -> Any:
+        """The study of this very question: what does not change its answers is not part of its name."""
+        config = OmegaConf.to_container(compose_raw(self._fixed))
+        assert isinstance(config, dict)
+        asked = {f.name: config.get(f.name) for f in fields(TrainConfig) if f.metadata.get("identity", True)}
+        space = {key: repr(distribution) for key, distribution in self._space.items()}
+        options = [self._options.sampler, self._options.seed, self._options.batch]
+        text = json.dumps([asked, space, options], sort_keys=True, default=str)
+        storage = self._optuna.storages
+        file = Path(self._config.runs_root) / self._config.name / JOURNAL
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            journal = storage.JournalStorage(storage.journal.JournalFileBackend(str(file)))
+        except OSError as error:
+            raise UserError(f"cannot write {file}: {error.strerror}") from None
+        name = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return self._optuna.create_study(storage=journal, study_name=name, load_if_exists=True)
+
+    def _sampler(self, number: int) -> Any:
+        """A sampler of its own for each trial: what it draws depends on no trial that was drawn before it."""
+        samplers, seed = self._optuna.samplers, self._options.seed * 100_003 + number
+        if self._options.sampler == "random":
+            return samplers.RandomSampler(seed=seed)
+        return samplers.TPESampler(seed=seed, constant_liar=True)  # or trials of a round would be alike
+
+    def _overrides(self, params: dict[str, Any]) -> list[str]:
+        return [*self._fixed, *(f"{key}={value}" for key, value in params.items())]
+
+    def _distribution(self, axis: Override) -> Any:
+        """Hydra's sweep syntax as Optuna's: interval, range, and choice or a list of values."""
+        kinds, value = self._optuna.distributions, axis.value()
+        if isinstance(value, IntervalSweep):
+            if isinstance(value.start, int) and isinstance(value.end, int):
+                kind: Any = kinds.IntDistribution
+            else:
+                kind = kinds.FloatDistribution
+            try:
+                return kind(value.start, value.end, log="log" in value.tags)
+            except ValueError as error:
+                raise UserError(f"{axis.input_line}: {error}") from None
+        try:
+            texts = list(axis.sweep_string_iterator())
+        except HydraException:
+            raise UserError(f"{axis.input_line}: a search needs the values written out") from None
+        numbers = list(axis.sweep_iterator()) if isinstance(value, RangeSweep) else []
+        if len(numbers) > 1 and all(isinstance(number, int) for number in numbers):
+            low, high = min(numbers), max(numbers)
+            return kinds.IntDistribution(low, high, step=abs(numbers[1] - numbers[0]))
+        return kinds.CategoricalDistribution(texts)
+
+
+def _optuna() -> Any:
+    try:
+        import optuna
+    except ImportError:
+        raise UserError("hydra/sweeper=optuna needs the extra: pip install 'resnet-lab[search]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+    return optuna
