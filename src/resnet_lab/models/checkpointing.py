@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from math import isqrt
 
 from torch import Tensor, nn
@@ -10,7 +11,11 @@ from torch.utils.checkpoint import checkpoint
 
 
 class CheckpointedStage(nn.Sequential):
-    """Units in segments of about the square root of their number: only what enters a segment is kept."""
+    """Units in segments of about the square root of their number: only what enters a segment is kept.
+
+    Dropout draws the same again, and running statistics see each batch once: gradients and statistics are those
+    of a stage that keeps everything, bit for bit.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training:
@@ -18,13 +23,9 @@ class CheckpointedStage(nn.Sequential):
         units = list(self)
         length = isqrt(len(units))
         for start in range(0, len(units), length):
-            x = checkpoint(
-                _run, units[start : start + length], x, use_reentrant=False, context_fn=self._contexts
-            )
+            segment = units[start : start + length]
+            x = checkpoint(_run, segment, x, use_reentrant=False, context_fn=partial(_contexts, segment))
         return x
-
-    def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _statistics_kept(self)
 
 
 def _run(units: list[nn.Module], x: Tensor) -> Tensor:
@@ -33,10 +34,15 @@ def _run(units: list[nn.Module], x: Tensor) -> Tensor:
     return x
 
 
+def _contexts(units: list[nn.Module]) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    """Of the first pass, and of the second."""
+    return nullcontext(), _statistics_kept(units)
+
+
 @contextmanager
-def _statistics_kept(stage: nn.Module) -> Iterator[None]:
+def _statistics_kept(units: list[nn.Module]) -> Iterator[None]:
     """The second pass sees the same batch again, which must not count twice in the running statistics."""
-    norms = [module for module in stage.modules() if isinstance(module, _BatchNorm)]
+    norms = [module for unit in units for module in unit.modules() if isinstance(module, _BatchNorm)]
     kept = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
