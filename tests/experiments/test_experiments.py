@@ -2,15 +2,21 @@
 
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from resnet_lab.models.description import label
+from resnet_lab.data import debug_images
+from resnet_lab.models.description import kind, label
 from resnet_lab.reference import table
+from resnet_lab.report import Run, summarise
+from resnet_lab.report.choices import complete
+from resnet_lab.report.paper import different_question, figures
 from resnet_lab.runs.compose import DEBUG_ITERATIONS, compose
 from resnet_lab.runs.folder import RunFolder, path_of
-from resnet_lab.runs.groups import groups
+from resnet_lab.runs.groups import config_dir, groups
+from resnet_lab.runs.schema import TrainConfig
 from resnet_lab.sweeps.expand import configurations, expand
 
 EXPERIMENTS = groups()["experiment"]
@@ -38,6 +44,32 @@ def test_table_1_of_he2016_has_each_shortcut_of_the_paper(tmp_path: Path) -> Non
     labels = rows("he2016/table1", tmp_path)
     # "0 to -5" is one row of the paper and six runs here.
     assert len(labels) == len(set(labels)) == len(table("he2016/table1")) + 5
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name.startswith("he20")])
+def test_an_experiment_answers_the_figures_of_its_table_as_the_paper_made_them(
+    name: str, tmp_path: Path
+) -> None:
+    here = [f"experiment={name}", "seed=0", f"runs_root={tmp_path}"]
+    if "imagenet" in Path(f"{config_dir()}/experiment/{name}.yaml").read_text():
+        here.append(f"data.root={debug_images.make(tmp_path / 'images')}")
+    groups = summarise(planned(config) for config in configurations(here))
+    asked = figures(name)
+    answered = {figure.label for figure in asked for group in groups if figure.answered_by(group)}
+    missing = {figure.label for figure in asked} - answered
+    assert missing == ({"ResNet-1202"} if name == "he2015/fig6" else set())  # its run is Table 6's
+    if any(figure.never for figure in asked):
+        return
+    for group in groups if asked else ():
+        reasons = [different_question(figure, group) for figure in asked if figure.answered_by(group)]
+        assert None in reasons, f"{group.kind}, {group.depth} layers: {reasons}"
+
+
+def planned(config: TrainConfig) -> Run:
+    """A run as the report finds it before it starts."""
+    choices = complete(asdict(config))
+    facts = {"depth": config.model.depth, "kind": kind(config.model), "label": label(config.model)}
+    return Run(path_of(config), "new", choices, {}, {}, seed=config.seed, **facts)
 
 
 @pytest.mark.slow

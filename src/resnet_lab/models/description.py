@@ -85,13 +85,15 @@ def resolve(config: ModelConfig) -> ModelConfig:
     """
     family = family_of(config)
     block = _chosen(config.block, family.usual_block(config.depth))
+    branch = blocks.load(block)
+    reads_stride = branch.kernels[0] == 1  # else the first convolution strides, whatever is said
     return replace(
         config,
         block=block,
-        shortcut=_chosen(config.shortcut, family.usual_shortcut(blocks.load(block).expansion)),
+        shortcut=_chosen(config.shortcut, family.usual_shortcut(branch.expansion)),
         stem=_chosen(config.stem, family.stem),
         width=family.width if config.width is None else config.width,
-        stride_on=_chosen(config.stride_on, family.stride_on),
+        stride_on=_chosen(config.stride_on if reads_stride else AUTO, family.stride_on),
     )
 
 

@@ -120,7 +120,7 @@ def verdict(figure: Figure, group: Group | None) -> str:
         return "not run"
     if group.n == 0 and not group.fails:
         return f"not finished: {group.remarks}"
-    why_not = figure.never or _different_question(figure, group) or _too_few(figure, group)
+    why_not = figure.never or different_question(figure, group) or _too_few(figure, group)
     if why_not:
         return f"not comparable: {why_not}"
     if figure.printed is None or group.fails:
@@ -132,7 +132,7 @@ def verdict(figure: Figure, group: Group | None) -> str:
     return "agrees" if found == "same" else found
 
 
-def _different_question(figure: Figure, group: Group) -> str | None:
+def different_question(figure: Figure, group: Group) -> str | None:
     """In what data and schedule differ from what the paper's figure asks for."""
     if group.choices["debug"]:
         return "a debug run"
@@ -161,12 +161,9 @@ def _too_few(figure: Figure, group: Group) -> str | None:
 def _same_net(row: Mapping[str, Any], figure: Figure) -> bool:
     """Whether a community row is of this figure's net, data and protocol."""
     asked = {**figure.asks, **figure.run}
-    keys = {"data": "data.name", "protocol": "protocol", "test_crop": "data.test_crop"}
+    keys = {"data": "data.name", "protocol": "protocol"}
     keys |= {name: f"model.{name}" for name in ("depth", "block", "shortcut", "order")}
-    unasked = {"test_crop"}  # only he2016 Table 5 has more than one
-    return all(
-        _among(row[column], asked[key]) if key in asked else column in unasked for column, key in keys.items()
-    )
+    return all(key in asked and _among(row[column], asked[key]) for column, key in keys.items())
 
 
 def _among(value: Any, allowed: Any) -> bool:
