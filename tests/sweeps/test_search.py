@@ -23,7 +23,7 @@ needs_optuna = pytest.mark.skipif(
     importlib.util.find_spec("optuna") is None, reason="the extra `search` is not installed"
 )
 
-SPACE = ["recipe.lr=tag(log, interval(0.01, 1))", "model.depth=8,14,20"]
+SPACE = ["recipe.lr=tag(log, interval(0.01, 1))", "model.depth=8,14"]
 Launch = Callable[[list[list[str]]], Sequence[float | None]]
 
 

@@ -5,6 +5,7 @@ Without an address a cluster of this machine's cores and GPUs is started on loop
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,8 @@ from resnet_lab.runs.devices import PROGRAM
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.server import GRACE
 from resnet_lab.sweeps.slots import THREAD_VARIABLES, cores
+
+CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray's own switch: "0" keeps a cluster to the loopback
 
 
 @dataclass
@@ -73,6 +76,8 @@ class Ray:
 
     def open(self, jobs: Sequence[Job]) -> None:
         """Reach or start the cluster; UserError when there is none, or a run can never fit."""
+        if self._options.address is None:
+            os.environ[CLUSTERS] = "0"  # read on import: this machine's address becomes the loopback's
         try:
             import ray
         except ImportError:
@@ -88,13 +93,12 @@ class Ray:
             }
         else:
             given["address"] = self._options.address
+            self._check_port()
         handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             ray.init(**given)
         except (ConnectionError, ValueError, RuntimeError) as error:
-            where = f"hydra.launcher.address={self._options.address}"
-            said = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"{where}: no Ray cluster answers: {said}") from None
+            raise self._no_answer(error) from None
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)  # Ray's own would end the sweep without stopping its runs
@@ -155,6 +159,22 @@ class Ray:
             self._tasks.clear()
             self._ray.shutdown()  # stops a cluster that `open` started
             self._ray = None
+
+    def _check_port(self) -> None:
+        """UserError at once where nobody listens; Ray itself would try for a minute."""
+        host, _, port = (self._options.address or "").rpartition(":")
+        if host and port.isdecimal() and "/" not in host:
+            try:
+                socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+            except OSError as error:
+                raise self._no_answer(error) from None
+
+    def _no_answer(self, error: Exception) -> UserError:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        # Ray gives its token to no address that it was told, unless this variable says so.
+        token = "" if "RAY_AUTH_MODE" in os.environ else "; if it asks for a token, set RAY_AUTH_MODE=token"
+        address = f"hydra.launcher.address={self._options.address}"
+        return UserError(f"{address}: no Ray cluster answers: {said}{token}")
 
     def _resources(self, job: Job) -> dict[str, float]:
         gpus = self._options.num_gpus

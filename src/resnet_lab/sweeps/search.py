@@ -99,7 +99,8 @@ class Search:
         first = self._optuna.create_study(sampler=self._sampler(0)).ask(self._space).params
         for key, distribution in self._space.items():
             for value in getattr(distribution, "choices", ()):
-                compose(self._overrides({**first, key: value}))
+                if value != first[key]:
+                    compose(self._overrides({**first, key: value}))
         return compose(self._overrides(first))
 
     def _told(self, study: Any) -> str:
@@ -154,7 +155,7 @@ class Search:
             texts = list(axis.sweep_string_iterator())
         except HydraException:
             raise UserError(f"{axis.input_line}: a search needs the values written out") from None
-        numbers = list(axis.sweep_iterator()) if isinstance(value, RangeSweep) else []
+        numbers: list[Any] = list(axis.sweep_iterator()) if isinstance(value, RangeSweep) else []
         if len(numbers) > 1 and all(isinstance(number, int) for number in numbers):
             low, high = min(numbers), max(numbers)
             return kinds.IntDistribution(low, high, step=abs(numbers[1] - numbers[0]))
