@@ -29,7 +29,8 @@ def main(arguments):
         print("doing", *do, flush=True)
         (folder.path / "seen.json").write_text(json.dumps({
             "pid": os.getpid(), "group": os.getpgrp(), "threads": os.environ.get("OMP_NUM_THREADS"),
-            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "began": time.time()}))
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "began": time.time(),
+            "torch_threads": "torch" in sys.modules and sys.modules["torch"].get_num_threads()}))
         if do[0] == "raise":
             raise RuntimeError("this run is no good")
         if do[0] == "fail":

@@ -3,8 +3,13 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -12,7 +17,7 @@ from rich.console import Console
 from resnet_lab.errors import UserError
 from resnet_lab.sweeps import local
 from resnet_lab.sweeps.jobs import Job
-from resnet_lab.sweeps.local import Local
+from resnet_lab.sweeps.local import PRELOADED, Local, LocalOptions
 from resnet_lab.sweeps.slots import cores
 from resnet_lab.sweeps.sweep import run_sweep
 from resnet_lab.sweeps.table import Board
@@ -131,6 +136,83 @@ def test_killed_server_costs_only_the_runs_it_had_forked(
     once(lambda: trains(jobs[0]), kill_server)
     sweep(jobs, place)
     assert [job.status for job in jobs] == ["failed", "finished"]
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if torch had seen two of them; the toy only tells which it was given."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(Local, "_ask_device_count", lambda self: 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "devices", "expected"),
+    [
+        ({}, 1, ["0", "0", "1", "1"]),  # two at a time
+        ({}, 2, ["0,1"] * 4),  # one after another
+        ({"gpus_per_run": 2}, 1, ["0,1"] * 4),
+        ({"runs_per_gpu": 2}, 1, ["0", "0", "1", "1"]),  # all four at a time
+    ],
+)
+def test_each_run_sees_the_gpus_of_its_slot_alone(
+    make_job: MakeJob, make_place: MakePlace, two_gpus: None, options: Any, devices: int, expected: list[str]
+) -> None:
+    jobs = [make_job(seed, "sleep 0.3", devices) for seed in range(4)]
+    for job in jobs:
+        job.config = replace(job.config, trainer=replace(job.config.trainer, accelerator="gpu"))
+    sweep(jobs, make_place(**options))
+    assert sorted(str(seen(job)["gpus"]) for job in jobs) == expected
+
+
+def test_more_gpus_than_there_are_is_told_before_any_run(
+    make_job: MakeJob, make_place: MakePlace, two_gpus: None
+) -> None:
+    jobs = [make_job(0, "finish", 3)]
+    jobs[0].config = replace(jobs[0].config, trainer=replace(jobs[0].config.trainer, accelerator="gpu"))
+    with pytest.raises(UserError, match="3 GPUs for a run: 2 visible here"):
+        sweep(jobs, make_place())
+    assert not trains(jobs[0])
+
+
+def test_killed_sweep_leaves_no_process_behind(
+    make_job: MakeJob, make_place: MakePlace, ends: Callable[[int], None]
+) -> None:
+    job = make_job(0, "child 60")
+    make_place()  # puts the toy on the path
+    program = f"""
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.sweeps.jobs import Job
+from resnet_lab.sweeps.local import Local, LocalOptions
+from resnet_lab.sweeps.sweep import run_sweep
+from resnet_lab.sweeps.table import Board
+jobs = [Job.of(RunFolder({str(job.folder.path)!r}).config())]
+run_sweep(jobs, Local(LocalOptions(), "toy", ["toy"]), Board(jobs))
+"""
+    sweeping = subprocess.Popen([sys.executable, "-c", program])
+    deadline = time.monotonic() + 30
+    while not (job.folder.path / "child").exists() or not (job.folder.path / "child").read_text():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    sweeping.kill()
+    sweeping.wait()
+    ends(int(str(seen(job)["pid"])))
+    ends(int((job.folder.path / "child").read_text()))
+    assert job.folder.state() == "interrupted"
+
+
+@pytest.mark.slow
+def test_run_starts_in_well_under_a_second_with_its_threads_set(
+    make_job: MakeJob, make_place: MakePlace
+) -> None:
+    place = Local(LocalOptions(slots=1), program="toy", preloaded=[*PRELOADED, "toy"])
+    jobs = [make_job(seed, "finish") for seed in range(5)]
+    began = time.time()
+    make_place()
+    sweep(jobs, place)
+    starts = [float(str(seen(job)["began"])) for job in jobs]
+    assert starts[0] - began > 1  # the imports, once
+    assert min(after - before for before, after in pairwise(starts)) < 0.5
+    assert {seen(job)["torch_threads"] for job in jobs} == {cores()}
 
 
 @pytest.mark.parametrize("option", ["slots", "gpus_per_run", "runs_per_gpu", "run_timeout"])
