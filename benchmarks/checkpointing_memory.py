@@ -7,7 +7,8 @@ batches, each way in a fresh process, and their difference tells the bytes that 
 the memory at batch 128. In those processes malloc gives each freed tensor back to the system, so that the peak is
 of what is alive at once; times are taken in two other processes with the usual malloc, which take turns step by step.
 Memory counts weights, gradients and activations, not the libraries. The same seed must give the same gradients and
-running statistics, bit for bit, or the script fails. The last two lines are the ratios, with over without.
+running statistics, bit for bit, or the script fails. The last two lines are the ratios, with over without; where
+other programs share the cores, the ratio of processor seconds above them is the steadier one.
 """
 
 import argparse
@@ -29,33 +30,34 @@ from torch import Tensor, nn
 WAYS = {"without": False, "checkpointing": True}
 PAPERS_BATCH = 128
 MIB = 2**20
+
+Times = tuple[float, float]  # seconds of a step, and of all processors that worked on it
 MMAP = "MALLOC_MMAP_THRESHOLD_"  # glibc: allocations from so many bytes on are returned when they are freed
 
 
 def serve(depth: int, checkpointing: bool, turns: Connection) -> None:
-    """Answers each batch size with a step's (seconds, peak bytes so far, digest); ends with a batch of 0."""
+    """Answers each batch size with a step's (times, peak bytes so far, digest); ends with a batch of 0."""
     from resnet_lab.models import create_model
 
-    train(
-        create_model("cifar_resnet20", checkpointing=checkpointing), batch=1
-    )  # loads what PyTorch loads on use
+    small = create_model("cifar_resnet20", checkpointing=checkpointing)
+    train(small, batch=1)  # loads what PyTorch loads on first use
     before = peak()
     torch.manual_seed(0)
     net = create_model("cifar_resnet1202", depth=depth, checkpointing=checkpointing)
     net.to(memory_format=torch.channels_last)
     turns.send(None)
     while batch := turns.recv():
-        seconds = train(net, batch)
-        turns.send((seconds, peak() - before, digest(net)))
+        times = train(net, batch)
+        turns.send((times, peak() - before, digest(net)))
 
 
-def train(net: nn.Module, batch: int) -> float:
-    """The gradients of one batch, left in the net; returns seconds."""
+def train(net: nn.Module, batch: int) -> Times:
+    """Leaves the gradients of one batch in the net."""
     images, labels = data(batch)
     net.zero_grad()
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     nn.functional.cross_entropy(net(images), labels).backward()
-    return time.perf_counter() - started
+    return time.perf_counter() - started, time.process_time() - worked
 
 
 def data(batch: int) -> tuple[Tensor, Tensor]:
@@ -92,7 +94,7 @@ def process(depth: int, checkpointing: bool) -> Iterator[Connection]:
     started.join()
 
 
-def step(turns: Connection, batch: int) -> tuple[float, int, str]:
+def step(turns: Connection, batch: int) -> tuple[Times, int, str]:
     turns.send(batch)
     return turns.recv()
 
@@ -110,16 +112,16 @@ def measure_memory(depth: int, batches: list[int]) -> tuple[dict[str, list[int]]
     return peaks, digests
 
 
-def measure_time(depth: int, batch: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds of each step, each way; the two ways take turns."""
-    seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+def measure_time(depth: int, batch: int, rounds: int) -> dict[str, list[Times]]:
+    """Times of each step, each way; the two ways take turns."""
+    times: dict[str, list[Times]] = {way: [] for way in WAYS}
     with process(depth, False) as without, process(depth, True) as checkpointing:
         for round_ in range(rounds + 1):
             for way, turns in zip(WAYS, (without, checkpointing), strict=True):
                 taken = step(turns, batch)[0]
                 if round_:  # the first one warms up
-                    seconds[way].append(taken)
-    return seconds
+                    times[way].append(taken)
+    return times
 
 
 def main() -> None:
@@ -135,26 +137,28 @@ def main() -> None:
         parser.error("--batch: at least 2 are needed")
 
     peaks, digests = measure_memory(args.depth, [half, args.batch])
-    seconds = measure_time(args.depth, args.batch, args.rounds)
+    times = measure_time(args.depth, args.batch, args.rounds)
 
     print(
         f"cifar_resnet{args.depth}, one step, {torch.get_num_threads()} threads, median of {args.rounds} times"
     )
     head = f"{'MiB at batch':>14} {half:>8} {args.batch:>8} {PAPERS_BATCH:>8} {'an image':>10}"
-    print(f"{head} {'seconds':>9} {'lowest':>8} {'highest':>8}")
-    whole, median = {}, {}
+    print(f"{head} {'seconds':>9} {'lowest':>8} {'highest':>8} {'CPU s':>8}")
+    whole, median, work = {}, {}, {}
     for way in WAYS:
         small, large = peaks[way]
         image = (large - small) / (args.batch - half)
         whole[way] = large + (PAPERS_BATCH - args.batch) * image
-        median[way] = statistics.median(seconds[way])
+        seconds, worked = zip(*times[way], strict=True)
+        median[way], work[way] = statistics.median(seconds), statistics.median(worked)
         sizes = " ".join(f"{size / MIB:>8,.0f}" for size in (small, large, whole[way]))
-        times = f"{median[way]:>9.2f} {min(seconds[way]):>8.2f} {max(seconds[way]):>8.2f}"
-        print(f"{way:>14} {sizes} {image / MIB:>10.1f} {times}")
+        spread = f"{median[way]:>9.2f} {min(seconds):>8.2f} {max(seconds):>8.2f} {work[way]:>8.2f}"
+        print(f"{way:>14} {sizes} {image / MIB:>10.1f} {spread}")
     same = digests["without"] == digests["checkpointing"]
     print(f"gradients and running statistics {'identical, bit for bit' if same else 'DIFFER'}")
     with_, without = "checkpointing", "without"
     print(f"memory ratio at batch {args.batch} {peaks[with_][1] / peaks[without][1]:.3f}")
+    print(f"ratio of processor seconds {work[with_] / work[without]:.2f}")
     print(f"memory ratio at batch {PAPERS_BATCH} {whole[with_] / whole[without]:.3f}")
     print(f"time ratio {median[with_] / median[without]:.2f}")
     if not same:
