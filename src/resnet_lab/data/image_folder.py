@@ -59,6 +59,10 @@ def check(config: ImageFolderConfig) -> None:
             raise unknown(f"data.{key}", getattr(config, key), allowed)
     if not 1 <= config.crop <= config.resize:
         raise UserError(f"data.crop={config.crop}: allowed are 1 to data.resize={config.resize}")
+    if config.test_crop is not None and not 1 <= config.test_crop <= config.resize:
+        raise UserError(
+            f"data.test_crop={config.test_crop}: allowed are 1 to data.resize={config.resize}, or null"
+        )
     if not config.crop <= config.scale_min <= config.scale_max:
         raise UserError(
             f"data.scale_min={config.scale_min}, data.scale_max={config.scale_max}: they must rise from "

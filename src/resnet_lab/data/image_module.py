@@ -48,6 +48,11 @@ class ImageData(DataModule):
         """Where batches are normalised: the trainer's, or the CPU without one."""
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
+    @property
+    def test_crop(self) -> int:
+        """Side of the centre crop that is tested, in pixels."""
+        return self.config.test_crop or self.config.crop
+
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
         if not self._splits:
             self._splits = split(self.config, files_of(self.config))
@@ -70,10 +75,10 @@ class ImageData(DataModule):
         return ImageTrainLoader(order, self._decoder(files, seen, self.config.crop), chosen)
 
     def val_dataloader(self) -> list[ImageEvalLoader]:
-        return [self._eval_loader(name, self.config.resize, self.config.crop) for name in self.eval_names]
+        return [self._eval_loader(name, self.config.resize, self.test_crop) for name in self.eval_names]
 
     def test_dataloader(self) -> ImageEvalLoader:
-        return self._eval_loader("test", self.config.resize, self.config.crop)
+        return self._eval_loader("test", self.config.resize, self.test_crop)
 
     def test_views(self, resize: int | None, crop: int | None) -> ImageEvalLoader:
         """The test images at another size: the shorter side at `resize`, then the centre square of side `crop`.
@@ -86,7 +91,7 @@ class ImageData(DataModule):
         return {
             "channels": 3,
             "resize": self.config.resize,
-            "crop": self.config.crop,
+            "crop": self.test_crop,
             "mean": MEAN,
             "std": STD,
             "class_names": list(self.info.class_names),
