@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -42,6 +44,25 @@ def killed(folder: RunFolder, moment: str, iteration: int) -> None:
 
     def train() -> None:
         die_at(moment, iteration)
+        execute(folder.path)
+
+    assert ended(forked(train)) == -signal.SIGKILL
+    assert folder.state() == "interrupted"
+
+
+def killed_when(folder: RunFolder, owner: Any, name: str, call: int = 1) -> None:
+    """Train in a forked process that dies by SIGKILL at the n-th call of `owner.name`."""
+
+    def train() -> None:
+        original, calls = getattr(owner, name), [0]
+
+        def last_call(*arguments: Any, **named: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == call:
+                die()
+            return original(*arguments, **named)
+
+        setattr(owner, name, last_call)
         execute(folder.path)
 
     assert ended(forked(train)) == -signal.SIGKILL
@@ -89,6 +110,39 @@ def on_batch(monkeypatch: Any, action: Callable[[Any], None]) -> None:
         original(self, trainer, *arguments)
 
     monkeypatch.setattr(Checkpoints, "on_train_batch_end", batch_end)
+
+
+def as_torchrun(action: Callable[[], Any], world: int = 2) -> list[int]:
+    """Do the same in forked processes, each with the environment that torchrun gives; their exit codes by rank.
+
+    A process that a collective would leave waiting for a dead one is killed, as torchrun does it.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+
+    def ranked(rank: int) -> None:
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "GROUP_RANK": "0"}
+        os.environ |= {
+            "WORLD_SIZE": str(world),
+            "LOCAL_WORLD_SIZE": str(world),
+            "TORCHELASTIC_RUN_ID": "test",
+        }
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo"}
+        action()
+
+    pids = [forked(lambda rank=rank: ranked(rank)) for rank in range(world)]  # type: ignore[misc]
+    codes: dict[int, int] = {}
+    while len(codes) < world:
+        pid, status = os.wait()
+        if pid not in pids:
+            continue
+        codes[pid] = os.waitstatus_to_exitcode(status)
+        if codes[pid]:
+            for other in set(pids) - set(codes):
+                time.sleep(1)  # for what it has to say
+                os.kill(other, signal.SIGKILL)
+    return [codes[pid] for pid in pids]
 
 
 def iterations(folder: RunFolder) -> list[int]:

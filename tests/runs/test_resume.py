@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
+from resnet_lab.runs import train
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.schema import CheckpointConfig, TrainConfig
+from resnet_lab.training import Classifier, evaluation
 
 sys.path.insert(0, str(Path(__file__).parent))
-from forked import ended, forked, iterations, killed, on_batch, restored
+sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
+import folders
+from forked import ended, forked, iterations, killed, killed_when, on_batch, restored
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -82,6 +86,26 @@ def test_run_killed_anywhere_ends_as_the_run_that_was_not(
     assert not list(folder.checkpoints.glob(".*"))
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "call", "goes_on_from"),
+    [
+        (train, "count", 1, []),  # in its first second: nothing is built yet
+        (Classifier, "training_step", 1, []),
+        (Classifier, "validation_step", 2, [4]),  # within the evaluation that ends the first epoch
+        (evaluation, "probabilities", 2, [15]),  # within the final test
+        (train, "_save", 1, [15]),  # tested, and nothing of it written
+        (RunFolder, "write_record", 1, [15]),  # all is written but the record
+    ],
+)
+def test_run_killed_outside_its_steps_ends_as_the_run_that_was_not(
+    owner: Any, name: str, call: int, goes_on_from: list[int], folder: RunFolder, expected: dict[str, Any]
+) -> None:
+    killed_when(folder, owner, name, call)
+    assert execute(folder.path)["state"] == "finished"
+    assert restored(folder) == goes_on_from
+    assert told(folder) == expected
+
+
 def test_run_killed_again_and_again_ends_as_the_run_that_was_not(
     folder: RunFolder, expected: dict[str, Any]
 ) -> None:
@@ -139,15 +163,46 @@ def test_failed_run_goes_on_and_its_record_is_replaced(
     assert told(folder) == expected
 
 
-def test_weight_averages_and_probes_survive_a_kill_too(make_config: MakeConfig) -> None:
+KINDS: dict[str, dict[str, Any]] = {
+    "averaged": {"recipe": {"ema": 0.9, "schedule": "one_cycle", "accumulate": 2}},
+    "random": {
+        "model": {"shortcut": "dropout", "branch_dropout": 0.2, "drop_path": 0.2},
+        "recipe": {"mixup": 0.2, "cutmix": 1.0},
+    },
+    "counted in iterations": {
+        "recipe": {"epochs": None, "iterations": 13, "optimizer": "adamw", "lr": 0.001, "clip": 1.0}
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_run_goes_on_within_an_epoch_with_all_that_it_had(
+    kind: str, make_config: MakeConfig
+) -> None:
+    goes_on_within_an_epoch(lambda name: make_config(callbacks=EVERY_2, name=name, **KINDS[kind]))
+
+
+def test_run_on_image_files_goes_on_within_an_epoch(make_config: MakeConfig, tmp_path: Path) -> None:
+    root = folders.make(tmp_path / "images")
+    model = {"family": "cifar", "in_channels": 3, "num_classes": 3, "drop_path": 0.2}
+    goes_on_within_an_epoch(
+        lambda name: make_config(
+            callbacks=EVERY_2, name=name, data=folders.config(root), model=model, recipe={"batch_size": 8}
+        )
+    )
+
+
+def goes_on_within_an_epoch(make: Callable[[str], TrainConfig]) -> None:
+    """Weights, history, record, cost and what the probes measured are those of the run that was not killed."""
     made = []
     for name in ("whole", "killed"):
-        config = make_config(callbacks=EVERY_2, recipe={"ema": 0.9, "mixup": 0.2}, name=name)
+        config = make(name)
         config.callbacks.probe.layer_responses = config.callbacks.probe.gradient_norms = 1
         made.append(RunFolder.create(config))
-    execute(made[0].path)
-    killed(made[1], "after", 8)
-    execute(made[1].path)
+    assert execute(made[0].path)["state"] == "finished"
+    killed(made[1], "after", 6)
+    assert execute(made[1].path)["state"] == "finished"
+    assert restored(made[1]) == [6]
     expected, found = ({**told(each), "experiment": ""} for each in made)
     assert found == expected
     for table in ("layer_responses.csv", "gradient_norms.csv"):
