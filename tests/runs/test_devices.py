@@ -1,0 +1,185 @@
+"""A run on two devices is the run on one: the same images, steps and test, whoever started its processes."""
+
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from resnet_lab.errors import UserError
+from resnet_lab.runs.devices import Place, trainer_arguments
+from resnet_lab.runs.execute import execute
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.schema import CheckpointConfig, TrainConfig, TrainerConfig
+from resnet_lab.training import Classifier
+
+sys.path.insert(0, str(Path(__file__).parent))
+from forked import as_torchrun, die_at, on_batch, restored
+
+MakeConfig = Callable[..., TrainConfig]
+
+# 159 images in batches of 30: the ranks get 15 each, and 5 and 4 of the last batch; of 79 test images 40 and 39.
+UNEVEN: dict[str, Any] = {
+    "data": {"train_images": 159, "test_images": 79},
+    "recipe": {"batch_size": 30},
+    "callbacks": {"checkpoint": CheckpointConfig(every_iterations=2)},
+}
+# Without batch norm, whose statistics are of each device's own images, two devices compute what one does.
+NO_BATCH_NORM = {"batch_norm": False}
+
+
+def make(make_config: MakeConfig, name: str, **more: Any) -> RunFolder:
+    return RunFolder.create(make_config(**{**UNEVEN, **more}, name=name))
+
+
+def on_two(folder: RunFolder) -> dict[str, Any]:
+    assert as_torchrun(lambda: execute(folder.path)) == [0, 0]
+    record = folder.record()
+    assert record is not None
+    return record
+
+
+def test_two_devices_see_the_images_of_one_and_end_with_its_weights(make_config: MakeConfig) -> None:
+    one, two = (make(make_config, name, model=NO_BATCH_NORM) for name in ("one", "two"))
+    alone, shared = execute(one.path), on_two(two)
+    assert (alone["cost"]["devices"], shared["cost"]["devices"]) == (1, 2)
+    assert alone["cost"]["images"] == shared["cost"]["images"] == 3 * 159
+    expected, found = (load_file(each.weights_file) for each in (one, two))
+    for name, weight in expected.items():
+        torch.testing.assert_close(found[name], weight, rtol=1e-4, atol=1e-5)
+    for name in ("train/error", "test/error", "test/top5_error"):
+        assert shared["last"][name] == alone["last"][name], name
+    assert shared["last"]["test/loss"] == pytest.approx(alone["last"]["test/loss"], 1e-4)
+
+
+def test_one_and_two_devices_test_the_same_weights_to_the_same_digit(make_config: MakeConfig) -> None:
+    one = make(make_config, "one")
+    alone = execute(one.path)
+    two = RunFolder(shutil.copytree(one.path, one.path.parent / "two"))
+    two.record_file.unlink()  # trained, and not tested yet
+    shared = on_two(two)
+    assert restored(two) == [18]
+    assert shared["cost"]["devices"] == 2
+    for name in ("test/error", "test/top5_error"):
+        assert shared["last"][name] == alone["last"][name], name
+    assert shared["last"]["test/loss"] == pytest.approx(alone["last"]["test/loss"], 1e-6)
+
+
+def test_two_devices_that_are_killed_go_on_together_bit_for_bit(make_config: MakeConfig) -> None:
+    whole, killed = (make(make_config, name, model={"drop_path": 0.2}) for name in ("whole", "killed"))
+    on_two(whole)
+
+    def train() -> None:
+        die_at("after", 8)
+        execute(killed.path)
+
+    assert -signal.SIGKILL in as_torchrun(train)
+    assert killed.state() == "interrupted"
+    record = on_two(killed)
+    assert restored(killed) == [8]
+    assert killed.weights_file.read_bytes() == whole.weights_file.read_bytes()
+    expected = whole.record() or {}
+    assert (record["last"], record["cost"]["images"]) == (expected["last"], expected["cost"]["images"])
+
+
+def test_failure_of_another_rank_is_in_the_record_with_its_rank(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_memory(trainer: Any) -> None:
+        if trainer.global_rank == 1 and trainer.global_step == 7:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+    folder = make(make_config, "one_fails")
+    on_batch(monkeypatch, fill_memory)
+    assert as_torchrun(lambda: execute(folder.path))[1] == 1
+    error = (folder.record() or {})["error"]
+    assert error["kind"] == "out_of_memory"
+    assert error["message"].startswith("rank 1: CUDA out of memory")
+
+
+def test_all_ranks_end_at_a_loss_that_is_not_finite(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(self: Classifier, *arguments: Any) -> Any:
+        return loss(self, *arguments) * (float("nan") if self.trainer.global_step == 8 else 1)
+
+    loss = Classifier._loss
+    monkeypatch.setattr(Classifier, "_loss", spoil)
+    folder = make(make_config, "nonfinite")
+    as_torchrun(lambda: execute(folder.path))
+    error = (folder.record() or {})["error"]
+    assert error["kind"] == "nonfinite_loss"
+    assert "00000008.ckpt is the last finite one" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        ({"strategy": "fsdp"}, "trainer.strategy=fsdp needs GPUs"),
+        ({"sync_batch_norm": True}, "trainer.sync_batch_norm needs GPUs: PyTorch has none for the CPU"),
+    ],
+)
+def test_what_a_cpu_cannot_do_is_refused_in_one_line(choices: dict[str, Any], told: str) -> None:
+    config = TrainerConfig(accelerator="cpu", devices=2, **choices)
+    with pytest.raises(UserError) as refused:
+        trainer_arguments(config, Place(0, 2, 1, "lightning"))
+    assert str(refused.value) == told
+
+
+def test_synchronised_batch_norm_is_what_lightning_is_told_of_several_devices(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    config = TrainerConfig(accelerator="gpu", devices=2, sync_batch_norm=True)
+    assert trainer_arguments(config, Place(0, 2, 1, "lightning"))["sync_batchnorm"] is True
+    assert trainer_arguments(config, Place(0, 1, 1, "lightning"))["sync_batchnorm"] is False
+
+
+SMALL = [
+    "data=digits",
+    "data.train_images=159",
+    "data.test_images=79",
+    "model.depth=8",
+    "model.width=4",
+    "model.batch_norm=false",
+    "recipe=digits",
+    "recipe.batch_size=30",
+    "recipe.epochs=2",
+    "trainer.accelerator=cpu",
+    "trainer.threads=1",
+]
+
+
+def test_sweep_over_devices_is_two_right_runs_on_the_same_images(tmp_path: Path) -> None:
+    """Lightning starts the second process itself, by the command line of the run and never the sweep's."""
+    command = [sys.executable, "-m", "resnet_lab.cli", "train", "-m", *SMALL, "trainer.devices=1,2"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folders = [RunFolder(path) for path in sorted((tmp_path / "runs" / "scratch").iterdir())]
+    assert [folder.path.name.rpartition("-")[2] for folder in folders] == ["devices1", "devices2"]
+    one, two = (folder.record() or {} for folder in folders)
+    assert [each["cost"]["devices"] for each in (one, two)] == [1, 2]
+    assert [each["cost"]["images"] for each in (one, two)] == [2 * 159] * 2
+    assert one["hash"] == two["hash"]
+    for name in ("train/error", "test/error", "test/top5_error"):
+        assert one["last"][name] == two["last"][name], name
+    assert len(folders[1].history_file.read_text().splitlines()) == 1 + 2
+
+
+@pytest.mark.slow
+def test_torchrun_executes_a_run_folder(tmp_path: Path, make_config: MakeConfig) -> None:
+    folder = make(make_config, "torchrun", model=NO_BATCH_NORM)
+    torchrun = str(Path(sys.executable).with_name("torchrun"))
+    command = [torchrun, "--standalone", "--nproc-per-node", "2", "-m", "resnet_lab.runs", str(folder.path)]
+    subprocess.run(command, check=True, timeout=300)
+    record = folder.record() or {}
+    assert record["cost"]["devices"] == 2
+    alone = execute(make(make_config, "alone", model=NO_BATCH_NORM).path)
+    assert record["cost"]["images"] == alone["cost"]["images"]
+    assert record["last"]["test/error"] == alone["last"]["test/error"]
