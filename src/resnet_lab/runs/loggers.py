@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
+from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -139,9 +140,9 @@ def _reason_for_offline(mode: str) -> str | None:
 
     if mode == "offline" or os.environ.get("WANDB_MODE") == "offline":
         return "as asked"
-    if not wandb.api.api_key:
+    address = urlsplit(wandb.setup().settings.base_url)  # of the environment, or of its files
+    if not _has_key(address.netloc):
         return "no key: set WANDB_API_KEY, in .env for example"
-    address = urlsplit(wandb.Settings().base_url)
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")):
         return None  # the proxy decides; starting the run is bounded too
     port = address.port or (80 if address.scheme == "http" else 443)
@@ -150,3 +151,15 @@ def _reason_for_offline(mode: str) -> str | None:
     except OSError as error:
         return f"cannot reach {address.hostname}: {error.strerror or error}"
     return None
+
+
+def _has_key(host: str) -> bool:
+    """Whether W&B will find credentials where it looks for them; it is not asked, since it might prompt."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    path = os.environ.get("NETRC") or Path.home() / ".netrc"  # where `wandb login` writes it
+    try:
+        found = netrc(path).authenticators(host)
+    except (OSError, NetrcParseError):
+        return False
+    return found is not None and bool(found[2])
