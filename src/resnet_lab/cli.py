@@ -41,7 +41,7 @@ def _train(args: argparse.Namespace) -> int:
 
         from resnet_lab.runs.compose import compose
 
-        print(OmegaConf.to_yaml(OmegaConf.structured(compose(args.overrides))), end="")
+        print(OmegaConf.to_yaml(OmegaConf.structured(compose(args.overrides, planned=True))), end="")
         return 0
     from resnet_lab.sweeps.start import train
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from resnet_lab.errors import UserError
-from resnet_lab.reference import table
+from resnet_lab.reference import exact_counts, table
 from resnet_lab.runs.compose import compose
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.schema import TrainConfig
@@ -31,6 +31,15 @@ def test_each_net_of_table_6_has_a_line_with_its_cost(capsys: pytest.CaptureFixt
     assert "269,722" in lines[0]
     assert "40.6 M" in lines[0]
     assert total.endswith("on one a100 at 30% of its peak")
+
+
+def test_imagenet_is_planned_before_it_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = planned(capsys, "experiment=he2015/table2")[1:-1]
+    assert [line.split()[0] for line in lines] == ["plain-18", "resnet-18-A", "plain-34", "resnet-34-A"]
+    [exact] = [row for row in exact_counts() if row["name"] == "plain-18"]
+    assert f"{exact['params_total']:,}" in lines[0]  # with its thousand classes
+    with pytest.raises(UserError, match=r"data\.root=…"):
+        compose(["experiment=he2015/table2"])
 
 
 def test_runs_that_differ_in_a_choice_of_the_recipe_tell_it(capsys: pytest.CaptureFixture[str]) -> None:

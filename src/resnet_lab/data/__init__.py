@@ -12,8 +12,9 @@ from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, SmallI
 if TYPE_CHECKING:
     from resnet_lab.data.module import DataModule
 
-__all__ = ["DataConfig", "DataInfo", "ImageFolderConfig", "SmallImagesConfig", "build", "info"]
+__all__ = ["DataConfig", "DataInfo", "ImageFolderConfig", "SmallImagesConfig", "build", "info", "published"]
 
+IMAGENET_CLASSES = 1000
 _MODULES = {SmallImagesConfig: "small_images", ImageFolderConfig: "image_folder"}
 
 
@@ -23,6 +24,13 @@ def info(config: DataConfig) -> DataInfo:
     Raises UserError for an unknown name, a choice that makes no sense, or a folder that is not there.
     """
     return _module(config).info(config)
+
+
+def published(config: DataConfig) -> DataInfo | None:
+    """What is known of ImageNet where `root` does not say where its images lie; None of any other set."""
+    if config.root is not None or not isinstance(config, ImageFolderConfig) or config.name == "image_folder":
+        return None
+    return DataInfo(3, config.crop, config.crop, tuple(map(str, range(IMAGENET_CLASSES))))
 
 
 def build(config: DataConfig, *, batch_size: int, drop_last: bool, seed: int) -> "DataModule":

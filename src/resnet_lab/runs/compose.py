@@ -13,7 +13,7 @@ from hydra.errors import HydraException, MissingConfigException, OverrideParseEx
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_lab.data import debug_images, info
+from resnet_lab.data import debug_images, info, published
 from resnet_lab.data.spec import DataConfig, ImageFolderConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.checks import check as check_model
@@ -56,12 +56,12 @@ def register_schemas() -> None:
         store.store(group=group or None, name=name, node=node)
 
 
-def compose(overrides: list[str]) -> TrainConfig:
-    """The configuration that the overrides ask for, typed and checked.
+def compose(overrides: list[str], *, planned: bool = False) -> TrainConfig:
+    """The configuration that the overrides ask for, typed and checked; `planned`: ImageNet may be elsewhere.
 
     Raises UserError for an unknown key, group or option, a wrong type, or a combination that makes no sense.
     """
-    return typed(compose_raw(overrides))
+    return typed(compose_raw(overrides), planned=planned)
 
 
 def compose_raw(overrides: list[str], *, with_hydra: bool = False) -> DictConfig:
@@ -75,7 +75,7 @@ def compose_raw(overrides: list[str], *, with_hydra: bool = False) -> DictConfig
         raise _one_line(error) from None
 
 
-def typed(composed: DictConfig) -> TrainConfig:
+def typed(composed: DictConfig, *, planned: bool = False) -> TrainConfig:
     """A composed configuration as dataclasses, completed from its data set and checked."""
     composed = deepcopy(composed)
     with open_dict(composed):
@@ -86,16 +86,16 @@ def typed(composed: DictConfig) -> TrainConfig:
     except OmegaConfBaseException as error:
         raise _one_line(error) from None
     assert isinstance(config, TrainConfig)
-    return completed(config)
+    return completed(config, planned=planned)
 
 
-def completed(config: TrainConfig) -> TrainConfig:
+def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     """The configuration with what its data set decides filled in; UserError where it makes no sense."""
     _check_frozen(config)
     if config.debug:
         config = shortened(config)
     config = replace(config, data=_told_apart(config.data))
-    facts = info(config.data)
+    facts = (published(config.data) if planned else None) or info(config.data)
     check_model(config.model, facts.height, facts.width)
     channels, classes = config.model.in_channels, config.model.num_classes
     model = replace(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
 
-from resnet_lab.data import info
+from resnet_lab.data import info, published
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.runs.schema import TrainConfig
@@ -62,7 +62,7 @@ def estimate(config: TrainConfig, clock: Clock) -> Cost:
     from resnet_lab.models import build
     from resnet_lab.models.counting import count
 
-    facts = info(config.data)
+    facts = published(config.data) or info(config.data)
     shape = (facts.channels, facts.height, facts.width)
     net = replace(config.model, weights=None)
     with torch.device("meta"):

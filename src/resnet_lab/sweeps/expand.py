@@ -40,9 +40,12 @@ def expand(overrides: list[str]) -> list[list[str]]:
     return [list(job) for job in jobs]
 
 
-def configurations(overrides: list[str]) -> list[TrainConfig]:
-    """The configuration of each run of a multirun, typed, checked, and with a folder of its own."""
-    return apart([compose(job) for job in expand(overrides)])
+def configurations(overrides: list[str], *, planned: bool = False) -> list[TrainConfig]:
+    """The configuration of each run of a multirun, typed, checked, and with a folder of its own.
+
+    `planned` as in `compose`.
+    """
+    return apart([compose(job, planned=planned) for job in expand(overrides)])
 
 
 def is_search(overrides: list[str]) -> bool:

@@ -49,7 +49,7 @@ def plan(overrides: list[str], *, multirun: bool, gpu: str | None, efficiency: f
         raise UserError(f"--efficiency {efficiency}: a share of the peak is needed, above 0 and at most 1")
     console = lines_console()
     with console.status("composing the runs …") as status:
-        configs = configurations(overrides) if multirun else [compose(overrides)]
+        configs = configurations(overrides, planned=True) if multirun else [compose(overrides, planned=True)]
         clock = here if gpu is None else on_gpu(gpu.lower(), efficiency)
         costs: dict[str, Cost] = {}
         lines = []
