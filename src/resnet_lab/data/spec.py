@@ -39,9 +39,7 @@ class ImageFolderConfig(DataConfig):
     test_share: float = 0.2  # of the images, tested on where the folder keeps no val or test folder
     crop: int = 224  # side of the training crop, in pixels
     resize: int = 256  # shorter side before the centre crop at test time, in pixels
-    test_crop: int | None = (
-        None  # side of that crop; None: crop, and larger ones for nets trained on small crops
-    )
+    test_crop: int | None = None  # side of that crop, in pixels; None: as in training
     augmentation: str = "inception"  # inception (random resized crop) or scale_jitter (he2015)
     scale_min: int = 256  # scale jitter: range of the shorter side, in pixels
     scale_max: int = 480
