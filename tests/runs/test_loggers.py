@@ -24,6 +24,7 @@ from resnet_lab.runs.schema import CheckpointConfig, LoggerConfig, TrainConfig
 
 sys.path.insert(0, str(Path(__file__).parent))
 from forked import ended, forked, killed, on_batch
+from wandb_server import WandbServer
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -201,6 +202,23 @@ def test_server_that_never_answers_costs_bounded_time_and_no_run(
         for each in offline_runs(folder)
         if "summary" in each
     )
+
+
+def test_server_that_is_lost_during_a_run_costs_bounded_time_and_no_result(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = WandbServer()
+    with_key(monkeypatch, server.address)
+    monkeypatch.setattr(loggers, "SECONDS_TO_FINISH", 3.0)
+    on_batch(monkeypatch, lambda trainer: trainer.global_step == 7 and server.lose())
+    began = time.monotonic()
+    record = execute(folder.path)
+    assert time.monotonic() - began < 45
+    assert record["state"] == "finished"
+    assert "W&B is offline" not in capsys.readouterr().out
+    [records] = offline_runs(folder)  # written beside what was sent: `wandb sync` sends the rest
+    assert sum("train/loss" in each["item"] for each in records["history"]) == 3
+    assert summary(records)["last/test/error"] == record["last"]["test/error"]
 
 
 def test_key_of_the_env_file_is_used_and_written_nowhere(folder: RunFolder, silent_server: str) -> None:
