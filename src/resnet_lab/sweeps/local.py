@@ -18,7 +18,16 @@ from resnet_lab.sweeps.server import GRACE, kill, terminate
 from resnet_lab.sweeps.slots import THREAD_VARIABLES, Slot, Slots, core_slots, gpu_names, gpu_slots
 
 PROGRAM = "resnet_lab.runs.__main__"
-PRELOADED = ("torch", "torchvision", "torchmetrics", "lightning", "resnet_lab.runs.execute")
+# What a run would otherwise import itself; of scikit-learn, the digits and their split.
+PRELOADED = (
+    "torch",
+    "torchvision",
+    "torchmetrics",
+    "lightning",
+    "sklearn.datasets",
+    "sklearn.model_selection",
+    "resnet_lab.runs.train",
+)
 COUNT_DEVICES = "resnet_lab.sweeps.devices"
 
 
