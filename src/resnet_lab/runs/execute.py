@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +38,12 @@ def execute(run_dir: Path | str) -> dict[str, Any]:
     if not here.is_first:
         return _accompany(folder, config, here)
     with folder.lock() as lock:
-        _lead(folder, config, here, lock)
-    return folder.record() or {}
+        record = _lead(folder, config, here, lock)
+    return folder.record() or record  # a full disk has no room for a record
 
 
-def _lead(folder: RunFolder, config: TrainConfig, here: Place, lock: Lock) -> None:
-    """The first process, or the only one: trains, and leaves the record."""
+def _lead(folder: RunFolder, config: TrainConfig, here: Place, lock: Lock) -> dict[str, Any]:
+    """The first process, or the only one: trains, leaves the record and returns it."""
     from resnet_lab.runs.failures import describe
     from resnet_lab.runs.signals import Interrupted
     from resnet_lab.runs.train import train
@@ -53,7 +53,8 @@ def _lead(folder: RunFolder, config: TrainConfig, here: Place, lock: Lock) -> No
     with log_to(folder.log_file):
         try:
             train(folder, config, here, lock, record)
-            folder.write_record(records.closed(record))
+            record = records.closed(record)
+            folder.write_record(record)
         except Interrupted as error:
             _tell(folder, str(error))
             if error.number == signal.SIGINT:
@@ -63,7 +64,9 @@ def _lead(folder: RunFolder, config: TrainConfig, here: Place, lock: Lock) -> No
             failure = describe(error, folder)
             log.exception("the run failed")
             _tell(folder, f"{failure['kind']}: {failure['message']}")
-            _leave_failed(folder, records.closed(record, failure))
+            record = records.closed(record, failure)
+            _leave_failed(folder, record)
+    return record
 
 
 def _accompany(folder: RunFolder, config: TrainConfig, here: Place) -> dict[str, Any]:
@@ -101,7 +104,8 @@ def _leave_failed(folder: RunFolder, record: dict[str, Any]) -> None:
 
 def _tell(folder: RunFolder, line: str) -> None:
     log.error(line)
-    print(f"{folder.path}: {line}", flush=True)
+    with suppress(OSError):  # in a sweep it goes to log.txt, on a disk that may be full
+        print(f"{folder.path}: {line}", flush=True)
 
 
 def _in_own_program(folder: RunFolder) -> dict[str, Any]:
