@@ -48,6 +48,10 @@ def test_errors_far_apart_share_a_logarithmic_axis_and_near_ones_a_linear(tmp_pa
     assert near is not None
     assert (far.axes[0].get_yscale(), near.axes[0].get_yscale()) == ("log", "linear")
     assert near.axes[0].get_ylim() == (0, pytest.approx(1.7 * 13.2))
+    finished(configured(tmp_path / "low", 20), 1.0)  # from 86 %
+    low = draw_curves(read(tmp_path / "low"))
+    assert low is not None
+    assert low.axes[0].get_yscale() == "log"
 
 
 def test_every_last_test_error_lies_within_the_axes(tmp_path: Path) -> None:

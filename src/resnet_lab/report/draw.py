@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 FEW = 7  # lines that one panel takes when each kind of unit has but one
 LOG_FROM = 8  # times between the largest and the smallest last error from which a linear axis hides the small
+LONG_WAY = 20  # times between first and last errors from which it hides the way
 ROOM = 1.7  # above the largest last error, so that the start of training is cut off as in the paper
 
 
@@ -90,12 +91,15 @@ def _followed(group: Group) -> list[Run]:
 
 
 def _set_range(axes: "Axes", groups: Sequence[Group]) -> None:
-    """A y range in which every last test error can be read; logarithmic when they lie far apart."""
-    last = [values[-1] for group in groups if (values := _over_seeds(group, "test/error")[1])]
-    ends = [statistics.fmean(values) for values in last]
+    """A y range in which every last test error can be read.
+
+    Logarithmic when they lie far apart, or so far below the first that a linear axis would leave out the way there.
+    """
+    curves = [values for group in groups if (values := _over_seeds(group, "test/error")[1])]
+    starts, ends = ([statistics.fmean(values[place]) for values in curves] for place in (0, -1))
     if not ends:
         axes.set_ylim(0, 100)
-    elif max(ends) > LOG_FROM * max(min(ends), 0.1):
+    elif max(ends) > LOG_FROM * max(min(ends), 0.1) or min(starts) > LONG_WAY * max(max(ends), 0.1):
         axes.set_yscale("log")
         axes.set_ylim(max(0.5 * min(ends), 0.05), 100)
         plain_numbers(axes.yaxis)
