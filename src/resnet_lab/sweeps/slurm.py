@@ -36,7 +36,7 @@ class SlurmOptions:
     account: str | None = None
     qos: str | None = None
     timeout_min: int = 240  # of one stretch: a run that needs longer is queued again
-    max_num_timeout: int = 20  # how often it is; preemptions are not counted
+    max_num_timeout: int = 20  # how often it is; preemptions count only in short or nearly spent stretches
     signal_delay_s: int = 120  # so long before the limit SLURM tells a run to write a checkpoint
     cpus_per_task: int = 4  # of each process: its threads, too
     mem_gb: float | None = None  # of each node
