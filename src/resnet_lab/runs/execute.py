@@ -78,6 +78,7 @@ def _accompany(folder: RunFolder, config: TrainConfig, here: Place) -> dict[str,
 
     record = records.opened(config, None)
     quieten()
+    logging.captureWarnings(True)  # they are those of the first process, which are in log.txt
     try:
         train(folder, config, here, None, record)
     except (Interrupted, NonFiniteLoss):
