@@ -142,7 +142,13 @@ def shortened(config: TrainConfig) -> TrainConfig:
         data = replace(data, name="digits", root=None, size=None, pad=1, flip=False, **few)
     elif isinstance(data, ImageFolderConfig):
         root = debug_images.make(Path(config.runs_root) / "debug-images")
-        sizes = {"crop": 64, "test_crop": None, "resize": 72, "scale_min": 72, "scale_max": 80}
+        sizes: dict[str, Any] = {
+            "crop": 64,
+            "test_crop": None,
+            "resize": 72,
+            "scale_min": 72,
+            "scale_max": 80,
+        }
         data = replace(data, name="image_folder", root=str(root), **sizes, **few)
     model = config.model
     if model.weights is not None and variant(model) is not None:
