@@ -74,6 +74,22 @@ def test_depths_are_compared_where_both_kinds_have_them() -> None:
     assert "residual nets go from 8.85 ± 0.07 % at 20 layers to 8.49 ± 0.07 % at 56" in conclude(groups)
 
 
+def test_each_of_several_kinds_is_told() -> None:
+    bare = {"model.batch_norm": False}
+    groups = [
+        group(20, "A", *LOW),
+        group(56, "A", *MID),
+        group(20, "A", *LOW, **bare),
+        group(56, "A", *HIGH, **bare),
+    ]
+    said = conclude(groups)
+    assert "residual (basic, A) nets go from 1.10 ± 0.10 % at 20 layers to 1.10 ± 0.05 % at 56" in said
+    assert (
+        "residual (basic, A, batch_norm=false) nets go from 1.10 ± 0.10 % at 20 layers to 5.50 ± 0.50 %"
+        in said
+    )
+
+
 def test_nothing_finished_is_said(tmp_path: Path) -> None:
     interrupted(configured(tmp_path))
     assert (

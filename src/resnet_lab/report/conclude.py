@@ -24,24 +24,28 @@ def conclude(groups: Sequence[Group], beside: Sequence[Beside] = ()) -> str:
 
 def with_depth(groups: Sequence[Group]) -> str:
     """What more depth does to plain and to residual nets: the degradation problem, he2015 Section 1."""
-    plain = _by_depth([group for group in groups if group.kind.startswith("plain")])
-    residual = _by_depth([group for group in groups if not group.kind.startswith("plain")])
-    common = plain.keys() & residual.keys()
-    if len(common) > 1:
-        plain, residual = ({depth: nets[depth] for depth in common} for nets in (plain, residual))
+    series = _by_depth(groups)
+    plain = [kind for kind in series if kind.startswith("plain")]
+    residual = [kind for kind in series if kind not in plain]
+    if len(plain) == len(residual) == 1:
+        ours, theirs = series[plain[0]], series[residual[0]]
+        if len(common := ours.keys() & theirs.keys()) > 1:
+            series = {kind: {depth: nets[depth] for depth in common} for kind, nets in series.items()}
+    names = {kind: name for name, kinds in (("plain", plain), ("residual", residual)) for kind in kinds}
+    alone = len(plain) <= 1 and len(residual) <= 1
     said, ways, seeds = [], {}, []
-    for name, nets in (("plain", plain), ("residual", residual)):
-        if len(nets) > 1:
-            shallow, deep = nets[min(nets)], nets[max(nets)]
-            ways[name] = _way(shallow, deep)
-            said.append(
-                f"{name} nets go from {_error(shallow)} at {shallow.depth} layers to {_error(deep)} at "
-                f"{deep.depth} ({_against(shallow, deep)})"
-            )
-            seeds += [shallow.n, deep.n]
+    for kind, nets in series.items():
+        shallow, deep = nets[min(nets)], nets[max(nets)]
+        ways[names[kind]] = _way(shallow, deep)
+        said.append(
+            f"{names[kind] if alone else kind} nets go from {_error(shallow)} at {shallow.depth} layers to "
+            f"{_error(deep)} at {deep.depth} ({_against(shallow, deep)})"
+        )
+        seeds += [shallow.n, deep.n]
     if not said:
         return ""
-    return f"Test error: {'; '.join(said)}: {_meaning(ways)}{_caution(seeds)}."
+    meaning = f": {_meaning(ways)}" if alone else ""
+    return f"Test error: {'; '.join(said)}{meaning}{_caution(seeds)}."
 
 
 def learning_rates(groups: Sequence[Group]) -> str:
@@ -85,15 +89,15 @@ def among_choices(groups: Sequence[Group]) -> str:
     return f"{'; '.join([lowest, *said])}{_caution([group.n for group in ended])}."
 
 
-def _by_depth(groups: Sequence[Group]) -> dict[int, Group]:
-    """The kind of unit that was tried at most depths; empty where depth is not the only difference."""
+def _by_depth(groups: Sequence[Group]) -> dict[str, dict[int, Group]]:
+    """The nets of each kind of unit that was tried at several depths; empty where depth is not all that differs."""
     kinds: dict[str, dict[int, Group]] = {}
     for group in groups:
         if group.n or group.diverged:
             if group.depth in kinds.setdefault(group.kind, {}):
                 return {}
             kinds[group.kind][group.depth] = group
-    return max(kinds.values(), key=len, default={})
+    return {kind: nets for kind, nets in kinds.items() if len(nets) > 1}
 
 
 def _way(group: Group, other: Group) -> str:
