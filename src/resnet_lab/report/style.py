@@ -27,7 +27,8 @@ RC: Any = {
     "legend.title_fontsize": 8,
 }
 COLUMNS = 4  # panels side by side
-LEGEND = 1.8  # inches beside the panels
+LEGEND = 1.8  # inches beside the panels, and more where a name is long
+LETTER = 0.065  # inches of a letter in the legend
 
 
 @contextmanager
@@ -54,6 +55,8 @@ def legend(figure: "Figure", title: str | None = None) -> None:
         for axes in figure.axes
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
     }
+    longest = max(map(len, named), default=0)
+    figure.set_figwidth(figure.get_figwidth() + max(0.0, 0.5 + LETTER * longest - LEGEND))
     figure.legend(named.values(), named, loc="outside right upper", title=title, alignment="left")
 
 
