@@ -128,7 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--depth", type=int, default=1202, help="6n+2")
     parser.add_argument(
-        "--batch", type=int, default=16, help="images of a step; half of them as well for memory"
+        "--batch", type=int, default=32, help="images of a step; half of them as well for memory"
     )
     parser.add_argument("--rounds", type=int, default=5, help="timed steps each way")
     args = parser.parse_args()
