@@ -5,7 +5,8 @@
 Batch 128, which the paper trains with, needs about 11 GiB without checkpointing. So memory is measured at two smaller
 batches, each way in a fresh process, and their difference tells the bytes that a further image adds, and with them
 the memory at batch 128. In those processes malloc gives each freed tensor back to the system, so that the peak is
-of what is alive at once; times are taken in two other processes with the usual malloc, which take turns step by step.
+of what is alive at once. Times are taken in two other processes, which take turns step by step and keep freed memory
+for the next tensor, as PyTorch does on a GPU: otherwise both ways pay for clearing pages.
 Memory counts weights, gradients and activations, not the libraries. The same seed must give the same gradients and
 running statistics, bit for bit, or the script fails. The last two lines are the ratios, with over without; where
 other programs share the cores, the ratio of processor seconds above them is the steadier one.
@@ -32,7 +33,10 @@ PAPERS_BATCH = 128
 MIB = 2**20
 
 Times = tuple[float, float]  # seconds of a step, and of all processors that worked on it
-MMAP = "MALLOC_MMAP_THRESHOLD_"  # glibc: allocations from so many bytes on are returned when they are freed
+# glibc: memory of MMAP bytes or more goes back to the system when it is freed; other memory once TRIM bytes are free.
+MMAP, TRIM = "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"
+RETURNING = {MMAP: 2**16}
+KEEPING = {MMAP: 2**25, TRIM: 2**36}
 
 
 def serve(depth: int, checkpointing: bool, turns: Connection) -> None:
@@ -82,12 +86,16 @@ def peak() -> int:
 
 
 @contextmanager
-def process(depth: int, checkpointing: bool) -> Iterator[Connection]:
-    """A fresh process, ready for its first step."""
+def process(depth: int, checkpointing: bool, malloc: dict[str, int]) -> Iterator[Connection]:
+    """A fresh process with these settings of malloc, ready for its first step."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
     started: BaseProcess = context.Process(target=serve, args=(depth, checkpointing, there), daemon=True)
+    usual = dict(os.environ)
+    os.environ.update({name: str(size) for name, size in malloc.items()})
     started.start()
+    os.environ.clear()
+    os.environ.update(usual)
     here.recv()
     yield here
     here.send(0)
@@ -102,20 +110,16 @@ def step(turns: Connection, batch: int) -> tuple[Times, int, str]:
 def measure_memory(depth: int, batches: list[int]) -> tuple[dict[str, list[int]], dict[str, list[str]]]:
     """Peak bytes after each of the rising batch sizes, and the digests, each way."""
     peaks, digests = {}, {}
-    os.environ[MMAP] = str(2**16)
-    try:
-        for way, checkpointing in WAYS.items():
-            with process(depth, checkpointing) as turns:
-                _, peaks[way], digests[way] = map(list, zip(*(step(turns, b) for b in batches), strict=True))
-    finally:
-        del os.environ[MMAP]
+    for way, checkpointing in WAYS.items():
+        with process(depth, checkpointing, RETURNING) as turns:
+            _, peaks[way], digests[way] = map(list, zip(*(step(turns, b) for b in batches), strict=True))
     return peaks, digests
 
 
 def measure_time(depth: int, batch: int, rounds: int) -> dict[str, list[Times]]:
     """Times of each step, each way; the two ways take turns."""
     times: dict[str, list[Times]] = {way: [] for way in WAYS}
-    with process(depth, False) as without, process(depth, True) as checkpointing:
+    with process(depth, False, KEEPING) as without, process(depth, True, KEEPING) as checkpointing:
         for round_ in range(rounds + 1):
             for way, turns in zip(WAYS, (without, checkpointing), strict=True):
                 taken = step(turns, batch)[0]

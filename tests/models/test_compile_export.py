@@ -94,7 +94,10 @@ NAMES = [name if name in EXPORTED else pytest.param(name, marks=pytest.mark.slow
 def test_a_named_net_exports_for_any_number_of_images(name: str) -> None:
     side = 32 if entry(name).size == 224 else 8
     torch.manual_seed(0)
-    net = create_model(name).eval()
+    net = create_model(name)
+    with torch.no_grad():
+        net(torch.randn(2, 3, side, side))  # without statistics, the deepest nets' sums grow beyond float32
+    net.eval()
     batch = torch.export.Dim("batch", max=2**16)
     program = torch.export.export(net, (torch.zeros(2, 3, side, side),), dynamic_shapes={"x": {0: batch}})
     images = torch.randn(3, 3, side, side)
