@@ -1,4 +1,8 @@
-"""Runs in a forked process, so that they can die as runs die: the imports are paid once."""
+"""Runs in a forked process, so that they can die as runs die: the imports are paid once.
+
+PyTorch computes no gradients in the fork of a process that has done so itself. So pytest gets a process for each file
+that imports this one, which `make test` sees to.
+"""
 
 import os
 import signal

@@ -23,11 +23,11 @@ def planned(capsys: pytest.CaptureFixture[str], *overrides: str, gpu: str | None
 
 
 def test_each_net_of_table_6_has_a_line_with_its_cost(capsys: pytest.CaptureFixture[str]) -> None:
-    _, *lines, total = planned(capsys, "experiment=he2015/table6", "model.depth=20,32,44,56,110")
+    _, *lines, total = planned(capsys, "experiment=he2015/table6", "model.depth=20,32,44,56,110", "seed=0,1")
     paper = [row for row in table("he2015/table6") if row["method"] == "ResNet" and row["layers"] < 1000]
     depths = [int(re.split(r"[ -]+", line.strip())[1]) for line in lines]
     assert sorted(set(depths)) == [row["layers"] for row in paper]
-    assert all("64,000" in line and "0 1 2 3 4" in line and "5 new" in line for line in lines)
+    assert all("64,000" in line and "0 1" in line and "2 new" in line for line in lines)
     assert "269,722" in lines[0]
     assert "40.6 M" in lines[0]
     assert total.endswith("on one a100 at 30% of its peak")

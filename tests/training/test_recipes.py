@@ -36,7 +36,7 @@ def test_every_recipe_is_sound_and_starts_with_its_command(name: str) -> None:
     assert recipe.name == name
     command = (FOLDER / f"{name}.yaml").read_text().splitlines()[0]
     assert command.startswith("# resnet-lab train ")
-    assert f"recipe={name}" in command.split()
+    assert {f"recipe={name}", f"experiment=modern/{name}"} & {*command.split()}
 
 
 def test_he2015_cifar_is_what_the_paper_states() -> None:
