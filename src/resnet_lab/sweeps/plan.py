@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from rich.table import Table
@@ -26,11 +27,11 @@ class Line:
     configs: tuple[TrainConfig, ...]
     cost: Cost
 
-    @property
+    @cached_property
     def states(self) -> list[str]:
         return [RunFolder(path_of(config)).state() for config in self.configs]
 
-    @property
+    @cached_property
     def seconds_left(self) -> float:
         """Of all its runs; what an interrupted one has done is counted off."""
         done = (last_row(RunFolder(path_of(config))).get("iteration", 0) for config in self.configs)
@@ -94,11 +95,11 @@ def _table(lines: Sequence[Line]) -> Table:
     for name in ("parameters", "multiply-adds", "memory", "iterations", "hours a run", "hours to do"):
         table.add_column(name, justify="right", no_wrap=True)
     for line in lines:
-        config, cost = line.configs[0], line.cost
+        config, cost, choices = line.configs[0], line.cost, identity_part(line.configs[0])
         table.add_row(
             label(config.model),
             config.data.name,
-            *(str(identity_part(config)[key]) for key in keys),
+            *(str(choices[key]) for key in keys),
             " ".join(str(each.seed) for each in line.configs),
             ", ".join(f"{line.states.count(state)} {state}" for state in dict.fromkeys(line.states)),
             f"{cost.parameters:,}",
