@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 # Tests that fork need a process of their own each: PyTorch computes no gradients in the fork of one that has.
-FORKING := $(shell grep -lE 'from forked import|ddp_fork' tests/*/*.py)
+FORKING := $(shell grep -rlE 'from forked import|ddp_fork' tests --include='test_*.py')
 
 .PHONY: help setup quickstart test test-all lint bench clean
 .DEFAULT_GOAL := help

@@ -28,8 +28,8 @@ Pipeline = Callable[[int], Iterator[tuple[Tensor, Tensor]]]  # the batches of an
 
 
 def ours(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Pipeline:
-    from resnet_lab.data.in_memory import Augmentation, InMemoryTrainLoader, Normalisation
     from resnet_lab.data.order import TrainOrder
+    from resnet_lab.data.small.in_memory import Augmentation, InMemoryTrainLoader, Normalisation
 
     mean, std = torch.tensor(MEAN).expand(SIDE, SIDE, 3), torch.tensor(STD)
     loader = InMemoryTrainLoader(

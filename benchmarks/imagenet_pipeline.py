@@ -172,7 +172,7 @@ def main() -> None:
         return serve(given.serve[0], Path(given.serve[1]), Path(given.serve[2]))
 
     from resnet_lab.data import ImageFolderConfig
-    from resnet_lab.data.prepare import prepare
+    from resnet_lab.data.shards.prepare import prepare
 
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.runs.compose import compose
+from resnet_lab.config.compose import compose
 from resnet_lab.runs.folder import RunFolder
 
 OVERRIDES = (

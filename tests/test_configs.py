@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from resnet_lab.config.compose import compose
+from resnet_lab.config.groups import config_dir
 from resnet_lab.data import debug_images
-from resnet_lab.runs.compose import compose
-from resnet_lab.runs.groups import config_dir
 from resnet_lab.sweeps.expand import expand
 
 # Not the root, which shows the form of a command, shards, which must be there, and a search, which decides as it goes.

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from resnet_lab.config.groups import groups
 from resnet_lab.data.spec import ImageFolderConfig
 from resnet_lab.errors import UserError
-from resnet_lab.runs.groups import groups
 
 OVERRIDES = "key=value, group=option; the groups and their options are listed below"
 
@@ -39,7 +39,7 @@ def _train(args: argparse.Namespace) -> int:
     if args.cfg:
         from omegaconf import OmegaConf
 
-        from resnet_lab.runs.compose import compose
+        from resnet_lab.config.compose import compose
 
         print(OmegaConf.to_yaml(OmegaConf.structured(compose(args.overrides, planned=True))), end="")
         return 0
@@ -61,32 +61,32 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from resnet_lab.runs.evaluate import evaluate
+    from resnet_lab.trained.evaluate import evaluate
 
     return evaluate(args.run, args.model, args.weights, args.protocol, args.overrides)
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from resnet_lab.runs.predict import predict
+    from resnet_lab.trained.predict import predict
 
     return predict(args.images, args.run, args.model, args.weights, args.top)
 
 
 def _export(args: argparse.Namespace) -> int:
-    from resnet_lab.runs.export import export
+    from resnet_lab.trained.export import export
 
     return export(args.source, args.format, args.out, args.weights)
 
 
 def _models(args: argparse.Namespace) -> int:
-    from resnet_lab.models.table import print_models
+    from resnet_lab.models.listing import print_models
 
     return print_models(args.pattern, args.layers)
 
 
 def _prepare(args: argparse.Namespace) -> int:
-    from resnet_lab.data.prepare import prepare
-    from resnet_lab.runs.compose import compose
+    from resnet_lab.config.compose import compose
+    from resnet_lab.data.shards.prepare import prepare
 
     own = ("out", "size", "workers")  # the rest are keys of the configuration
     given = dict(text.partition("=")[::2] for text in args.overrides)
@@ -105,8 +105,8 @@ def _prepare(args: argparse.Namespace) -> int:
 
 
 def _show(args: argparse.Namespace) -> int:
+    from resnet_lab.config.compose import compose
     from resnet_lab.data.show import show
-    from resnet_lab.runs.compose import compose
 
     for path in show(compose(args.overrides).data, args.out):
         print(path)

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from folders import config, make
 from PIL import Image
 
+from folders import config, make
 from resnet_lab.data.show import show
 from resnet_lab.data.spec import DataConfig, SmallImagesConfig
 from resnet_lab.errors import UserError

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from resnet_lab.config.compose import DEBUG_ITERATIONS, compose
+from resnet_lab.config.groups import config_dir, groups
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import debug_images
 from resnet_lab.models.description import kind, label
 from resnet_lab.reference import table
 from resnet_lab.report import Run, summarise
 from resnet_lab.report.choices import complete
 from resnet_lab.report.paper import different_question, figures
-from resnet_lab.runs.compose import DEBUG_ITERATIONS, compose
 from resnet_lab.runs.folder import RunFolder, path_of
-from resnet_lab.runs.groups import config_dir, groups
-from resnet_lab.runs.schema import TrainConfig
 from resnet_lab.sweeps.expand import configurations, expand
 
 EXPERIMENTS = groups()["experiment"]

@@ -9,7 +9,7 @@ import torch
 from resnet_lab.models import blocks, create_model, list_models
 from resnet_lab.models.description import ORDERS, SHORTCUTS
 from resnet_lab.models.families import FAMILIES, STEM_STRIDES
-from resnet_lab.models.registry import entry
+from resnet_lab.models.names import entry
 
 SMALL: dict[str, Any] = {"depth": 8, "width": 4}
 WIDE = {"family": "imagenet", "depth": 18, "width": 8, "num_classes": 10}

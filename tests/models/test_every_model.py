@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from resnet_lab.models import create_model, list_models
-from resnet_lab.models.registry import entry
+from resnet_lab.models.names import entry
 
 
 def images(name: str, count: int = 2) -> Tensor:

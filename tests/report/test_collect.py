@@ -5,9 +5,8 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-from run_folders import COLUMNS, configured, failed, finished, interrupted, started
-
 from resnet_lab.report.collect import collect, read_columns
+from run_folders import COLUMNS, configured, failed, finished, interrupted, started
 
 
 def test_every_state_is_told(tmp_path: Path) -> None:

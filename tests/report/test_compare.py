@@ -5,11 +5,11 @@ import statistics
 from pathlib import Path
 
 import pytest
-from run_folders import configured, failed, finished, interrupted
 
 from resnet_lab.report import collect, summarise
 from resnet_lab.report.compare import told_apart_by
 from resnet_lab.report.spread import Spread, direction, standard_error
+from run_folders import configured, failed, finished, interrupted
 
 
 def test_spread_is_that_of_a_sample() -> None:

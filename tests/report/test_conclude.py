@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from run_folders import configured, finished, group, interrupted, run_of
 
 from resnet_lab.report import Group, beside_the_paper, collect, conclude, summarise
+from run_folders import configured, finished, group, interrupted, run_of
 
 LOW, MID, HIGH = (1.0, 1.1, 1.2), (1.05, 1.1, 1.15), (5.0, 5.5, 6.0)
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from run_folders import configured, failed, finished, interrupted, measure, quickstart, started, write_history
 
 from resnet_lab.report import (
     collect,
@@ -16,6 +15,7 @@ from resnet_lab.report import (
 )
 from resnet_lab.report.compare import Group
 from resnet_lab.report.draw_layers import measured
+from run_folders import configured, failed, finished, interrupted, measure, quickstart, started, write_history
 
 
 def read(folder: Path) -> list[Group]:

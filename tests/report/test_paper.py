@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_folders import configured, group, run_of
 
 from resnet_lab import reference
 from resnet_lab.errors import UserError
 from resnet_lab.report import Group, beside_the_paper
 from resnet_lab.report.paper import Beside, figures
+from run_folders import configured, group, run_of
 
 PAPER: dict[str, Any] = {
     "data.name": "cifar10",

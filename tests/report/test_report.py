@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from run_folders import configured, ended, failed, finished, interrupted, quickstart, started
 
 from resnet_lab.errors import UserError
 from resnet_lab.report import report
+from run_folders import configured, ended, failed, finished, interrupted, quickstart, started
 
 
 def test_finished_quickstart_gives_table_sentence_and_figure(

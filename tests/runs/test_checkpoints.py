@@ -1,21 +1,18 @@
 """Checkpoints: when they are written, how many stay, and which of them can be trusted."""
 
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from resnet_lab.runs import nets
+from forked import iterations, killed, restored
+from resnet_lab.config.schema import CheckpointConfig, TrainConfig
 from resnet_lab.runs.checkpoints import UnreadableCheckpoint, newest_sound, weights_of
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.schema import CheckpointConfig, TrainConfig
-
-sys.path.insert(0, str(Path(__file__).parent))
-from forked import iterations, killed, restored
+from resnet_lab.trained import source as nets
 
 MakeConfig = Callable[..., TrainConfig]
 

@@ -12,15 +12,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from forked import as_torchrun, die_at, on_batch, restored
+from resnet_lab.config.schema import CheckpointConfig, TrainConfig, TrainerConfig
 from resnet_lab.errors import UserError
 from resnet_lab.runs.devices import Place, trainer_arguments
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.schema import CheckpointConfig, TrainConfig, TrainerConfig
 from resnet_lab.training import Classifier
-
-sys.path.insert(0, str(Path(__file__).parent))
-from forked import as_torchrun, die_at, on_batch, restored
 
 MakeConfig = Callable[..., TrainConfig]
 

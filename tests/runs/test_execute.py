@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from resnet_lab.runs import groups
+from forked import ended, forked
+from resnet_lab.config import groups
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.schema import TrainConfig
-
-sys.path.insert(0, str(Path(__file__).parent))
-from forked import ended, forked
 
 
 def test_run_needs_neither_hydra_nor_configs(

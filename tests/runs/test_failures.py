@@ -3,7 +3,6 @@
 import errno
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
+from forked import iterations, on_batch, restored
+from resnet_lab.config.schema import CheckpointConfig, TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.runs import checkpoints
 from resnet_lab.runs.__main__ import main
@@ -20,12 +21,8 @@ from resnet_lab.runs.execute import execute
 from resnet_lab.runs.failures import describe
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import LostLock
-from resnet_lab.runs.schema import CheckpointConfig, TrainConfig
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.training import Classifier, NonFiniteLoss
-
-sys.path.insert(0, str(Path(__file__).parent))
-from forked import iterations, on_batch, restored
 
 MakeConfig = Callable[..., TrainConfig]
 

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
+from resnet_lab.config.schema import TrainConfig, TrainerConfig
 from resnet_lab.data.spec import ImageFolderConfig
 from resnet_lab.errors import UserError
-from resnet_lab.runs.files import replacing
+from resnet_lab.files import replacing
 from resnet_lab.runs.folder import RunFolder, load_config
 from resnet_lab.runs.lock import LostLock
-from resnet_lab.runs.schema import TrainConfig, TrainerConfig
 
 MakeConfig = Callable[..., TrainConfig]
 
 HOLD = """
 import sys, time
-from resnet_lab.runs.files import replacing
+from resnet_lab.files import replacing
 from resnet_lab.runs.folder import RunFolder
 with RunFolder(sys.argv[1]).lock():
     print("held", flush=True)
@@ -164,5 +164,5 @@ def test_record_is_the_old_or_the_new_one_whenever_writing_fails(folder: RunFold
 
 
 def test_folder_and_identity_stay_free_of_torch() -> None:
-    code = "import sys, resnet_lab.runs.folder, resnet_lab.runs.identity; sys.exit('torch' in sys.modules)"
+    code = "import sys, resnet_lab.runs.folder, resnet_lab.config.identity; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,14 +9,12 @@ from typing import Any
 
 import pytest
 
+from forked import ended, forked, iterations, on_batch
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.runs.__main__ import main
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.schema import TrainConfig
-
-sys.path.insert(0, str(Path(__file__).parent))
-from forked import ended, forked, iterations, on_batch
 
 MakeConfig = Callable[..., TrainConfig]
 

@@ -3,23 +3,19 @@
 import csv
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import folders
+from forked import ended, forked, iterations, killed, killed_when, on_batch, restored
+from resnet_lab.config.schema import CheckpointConfig, TrainConfig
 from resnet_lab.runs import train
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.schema import CheckpointConfig, TrainConfig
 from resnet_lab.training import Classifier, evaluation
-
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-import folders
-from forked import ended, forked, iterations, killed, killed_when, on_batch, restored
 
 MakeConfig = Callable[..., TrainConfig]
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
+from resnet_lab.config.schema import TrainConfig, TrainerConfig
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.models.description import ModelConfig
-from resnet_lab.runs.schema import TrainConfig, TrainerConfig
 from resnet_lab.sweeps.jobs import Job
-from resnet_lab.sweeps.local import Local, LocalOptions
+from resnet_lab.sweeps.places.local import Local, LocalOptions
 from resnet_lab.training.recipes import RecipeConfig
 
 TOY = """
@@ -86,7 +86,7 @@ def make_job(make_config: Callable[..., TrainConfig]) -> MakeJob:
 def make_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Local]]:
     """A Local whose program is the toy, and that must have left no process behind."""
     (tmp_path / "toy.py").write_text(textwrap.dedent(TOY))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
     yield lambda **options: Local(LocalOptions(**options), program="toy", preloaded=["toy"])
     wait_for(lambda: not processes_below(), 2)  # it left no process behind
 

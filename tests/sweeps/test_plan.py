@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from resnet_lab.config.compose import compose
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.reference import exact_counts, table
-from resnet_lab.runs.compose import compose
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.schema import TrainConfig
 from resnet_lab.sweeps import estimate
 from resnet_lab.sweeps.estimate import on_gpu
 from resnet_lab.sweeps.plan import plan

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import toy_training as toy
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
+import toy_training as toy
 from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.batch_norm import frozen_statistics, recompute
 

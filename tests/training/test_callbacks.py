@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import toy_training as toy
 
+import toy_training as toy
 from resnet_lab.training import callbacks
 from resnet_lab.training.callbacks import COLUMNS, Bar, History, Lines, progress
 from resnet_lab.training.schedules import learning_rate

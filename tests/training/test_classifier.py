@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-import toy_training as toy
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
+import toy_training as toy
 from resnet_lab.training import Classifier, NonFiniteLoss
 from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.schedules import learning_rate

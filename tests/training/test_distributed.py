@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-import toy_training as toy
 
+import toy_training as toy
 from resnet_lab.training.callbacks import History
 
 # Of 32 images, the ranks get 8 and 7 of each batch of 15, and one each of the last batch.

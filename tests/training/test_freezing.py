@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-import toy_training as toy
 from torch import nn
 
+import toy_training as toy
 from resnet_lab.errors import UserError
 from resnet_lab.training import Classifier
 from resnet_lab.training.averaging import MovingAverage

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-import golden
 import pytest
+
+import golden
 import toy_training as toy
 
 

@@ -1,8 +1,8 @@
 """Mixup and CutMix, and randomness that depends on the place in a run alone."""
 
 import torch
-import toy_training as toy
 
+import toy_training as toy
 from resnet_lab.training.mixing import mixing, seed_device
 
 CPU = torch.device("cpu")

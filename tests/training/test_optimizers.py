@@ -4,9 +4,9 @@ import sys
 
 import pytest
 import torch
-import toy_training as toy
 from torch import nn
 
+import toy_training as toy
 from resnet_lab.errors import UserError
 from resnet_lab.training import optimizers
 

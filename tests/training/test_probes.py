@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-import toy_training as toy
 from torch import Tensor, nn
 
+import toy_training as toy
 from resnet_lab.training.probes import GradientNorms, LayerResponses, layer_responses
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-import toy_training as toy
 
+import toy_training as toy
 from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.callbacks import History
 from resnet_lab.training.probes import GradientNorms, LayerResponses

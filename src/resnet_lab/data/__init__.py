@@ -1,21 +1,30 @@
 """Data sets, device-side augmentation and loaders. Free of torch until `build` is called.
 
-The class of a configuration says which module serves it, its `name` which data set of that module.
+The class of a configuration says which room serves it, its `name` which data set of that room.
 """
 
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
+from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, ShardsConfig, SmallImagesConfig
 
 if TYPE_CHECKING:
     from resnet_lab.data.module import DataModule
 
-__all__ = ["DataConfig", "DataInfo", "ImageFolderConfig", "SmallImagesConfig", "build", "info", "published"]
+__all__ = [
+    "DataConfig",
+    "DataInfo",
+    "ImageFolderConfig",
+    "ShardsConfig",
+    "SmallImagesConfig",
+    "build",
+    "info",
+    "published",
+]
 
 IMAGENET_CLASSES = 1000
-_MODULES = {SmallImagesConfig: "small_images", ImageFolderConfig: "image_folder"}
+_ROOMS = {SmallImagesConfig: "small", ImageFolderConfig: "folders", ShardsConfig: "shards"}
 
 
 def info(config: DataConfig) -> DataInfo:
@@ -23,7 +32,7 @@ def info(config: DataConfig) -> DataInfo:
 
     Raises UserError for an unknown name, a choice that makes no sense, or a folder that is not there.
     """
-    return _module(config).info(config)
+    return _part(config, "choices").info(config)
 
 
 def published(config: DataConfig) -> DataInfo | None:
@@ -35,8 +44,8 @@ def published(config: DataConfig) -> DataInfo | None:
 
 def build(config: DataConfig, *, batch_size: int, drop_last: bool, seed: int) -> "DataModule":
     """The data of one run. `batch_size` counts the training images of one step over all devices."""
-    return _module(config).build(config, batch_size=batch_size, drop_last=drop_last, seed=seed)
+    return _part(config, "module").build(config, batch_size=batch_size, drop_last=drop_last, seed=seed)
 
 
-def _module(config: DataConfig) -> ModuleType:
-    return import_module(f"resnet_lab.data.{_MODULES[type(config)]}")
+def _part(config: DataConfig, name: str) -> ModuleType:
+    return import_module(f"resnet_lab.data.{_ROOMS[type(config)]}.{name}")

@@ -33,7 +33,7 @@ class SmallImagesConfig(DataConfig):
 
 @dataclass
 class ImageFolderConfig(DataConfig):
-    """Class folders of image files, or shards prepared from them."""
+    """Class folders of image files."""
 
     images: str | None = None  # data=image_folder: which images these are; None: the last part of root
     test_share: float = 0.2  # of the images, tested on where the folder keeps no val or test folder
@@ -50,9 +50,14 @@ class ImageFolderConfig(DataConfig):
     random_erasing: float = 0.0
     on_error: str = field(default="stop", metadata=LOCAL)  # a broken file: stop, or skip and count
     workers: int | None = field(default=None, metadata=LOCAL)  # decoding threads; None: the cores of the slot
-    cache: str | None = field(
-        default=None, metadata=LOCAL
-    )  # shards of a URL are kept here; None: the user's cache
+
+
+@dataclass
+class ShardsConfig(ImageFolderConfig):
+    """Shards that `resnet-lab prepare` wrote, in a folder or at a URL."""
+
+    # Shards of a URL are kept here; None: the user's cache.
+    cache: str | None = field(default=None, metadata=LOCAL)
     cache_gb: float | None = field(default=None, metadata=LOCAL)  # keep at most so many; None: all
 
 

@@ -1,7 +1,8 @@
 """What a built net has and costs, counted from one forward pass over its layers."""
 
+import csv
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 import torch
@@ -9,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from resnet_lab.models.counts import Counts
+from resnet_lab.models.build import create_model
+from resnet_lab.models.counts import FILE, Counts
+from resnet_lab.models.names import entry, list_models
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
 
@@ -76,3 +79,23 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
         multiply_adds=sum(layer.multiply_adds for layer in found),
         layers=sum(isinstance(module, WEIGHTED) for module in model.modules()),
     )
+
+
+def counted(name: str) -> Counts:
+    """The counts of a named net, from the net built without storage."""
+    with torch.device("meta"):
+        model = create_model(name)
+    size = entry(name).size
+    return count(model, (3, size, size))
+
+
+def write() -> None:
+    """Write the file of `counts.recorded` anew."""
+    with FILE.open("w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(["name", *(field.name for field in fields(Counts))])
+        rows.writerows([name, *astuple(counted(name))] for name in list_models())
+
+
+if __name__ == "__main__":
+    write()

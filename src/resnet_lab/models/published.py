@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.description import ModelConfig, label, resolve
-from resnet_lab.models.registry import named
+from resnet_lab.models.names import named
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -4,26 +4,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from resnet_lab.errors import UserError
 from resnet_lab.models.checkpointing import CheckpointedStage
-from resnet_lab.models.checks import check
-from resnet_lab.models.description import ModelConfig, resolve
+from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.layers import norm, stem
 from resnet_lab.models.stages import plan
 from resnet_lab.models.units import ORDERS
-
-
-def build(config: ModelConfig) -> nn.Module:
-    """The net that `config` describes, newly initialised: (N, in_channels, H, W) -> logits (N, num_classes).
-
-    Raises UserError where the description cannot be or makes no sense, or leaves channels or classes open.
-    """
-    check(config)
-    if config.in_channels is None or config.num_classes is None:
-        raise UserError(
-            "model.in_channels and model.num_classes are open: give both, or take a net by its name"
-        )
-    return ResNet(resolve(config), config.in_channels, config.num_classes)
 
 
 class ResNet(nn.Module):

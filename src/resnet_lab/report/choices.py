@@ -5,9 +5,9 @@ from dataclasses import asdict, fields
 from functools import cache
 from typing import Any, get_type_hints
 
+from resnet_lab.config.identity import identity_part
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.models.description import ModelConfig, resolve
-from resnet_lab.runs.identity import identity_part
-from resnet_lab.runs.schema import TrainConfig
 
 Choices = Mapping[str, Any]
 

@@ -14,9 +14,9 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from resnet_lab.runs.files import replacing
+from resnet_lab.config.schema import CheckpointConfig
+from resnet_lab.files import UNFINISHED, replacing
 from resnet_lab.runs.lock import Lock
-from resnet_lab.runs.schema import CheckpointConfig
 from resnet_lab.runs.signals import Signals
 
 log = logging.getLogger(__name__)
@@ -146,7 +146,7 @@ def weights_of(path: Path) -> dict[str, torch.Tensor]:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what a killed process was writing; only for the holder of the lock."""
-    for path in folder.glob(".*.tmp"):
+    for path in folder.glob(UNFINISHED):
         path.unlink()
 
 

@@ -5,8 +5,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_lab.config.schema import TrainerConfig
 from resnet_lab.errors import UserError
-from resnet_lab.runs.schema import TrainerConfig
 
 PROGRAM = "resnet_lab.runs"  # python -m PROGRAM RUN_DIR
 

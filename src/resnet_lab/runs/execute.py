@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs import record as records
 from resnet_lab.runs.devices import PROGRAM, Place, needs_own_program, place
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.logs import log_to, quieten
-from resnet_lab.runs.schema import TrainConfig
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from resnet_lab.config.identity import differences, identity
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError
+from resnet_lab.files import write_text
 from resnet_lab.models.description import label
-from resnet_lab.runs.files import write_text
-from resnet_lab.runs.identity import differences, identity
 from resnet_lab.runs.lock import Lock, held
-from resnet_lab.runs.schema import TrainConfig
 
 
 class RunFolder:

@@ -9,11 +9,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from resnet_lab.config.identity import identity
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.models.description import kind, label
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.identity import identity
 from resnet_lab.runs.lock import Lock
-from resnet_lab.runs.schema import TrainConfig
 
 SCHEMA = 1  # counted up when a reader of older records would misunderstand a newer one
 METRICS = ("train/loss", "train/error", "val/loss", "val/error", "test/loss", "test/error", "test/top5_error")

@@ -2,18 +2,22 @@
 
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, LambdaCallback
+from lightning.pytorch.loggers import Logger
 from safetensors.torch import save
 from torch import nn
 
 from resnet_lab import data as data_sets
 from resnet_lab import models
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.module import DataModule
+from resnet_lab.files import replacing, write_text
 from resnet_lab.models.counting import count
 from resnet_lab.runs.checkpoints import (
     Checkpoints,
@@ -23,13 +27,11 @@ from resnet_lab.runs.checkpoints import (
 )
 from resnet_lab.runs.cost import Cost
 from resnet_lab.runs.devices import Place, trainer_arguments
-from resnet_lab.runs.files import replacing, write_text
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
-from resnet_lab.runs.loggers import open_loggers
 from resnet_lab.runs.record import scores
-from resnet_lab.runs.schema import TrainConfig
 from resnet_lab.runs.signals import Signals
+from resnet_lab.tracking.loggers import open_loggers
 from resnet_lab.training import Classifier, recipes
 from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.batch_norm import recompute
@@ -69,7 +71,7 @@ def train(
         net.compile()
 
     cost = Cost()
-    with open_loggers(config.logger, folder, record, here) as loggers:
+    with _loggers(config, folder, record, here) as loggers:
         trainer = Trainer(
             **trainer_arguments(config.trainer, here),
             **recipes.trainer_arguments(recipe),
@@ -95,6 +97,13 @@ def train(
             _save(net, folder)
             write_text(folder.preprocessing_file, json.dumps(data.preprocessing()) + "\n")
             record |= scores(folder, error)
+
+
+def _loggers(
+    config: TrainConfig, folder: RunFolder, record: dict[str, Any], here: Place
+) -> AbstractContextManager[list[Logger]]:
+    """Only the first process tells anybody of the run."""
+    return open_loggers(config.logger, folder.path, record) if here.is_first else nullcontext([])
 
 
 def _callbacks(folder: RunFolder, config: TrainConfig) -> list[Callback]:

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
 
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import info, published
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.models.description import ModelConfig
-from resnet_lab.runs.schema import TrainConfig
 from resnet_lab.training.recipes import loader_batch_size, total_iterations
 
 # Peak operations a second of a GPU's matrix units without sparsity, as its maker states them: TFLOP/s in

@@ -10,11 +10,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
+from resnet_lab.config.compose import compose, compose_raw
+from resnet_lab.config.identity import differences
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
-from resnet_lab.runs.compose import compose, compose_raw
 from resnet_lab.runs.folder import path_of
-from resnet_lab.runs.identity import differences
-from resnet_lab.runs.schema import TrainConfig
 
 GRID = "hydra_plugins.resnet_lab.GridSweeper"
 

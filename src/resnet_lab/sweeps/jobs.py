@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.schema import TrainConfig
 
 WAITING = "waiting"
 RUNNING = "running"

@@ -12,17 +12,17 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from resnet_lab.config.compose import typed
 from resnet_lab.errors import UserError
-from resnet_lab.runs.compose import typed
 from resnet_lab.runs.folder import path_of
+from resnet_lab.sweeps.board import Board, print_summary
 from resnet_lab.sweeps.expand import apart, expand
 from resnet_lab.sweeps.jobs import Job
-from resnet_lab.sweeps.local import Local, LocalOptions
-from resnet_lab.sweeps.ray import Ray, RayOptions
+from resnet_lab.sweeps.places.local import Local, LocalOptions
+from resnet_lab.sweeps.places.ray import Ray, RayOptions
+from resnet_lab.sweeps.places.slurm import Slurm, SlurmOptions
 from resnet_lab.sweeps.search import Search, SearchOptions
-from resnet_lab.sweeps.slurm import Slurm, SlurmOptions
 from resnet_lab.sweeps.sweep import Place, run_sweep
-from resnet_lab.sweeps.table import Board, print_summary
 from resnet_lab.sweeps.task import Task
 
 # Hydra takes plugins only from the package `hydra_plugins`, which it searches in every program of the

@@ -16,9 +16,9 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from resnet_lab.config.compose import compose, compose_raw
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.runs.compose import compose, compose_raw
-from resnet_lab.runs.schema import TrainConfig
 from resnet_lab.sweeps.expand import assignments, parse
 
 JOURNAL = "search.journal"

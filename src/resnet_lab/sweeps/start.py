@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import hydra
 
-from resnet_lab.runs.compose import ROOT, compose, register_schemas
+from resnet_lab.config.compose import ROOT, compose, register_schemas
+from resnet_lab.config.groups import config_dir
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.groups import config_dir
 from resnet_lab.sweeps.expand import configurations, is_search
 from resnet_lab.sweeps.jobs import FAILED
 from resnet_lab.sweeps.plugins import register

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Protocol
 
+from resnet_lab.sweeps.board import Board
 from resnet_lab.sweeps.jobs import RUNNING, STOPPED, WAITING, Job
-from resnet_lab.sweeps.table import Board
 
 PAUSE = 0.05  # seconds between two looks at what ended
 

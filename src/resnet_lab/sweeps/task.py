@@ -2,7 +2,7 @@
 
 from omegaconf import DictConfig
 
-from resnet_lab.runs.compose import typed
+from resnet_lab.config.compose import typed
 from resnet_lab.sweeps.jobs import Job
 
 

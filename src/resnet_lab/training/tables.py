@@ -2,9 +2,10 @@
 
 import csv
 import io
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+
+from resnet_lab.files import write_text
 
 Row = Mapping[str, object]
 
@@ -18,7 +19,7 @@ def append_rows(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None
     else:
         writer.writeheader()
     writer.writerows(rows)
-    _replace(path, text.getvalue())
+    write_text(path, text.getvalue())
 
 
 def keep_rows(path: Path, keep: Callable[[dict[str, str]], bool]) -> None:
@@ -34,13 +35,4 @@ def keep_rows(path: Path, keep: Callable[[dict[str, str]], bool]) -> None:
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(kept)
-        _replace(path, text.getvalue())
-
-
-def _replace(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+        write_text(path, text.getvalue())

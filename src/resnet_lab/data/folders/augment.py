@@ -1,0 +1,125 @@
+"""What happens to one image on its way into a batch. Every random choice comes from the sample's own generator.
+
+Sources: random resized crop, Inception (arXiv 1409.4842, section 6); scale jitter, he2015 section 3.4; colour
+noise along the principal components, AlexNet (Krizhevsky et al. 2012, section 4.1); random erasing, arXiv 1708.04896.
+"""
+
+import math
+from random import Random
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torchvision.transforms.v2 import functional as F
+
+from resnet_lab.data.folders.decode import Box, Picture, Pixels, crop_resized, resized
+from resnet_lab.data.folders.trivial_augment import trivial_augment
+from resnet_lab.data.spec import ImageFolderConfig
+
+MEAN = (0.485, 0.456, 0.406)  # of ImageNet's training images scaled to [0, 1], RGB
+STD = (0.229, 0.224, 0.225)
+GREY = np.array([round(255 * mean) for mean in MEAN], np.uint8)  # what normalisation takes to zero
+# Principal components of ImageNet's RGB values in [0, 1]: standard deviations, and directions as columns.
+PCA_STD = (0.2175, 0.0188, 0.0045)
+PCA_DIRECTIONS = np.array(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]],
+)
+
+
+def inception_box(random: Random, height: int, width: int) -> Box:
+    """A box of 8 to 100 % of the area and a ratio of sides from 3/4 to 4/3, as torchvision draws it."""
+    for _ in range(10):
+        area = height * width * random.uniform(0.08, 1.0)
+        ratio = math.exp(random.uniform(math.log(3 / 4), math.log(4 / 3)))
+        across, down = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < across <= width and 0 < down <= height:
+            return Box(random.randint(0, height - down), random.randint(0, width - across), down, across)
+    # Too long an image for the ratios: its middle, cut to the nearest ratio.
+    down, across = min(height, round(width * 4 / 3)), min(width, round(height * 4 / 3))
+    return Box((height - down) // 2, (width - across) // 2, down, across)
+
+
+def scale_jitter_box(random: Random, height: int, width: int, config: ImageFolderConfig) -> Box:
+    """he2015: the shorter side is resized to a random length, then a crop is taken at random.
+
+    Cropping first and resizing the crop alone is the same image but for the rounding of its edges, and cheaper.
+    """
+    shorter = min(height, width)
+    side = min(round(config.crop * shorter / random.randint(config.scale_min, config.scale_max)), shorter)
+    side = max(side, 1)
+    return Box(random.randint(0, height - side), random.randint(0, width - side), side, side)
+
+
+def colour_jitter(image: Tensor, random: Random, strength: float) -> Tensor:
+    """Brightness, contrast and saturation, each times 1 - strength to 1 + strength, in random order."""
+    changes = [F.adjust_brightness, F.adjust_contrast, F.adjust_saturation]
+    random.shuffle(changes)
+    for change in changes:
+        image = change(image, random.uniform(max(0.0, 1 - strength), 1 + strength))
+    return image
+
+
+def erase(pixels: Pixels, random: Random) -> None:
+    """Greys out, in place, a box of 2 to 33 % of the area and a ratio of sides from 0.3 to 3.3."""
+    height, width, _ = pixels.shape
+    for _ in range(10):
+        area = height * width * random.uniform(0.02, 0.33)
+        ratio = math.exp(random.uniform(math.log(0.3), math.log(3.3)))
+        down, across = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < down < height and 0 < across < width:
+            top, left = random.randint(0, height - down), random.randint(0, width - across)
+            pixels[top : top + down, left : left + across] = GREY
+            return
+
+
+class RandomView:
+    """A random view of an image, and the colour noise that the device adds to it."""
+
+    def __init__(self, config: ImageFolderConfig) -> None:
+        self.config = config
+
+    def __call__(self, picture: Picture, random: Random) -> tuple[Pixels, NDArray[np.float32]]:
+        """Pixels (crop, crop, 3), and what is to be added to each channel, in units of [0, 1]: (3,).
+
+        The noise stays a number because on uint8 it would be rounded and clipped, which neither paper does.
+        """
+        config = self.config
+        if config.augmentation == "inception":
+            box = inception_box(random, picture.height, picture.width)
+        else:
+            box = scale_jitter_box(random, picture.height, picture.width, config)
+        pixels = crop_resized(picture, box, config.crop)
+        if config.flip and random.random() < 0.5:
+            pixels = (
+                torch.from_numpy(pixels).flip(1).numpy()
+            )  # NumPy takes fifteen times as long to turn triples
+        if config.colour_jitter or config.trivial_augment:
+            image = torch.from_numpy(pixels).permute(2, 0, 1)
+            if config.colour_jitter:
+                image = colour_jitter(image, random, config.colour_jitter)
+            if config.trivial_augment:
+                image = trivial_augment(image, random)
+            pixels = image.permute(1, 2, 0).numpy()
+        if config.random_erasing and random.random() < config.random_erasing:
+            pixels = pixels.copy()
+            erase(pixels, random)
+        noise = PCA_DIRECTIONS @ [random.gauss(0.0, config.pca_noise * std) for std in PCA_STD]
+        return pixels, noise.astype(np.float32)
+
+
+class CentreView:
+    """The middle of the image: shorter side at `resize`, then a centre crop; the whole image where `crop` is None."""
+
+    def __init__(self, resize: int, crop: int | None) -> None:
+        self.resize, self.crop = resize, crop
+
+    def __call__(self, picture: Picture) -> Pixels:
+        """Pixels (crop, crop, 3), equal to torchvision's Resize and CenterCrop."""
+        shorter = min(picture.height, picture.width)
+        height, width = (int(self.resize * side / shorter) for side in (picture.height, picture.width))
+        pixels = resized(picture.pixels(), height, width)
+        if self.crop is None:
+            return pixels
+        top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
+        return pixels[top : top + self.crop, left : left + self.crop]

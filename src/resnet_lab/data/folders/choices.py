@@ -1,0 +1,81 @@
+"""Which choices class folders of images (data=imagenet, data=image_folder) allow. Free of torch.
+
+The folders: root/train/CLASS and root/val/CLASS, as torchvision has them, with root/test/CLASS where there is one;
+or root/CLASS alone, of which a fixed share is held out. Classes are named after their folders.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from resnet_lab.data.folders import classes as class_folders
+from resnet_lab.data.spec import DataInfo, ImageFolderConfig
+from resnet_lab.errors import UserError, unknown
+
+NAMES = ("imagenet", "image_folder")
+AUGMENTATIONS = ("inception", "scale_jitter")
+
+
+class Found(Protocol):
+    """Images where the configuration says."""
+
+    @property
+    def splits(self) -> Mapping[str, Any]:
+        """Of train, and of val and test where they are kept apart."""
+        ...
+
+    @property
+    def class_names(self) -> tuple[str, ...]: ...
+
+
+def info(config: ImageFolderConfig) -> DataInfo:
+    """The classes and the size of the images. Raises UserError for a choice or a folder that will not do."""
+    check(config, NAMES)
+    return facts(config, layout(config))
+
+
+def facts(config: ImageFolderConfig, found: Found) -> DataInfo:
+    """The same of what was found, whole images or shards."""
+    if "val" in found.splits and config.validation:
+        raise UserError(f"data.validation={config.validation}: {config.root} keeps its own validation images")
+    return DataInfo(3, config.crop, config.crop, found.class_names)
+
+
+def layout(config: ImageFolderConfig) -> class_folders.Layout:
+    """Where the images lie. Raises UserError where they do not."""
+    return class_folders.find_layout(Path(root(config)).expanduser())
+
+
+def root(config: ImageFolderConfig) -> str:
+    """The folder or URL that the configuration names. Raises UserError where it names none."""
+    if config.root is None:
+        raise UserError(f"data={config.name} needs to know where its images lie: data.root=…")
+    return config.root
+
+
+def check(config: ImageFolderConfig, names: tuple[str, ...]) -> None:
+    """Raises UserError for a choice that makes no sense; `names` are those of the sets."""
+    for key, allowed in (("name", names), ("augmentation", AUGMENTATIONS), ("on_error", ("stop", "skip"))):
+        if getattr(config, key) not in allowed:
+            raise unknown(f"data.{key}", getattr(config, key), allowed)
+    if not 1 <= config.crop <= config.resize:
+        raise UserError(f"data.crop={config.crop}: allowed are 1 to data.resize={config.resize}")
+    if config.test_crop is not None and not 1 <= config.test_crop <= config.resize:
+        raise UserError(
+            f"data.test_crop={config.test_crop}: allowed are 1 to data.resize={config.resize}, or null"
+        )
+    if not config.crop <= config.scale_min <= config.scale_max:
+        raise UserError(
+            f"data.scale_min={config.scale_min}, data.scale_max={config.scale_max}: they must rise from "
+            f"data.crop={config.crop}"
+        )
+    if not 0 < config.test_share < 1:
+        raise UserError(f"data.test_share={config.test_share}: allowed is more than 0 and less than 1")
+    if not 0 <= config.random_erasing <= 1:
+        raise UserError(f"data.random_erasing={config.random_erasing}: allowed is a probability, 0 to 1")
+    for key in ("pca_noise", "colour_jitter", "validation"):
+        if getattr(config, key) < 0:
+            raise UserError(f"data.{key}={getattr(config, key)} is negative")
+    for key in ("train_images", "test_images", "workers"):
+        if getattr(config, key) is not None and getattr(config, key) < 1:
+            raise UserError(f"data.{key}={getattr(config, key)}: allowed is 1 or more, or null")

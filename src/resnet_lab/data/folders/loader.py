@@ -1,0 +1,207 @@
+"""Batches of decoded images, a few ahead, by threads: the decoders let them run beside one another.
+
+A thread decodes a few images at a time straight into their places of the batch. Which images a batch holds and what
+is drawn for each is fixed before any thread starts, so their number and timing change nothing.
+"""
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from resnet_lab.data.folders.decode import BrokenImage, Pixels
+from resnet_lab.data.order import EvalOrder, TrainLoader, TrainOrder
+from resnet_lab.errors import UserError
+
+log = logging.getLogger(__name__)
+
+PIECE = 4  # images that a thread decodes at a time
+AHEAD = 2  # batches in the making, the one that is waited for included
+
+Images = Tensor | list[Tensor]  # (N, 3, H, W), or N times (3, H, W) where sizes differ
+Batch = tuple[Images, Tensor]  # as a net takes them, and their labels (N,)
+Finish = Callable[[Images, Tensor], Images]  # uint8 images and their colour noise (N, 3) to what a net takes
+# The bytes of an image, the epoch and its index, to uint8 pixels (H, W, 3) and the colour noise (3,) of the device.
+View = Callable[[bytes, int, int], tuple[Pixels, NDArray[np.float32]]]
+
+
+class ImageFiles(Protocol):
+    """Encoded images by index; read from many threads at once."""
+
+    labels: Tensor  # (N,) int64
+
+    def order(
+        self, chosen: Tensor, batch_size: int, drop_last: bool, seed: int, rank: int, world: int
+    ) -> TrainOrder:
+        """The training batches of the `chosen` images, in which these files are read with ease."""
+        ...
+
+    def read(self, index: int) -> bytes:
+        """The bytes of an image file. Raises BrokenImage where it cannot be read."""
+        ...
+
+    def where(self, index: int) -> str:
+        """The place of an image, as a person would look for it."""
+        ...
+
+    def ahead(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
+        """The same batches of indices, some of which may be taken early to fetch what they need."""
+        ...
+
+
+def threads_of_this_process() -> int:
+    """torch's threads, the slot's share; under torchrun, which sets them to 1, an equal share of the cores."""
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return max((os.cpu_count() or 1) // processes, 1) if processes > 1 else torch.get_num_threads()
+
+
+@dataclass
+class _Making:
+    """A batch in the making: threads fill its places."""
+
+    indices: list[int]
+    images: Images  # uint8 (N, H, W, 3), or N times (H, W, 3) where sizes differ
+    noise: Tensor
+    pieces: list[Future[None]] = field(default_factory=list)
+    broken: dict[int, str] = field(default_factory=dict)  # place in the batch: what is wrong
+
+    def fill(self, place: int, pixels: Pixels, noise: NDArray[np.float32]) -> None:
+        if isinstance(self.images, Tensor):
+            self.images.numpy()[place] = pixels
+        else:
+            self.images[place] = torch.from_numpy(pixels)
+        self.noise.numpy()[place] = noise
+
+    def sound(self) -> tuple[Images, Tensor, list[int]]:
+        """Images (N, 3, H, W) or N times (3, H, W), their noise and indices; broken ones are left out."""
+        images, noise, indices = self.images, self.noise, self.indices
+        if self.broken:
+            places = [place for place in range(len(indices)) if place not in self.broken]
+            noise, indices = noise[places], [indices[place] for place in places]
+            images = images[places] if isinstance(images, Tensor) else [images[place] for place in places]
+        if isinstance(images, Tensor):
+            return images.permute(0, 3, 1, 2), noise, indices
+        return [image.permute(2, 0, 1) for image in images], noise, indices
+
+
+def fresh(shape: tuple[int, ...], dtype: type[np.generic]) -> Tensor:
+    """Memory on the CPU from NumPy, which asks for huge pages: the first touch takes a third of torch's time."""
+    return torch.from_numpy(np.empty(shape, dtype))
+
+
+class Decoder:
+    """Turns batches of indices into batches of images and labels, in threads.
+
+    A broken image ends the iteration with a UserError, or, with on_error="skip", is left out of its batch,
+    counted in `skipped` and told once an epoch. An iteration that is left early stops its threads.
+    """
+
+    def __init__(
+        self,
+        files: ImageFiles,
+        view: View,
+        finish: Finish,
+        size: int | None,  # side of the images in pixels; None: each is as large as it is
+        workers: int | None = None,
+        on_error: str = "stop",
+    ) -> None:
+        self.files, self.view, self.finish, self.size = files, view, finish, size
+        self.workers, self.on_error = workers, on_error
+        self.skipped = 0  # broken images of the running or last iteration
+
+    def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
+        self.skipped, first_broken = 0, ""
+        upcoming = self.files.ahead(indices)
+        own_threads = torch.get_num_threads()
+        # Our threads are parallel already: torch gets one within each of them, and its own again afterwards.
+        pool = ThreadPoolExecutor(
+            self.workers or threads_of_this_process(), "decode", torch.set_num_threads, (1,)
+        )
+        batch = None
+        try:
+            ahead = deque(self._start(pool, epoch, batch) for batch in islice(upcoming, AHEAD))
+            while ahead:
+                making, finishing = ahead.popleft()
+                batch = finishing.result()
+                ahead.extend(self._start(pool, epoch, batch) for batch in islice(upcoming, 1))
+                if making.broken:
+                    self.skipped += len(making.broken)
+                    first_broken = first_broken or making.broken[min(making.broken)]
+                if ahead:
+                    yield batch
+        finally:
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(own_threads)
+        # The threads end before the last batch is handed out: nobody has to ask for one more.
+        if self.skipped:
+            log.warning("left out %d broken images of this epoch, as %s", self.skipped, first_broken)
+        if batch is not None:
+            yield batch
+
+    def _start(self, pool: ThreadPoolExecutor, epoch: int, indices: Tensor) -> tuple[_Making, Future[Batch]]:
+        count = len(indices)
+        images: Images = [torch.empty(0)] * count
+        if self.size is not None:
+            shape = (count, self.size, self.size, 3)
+            if torch.cuda.is_available():
+                images = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+            else:
+                images = fresh(shape, np.uint8)
+        making = _Making(indices.tolist(), images, torch.zeros(count, 3))
+        for first in range(0, count, PIECE):
+            places = range(first, min(first + PIECE, count))
+            making.pieces.append(pool.submit(self._fill, making, epoch, places))
+        # Submitted after its pieces, so that it never keeps a thread from them while it waits.
+        return making, pool.submit(self._finish, making)
+
+    def _fill(self, making: _Making, epoch: int, places: range) -> None:
+        for place in places:
+            index = making.indices[place]
+            try:
+                making.fill(place, *self.view(self.files.read(index), epoch, index))
+            except BrokenImage as error:
+                what = f"{self.files.where(index)}: {error}"
+                if self.on_error != "skip":
+                    raise UserError(f"broken image {what} (data.on_error=skip would leave it out)") from error
+                making.broken[place] = what
+
+    def _finish(self, making: _Making) -> Batch:
+        for piece in making.pieces:
+            piece.result()
+        images, noise, indices = making.sound()
+        if not indices:
+            raise UserError(f"every image of a batch is broken, as {making.broken[0]}")
+        return self.finish(images, noise), self.files.labels[indices]
+
+
+class ImageTrainLoader(TrainLoader):
+    """The training batches of each epoch; the order counts within `chosen`, the images that are used."""
+
+    def __init__(self, order: TrainOrder, decoder: Decoder, chosen: Tensor) -> None:
+        super().__init__(order)
+        self.decoder, self.chosen = decoder, chosen
+
+    def load(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
+        return self.decoder.batches(epoch, (self.chosen[batch] for batch in indices))
+
+
+class ImageEvalLoader:
+    """Each of the `chosen` images once."""
+
+    def __init__(self, order: EvalOrder, decoder: Decoder, chosen: Tensor) -> None:
+        self.order, self.decoder, self.chosen = order, decoder, chosen
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.decoder.batches(0, (self.chosen[batch] for batch in self.order.batches()))

@@ -1,0 +1,177 @@
+"""Data sets of image files for a run: which images train, validate and test, and how they become batches."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from resnet_lab.data.folders import choices
+from resnet_lab.data.folders.augment import MEAN, STD, CentreView, RandomView
+from resnet_lab.data.folders.decode import Pixels, open_picture
+from resnet_lab.data.folders.files import FolderFiles
+from resnet_lab.data.folders.loader import (
+    Decoder,
+    ImageEvalLoader,
+    ImageFiles,
+    Images,
+    ImageTrainLoader,
+    View,
+    fresh,
+)
+from resnet_lab.data.module import DataModule
+from resnet_lab.data.order import EvalOrder, generator, place, sample_random
+from resnet_lab.data.spec import DataInfo, ImageFolderConfig
+from resnet_lab.data.subsets import in_proportion
+from resnet_lab.errors import UserError
+
+SPLIT_SEED = 0  # which images are set aside belongs to the data set, not to the run
+
+Chosen = tuple[ImageFiles, Tensor]  # files, and the indices of those that are used
+
+
+class ImageData(DataModule):
+    """Class folders or shards as training, validation and test batches."""
+
+    def __init__(
+        self,
+        config: ImageFolderConfig,
+        info: DataInfo,
+        files: Callable[[], dict[str, ImageFiles]],
+        *,
+        batch_size: int,
+        drop_last: bool,
+        seed: int,
+    ) -> None:
+        """`files` looks for the images under the names that are there: train, val, test."""
+        super().__init__()
+        self.config, self.info, self._files = config, info, files
+        self.batch_size, self.drop_last, self.seed = batch_size, drop_last, seed
+        self._splits: dict[str, Chosen] = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where batches are normalised: the trainer's, or the CPU without one."""
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
+    @property
+    def test_crop(self) -> int:
+        """Side of the centre crop that is tested, in pixels."""
+        return self.config.test_crop or self.config.crop
+
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
+        if not self._splits:
+            self._splits = split(self.config, self._files())
+            self.sizes = {name: len(chosen) for name, (_, chosen) in self._splits.items()}
+            self.eval_names = tuple(name for name in ("val", "test") if name in self._splits)
+
+    def train_dataloader(self) -> ImageTrainLoader:
+        files, chosen = self._splits["train"]
+        view, seed = RandomView(self.config), self.seed
+
+        def seen(data: bytes, epoch: int, index: int) -> tuple[Pixels, NDArray[np.float32]]:
+            return view(open_picture(data), sample_random(seed, epoch, index))
+
+        order = files.order(chosen, self.batch_size, self.drop_last, seed, *place())
+        return ImageTrainLoader(order, self._decoder(files, seen, self.config.crop), chosen)
+
+    def val_dataloader(self) -> list[ImageEvalLoader]:
+        return [self._eval_loader(name, self.config.resize, self.test_crop) for name in self.eval_names]
+
+    def test_dataloader(self) -> ImageEvalLoader:
+        return self._eval_loader("test", self.config.resize, self.test_crop)
+
+    def test_views(self, resize: int | None, crop: int | None) -> ImageEvalLoader:
+        """The test images at another size: the shorter side at `resize`, then the centre square of side `crop`.
+
+        Without `crop` whole images, a batch's as a list of (3, H, W); without `resize` the usual test images.
+        """
+        return self.test_dataloader() if resize is None else self._eval_loader("test", resize, crop)
+
+    def preprocessing(self) -> dict[str, Any]:
+        return {
+            "channels": 3,
+            "resize": self.config.resize,
+            "crop": self.test_crop,
+            "mean": MEAN,
+            "std": STD,
+            "class_names": list(self.info.class_names),
+        }
+
+    def _eval_loader(self, name: str, resize: int, crop: int | None) -> ImageEvalLoader:
+        files, chosen = self._splits[name]
+        view, no_noise = CentreView(resize, crop), np.zeros(3, np.float32)
+
+        def seen(data: bytes, _epoch: int, _index: int) -> tuple[Pixels, NDArray[np.float32]]:
+            return view(open_picture(data)), no_noise
+
+        rank, world = place()
+        order = EvalOrder(len(chosen), max(self.batch_size // world, 1), rank, world)
+        return ImageEvalLoader(order, self._decoder(files, seen, crop), chosen)
+
+    def _decoder(self, files: ImageFiles, view: View, size: int | None) -> Decoder:
+        return Decoder(files, view, self._finish, size, self.config.workers, self.config.on_error)
+
+    def _finish(self, images: Images, noise: Tensor) -> Images:
+        if isinstance(images, Tensor):
+            return normalised(images, noise, self.device)
+        return [normalised(image[None], noise[:1], self.device)[0] for image in images]
+
+
+def normalised(images: Tensor, noise: Tensor, device: torch.device) -> Tensor:
+    """uint8 images (N, 3, H, W), channels-last, on the device: in [0, 1], plus noise, less MEAN, over STD.
+
+    Works on rows of 3W values: broadcasting over a last axis of three takes a CPU twice as long.
+    """
+    mean, std = torch.tensor(MEAN), torch.tensor(STD)
+    pixels = images.to(device, non_blocking=True).permute(0, 2, 3, 1)
+    width = pixels.shape[2]
+    scale = (1 / (255 * std)).repeat(width).to(device, non_blocking=True)
+    shift = ((noise - mean) / std).repeat(1, width)[:, None].to(device, non_blocking=True)
+    rows = pixels.flatten(2)
+    out = fresh(rows.shape, np.float32) if device.type == "cpu" else torch.empty(rows.shape, device=device)
+    return out.copy_(rows).mul_(scale).add_(shift).view(pixels.shape).permute(0, 3, 1, 2)
+
+
+def build(config: ImageFolderConfig, *, batch_size: int, drop_last: bool, seed: int) -> ImageData:
+    """The data of a run. Raises UserError as `info` does; the images are looked for when it is set up."""
+
+    def files() -> dict[str, ImageFiles]:
+        layout = choices.layout(config)
+        return {name: FolderFiles(folder, layout.class_names) for name, folder in layout.splits.items()}
+
+    facts = choices.info(config)
+    return ImageData(config, facts, files, batch_size=batch_size, drop_last=drop_last, seed=seed)
+
+
+def split(config: ImageFolderConfig, files: dict[str, ImageFiles]) -> dict[str, Chosen]:
+    """Which images train, validate and test, as `config` wants them.
+
+    Raises UserError where more images are asked for than there are.
+    """
+    train = files["train"]
+    rest = torch.arange(len(train.labels))
+
+    def take(key: str, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        if count > len(labels):
+            raise UserError(f"data.{key}={count}: there are only {len(labels)} images to take them from")
+        return in_proportion(labels, count, generator(SPLIT_SEED, 0, key))
+
+    splits: dict[str, Chosen] = {}
+    if "test" in files:
+        test, tested = files["test"], torch.arange(len(files["test"].labels))
+    else:
+        held_out, kept = take("test_share", train.labels, round(config.test_share * len(rest)))
+        test, tested, rest = train, held_out, kept
+    if "val" in files:
+        splits["val"] = files["val"], torch.arange(len(files["val"].labels))
+    elif config.validation:
+        chosen, kept = take("validation", train.labels[rest], config.validation)
+        splits["val"], rest = (train, rest[chosen]), rest[kept]
+    if config.train_images is not None:
+        rest = rest[take("train_images", train.labels[rest], config.train_images)[0]]
+    if config.test_images is not None:
+        tested = tested[take("test_images", test.labels[tested], config.test_images)[0]]
+    return {"train": (train, rest), **splits, "test": (test, tested)}

@@ -1,0 +1,34 @@
+"""Which choices a set of small images allows, and what they make of it. Free of torch."""
+
+from pathlib import Path
+
+from resnet_lab.data.small.sets import SETS
+from resnet_lab.data.spec import DataInfo, SmallImagesConfig
+from resnet_lab.errors import UserError, unknown
+
+MEANS = ("pixel", "channel")
+
+
+def info(config: SmallImagesConfig) -> DataInfo:
+    """What is known of the set; UserError for an unknown name, a choice out of range, or a missing root."""
+    if config.name not in SETS:
+        raise unknown("data.name", config.name, SETS)
+    known = SETS[config.name]
+    if config.mean not in MEANS:
+        raise unknown("data.mean", config.mean, MEANS)
+    side = known.side if config.size is None else config.size
+    left = known.train - config.validation
+    for key, low, high, unit in (
+        ("size", 1, known.side, "pixels"),
+        ("pad", 0, side - 1, "pixels"),
+        ("cutout", 0, side, "pixels"),
+        ("validation", 0, known.train - 1, "training images"),
+        ("train_images", 1, left, "training images"),
+        ("test_images", 1, known.test, "test images"),
+    ):
+        value = getattr(config, key)
+        if value is not None and not low <= value <= high:
+            raise UserError(f"data.{key}={value}: {low} to {high} {unit} of {config.name}")
+    if config.root is not None and not Path(config.root).expanduser().is_dir():
+        raise UserError(f"no such folder: {config.root} (data.root)")
+    return known.info(config.size)

@@ -1,0 +1,98 @@
+"""The nets that have a name: what each is and where it comes from, as data. Free of torch."""
+
+from dataclasses import dataclass, fields, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from resnet_lab.errors import unknown
+from resnet_lab.models.description import ModelConfig
+
+
+@dataclass(frozen=True)
+class Named:
+    """A description, where it comes from, and the side in pixels of the images it is made for."""
+
+    config: ModelConfig
+    source: str
+    size: int
+
+
+NAMED: dict[str, Named] = {}
+
+
+def _add(name: str, source: str, **choices: Any) -> None:
+    config = ModelConfig(**choices)
+    NAMED[name] = Named(
+        config, source, size=224 if config.family == "imagenet" and config.stem != "3x3" else 32
+    )
+
+
+for depth in (20, 32, 44, 56, 110, 1202):
+    _add(f"cifar_resnet{depth}", "he2015 Table 6", depth=depth)
+for depth in (20, 32, 44, 56, 110):
+    _add(f"cifar_plain{depth}", "he2015 Figure 6", depth=depth, shortcut="none")
+for depth in (164, 1001):
+    _add(f"cifar_resnet{depth}", "he2016 Table 3", depth=depth, block="bottleneck")
+_add("cifar_preact_resnet110", "he2016 Table 2", depth=110, order="full_preactivation")
+for depth in (164, 1001):
+    source = "he2016 Table 3"
+    _add(f"cifar_preact_resnet{depth}", source, depth=depth, block="bottleneck", order="full_preactivation")
+_add("wrn28_10", "1605.07146 Table 5", family="wide", depth=28, width_factor=10.0, order="full_preactivation")
+
+for depth in (18, 34):
+    _add(f"plain{depth}", "he2015 Table 2", family="imagenet", depth=depth, shortcut="none")
+for depth in (18, 34, 50, 101, 152):
+    _add(f"resnet{depth}", "he2015 Table 1, stride as torchvision", family="imagenet", depth=depth)
+    _add(
+        f"resnet{depth}_cifar_stem",
+        "the seed article",
+        family="imagenet",
+        depth=depth,
+        stem="3x3",
+        num_classes=10,
+    )
+_add("resnet200", "he2016 Table 5", family="imagenet", depth=200, stride_on="1x1")
+for depth in (101, 152, 200):
+    source = "he2016 Table 5"
+    _add(
+        f"preact_resnet{depth}",
+        source,
+        family="imagenet",
+        depth=depth,
+        stride_on="1x1",
+        order="full_preactivation",
+    )
+_add("resnext50_32x4d", "1611.05431 Table 1", family="imagenet", depth=50, groups=32, width_factor=2.0)
+_add("resnext101_32x8d", "1611.05431, torchvision", family="imagenet", depth=101, groups=32, width_factor=4.0)
+_add("resnext101_64x4d", "1611.05431 Table 4", family="imagenet", depth=101, groups=64, width_factor=4.0)
+_add("wide_resnet50_2", "1605.07146 Table 8", family="imagenet", depth=50, width_factor=2.0)
+_add("wide_resnet101_2", "1605.07146, torchvision", family="imagenet", depth=101, width_factor=2.0)
+_add("se_resnet50", "1709.01507 Table 1", family="imagenet", depth=50, block="se_bottleneck")
+_add("resnet50_d", "1812.01187 Table 5", family="imagenet", depth=50, stem="deep", downsample="pool")
+
+
+def list_models(pattern: str | None = None) -> list[str]:
+    """The names there are: all, the one given, those that match * and ?, or those that contain the part."""
+    if pattern is None:
+        return list(NAMED)
+    if pattern in NAMED:
+        return [pattern]
+    wild = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
+    return [name for name in NAMED if fnmatchcase(name, wild)]
+
+
+def entry(name: str) -> Named:
+    """Raises UserError for a name that is not there."""
+    if name not in NAMED:
+        raise unknown("model", name, NAMED)
+    return NAMED[name]
+
+
+def named(name: str, **choices: Any) -> ModelConfig:
+    """A copy of the description with these choices; raises UserError for an unknown name or choice."""
+    config = entry(name).config
+    allowed = [field.name for field in fields(ModelConfig)]
+    for choice in choices:
+        if choice not in allowed:
+            raise unknown("model choice", choice, allowed)
+    return replace(config, **choices)

@@ -1,0 +1,227 @@
+"""This machine as a place for runs: each is a fresh process on a slot of its own. Free of torch."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_lab.errors import UserError
+from resnet_lab.sweeps.jobs import Job
+from resnet_lab.sweeps.places.server import GRACE, kill, terminate
+from resnet_lab.sweeps.places.slots import THREAD_VARIABLES, Slot, Slots, core_slots, gpu_names, gpu_slots
+
+PROGRAM = "resnet_lab.runs.__main__"
+# What a run would otherwise import itself; of scikit-learn, the digits and their split.
+PRELOADED = (
+    "torch",
+    "torchvision",
+    "torchmetrics",
+    "lightning",
+    "sklearn.datasets",
+    "sklearn.model_selection",
+    "resnet_lab.runs.train",
+)
+COUNT_DEVICES = "resnet_lab.sweeps.places.devices"
+
+
+@dataclass
+class LocalOptions:
+    """The keys of hydra/launcher=local."""
+
+    slots: int | None = None  # runs at a time; None: one a GPU seat, or one a core
+    gpus_per_run: int | None = None  # None: trainer.devices of the run
+    runs_per_gpu: int = 1  # more, for nets too small to fill a GPU
+    run_timeout: float | None = None  # seconds that one run may take
+
+    def __post_init__(self) -> None:
+        for name in ("slots", "gpus_per_run", "runs_per_gpu", "run_timeout"):
+            value = getattr(self, name)
+            if isinstance(value, (int, float)) and value <= 0:
+                raise UserError(f"hydra.launcher.{name}={value}: more than 0 is needed")
+
+
+@dataclass
+class _Process:
+    job: Job
+    slot: Slot
+    pid: int | None = None  # None until the server has answered
+    overdue: float | None = None  # when it was told to stop, for run_timeout
+
+
+class Local:
+    """Runs on this machine's slots; a context manager that leaves no process behind."""
+
+    def __init__(
+        self, options: LocalOptions, program: str = PROGRAM, preloaded: Sequence[str] = PRELOADED
+    ) -> None:
+        self._options = options
+        self._program = program
+        self._preloaded = preloaded
+        self._server: subprocess.Popen[bytes] | None = None
+        self._received = b""
+        self._processes: dict[str, _Process] = {}
+        self._slots = Slots([])
+
+    def __enter__(self) -> "Local":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def open(self, jobs: Sequence[Job]) -> None:
+        """Start the server and divide the machine; UserError when a run asks for more than there is."""
+        self._start_server()
+        wanted = {job.config.trainer.accelerator for job in jobs} != {"cpu"}
+        gpus = gpu_names(self._ask_device_count()) if wanted else []
+        if any(job.config.trainer.accelerator == "gpu" for job in jobs) and not gpus:
+            raise UserError("trainer.accelerator=gpu: no GPU is visible here")
+        if gpus:
+            self._slots = gpu_slots(gpus, self._options.runs_per_gpu, self._options.slots)
+        else:
+            self._slots = core_slots(len(jobs), self._options.slots)
+        for job in jobs:
+            self._places(job)
+
+    def start(self, job: Job) -> bool:
+        """Begin a run; False while there is no room for it."""
+        slot = self._slots.take(self._places(job))
+        if slot is None:
+            return False
+        self._processes[str(job.folder.path)] = _Process(job, slot)
+        self._request(str(job.folder.path), self._program, job, slot)
+        return True
+
+    def ended(self) -> Iterator[tuple[Job, str]]:
+        """The runs that ended since the last call, each with what was odd about its end in one line."""
+        self._stop_overdue()
+        for answer in self._answers(timeout=0.0):
+            process = self._processes[answer["name"]]
+            if "pid" in answer:
+                process.pid = answer["pid"]
+                continue
+            del self._processes[answer["name"]]
+            self._slots.give_back(process.slot)
+            yield process.job, self._explain(process, answer["code"])
+
+    def close(self) -> None:
+        """Stop the runs that still train, then the server; a second Ctrl-C stops them at once."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        assert server.stdin is not None
+        assert server.stdout is not None
+        try:
+            if self._processes:
+                server.stdin.close()  # it stops its children, and ends
+                server.wait(GRACE + 5)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            for process in self._processes.values():
+                if process.pid is not None:
+                    kill(process.pid)
+            self._processes.clear()
+            server.kill()  # with nothing to stop, it may still be importing
+            server.wait()
+            server.stdin.close()
+            server.stdout.close()
+
+    def _places(self, job: Job) -> int:
+        """How many places a run takes; UserError when there are too few."""
+        trainer = job.config.trainer
+        if trainer.num_nodes > 1:
+            raise UserError(
+                f"trainer.num_nodes={trainer.num_nodes}: one machine here; use hydra/launcher=slurm"
+            )
+        if not self._slots.gpu:  # processes may share cores
+            return min(trainer.devices, len(self._slots))
+        wanted = self._options.gpus_per_run or trainer.devices
+        if trainer.devices > wanted:
+            raise UserError(f"trainer.devices={trainer.devices}: hydra.launcher.gpus_per_run is {wanted}")
+        if wanted > len(self._slots):
+            raise UserError(f"{wanted} GPUs for a run: {len(self._slots)} visible here")
+        return wanted
+
+    def _start_server(self) -> None:
+        """Start the server and wait until it is ready: no request is sent before."""
+        threads = dict.fromkeys(THREAD_VARIABLES, "1")  # or the libraries start threads, which no fork keeps
+        self._received = b""
+        self._server = subprocess.Popen(
+            [sys.executable, "-m", "resnet_lab.sweeps.places.server", *self._preloaded],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            env={**os.environ, **threads},
+        )
+        while not any("ready" in answer for answer in self._answers(timeout=None)):
+            if self._server is None:
+                raise RuntimeError("the process from which runs are forked ended while it started")
+
+    def _request(self, name: str, program: str, job: Job | None, slot: Slot) -> None:
+        if self._server is None:
+            self._start_server()
+        assert self._server is not None
+        assert self._server.stdin is not None
+        request = {
+            "name": name,
+            "program": program,
+            "arguments": [name] if job else [],
+            "log": str(job.folder.log_file) if job else os.devnull,
+            "environment": slot.environment() if job else {},
+            "threads": slot.threads,
+        }
+        with suppress(BrokenPipeError):  # it was killed: its answers end, which `ended` tells
+            self._server.stdin.write(json.dumps(request).encode() + b"\n")
+            self._server.stdin.flush()
+
+    def _ask_device_count(self) -> int:
+        self._request("devices", COUNT_DEVICES, None, Slot((), 1, False))
+        while self._server is not None:
+            for answer in self._answers(timeout=None):
+                if "code" in answer:
+                    return max(0, answer["code"])
+        return 0
+
+    def _answers(self, timeout: float | None) -> Iterator[dict[str, Any]]:
+        """What the server told since the last call; when it was killed, the end of all its runs."""
+        if self._server is None or self._server.stdout is None:
+            return
+        if not select.select([self._server.stdout], [], [], timeout)[0]:
+            return
+        chunk = os.read(self._server.stdout.fileno(), 65536)
+        *lines, self._received = (self._received + chunk).split(b"\n")
+        yield from map(json.loads, lines)
+        if not chunk:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
+            for name, process in list(self._processes.items()):
+                if process.pid is not None:
+                    kill(process.pid)
+                yield {"name": name, "code": -signal.SIGKILL}
+
+    def _stop_overdue(self) -> None:
+        limit = self._options.run_timeout
+        now = time.monotonic()
+        for process in self._processes.values():
+            if limit is None or process.pid is None or now < process.job.began + limit:
+                continue
+            if process.overdue is None:
+                process.overdue = now
+                terminate(process.pid)
+            elif now > process.overdue + GRACE:
+                kill(process.pid)
+
+    def _explain(self, process: _Process, code: int) -> str:
+        if process.overdue is not None:
+            return f"stopped after run_timeout={self._options.run_timeout:g} seconds"
+        if code == -signal.SIGKILL:
+            return "killed by SIGKILL, as the kernel does when memory runs out"
+        return f"killed by {signal.Signals(-code).name}" if code < 0 else ""

@@ -1,0 +1,37 @@
+"""A run that trains in seconds: depth 8, a few images of 8x8."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet_lab.config.schema import TrainConfig, TrainerConfig
+from resnet_lab.data.spec import SmallImagesConfig
+from resnet_lab.models.description import ModelConfig
+from resnet_lab.training.recipes import RecipeConfig
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+@pytest.fixture
+def make_config(tmp_path: Path) -> MakeConfig:
+    """Build a small configuration; keywords replace its fields, ``recipe={"lr": 0.2}`` those of a group."""
+
+    def make(**changes: Any) -> TrainConfig:
+        config = TrainConfig(
+            data=SmallImagesConfig(
+                name="digits", validation=40, train_images=160, test_images=80, pad=1, flip=False
+            ),
+            model=ModelConfig(depth=8, width=4, in_channels=1, num_classes=10),
+            recipe=RecipeConfig(name="digits", epochs=3, batch_size=32, schedule="constant"),
+            trainer=TrainerConfig(accelerator="cpu", threads=1, progress=False),
+            runs_root=str(tmp_path / "runs"),
+        )
+        for name, change in changes.items():
+            group = getattr(config, name)
+            setattr(config, name, replace(group, **change) if isinstance(change, dict) else change)
+        return config
+
+    return make

@@ -1,0 +1,246 @@
+"""Class folders of image files: which layouts are read, that batches repeat, and what is said of bad data."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from folders import CLASSES, config, make, picture
+from resnet_lab.data import build, info
+from resnet_lab.data.folders.module import ImageData
+from resnet_lab.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make(tmp_path_factory.mktemp("images"))
+
+
+def data_of(root: Path, *, seed: int = 0, batch_size: int = 8, **choices: object) -> ImageData:
+    data = build(config(root, **choices), batch_size=batch_size, drop_last=False, seed=seed)
+    assert isinstance(data, ImageData)
+    data.setup()
+    return data
+
+
+def epoch(data: ImageData, number: int = 0) -> list[tuple[Tensor, Tensor]]:
+    loader = data.train_dataloader()
+    loader.set_epoch(number)
+    return list(loader)
+
+
+def same(ours: list[tuple[Tensor, Tensor]], theirs: list[tuple[Tensor, Tensor]]) -> bool:
+    pairs = zip(ours, theirs, strict=True)
+    return all(torch.equal(a, b) and torch.equal(x, y) for (a, x), (b, y) in pairs)
+
+
+@pytest.mark.parametrize(
+    ("splits", "sizes", "names"),
+    [
+        (("train", "val"), {"train": 30, "test": 30}, ("test",)),
+        (("train", "test"), {"train": 30, "test": 30}, ("test",)),
+        (("train", "val", "test"), {"train": 30, "val": 30, "test": 30}, ("val", "test")),
+        (("",), {"train": 24, "test": 6}, ("test",)),
+    ],
+)
+def test_every_layout_is_read(
+    splits: tuple[str, ...], sizes: dict[str, int], names: tuple[str, ...], tmp_path: Path
+) -> None:
+    data = data_of(make(tmp_path, splits))
+    assert data.sizes == sizes
+    assert data.eval_names == names
+    assert data.info.class_names == CLASSES
+    for loader in data.val_dataloader():
+        labels = torch.cat([labels for _, labels in loader])
+        assert labels.bincount().tolist() == [len(labels) // 3] * 3
+
+
+def test_images_set_aside_for_validation_are_not_trained_on(root: Path) -> None:
+    data = data_of(root, validation=6)
+    assert data.sizes == {"train": 24, "val": 6, "test": 30}
+    kept, aside = data._splits["train"][1], data._splits["val"][1]
+    assert sorted(torch.cat([kept, aside]).tolist()) == list(range(30))
+
+
+def test_batches_are_what_a_net_takes(root: Path) -> None:
+    images, labels = epoch(data_of(root))[0]
+    assert images.shape == (8, 3, 32, 32)
+    assert images.dtype == torch.float32
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert labels.dtype == torch.int64
+    assert -2.2 < images.min() < images.max() < 2.7
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {},
+        {"augmentation": "scale_jitter", "pca_noise": 0.1},
+        {"colour_jitter": 0.4, "trivial_augment": True, "random_erasing": 0.5},
+    ],
+    ids=["inception", "he2015", "modern"],
+)
+def test_any_number_of_threads_makes_the_same_batches(choices: dict[str, object], root: Path) -> None:
+    one, four = (epoch(data_of(root, workers=workers, **choices)) for workers in (1, 4))
+    assert same(one, four)
+    assert not same(one, epoch(data_of(root, **choices), 1))
+    assert not same(one, epoch(data_of(root, seed=1, **choices)))
+
+
+@pytest.mark.parametrize("given", [1, 3])
+def test_an_epoch_is_taken_up_in_its_middle(given: int, root: Path) -> None:
+    whole = epoch(data_of(root), 2)
+    stopped = data_of(root).train_dataloader()
+    stopped.set_epoch(2)
+    iterator = iter(stopped)
+    before = [next(iterator) for _ in range(given)]
+    state = stopped.state_dict()
+    iterator.close()  # type: ignore[attr-defined]
+    resumed = data_of(root).train_dataloader()
+    resumed.load_state_dict(state)
+    assert same([*before, *resumed], whole)
+
+
+def test_several_devices_see_what_one_sees(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def labelled(rank: int, world: int) -> tuple[list[Tensor], list[Tensor]]:
+        monkeypatch.setattr("resnet_lab.data.folders.module.place", lambda: (rank, world))
+        data = data_of(root, batch_size=9)
+        trained, tested = epoch(data), list(data.test_dataloader())
+        return [image for batch, _ in trained for image in batch], [i for batch, _ in tested for i in batch]
+
+    def key(images: list[Tensor]) -> list[float]:
+        return sorted(image.double().sum().item() for image in images)
+
+    alone = labelled(0, 1)
+    for world in (2, 3):
+        shares = [labelled(rank, world) for rank in range(world)]
+        for which in (0, 1):
+            assert key([image for share in shares for image in share[which]]) == key(alone[which])
+
+
+def test_whole_images_come_one_by_one_where_their_sizes_differ(tmp_path: Path) -> None:
+    root = make(tmp_path)
+    picture(1, 40, 80).save(root / "val" / "cat" / "00.jpg")
+    views = list(data_of(root).test_views(40, None))
+    shapes = {tuple(image.shape) for images, _ in views for image in images}
+    assert shapes == {(3, 40, 80), (3, 40, 53)}
+
+
+def spoil(root: Path) -> Path:
+    path = root / "train" / "dog" / "03.jpg"
+    path.write_bytes(path.read_bytes()[:300])
+    return path
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", None], ids=["empty", "text", "cut"])
+def test_a_broken_image_stops_the_run_with_its_path(content: bytes | None, tmp_path: Path) -> None:
+    path = spoil(make(tmp_path))
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"dog/03\.jpg") as caught:
+        epoch(data_of(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broken_image_is_left_out_and_counted_when_asked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spoil(make(tmp_path))
+    data = data_of(tmp_path, on_error="skip")
+    loader = data.train_dataloader()
+    assert sum(len(labels) for _, labels in loader) == 29
+    assert loader.decoder.skipped == 1
+    assert "left out 1 broken images" in caplog.text
+
+
+def test_a_batch_of_broken_images_is_an_error_even_then(tmp_path: Path) -> None:
+    root = make(tmp_path)
+    for path in (root / "train").rglob("*.jpg"):
+        path.write_bytes(b"")
+    with pytest.raises(UserError, match="every image of a batch"):
+        epoch(data_of(root, on_error="skip"))
+
+
+def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
+    (make(tmp_path) / "train" / "fox").mkdir()
+    with pytest.raises(UserError, match="fox holds no image"):
+        info(config(tmp_path))
+
+
+def test_a_class_that_validation_lacks_is_named(tmp_path: Path) -> None:
+    folder = make(tmp_path) / "train" / "fox"
+    folder.mkdir()
+    picture(0).save(folder / "0.png")
+    with pytest.raises(UserError, match="val lacks class 'fox'"):
+        info(config(tmp_path))
+
+
+def test_a_class_that_only_validation_has_is_named(tmp_path: Path) -> None:
+    folder = make(tmp_path) / "val" / "fox"
+    folder.mkdir()
+    picture(0).save(folder / "0.png")
+    with pytest.raises(UserError, match="val has class 'fox'"):
+        info(config(tmp_path))
+
+
+def test_the_flat_validation_folder_of_the_devkit_is_explained(tmp_path: Path) -> None:
+    make(tmp_path, ("train",))
+    (tmp_path / "val").mkdir()
+    picture(0).save(tmp_path / "val" / "ILSVRC2012_val_00000001.JPEG")
+    with pytest.raises(UserError, match="is flat, as ImageNet's archive unpacks"):
+        info(config(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("choices", "told"),
+    [
+        ({"root": None}, "data.root"),
+        ({"root": "nowhere/at/all"}, "no such folder: nowhere/at/all"),
+        ({"augmentation": "incepton"}, "inception"),
+        ({"on_error": "skp"}, "skip"),
+        ({"crop": 40}, "1 to data.resize=36"),
+        ({"scale_min": 20}, "rise from data.crop=32"),
+        ({"test_share": 1.0}, "less than 1"),
+        ({"random_erasing": 2.0}, "a probability"),
+        ({"pca_noise": -1.0}, "negative"),
+        ({"workers": 0}, "1 or more"),
+    ],
+)
+def test_a_choice_that_makes_no_sense_is_one_line(choices: dict[str, object], told: str, root: Path) -> None:
+    with pytest.raises(UserError, match=told) as caught:
+        info(config(root, **choices))
+    assert "\n" not in str(caught.value)
+
+
+def test_more_images_than_there_are_cannot_be_set_aside(root: Path) -> None:
+    with pytest.raises(UserError, match="only 30 images"):
+        data_of(root, validation=31)
+
+
+def test_fewer_images_than_one_batch_are_refused(root: Path) -> None:
+    with pytest.raises(UserError, match="only 30 images"):
+        data_of(root, batch_size=31).train_dataloader()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
+def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "train").chmod(0)
+    with pytest.raises(UserError, match="cannot read"):
+        info(config(tmp_path))
+
+
+def test_folders_that_start_with_a_dot_and_other_files_are_no_data(tmp_path: Path) -> None:
+    make(tmp_path)
+    (tmp_path / "train" / ".cache").mkdir()
+    (tmp_path / "train" / "cat" / "notes.txt").write_text("no image")
+    assert data_of(tmp_path).sizes["train"] == 30
+
+
+def test_preprocessing_is_plain_json(root: Path) -> None:
+    told = data_of(root).preprocessing()
+    assert (told["resize"], told["crop"], told["class_names"]) == (36, 32, list(CLASSES))
+    assert np.isclose(told["mean"], [0.485, 0.456, 0.406]).all()

@@ -1,0 +1,221 @@
+"""Runs on this machine: what happens to one of them costs only itself."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from resnet_lab.errors import UserError
+from resnet_lab.sweeps.board import Board
+from resnet_lab.sweeps.jobs import Job
+from resnet_lab.sweeps.places import local
+from resnet_lab.sweeps.places.local import PRELOADED, Local, LocalOptions
+from resnet_lab.sweeps.places.slots import cores
+from resnet_lab.sweeps.sweep import run_sweep
+
+MakeJob = Callable[..., Job]
+MakePlace = Callable[..., Local]
+
+
+def sweep(jobs: Sequence[Job], place: Local) -> None:
+    run_sweep(jobs, place, Board(jobs, Console(quiet=True)))
+
+
+def trains(job: Job) -> bool:
+    return (job.folder.path / "seen.json").exists()
+
+
+def seen(job: Job) -> dict[str, object]:
+    return dict(json.loads((job.folder.path / "seen.json").read_text()))
+
+
+def test_runs_that_raise_fail_or_die_cost_only_themselves(make_job: MakeJob, make_place: MakePlace) -> None:
+    what = ["raise", "finish", "fail", "die", "finish"]
+    jobs = [make_job(seed, do) for seed, do in enumerate(what)]
+    sweep(jobs, make_place(slots=2))
+    assert [job.status for job in jobs] == ["failed", "finished", "failed", "failed", "finished"]
+    assert jobs[0].told == "ended without a record: RuntimeError: this run is no good"
+    assert jobs[2].told == "the loss is nan at iteration 7"
+    assert jobs[3].told.startswith("killed by SIGKILL")
+    assert "Traceback" in jobs[0].folder.log_file.read_text()
+
+
+def test_each_run_is_a_process_of_its_own_in_a_group_of_its_own(
+    make_job: MakeJob, make_place: MakePlace
+) -> None:
+    jobs = [make_job(seed, "finish") for seed in range(3)]
+    sweep(jobs, make_place(slots=1))
+    pids = {seen(job)["pid"] for job in jobs}
+    assert len(pids) == 3
+    assert os.getpid() not in pids
+    assert all(seen(job)["pid"] == seen(job)["group"] for job in jobs)
+
+
+def test_as_many_runs_as_slots_train_at_a_time(make_job: MakeJob, make_place: MakePlace) -> None:
+    jobs = [make_job(seed, "sleep 0.4") for seed in range(4)]
+    sweep(jobs, make_place(slots=2))
+    ends = [(job.folder.record() or {})["ended"] for job in jobs]
+    moments = sorted([(float(str(seen(job)["began"])), 1) for job in jobs] + [(end, -1) for end in ends])
+    at_a_time = [sum(step for _, step in moments[: i + 1]) for i in range(len(moments))]
+    assert max(at_a_time) == 2
+    assert all(seen(job)["threads"] == str(max(1, cores() // 2)) for job in jobs)
+
+
+def test_a_run_that_outlives_its_timeout_is_stopped(make_job: MakeJob, make_place: MakePlace) -> None:
+    jobs = [make_job(0, "sleep 60"), make_job(1, "finish")]
+    began = time.monotonic()
+    sweep(jobs, make_place(slots=2, run_timeout=0.5))
+    assert [job.status for job in jobs] == ["failed", "finished"]
+    assert jobs[0].told == "stopped after run_timeout=0.5 seconds"
+    assert time.monotonic() - began < 10
+
+
+def test_what_a_run_started_ends_with_it(
+    make_job: MakeJob, make_place: MakePlace, ends: Callable[[int], None]
+) -> None:
+    job = make_job(0, "child")
+    sweep([job], make_place())
+    child = int((job.folder.path / "child").read_text())
+    assert job.status == "finished"
+    ends(child)
+
+
+def test_interrupt_stops_the_runs_and_a_second_sweep_ends_them(
+    make_job: MakeJob, make_place: MakePlace, once: Callable[..., None]
+) -> None:
+    jobs = [make_job(seed, "sleep 60") for seed in range(3)]
+    once(lambda: trains(jobs[0]) and trains(jobs[1]), os.kill, os.getpid(), signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(jobs, make_place(slots=2))
+    assert [job.status for job in jobs] == ["stopped", "stopped", "waiting"]
+    again = [make_job(seed, "finish") for seed in range(3)]
+    sweep(again, make_place(slots=2))
+    assert [job.status for job in again] == ["finished"] * 3
+
+
+def test_finished_runs_and_runs_of_another_process_are_left_alone(
+    make_job: MakeJob, make_place: MakePlace
+) -> None:
+    sweep([done := make_job(0, "finish")], make_place())
+    began = seen(done)["began"]
+    with make_job(1, "finish").folder.lock():
+        jobs = [make_job(seed, "finish") for seed in range(3)]
+        sweep(jobs, make_place())
+    assert [job.status for job in jobs] == ["already there", "running elsewhere", "finished"]
+    assert seen(done)["began"] == began
+
+
+def test_no_process_is_started_when_nothing_is_left_to_do(
+    make_job: MakeJob, make_place: MakePlace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep([make_job(0, "finish")], make_place())
+    monkeypatch.setattr(local, "subprocess", None)
+    sweep([job := make_job(0, "finish")], make_place())
+    assert job.status == "already there"
+
+
+def test_killed_server_costs_only_the_runs_it_had_forked(
+    make_job: MakeJob, make_place: MakePlace, once: Callable[..., None]
+) -> None:
+    jobs = [make_job(0, "sleep 30"), make_job(1, "finish")]
+    place = make_place(slots=1)
+
+    def kill_server() -> None:
+        assert place._server is not None
+        os.kill(place._server.pid, signal.SIGKILL)
+
+    once(lambda: trains(jobs[0]), kill_server)
+    sweep(jobs, place)
+    assert [job.status for job in jobs] == ["failed", "finished"]
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if torch had seen two of them; the toy only tells which it was given."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(Local, "_ask_device_count", lambda self: 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "devices", "expected"),
+    [
+        ({}, 1, ["0", "0", "1", "1"]),  # two at a time
+        ({}, 2, ["0,1"] * 4),  # one after another
+        ({"gpus_per_run": 2}, 1, ["0,1"] * 4),
+        ({"runs_per_gpu": 2}, 1, ["0", "0", "1", "1"]),  # all four at a time
+    ],
+)
+def test_each_run_sees_the_gpus_of_its_slot_alone(
+    make_job: MakeJob, make_place: MakePlace, two_gpus: None, options: Any, devices: int, expected: list[str]
+) -> None:
+    jobs = [make_job(seed, "sleep 0.3", devices) for seed in range(4)]
+    for job in jobs:
+        job.config = replace(job.config, trainer=replace(job.config.trainer, accelerator="gpu"))
+    sweep(jobs, make_place(**options))
+    assert sorted(str(seen(job)["gpus"]) for job in jobs) == expected
+
+
+def test_more_gpus_than_there_are_is_told_before_any_run(
+    make_job: MakeJob, make_place: MakePlace, two_gpus: None
+) -> None:
+    jobs = [make_job(0, "finish", 3)]
+    jobs[0].config = replace(jobs[0].config, trainer=replace(jobs[0].config.trainer, accelerator="gpu"))
+    with pytest.raises(UserError, match="3 GPUs for a run: 2 visible here"):
+        sweep(jobs, make_place())
+    assert not trains(jobs[0])
+
+
+def test_killed_sweep_leaves_no_process_behind(
+    make_job: MakeJob, make_place: MakePlace, ends: Callable[[int], None]
+) -> None:
+    job = make_job(0, "child 60")
+    make_place()  # puts the toy on the path
+    program = f"""
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.sweeps.jobs import Job
+from resnet_lab.sweeps.places.local import Local, LocalOptions
+from resnet_lab.sweeps.sweep import run_sweep
+from resnet_lab.sweeps.board import Board
+jobs = [Job.of(RunFolder({str(job.folder.path)!r}).config())]
+run_sweep(jobs, Local(LocalOptions(), "toy", ["toy"]), Board(jobs))
+"""
+    sweeping = subprocess.Popen([sys.executable, "-c", program])
+    deadline = time.monotonic() + 30
+    while not (job.folder.path / "child").exists() or not (job.folder.path / "child").read_text():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    sweeping.kill()
+    sweeping.wait()
+    ends(int(str(seen(job)["pid"])))
+    ends(int((job.folder.path / "child").read_text()))
+    assert job.folder.state() == "interrupted"
+
+
+@pytest.mark.slow
+def test_run_starts_in_well_under_a_second_with_its_threads_set(
+    make_job: MakeJob, make_place: MakePlace
+) -> None:
+    place = Local(LocalOptions(slots=1), program="toy", preloaded=[*PRELOADED, "toy"])
+    jobs = [make_job(seed, "finish") for seed in range(5)]
+    began = time.time()
+    make_place()
+    sweep(jobs, place)
+    starts = [float(str(seen(job)["began"])) for job in jobs]
+    assert starts[0] - began > 1  # the imports, once
+    assert min(after - before for before, after in pairwise(starts)) < 0.5
+    assert {seen(job)["torch_threads"] for job in jobs} == {cores()}
+
+
+@pytest.mark.parametrize("option", ["slots", "gpus_per_run", "runs_per_gpu", "run_timeout"])
+def test_an_option_below_one_is_refused(option: str, make_place: MakePlace) -> None:
+    with pytest.raises(UserError, match=f"hydra.launcher.{option}=0"):
+        make_place(**{option: 0})

@@ -1,0 +1,222 @@
+"""Runs as jobs of a real SLURM: a controller and two nodes on loopback."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import slurm_cluster
+from resnet_lab.errors import UserError
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.lock import holder
+from resnet_lab.sweeps.jobs import Job
+from resnet_lab.sweeps.places.slurm import Slurm, SlurmOptions
+
+OPTIONS = ["hydra/launcher=slurm", "hydra.launcher.cpus_per_task=1", "hydra.launcher.poll_seconds=1"]
+TINY = ["model.depth=8", "trainer.accelerator=cpu", "trainer.progress=false"]
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    if reason := slurm_cluster.why_not():
+        pytest.skip(reason)
+    with (
+        slurm_cluster.cluster(tmp_path_factory.mktemp("slurm")) as environment,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for key, value in environment.items():
+            patch.setenv(key, value)
+        yield
+
+
+def start(runs: Path, *overrides: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "resnet_lab.cli", "train", "-m", *OPTIONS, *TINY, *overrides]
+    return subprocess.Popen(
+        [*command, f"runs_root={runs}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> str:
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 0, output
+    return output
+
+
+def refused(process: "subprocess.Popen[str]") -> str:
+    """The one line that tells why nothing was submitted."""
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 2, output
+    assert "Traceback" not in output
+    return next(line for line in output.splitlines() if line.startswith("resnet-lab:"))
+
+
+def failed(process: "subprocess.Popen[str]") -> str:
+    output, _ = process.communicate(timeout=400)
+    assert process.returncode == 1, output
+    return output
+
+
+def queued() -> list[str]:
+    command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 120) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.1)
+    return value
+
+
+def folders(runs: Path) -> list[RunFolder]:
+    return [RunFolder(path.parent) for path in sorted(runs.rglob("config.yaml"))]
+
+
+def ticket(folder: RunFolder) -> str:
+    return str(json.loads((folder.path / "slurm.json").read_text())["job"])
+
+
+@pytest.mark.slurm
+def test_each_run_of_a_sweep_is_a_job(slurm: None, tmp_path: Path) -> None:
+    output = finish(start(tmp_path, "debug=true", "seed=0,1"))
+    assert "2 finished" in output
+    assert [folder.state() for folder in folders(tmp_path)] == ["finished"] * 2
+    assert len({ticket(folder) for folder in folders(tmp_path)}) == 2
+    assert "2 already there" in finish(start(tmp_path, "debug=true", "seed=0,1"))
+
+
+@pytest.mark.slurm
+def test_same_command_follows_the_jobs_that_are_queued(slurm: None, tmp_path: Path) -> None:
+    held = "+hydra.launcher.additional_parameters.hold=true"
+    first = start(tmp_path, "debug=true", held)
+    wait_for(lambda: list(tmp_path.rglob("slurm.json")))
+    first.terminate()
+    assert "1 jobs stay with SLURM" in first.communicate(timeout=60)[0]
+    before = queued()
+    assert len(before) == 1
+    second = start(tmp_path, "debug=true", held)
+    time.sleep(8)
+    assert queued() == before
+    subprocess.run(["scontrol", "release", *before], check=True)
+    finish(second)
+    assert [ticket(folder) for folder in folders(tmp_path)] == before
+
+
+@pytest.mark.slurm
+def test_two_nodes_train_one_run(slurm: None, tmp_path: Path) -> None:
+    finish(start(tmp_path, "debug=true", "trainer.num_nodes=2"))
+    [folder] = folders(tmp_path)
+    assert folder.state() == "finished"
+    assert len(list((folder.path.parent / "slurm").glob("*_1_log.err"))) == 1  # a second process wrote one
+
+
+def attempts(folder: RunFolder) -> int:
+    return int(holder(folder.lock_file).get("attempt", 0))
+
+
+def newest_checkpoint(folder: RunFolder) -> str:
+    return max((path.name for path in folder.checkpoints.glob("0*.ckpt")), default="")
+
+
+LONG = ["recipe.epochs=60", "data.train_images=512"]  # long enough to be disturbed
+
+
+@pytest.fixture(scope="module")
+def calm(slurm: None, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """The long run, undisturbed."""
+    runs = tmp_path_factory.mktemp("calm")
+    finish(start(runs, *LONG))
+    [folder] = folders(runs)
+    return folder
+
+
+def disturbable(runs: Path, *overrides: str) -> tuple["subprocess.Popen[str]", RunFolder]:
+    """The long run's sweep and its folder, once there is a checkpoint."""
+    sweep = start(runs, *LONG, *overrides)
+    wait_for(lambda: list(runs.rglob("checkpoints/0*.ckpt")))
+    [folder] = folders(runs)
+    assert folder.record() is None, "too quick to be disturbed"
+    return sweep, folder
+
+
+@pytest.mark.slurm
+@pytest.mark.parametrize("how", ["requeue", "signal"])
+def test_run_that_is_queued_again_ends_with_the_same_weights(
+    calm: RunFolder, tmp_path: Path, how: str
+) -> None:
+    sweep, folder = disturbable(tmp_path)
+    if how == "requeue":
+        subprocess.run(["scontrol", "requeue", ticket(folder)], check=True)
+    else:  # what SLURM sends before a time limit and a preemption: the run queues itself again
+        subprocess.run(["scancel", "--signal=USR2", ticket(folder)], check=True)
+    finish(sweep)
+    assert attempts(folder) == 2
+    assert folder.weights_file.read_bytes() == calm.weights_file.read_bytes()
+
+
+@pytest.mark.slurm
+def test_cancelled_run_costs_only_itself_and_goes_on_with_the_same_command(
+    calm: RunFolder, tmp_path: Path
+) -> None:
+    sweep, folder = disturbable(tmp_path)
+    job = ticket(folder)
+    subprocess.run(["scancel", job], check=True)
+    assert f"SLURM job {job} is CANCELLED" in failed(sweep)
+    finish(start(tmp_path, *LONG))
+    assert ticket(folder) != job
+    assert folder.weights_file.read_bytes() == calm.weights_file.read_bytes()
+
+
+@pytest.mark.slurm
+def test_run_is_queued_again_after_a_time_limit_as_often_as_asked(slurm: None, tmp_path: Path) -> None:
+    # submitit counts each signal as a time limit when the limit is within ten minutes
+    sweep, folder = disturbable(tmp_path, "hydra.launcher.timeout_min=10", "hydra.launcher.max_num_timeout=1")
+    for attempt in (1, 2):
+        wait_for(lambda n=attempt: attempts(folder) == n)
+        before = newest_checkpoint(folder)
+        wait_for(lambda old=before: newest_checkpoint(folder) > old)  # it trains
+        subprocess.run(["scancel", "--signal=USR2", ticket(folder)], check=True)
+    assert "timed-out too many times" in failed(sweep)
+
+
+@pytest.mark.slurm
+def test_what_sbatch_refuses_is_told_in_one_line(slurm: None, tmp_path: Path) -> None:
+    line = refused(start(tmp_path, "debug=true", "hydra.launcher.partition=nowhere"))
+    assert "sbatch refused" in line
+    assert "nvalid partition" in line
+    assert queued() == []
+
+
+@pytest.mark.slurm
+def test_run_on_gpus_asks_for_them(slurm: None, tmp_path: Path) -> None:
+    on_gpus = ["trainer.accelerator=gpu", "trainer.devices=2"]
+    held = "+hydra.launcher.additional_parameters.hold=true"
+    sweep = start(tmp_path, "debug=true", *on_gpus, held)
+    [job] = wait_for(queued)
+    asked = subprocess.run(
+        ["scontrol", "show", "job", job], capture_output=True, text=True, check=True
+    ).stdout
+    subprocess.run(["scancel", job], check=True)
+    assert "gpu:2" in asked
+    assert "NumTasks=2" in asked
+    assert "is CANCELLED" in failed(sweep)
+
+
+def test_machine_without_slurm_is_told_in_one_line(
+    make_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match=r"this machine has no sbatch.*hydra/launcher=local"):
+        Slurm(SlurmOptions()).open([make_job(0, "finish")])
+
+
+@pytest.mark.parametrize("option", ["timeout_min", "cpus_per_task", "array_parallelism"])
+def test_an_option_below_one_is_refused(option: str) -> None:
+    with pytest.raises(UserError, match=f"hydra.launcher.{option}=0"):
+        SlurmOptions(**{option: 0})  # type: ignore[arg-type]
