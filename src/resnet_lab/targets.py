@@ -1,0 +1,121 @@
+"""A class or function of somebody's own by its dotted path: how it is found, and which files it comes from.
+
+Standard library only. Which targets a configuration may name at all is `resnet_lab.config.targets`' business.
+"""
+
+import ast
+import hashlib
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from resnet_lab.errors import UserError, nearest
+
+
+def locate(path: str, key: str) -> Any:
+    """What a dotted path names, as ``torch.optim.RAdam``; modules of the working folder are found too.
+
+    Raises UserError, which names the configuration's `key`, where it cannot be imported or is not there.
+    """
+    module, rest = _imported(path, key)
+    found: Any = module
+    for place, name in enumerate(rest):
+        if not hasattr(found, name):
+            where = ".".join([module.__name__, *rest[:place]])
+            close = nearest(name, [each for each in dir(found) if not each.startswith("_")])
+            hint = f"; did you mean {where}.{close}?" if close else ""
+            raise UserError(f"{key}={path}: {where} has no {name!r}{hint}")
+        found = getattr(found, name)
+    return found
+
+
+def own_sources(path: str, key: str) -> dict[str, Path]:
+    """The files outside installed packages that a target comes from, by module name; its own imports included.
+
+    Raises UserError as `locate` does.
+    """
+    target = locate(path, key)
+    defined_in = target.__name__ if isinstance(target, ModuleType) else getattr(target, "__module__", None)
+    found: dict[str, Path] = {}
+    open_names = [name for name in (defined_in, _imported(path, key)[0].__name__) if name]
+    while open_names:
+        name = open_names.pop()
+        file = None if name in found else _own_file(name)
+        if file is not None:
+            found[name] = file
+            parent = name.rpartition(".")[0]  # its package runs first
+            open_names += [*_imports(name, file), *([parent] if parent else [])]
+    return found
+
+
+def digest(sources: dict[str, Path]) -> str:
+    """8 hexadecimal digits over names and contents, wherever the files lie."""
+    text = hashlib.sha256()
+    for name, file in sorted(sources.items()):
+        text.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
+    return text.hexdigest()[:8]
+
+
+def _imported(path: str, key: str) -> tuple[ModuleType, list[str]]:
+    """The innermost module of a dotted path, imported, and the names that are left."""
+    parts = path.split(".")
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise UserError(f"{key}={path}: a dotted path is needed, as my_package.my_module.Name")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it; a console script does not
+    for length in range(len(parts) - 1, 0, -1):
+        name = ".".join(parts[:length])
+        try:
+            return import_module(name), parts[length:]
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if name != missing and not name.startswith(f"{missing}."):
+                raise UserError(f"{key}={path}: {name} needs {missing!r}, which is not installed") from None
+        except Exception as error:  # whatever the code of a module raises
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"{key}={path}: importing {name} fails: {type(error).__name__}: {reason}"
+            ) from error
+    raise UserError(
+        f"{key}={path}: no module {parts[0]!r}, neither installed nor in the working folder {Path.cwd()}"
+    )
+
+
+def _own_file(name: str) -> Path | None:
+    """The file of a module that is neither the standard library's, nor an installed package's, nor ours."""
+    module = sys.modules.get(name)
+    try:
+        spec = module.__spec__ if module is not None else find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    file = Path(spec.origin).resolve() if spec and spec.has_location and spec.origin else None
+    return file if file is not None and not any(file.is_relative_to(each) for each in _installed()) else None
+
+
+@cache
+def _installed() -> tuple[Path, ...]:
+    paths = sysconfig.get_paths()
+    folders = {Path(paths[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    folders |= {
+        Path(each).resolve() for each in sys.path if Path(each).name in ("site-packages", "dist-packages")
+    }
+    return (*folders, Path(__file__).resolve().parent)
+
+
+def _imports(name: str, file: Path) -> Iterator[str]:
+    """The modules that the code of a file imports, inside functions too."""
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
