@@ -20,6 +20,7 @@ MakeConfig = Callable[..., TrainConfig]
         {"model": {"depth": 14}},
         {"recipe": {"lr": 0.2}},
         {"data": {"validation": 0}},
+        {"trainer": TrainerConfig(sync_batch_norm=True)},
     ],
 )
 def test_what_changes_a_result_changes_the_identity(make_config: MakeConfig, change: dict[str, Any]) -> None:

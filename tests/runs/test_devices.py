@@ -64,6 +64,8 @@ def test_one_and_two_devices_test_the_same_weights_to_the_same_digit(make_config
     shared = on_two(two)
     assert restored(two) == [18]
     assert shared["cost"]["devices"] == 2
+    assert alone["batch_norm"] == {"images": 30, "synced": False}
+    assert shared["batch_norm"] == {"images": 15, "synced": False}
     for name in ("test/error", "test/top5_error"):
         assert shared["last"][name] == alone["last"][name], name
     assert shared["last"]["test/loss"] == pytest.approx(alone["last"]["test/loss"], 1e-6)

@@ -11,7 +11,12 @@ from resnet_lab.models.description import resolve
 
 def identity_part(config: TrainConfig) -> dict[str, Any]:
     """Every choice that can change the result, by its dotted key: all fields but those marked as local."""
-    return {key: value for key, value, _ in _leaves(_written_out(config))}
+    return as_asked(_written_out(config))
+
+
+def as_asked(config: TrainConfig) -> dict[str, Any]:
+    """The same, with what is left to the model's family still open."""
+    return {key: value for key, value, _ in _leaves(config)}
 
 
 def identity(config: TrainConfig) -> str:

@@ -7,23 +7,24 @@ from resnet_lab.data.spec import DataConfig
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.training.recipes import RecipeConfig
 
-# What never changes a result stays out of a run's identity; the record tells it.
+# What changes no result but by rounding stays out of a run's identity; the record tells it.
 LOCAL: dict[str, Any] = {"identity": False}
 
 
 @dataclass
 class TrainerConfig:
-    """Where a run trains: nothing here changes what is computed, beyond rounding."""
+    """Where a run trains: what is local here changes rounding, and how many images a batch-norm statistic sees."""
 
-    accelerator: str = "auto"  # auto, cpu, gpu
-    devices: int = 1
-    num_nodes: int = 1
-    strategy: str = "auto"  # auto, ddp, fsdp
-    sync_batch_norm: bool = False
-    compile: bool = False
-    deterministic: bool = False
-    threads: int | None = None  # CPU threads of the run; None: the slot's share, or all cores
-    progress: bool = True  # a bar on a terminal, plain lines elsewhere
+    accelerator: str = field(default="auto", metadata=LOCAL)  # auto, cpu, gpu
+    devices: int = field(default=1, metadata=LOCAL)
+    num_nodes: int = field(default=1, metadata=LOCAL)
+    strategy: str = field(default="auto", metadata=LOCAL)  # auto, ddp, fsdp
+    sync_batch_norm: bool = False  # its statistics over the images of all devices
+    compile: bool = field(default=False, metadata=LOCAL)
+    deterministic: bool = field(default=False, metadata=LOCAL)
+    # CPU threads of the run; None: the slot's share, or all cores
+    threads: int | None = field(default=None, metadata=LOCAL)
+    progress: bool = field(default=True, metadata=LOCAL)  # a bar on a terminal, plain lines elsewhere
 
 
 @dataclass
@@ -65,7 +66,7 @@ class TrainConfig:
     data: DataConfig
     model: ModelConfig
     recipe: RecipeConfig
-    trainer: TrainerConfig = field(default_factory=TrainerConfig, metadata=LOCAL)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig, metadata=LOCAL)
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig, metadata=LOCAL)
     name: str = field(default="scratch", metadata=LOCAL)  # the experiment, and its folder under runs_root

@@ -44,6 +44,7 @@ def opened(config: TrainConfig, lock: Lock | None) -> dict[str, Any]:
         "last": None,
         "best": None,
         "protocol": config.protocol,
+        "batch_norm": None,  # how many images each of its statistics saw
         "cost": None,
         "environment": environment(),
         "started": lock.first_started if lock else None,

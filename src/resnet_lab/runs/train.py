@@ -91,6 +91,9 @@ def train(
 
         net = _final_net(folder, config, data, trainer)
         record["data"] |= {**data.sizes, "classes": data.info.classes}
+        synced = config.trainer.sync_batch_norm
+        images = recipes.images_per_statistic(recipe, trainer.world_size, synced=synced)
+        record["batch_norm"] = {"images": images, "synced": synced} if config.model.batch_norm else None
         record["cost"] = cost.told()
         error = _error(net, data, final_test, trainer)
         if here.is_first:

@@ -8,7 +8,7 @@ import hashlib
 import json
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from resnet_lab.config.compose import compose, compose_raw
+from resnet_lab.config.identity import as_asked
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.sweeps.expand import assignments, parse
@@ -113,9 +114,9 @@ class Search:
 
     def _study(self) -> Any:
         """The study of this very question: what does not change its answers is not part of its name."""
-        config = OmegaConf.to_container(compose_raw(self._fixed))
-        assert isinstance(config, dict)
-        asked = {f.name: config.get(f.name) for f in fields(TrainConfig) if f.metadata.get("identity", True)}
+        config = OmegaConf.to_object(compose_raw(self._fixed))
+        assert isinstance(config, TrainConfig)
+        asked = as_asked(config)
         space = {key: repr(distribution) for key, distribution in self._space.items()}
         options = [self._options.sampler, self._options.seed, self._options.batch]
         text = json.dumps([asked, space, options], sort_keys=True, default=str)

@@ -138,6 +138,11 @@ def loader_batch_size(recipe: RecipeConfig) -> int:
     return recipe.batch_size // recipe.accumulate
 
 
+def images_per_statistic(recipe: RecipeConfig, devices: int, *, synced: bool) -> int:
+    """Images that each mean and variance of batch norm is taken over: a device's share, or all if synchronised."""
+    return loader_batch_size(recipe) // (1 if synced else devices)
+
+
 def total_iterations(recipe: RecipeConfig, batches_per_epoch: int) -> int:
     """Optimiser steps of the whole run; `batches_per_epoch` counts forward passes."""
     if recipe.iterations is not None:
