@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning import LightningDataModule
 
+from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.data.spec import DataInfo
 
 
@@ -16,8 +17,8 @@ class DataModule(LightningDataModule):
     eval_names: tuple[str, ...]  # what val_dataloader() lists, in order: val where images are set aside, test
 
     @abstractmethod
-    def preprocessing(self) -> dict[str, Any]:
-        """Plain JSON: all that is needed to treat a file as a test image. Valid after setup."""
+    def preprocessing(self) -> Preprocessing:
+        """All that is needed to treat a file as a test image. Valid after setup."""
 
     @abstractmethod
     def test_views(self, resize: int | None, crop: int | None) -> Any:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from resnet_lab.data import build
 from resnet_lab.data.order import Batch
+from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.data.spec import DataConfig, SmallImagesConfig
 from resnet_lab.errors import UserError
 
@@ -57,12 +57,9 @@ def _first(batches: Iterable[Batch], count: int) -> tuple[Tensor, list[int]]:
     return torch.cat(images)[:count], torch.cat(labels)[:count].tolist()
 
 
-def _visible(images: Tensor, preprocessing: dict[str, Any]) -> Tensor:
+def _visible(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     """Normalised images (N, C, H, W) as values of 0 to 1, (N, H, W, C)."""
-    channels = images.shape[1]
-    mean, std = (torch.tensor(preprocessing[key]) for key in ("mean", "std"))
-    mean = mean if mean.ndim == 3 else mean.view(channels, 1, 1)
-    return (images.cpu() * std.view(channels, 1, 1) + mean).clamp(0, 1).permute(0, 2, 3, 1)
+    return (images.cpu() * preprocessing.std + preprocessing.mean).clamp(0, 1).permute(0, 2, 3, 1)
 
 
 def _sheet(images: Tensor, names: list[str]) -> Figure:

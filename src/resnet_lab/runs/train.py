@@ -1,6 +1,5 @@
 """The one place where model, data and training meet."""
 
-import json
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
@@ -98,7 +97,7 @@ def train(
         error = _error(net, data, final_test, trainer)
         if here.is_first:
             _save(net, folder)
-            write_text(folder.preprocessing_file, json.dumps(data.preprocessing()) + "\n")
+            write_text(folder.preprocessing_file, data.preprocessing().to_json() + "\n")
             record |= scores(folder, error)
 
 

@@ -1,24 +1,18 @@
 """What a trained net sees in image files."""
 
-import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
-from resnet_lab.data.folders.augment import MEAN, STD, CentreView
-from resnet_lab.data.folders.decode import BrokenImage, Pixels, open_picture, resized
+from resnet_lab.data.decode import BrokenImage
+from resnet_lab.data.folders.augment import MEAN, STD
+from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.errors import UserError
 from resnet_lab.models import published
 from resnet_lab.models.names import entry
 from resnet_lab.trained import source as nets
-
-View = Callable[[bytes], Tensor]  # the bytes of a file to what the net takes, (C, H, W)
 
 
 def predict(
@@ -40,12 +34,13 @@ def predict(
     if model is not None and weights is None:
         raise UserError(f"{model} knows nothing without weights: --weights imagenet, or a file")
     trained = nets.of_name(model, weights) if model is not None else nets.of_run(run or Path())
-    view, names = _of_run(trained) if trained.folder else _of_name(trained, str(model))
+    seen = _of_run(trained) if trained.folder else _of_name(trained, str(model))
+    names = seen.class_names
     place = nets.device()
     net, broken = trained.net.to(place), 0
     for path in images:
         try:
-            pixels = view(path.read_bytes())
+            pixels = seen(path.read_bytes())
         except (OSError, BrokenImage) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             print(f"resnet-lab: {path}: {reason}", file=sys.stderr)
@@ -60,54 +55,26 @@ def predict(
     return 1 if broken else 0
 
 
-def _of_run(trained: nets.Trained) -> tuple[View, list[str]]:
+def _of_run(trained: nets.Trained) -> Preprocessing:
     assert trained.folder is not None
+    file = trained.folder.preprocessing_file
     try:
-        told = json.loads(trained.folder.preprocessing_file.read_text())
+        return Preprocessing.from_json(file.read_text())
     except FileNotFoundError:
         raise UserError(
             f"{trained.folder.path} does not say how it sees images: finish the run first"
         ) from None
-    mean, std = (torch.tensor(told[key]) for key in ("mean", "std"))
-    if "crop" in told:
-        view = CentreView(told["resize"], told["crop"])
-        return lambda data: _normalised(view(open_picture(data)), mean[:, None, None], std), told[
-            "class_names"
-        ]
-    height, width = told["size"]
-
-    def small(data: bytes) -> Tensor:
-        pixels = _square(open_picture(data).pixels())
-        if told["channels"] == 1:
-            pixels = np.array(Image.fromarray(pixels).convert("L"))[..., None]
-        return _normalised(resized(pixels, height, width), mean, std)
-
-    return small, told["class_names"]
+    except ValueError as error:
+        raise UserError(f"{file} cannot be read: {error}") from None
 
 
-def _of_name(trained: nets.Trained, name: str) -> tuple[View, list[str]]:
+def _of_name(trained: nets.Trained, name: str) -> Preprocessing:
     """As its published weights were tested; those of a file as ImageNet's usually are."""
     weights = published.entry(trained.model)
     if weights is not None:
-        preset: Any = weights.transforms()
-        names = list(weights.meta["categories"])
-        return lambda data: preset(_channels_first(open_picture(data).pixels())), names
+        preset = weights.transforms()
+        (crop,), (resize,) = preset.crop_size, preset.resize_size
+        names = tuple(weights.meta["categories"])
+        return Preprocessing(3, (crop, crop), resize, by_channel(preset.mean), by_channel(preset.std), names)
     side = entry(name).size
-    view, mean, std = CentreView(round(side * 256 / 224), side), torch.tensor(MEAN), torch.tensor(STD)
-    return lambda data: _normalised(view(open_picture(data)), mean[:, None, None], std), []
-
-
-def _normalised(pixels: Pixels, mean: Tensor, std: Tensor) -> Tensor:
-    """uint8 (H, W, C) to float32 (C, H, W); mean (C, H, W) or (C, 1, 1) and std (C,) of values from 0 to 1."""
-    return (_channels_first(pixels).float() / 255 - mean) / std[:, None, None]
-
-
-def _channels_first(pixels: Pixels) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
-
-
-def _square(pixels: Pixels) -> Pixels:
-    """The middle of an image (H, W, C), as wide as it is high."""
-    side = min(pixels.shape[:2])
-    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
-    return pixels[top : top + side, left : left + side]
+    return Preprocessing(3, (side, side), round(side * 256 / 224), by_channel(MEAN), by_channel(STD))

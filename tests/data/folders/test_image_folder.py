@@ -3,7 +3,6 @@
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -238,9 +237,3 @@ def test_folders_that_start_with_a_dot_and_other_files_are_no_data(tmp_path: Pat
     (tmp_path / "train" / ".cache").mkdir()
     (tmp_path / "train" / "cat" / "notes.txt").write_text("no image")
     assert data_of(tmp_path).sizes["train"] == 30
-
-
-def test_preprocessing_is_plain_json(root: Path) -> None:
-    told = data_of(root).preprocessing()
-    assert (told["resize"], told["crop"], told["class_names"]) == (36, 32, list(CLASSES))
-    assert np.isclose(told["mean"], [0.485, 0.456, 0.406]).all()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from resnet_lab.data.folders.decode import Box, Picture, Pixels, crop_resized, resized
+from resnet_lab.data.decode import Box, Picture, Pixels, crop_resized
 from resnet_lab.data.folders.trivial_augment import trivial_augment
 from resnet_lab.data.spec import ImageFolderConfig
 
@@ -106,20 +106,3 @@ class RandomView:
             erase(pixels, random)
         noise = PCA_DIRECTIONS @ [random.gauss(0.0, config.pca_noise * std) for std in PCA_STD]
         return pixels, noise.astype(np.float32)
-
-
-class CentreView:
-    """The middle of the image: shorter side at `resize`, then a centre crop; the whole image where `crop` is None."""
-
-    def __init__(self, resize: int, crop: int | None) -> None:
-        self.resize, self.crop = resize, crop
-
-    def __call__(self, picture: Picture) -> Pixels:
-        """Pixels (crop, crop, 3), equal to torchvision's Resize and CenterCrop."""
-        shorter = min(picture.height, picture.width)
-        height, width = (int(self.resize * side / shorter) for side in (picture.height, picture.width))
-        pixels = resized(picture.pixels(), height, width)
-        if self.crop is None:
-            return pixels
-        top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
-        return pixels[top : top + self.crop, left : left + self.crop]

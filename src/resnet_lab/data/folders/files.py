@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from resnet_lab.data.decode import BrokenImage
 from resnet_lab.data.folders.classes import scan
-from resnet_lab.data.folders.decode import BrokenImage
 from resnet_lab.data.order import TrainOrder
 
 

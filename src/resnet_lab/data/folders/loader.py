@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from resnet_lab.data.folders.decode import BrokenImage, Pixels
+from resnet_lab.data.decode import BrokenImage, Pixels
 from resnet_lab.data.order import EvalOrder, TrainLoader, TrainOrder
 from resnet_lab.errors import UserError
 

@@ -1,16 +1,15 @@
 """Data sets of image files for a run: which images train, validate and test, and how they become batches."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resnet_lab.data.decode import Pixels, open_picture
 from resnet_lab.data.folders import choices
-from resnet_lab.data.folders.augment import MEAN, STD, CentreView, RandomView
-from resnet_lab.data.folders.decode import Pixels, open_picture
+from resnet_lab.data.folders.augment import MEAN, STD, RandomView
 from resnet_lab.data.folders.files import FolderFiles
 from resnet_lab.data.folders.loader import (
     Decoder,
@@ -23,6 +22,7 @@ from resnet_lab.data.folders.loader import (
 )
 from resnet_lab.data.module import DataModule
 from resnet_lab.data.order import EvalOrder, generator, place, sample_random
+from resnet_lab.data.preprocessing import CentreView, Preprocessing, by_channel
 from resnet_lab.data.spec import DataInfo, ImageFolderConfig
 from resnet_lab.data.subsets import in_proportion
 from resnet_lab.errors import UserError
@@ -90,15 +90,11 @@ class ImageData(DataModule):
         """
         return self.test_dataloader() if resize is None else self._eval_loader("test", resize, crop)
 
-    def preprocessing(self) -> dict[str, Any]:
-        return {
-            "channels": 3,
-            "resize": self.config.resize,
-            "crop": self.test_crop,
-            "mean": MEAN,
-            "std": STD,
-            "class_names": list(self.info.class_names),
-        }
+    def preprocessing(self) -> Preprocessing:
+        side, resize = self.test_crop, self.config.resize
+        return Preprocessing(
+            3, (side, side), resize, by_channel(MEAN), by_channel(STD), self.info.class_names
+        )
 
     def _eval_loader(self, name: str, resize: int, crop: int | None) -> ImageEvalLoader:
         files, chosen = self._splits[name]

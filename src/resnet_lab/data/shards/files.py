@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from resnet_lab.data.folders.decode import BrokenImage
+from resnet_lab.data.decode import BrokenImage
 from resnet_lab.data.order import TrainOrder, generator
 from resnet_lab.data.shards.store import Prepared
 from resnet_lab.errors import UserError

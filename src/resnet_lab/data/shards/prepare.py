@@ -26,8 +26,8 @@ import simplejpeg
 import torch
 from tqdm import tqdm
 
+from resnet_lab.data.decode import BrokenImage, Jpeg, open_picture, resized
 from resnet_lab.data.folders import choices
-from resnet_lab.data.folders.decode import BrokenImage, Jpeg, open_picture, resized
 from resnet_lab.data.folders.files import FolderFiles
 from resnet_lab.data.folders.loader import threads_of_this_process
 from resnet_lab.data.order import generator

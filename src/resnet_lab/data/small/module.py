@@ -1,7 +1,5 @@
 """Small images as one uint8 tensor on the training device: split, averaged down, normalised."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +8,7 @@ from torch.nn.functional import interpolate
 
 from resnet_lab.data.module import DataModule
 from resnet_lab.data.order import EvalOrder, TrainOrder, generator, place
+from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.data.small.choices import info
 from resnet_lab.data.small.in_memory import (
     Augmentation,
@@ -68,14 +67,12 @@ class SmallImages(DataModule):
             raise UserError(f"{self.config.name} is tested on single views: protocol=single_view")
         return self.test_dataloader()
 
-    def preprocessing(self) -> dict[str, Any]:
-        return {
-            "channels": self.info.channels,
-            "size": [self.info.height, self.info.width],
-            "mean": self.normalise.mean.permute(2, 0, 1).tolist(),
-            "std": self.normalise.std.tolist(),
-            "class_names": list(self.info.class_names),
-        }
+    def preprocessing(self) -> Preprocessing:
+        mean, std = self.normalise.mean.cpu().permute(2, 0, 1), self.normalise.std.cpu()
+        if self.config.mean == "channel":
+            mean = mean[:, :1, :1]  # one value a channel, spread over the image
+        size = self.info.height, self.info.width
+        return Preprocessing(self.info.channels, size, None, mean, by_channel(std), self.info.class_names)
 
     def _eval_loader(self, name: str) -> InMemoryEvalLoader:
         rank, world = place()

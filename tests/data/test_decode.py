@@ -10,16 +10,16 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
 from folders import config, picture
+from resnet_lab.data.decode import Box, BrokenImage, Jpeg, Other, crop_resized, open_picture
 from resnet_lab.data.folders.augment import (
     GREY,
-    CentreView,
     RandomView,
     erase,
     inception_box,
     scale_jitter_box,
 )
-from resnet_lab.data.folders.decode import Box, BrokenImage, Jpeg, Other, crop_resized, open_picture
 from resnet_lab.data.folders.trivial_augment import OPERATIONS, SIGNED, apply
+from resnet_lab.data.preprocessing import CentreView
 
 
 def encoded(image: Image.Image, kind: str, **options: object) -> bytes:

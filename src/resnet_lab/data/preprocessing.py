@@ -1,0 +1,108 @@
+"""How an image file becomes what a net takes, without augmentation: written, read and done in this one place."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from resnet_lab.data.decode import Picture, Pixels, open_picture, resized
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """What a net was tested on: a view of the image, its normalisation, and the names of the net's outputs."""
+
+    channels: int  # 1: grey, 3: RGB
+    size: tuple[int, int]  # height and width that the net sees, in pixels
+    resize: int | None  # the shorter side before the centre crop; None: the middle square, scaled to `size`
+    mean: Tensor  # of values from 0 to 1: (C, 1, 1), or (C, H, W) where it is subtracted per pixel
+    std: Tensor  # (C, 1, 1)
+    class_names: tuple[str, ...] = ()  # in the order of the outputs; empty: not known
+
+    def to_json(self) -> str:
+        """One line of ASCII, whatever the class names are made of."""
+        view = {"size": self.size} if self.resize is None else {"resize": self.resize, "crop": self.size[0]}
+        return json.dumps(
+            {
+                "channels": self.channels,
+                **view,
+                "mean": self.mean.tolist() if self.per_pixel else self.mean.flatten().tolist(),
+                "std": self.std.flatten().tolist(),
+                "class_names": self.class_names,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Preprocessing":
+        """Raises ValueError where the text is none that `to_json` writes."""
+        try:
+            told: dict[str, Any] = json.loads(text)
+            channels, resize = int(told["channels"]), told.get("resize")
+            size = (told["crop"], told["crop"]) if "crop" in told else told["size"]
+            read = cls(
+                channels,
+                (int(size[0]), int(size[1])),
+                None if resize is None else int(resize),
+                by_channel(told["mean"]),
+                by_channel(told["std"]),
+                tuple(map(str, told["class_names"])),
+            )
+            read.std.expand(channels, 1, 1)
+            read.mean.expand(channels, *(read.size if read.per_pixel else (1, 1)))
+        except (KeyError, TypeError, IndexError, RuntimeError, ValueError) as error:
+            raise ValueError(f"no preprocessing: {type(error).__name__} {error}") from error
+        return read
+
+    @property
+    def per_pixel(self) -> bool:
+        """Whether the mean differs from pixel to pixel."""
+        return self.mean.shape[-2:] != (1, 1)
+
+    def view(self, picture: Picture) -> Pixels:
+        """What the net sees of a picture, before normalisation: uint8 (H, W, C)."""
+        if self.resize is not None:
+            pixels = CentreView(self.resize, self.size[0])(picture)
+        else:
+            pixels = _square(picture.pixels())
+        if self.channels == 1:
+            pixels = np.array(Image.fromarray(pixels).convert("L"))[..., None]
+        return pixels if self.resize is not None else resized(pixels, *self.size)
+
+    def __call__(self, data: bytes) -> Tensor:
+        """The bytes of an image file as float32 (C, H, W). Raises BrokenImage."""
+        pixels = torch.from_numpy(np.ascontiguousarray(self.view(open_picture(data))))
+        return (pixels.permute(2, 0, 1).float() / 255 - self.mean) / self.std
+
+
+class CentreView:
+    """The middle of the image: shorter side at `resize`, then a centre crop; the whole image where `crop` is None."""
+
+    def __init__(self, resize: int, crop: int | None) -> None:
+        self.resize, self.crop = resize, crop
+
+    def __call__(self, picture: Picture) -> Pixels:
+        """Pixels (crop, crop, 3), equal to torchvision's Resize and CenterCrop."""
+        shorter = min(picture.height, picture.width)
+        height, width = (int(self.resize * side / shorter) for side in (picture.height, picture.width))
+        pixels = resized(picture.pixels(), height, width)
+        if self.crop is None:
+            return pixels
+        top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
+        return pixels[top : top + self.crop, left : left + self.crop]
+
+
+def by_channel(values: Any) -> Tensor:
+    """Numbers of each channel as float32 (C, 1, 1); those of each pixel stay (C, H, W)."""
+    numbers = torch.as_tensor(values, dtype=torch.float32)
+    return numbers if numbers.ndim == 3 else numbers.reshape(-1, 1, 1)
+
+
+def _square(pixels: Pixels) -> Pixels:
+    """The middle of an image (H, W, C), as wide as it is high."""
+    side = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+    return pixels[top : top + side, left : left + side]
