@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from resnet_lab.errors import UserError
-from resnet_lab.training import freezing, optimizers
+from resnet_lab.training import freezing, optimizers, own
 from resnet_lab.training.batch_norm import frozen_statistics
 from resnet_lab.training.mixing import mixing, seed_device
 from resnet_lab.training.recipes import RecipeConfig, total_iterations
@@ -58,6 +58,7 @@ class Classifier(LightningModule):
         self.eval_names = tuple(eval_names)
         self.total_iterations = 0  # known when training starts
         self._mix = mixing(recipe, num_classes)
+        self._own_loss = own.loss(recipe) if "." in recipe.loss else None
         self._train = Sums(top5=False)
         self._eval = {name: Sums() for name in (*self.eval_names, "test")}
         self._counted = False  # SAM looks at a batch twice; it counts once
@@ -102,7 +103,7 @@ class Classifier(LightningModule):
         self._counted = False
         rate = learning_rate(self.trainer.global_step, self.recipe, self.total_iterations)
         for group in self.trainer.optimizers[0].param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("lr_scale", 1.0)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         images, labels = batch
@@ -148,6 +149,8 @@ class Classifier(LightningModule):
 
     def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
         """Summed over the batch; targets are labels (N,) or, mixed, probabilities (N, K)."""
+        if self._own_loss is not None:
+            return self._own_loss(scores, targets)
         if self.recipe.loss == "cross_entropy":
             smoothing = self.recipe.label_smoothing
             return F.cross_entropy(scores, targets, reduction="sum", label_smoothing=smoothing)

@@ -1,13 +1,15 @@
 """Optimisers of a recipe, and which parameters weight decay covers."""
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Any
 
 from torch import nn, optim
 from torch.nn.modules.conv import _ConvNd
 
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, nearest
+from resnet_lab.training.own import called, located
 from resnet_lab.training.recipes import RecipeConfig, peak_lr
 
 # PyTorch's step on the CPU walks through the parameters one by one unless fused: 0.2 against 1.5 ms for
@@ -23,16 +25,23 @@ def build(recipe: RecipeConfig, model: nn.Module) -> optim.Optimizer:
     groups = parameter_groups(recipe, model)
     on = {parameter.device.type for group in groups for parameter in group["params"]}
     kind, options = _kind(recipe, fused=on == {FUSED_ON})
-    options["lr"] = peak_lr(recipe)
+    options |= {"lr": peak_lr(recipe), **recipe.optimizer_args}
     if recipe.sam:
         return _sharpness_aware()(groups, kind, rho=recipe.sam, **options)
-    return kind(groups, **options)
+    optimizer = called(kind, f"recipe.optimizer={recipe.optimizer}", groups, **options)
+    if not isinstance(optimizer, optim.Optimizer):
+        raise UserError(
+            f"recipe.optimizer={recipe.optimizer} gives no torch Optimizer: {type(optimizer).__name__}"
+        )
+    return optimizer
 
 
 def parameter_groups(recipe: RecipeConfig, model: nn.Module) -> list[dict[str, Any]]:
     """The parameters with weight decay and those without, as `recipe.weight_decay_scope` says.
 
-    The papers leave open what weight decay covers; in both groups parameters keep the model's order.
+    The papers leave open what weight decay covers; in each group parameters keep the model's order. Parameters
+    that `recipe.lr_scale` names have groups of their own, whose `lr_scale` multiplies the schedule's rate.
+    Raises UserError for a pattern that no parameter matches.
     """
     convolutions = {id(module.weight) for module in model.modules() if isinstance(module, _ConvNd)}
     covers: dict[str, Callable[[nn.Parameter], bool]] = {
@@ -42,13 +51,32 @@ def parameter_groups(recipe: RecipeConfig, model: nn.Module) -> list[dict[str, A
     }
     decays = covers[recipe.weight_decay_scope]
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in trained if decays(p)], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if not decays(p)], "weight_decay": 0.0},
-    ]
-    if recipe.optimizer == "lamb":
-        groups[1]["adam"] = True  # no trust ratio for biases and norms, as is common practice
+    scales = _scales(recipe, model)
+    groups: list[dict[str, Any]] = []
+    for scale in dict.fromkeys([1.0, *recipe.lr_scale.values()]):
+        scaled = [p for p in trained if scales.get(id(p), 1.0) == scale]
+        own = {"lr_scale": scale} if scale != 1.0 else {}
+        groups += [
+            {"params": [p for p in scaled if decays(p)], "weight_decay": recipe.weight_decay, **own},
+            {"params": [p for p in scaled if not decays(p)], "weight_decay": 0.0, **own},
+        ]
+        if recipe.optimizer == "lamb":
+            groups[-1]["adam"] = True  # no trust ratio for biases and norms, as is common practice
     return [group for group in groups if group["params"]]
+
+
+def _scales(recipe: RecipeConfig, model: nn.Module) -> dict[int, float]:
+    """The factor of each parameter, by identity, that a pattern names; the last pattern that fits counts."""
+    scales: dict[int, float] = {}
+    names = dict(model.named_parameters())
+    for pattern, scale in recipe.lr_scale.items():
+        fitting = [name for name in names if fnmatchcase(name, pattern)]
+        if not fitting:
+            close = nearest(pattern, [*names, *{f"{name.partition('.')[0]}.*" for name in names}])
+            hint = f"; did you mean {close!r}?" if close else ""
+            raise UserError(f"recipe.lr_scale: no parameter is named {pattern!r}{hint}")
+        scales |= {id(names[name]): scale for name in fitting}
+    return scales
 
 
 def _kind(recipe: RecipeConfig, *, fused: bool) -> tuple[Callable[..., optim.Optimizer], dict[str, Any]]:
@@ -64,7 +92,7 @@ def _kind(recipe: RecipeConfig, *, fused: bool) -> tuple[Callable[..., optim.Opt
             # Decay inside the trust ratio, and no debiasing of a normalised step: LAMB as 1904.00962 has it.
             options = {"weight_decouple": False, "adam_debias": True}
             return _library("recipe.optimizer=lamb").Lamb, options
-    raise AssertionError(recipe.optimizer)
+    return located(recipe.optimizer, "recipe.optimizer"), {}
 
 
 def _library(asked: str) -> Any:

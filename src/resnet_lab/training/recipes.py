@@ -12,15 +12,24 @@ SCHEDULES = ("step", "cosine", "one_cycle", "triangular", "constant")
 WARMUP_SHAPES = ("constant", "linear")
 LOSSES = ("cross_entropy", "binary_cross_entropy")
 FREEZABLE = ("none", "backbone")
+OWN = ("optimizer", "schedule", "loss")  # these take a dotted path, too
 
 
 @dataclass
 class RecipeConfig:
-    """One training recipe. Its length and its drops are counted in iterations, or both in epochs."""
+    """One training recipe. Its length and its drops are counted in iterations, or both in epochs.
+
+    `optimizer`, `loss` and `schedule` also take a dotted path to one's own, as torch.optim.RAdam; `training/own.py`
+    says what each must be.
+    """
 
     name: str = "???"
     optimizer: str = "sgd"  # sgd, adamw; lars, lamb: with the extra `optim`
+    optimizer_args: dict[str, Any] = field(
+        default_factory=dict
+    )  # whatever else it takes, as {betas: [0.9, 0.99]}
     lr: float = 0.1
+    lr_scale: dict[str, float] = field(default_factory=dict)  # {"layer1.*": 0.1}: times lr, by parameter name
     momentum: float = 0.9  # of sgd and lars
     nesterov: bool = False
     weight_decay: float = 1e-4
@@ -38,6 +47,7 @@ class RecipeConfig:
     warmup_lr: float = 0.01
     warmup_shape: str = "constant"  # constant (he2015, he2016) or linear (from warmup_lr to lr)
     loss: str = "cross_entropy"  # or binary_cross_entropy, each class on its own
+    loss_args: dict[str, Any] = field(default_factory=dict)  # of a loss of one's own
     label_smoothing: float = 0.0
     mixup: float = 0.0  # alpha; 0: off
     cutmix: float = 0.0
@@ -60,8 +70,9 @@ def check(recipe: RecipeConfig) -> None:
         ("loss", LOSSES),
         ("freeze", FREEZABLE),
     ):
-        if getattr(recipe, key) not in allowed:
-            raise unknown(f"recipe.{key}", getattr(recipe, key), allowed)
+        given = getattr(recipe, key)
+        if given not in allowed and not (key in OWN and "." in given):
+            raise unknown(f"recipe.{key}", given, allowed)
     _check_ranges(recipe)
     _check_length(recipe)
     _check_combinations(recipe)
@@ -85,6 +96,8 @@ def _check_ranges(recipe: RecipeConfig) -> None:
     for key in ("momentum", "label_smoothing", "ema"):
         need(key, 0 <= getattr(recipe, key) < 1, "must be at least 0 and below 1")
     need("peak_at", 0 < recipe.peak_at < 1, "must lie between 0 and 1")
+    for pattern, scale in recipe.lr_scale.items():
+        need("lr_scale", math.isfinite(scale) and scale >= 0, f"{pattern}: must not be negative; 0 freezes")
 
 
 def _check_length(recipe: RecipeConfig) -> None:
@@ -118,6 +131,8 @@ def _check_combinations(recipe: RecipeConfig) -> None:
             f"recipe.batch_size={recipe.batch_size} does not divide into "
             f"recipe.accumulate={recipe.accumulate} equal batches"
         )
+    if recipe.loss_args and "." not in recipe.loss:
+        raise UserError(f"recipe.loss_args={recipe.loss_args}: recipe.loss={recipe.loss} takes none")
     if recipe.nesterov and (recipe.optimizer not in ("sgd", "lars") or recipe.momentum == 0):
         raise UserError("recipe.nesterov needs recipe.optimizer=sgd or lars, with a momentum above 0")
     if recipe.sam and recipe.accumulate > 1:

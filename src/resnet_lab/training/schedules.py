@@ -2,6 +2,7 @@
 
 import math
 
+from resnet_lab.training.own import factor
 from resnet_lab.training.recipes import RecipeConfig, peak_lr
 
 # Where a one-cycle run starts and ends, relative to its peak (Smith and Topin, 1708.07120; torch's defaults).
@@ -32,7 +33,7 @@ def learning_rate(iteration: int, recipe: RecipeConfig, total_iterations: int) -
             if iteration < top:
                 return peak * (iteration + 1) / (top + 1)  # the first step is not lost to a rate of 0
             return _linear(peak, 0.0, (iteration - top) / (total_iterations - top))
-    raise AssertionError(recipe.schedule)
+    return peak * factor(recipe.schedule, iteration, total_iterations)
 
 
 def _one_cycle(iteration: int, peak_at: float, total: int, peak: float) -> float:

@@ -1,0 +1,73 @@
+"""What a recipe takes of somebody's own by a dotted path, and what each must be.
+
+optimizer: called with parameter groups, lr=… and `recipe.optimizer_args`; gives a torch Optimizer.
+schedule: a function of (iterations done, iterations of the run) that gives the factor of the learning rate.
+loss: a class, made with `recipe.loss_args`, or a function, called with them; maps scores (N, K) and labels (N,), or
+    probabilities (N, K) where the recipe mixes images, to the mean over the batch () or a loss for each image (N,).
+
+Free of torch at import.
+"""
+
+import math
+from collections.abc import Callable
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+from resnet_lab.errors import UserError
+from resnet_lab.targets import locate
+from resnet_lab.training.recipes import RecipeConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Loss = Callable[[Tensor, Tensor], Tensor]
+
+located = cache(locate)
+
+
+def called(target: Callable[..., Any], what: str, *arguments: Any, **named: Any) -> Any:
+    """The target's result; arguments that it does not take are a UserError, which begins with `what`."""
+    try:
+        return target(*arguments, **named)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{what}: {' '.join(str(error).split())}") from error
+
+
+def factor(schedule: str, iteration: int, total: int) -> float:
+    """What a schedule of one's own gives; UserError where that is no number of 0 or more."""
+    found = called(located(schedule, "recipe.schedule"), f"recipe.schedule={schedule}", iteration, total)
+    if not isinstance(found, int | float) or not math.isfinite(found) or found < 0:
+        raise UserError(
+            f"recipe.schedule={schedule} gives {found!r} at iteration {iteration}: 0 or more is needed"
+        )
+    return float(found)
+
+
+def loss(recipe: RecipeConfig) -> "Loss":
+    """A loss of one's own, summed over the batch. Raises UserError where it cannot be made."""
+    from torch import nn
+
+    what = f"recipe.loss={recipe.loss}"
+    target = located(recipe.loss, "recipe.loss")
+    if isinstance(target, type):
+        criterion = called(target, what, **recipe.loss_args)
+        if isinstance(criterion, nn.Module) and any(True for _ in criterion.parameters()):
+            raise UserError(f"{what} has parameters of its own, which no optimiser would train")
+    else:
+        criterion = partial(target, **recipe.loss_args)
+
+    def summed(scores: "Tensor", targets: "Tensor") -> "Tensor":
+        if isinstance(criterion, nn.Module):
+            criterion.to(
+                scores.device
+            )  # its buffers, as the weights of classes; once they are there it costs nothing
+        found = called(criterion, what, scores, targets)
+        if found.shape == ():
+            return found * len(scores)
+        if found.shape == (len(scores),):
+            return found.sum()
+        raise UserError(
+            f"{what} gives {tuple(found.shape)}: the mean () or a loss for each image ({len(scores)},)"
+        )
+
+    return summed
