@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import folders
 from forked import ended, forked, iterations, killed, killed_when, on_batch, restored
@@ -110,6 +111,67 @@ def test_run_killed_again_and_again_ends_as_the_run_that_was_not(
     assert execute(folder.path)["resumes"] == 4
     assert restored(folder) == [2, 6, 8, 14]
     assert told(folder) == expected
+
+
+def without(path: Path) -> None:
+    path.unlink()
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut(path: Path) -> None:
+    """In the middle of its last line, as no process of ours leaves it."""
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def without_its_first_row(path: Path) -> None:
+    header, _, *rows = path.read_text().splitlines(keepends=True)
+    path.write_text("".join([header, *rows]))
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(bytes(range(256)))
+
+
+def of_more_epochs(path: Path) -> None:
+    path.write_text(path.read_text() + "3,15,0.1,,,,,,,,1\n4,20,0.1,,,,,,,,1\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "iteration"),
+    [
+        (without, 8),
+        (without, 15),  # trained, not yet tested
+        (emptied, 8),
+        (cut, 8),
+        (without_its_first_row, 8),
+        (garbage, 8),
+        (of_more_epochs, 8),
+    ],
+)
+def test_spoilt_history_is_written_again_from_the_checkpoint(
+    spoil: Callable[[Path], None], iteration: int, folder: RunFolder, expected: dict[str, Any]
+) -> None:
+    killed(folder, "after", iteration)
+    spoil(folder.history_file)
+    assert execute(folder.path)["state"] == "finished"
+    assert told(folder) == expected
+
+
+def test_checkpoint_that_holds_no_history_goes_on_with_nothing_and_says_so(folder: RunFolder) -> None:
+    """As of an earlier version."""
+    killed(folder, "after", 8)
+    for path in folder.checkpoints.iterdir():
+        checkpoint = torch.load(path, weights_only=True)
+        del checkpoint["callbacks"]["History"]["table"]
+        torch.save(checkpoint, path)
+    before = folder.history_file.read_bytes()
+    error = execute(folder.path)["error"]
+    assert error["kind"] == "spoilt_history"
+    assert "iteration 8 does not hold the rows of" in error["message"]
+    assert folder.history_file.read_bytes() == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

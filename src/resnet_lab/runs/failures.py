@@ -11,12 +11,14 @@ from resnet_lab.runs.checkpoints import NonFiniteWeights, UnreadableCheckpoint, 
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import LostLock
 from resnet_lab.training import NonFiniteLoss
+from resnet_lab.training.tables import SpoiltTable
 
 
 def describe(error: BaseException, folder: RunFolder) -> dict[str, str]:
     """The record's ``error``: its kind, and a message of one line that says what to do where that is known.
 
-    Kinds: nonfinite_loss, out_of_memory, disk_full, unreadable_checkpoint, lost_lock, user_error, other.
+    Kinds: nonfinite_loss, out_of_memory, disk_full, unreadable_checkpoint, spoilt_history, lost_lock,
+    user_error, other.
     """
     for cause in _chain(error):
         found = _named(cause, folder)
@@ -38,6 +40,8 @@ def _named(error: BaseException, folder: RunFolder) -> tuple[str, str] | None:
             return "disk_full", f"no space left for {folder.path}: free some, then run again to go on"
         case UnreadableCheckpoint():
             return "unreadable_checkpoint", str(error)
+        case SpoiltTable():
+            return "spoilt_history", str(error)
         case LostLock():
             return "lost_lock", f"{error}: another process may be training here, so this one stopped"
         case UserError() | MisconfigurationException():

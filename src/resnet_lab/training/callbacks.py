@@ -10,7 +10,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 
-from resnet_lab.training.tables import append_rows, keep_rows
+from resnet_lab.training.tables import Table
 
 COLUMNS = (
     "epoch",  # counted from 1
@@ -73,22 +73,31 @@ class _EpochEnd(Checkpoint):
 
 
 class History(_EpochEnd):
-    """`history.csv`: one row an epoch. A resumed run drops the rows that it is about to write again."""
+    """`history.csv`: one row an epoch. A resumed run writes again what its checkpoint knows of it."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        self.path = path
+        self._table = Table(path, COLUMNS)
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        state = checkpoint["callbacks"].get(self.state_key, {})
+        self._table.restore(state, checkpoint["global_step"], write=trainer.is_global_zero)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if trainer.is_global_zero:
-            keep_rows(self.path, lambda row: int(row["iteration"]) <= trainer.global_step)
+            self._table.begin()
 
     def on_row(self, row: dict[str, float], trainer: Trainer) -> None:
         # Six digits: all that a mean in single precision holds, and a per-cent error of any test set.
         counts = {name: str(int(row[name])) for name in ("epoch", "iteration")}
         shown = {name: f"{row[name]:.6g}" for name in COLUMNS if name in row}
-        append_rows(self.path, COLUMNS, [shown | counts])
+        self._table.append([shown | counts])
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | self._table.state()
 
 
 class Lines(_EpochEnd):

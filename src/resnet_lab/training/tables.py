@@ -1,38 +1,63 @@
-"""CSV files that grow during a run and are sound at every moment: each change replaces the file at once."""
+"""CSV files that grow during a run, are sound at every moment, and lie in its checkpoints too."""
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from resnet_lab.files import write_text
 
-Row = Mapping[str, object]
+
+class SpoiltTable(RuntimeError):
+    """A run cannot go on as it was: its checkpoint does not hold what a table had by then."""
 
 
-def append_rows(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Add rows; a column that a row lacks stays empty."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    if path.exists():
-        text.write(path.read_text())
-    else:
-        writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
+class Table:
+    """A CSV file that is replaced as a whole with each change, by what memory holds of it.
 
+    What became of the file meanwhile (cut, emptied, removed) therefore does not matter.
+    """
 
-def keep_rows(path: Path, keep: Callable[[dict[str, str]], bool]) -> None:
-    """Drop the rows that a resumed run is going to write again."""
-    if not path.exists():
-        return
-    with path.open(newline="") as file:
-        reader = csv.DictReader(file)
-        columns, rows = reader.fieldnames or [], list(reader)
-    kept = [row for row in rows if keep(row)]
-    if len(kept) < len(rows):
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self.columns = columns
+        self._text = ""
+        self._restored = False
+
+    def append(self, rows: Iterable[Mapping[str, object]]) -> None:
+        """Add rows; a column that a row lacks stays empty."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(kept)
-        write_text(path, text.getvalue())
+        writer = csv.DictWriter(text, self.columns, restval="", lineterminator="\n")
+        if not self._text:
+            writer.writeheader()
+        writer.writerows(rows)
+        self._text += text.getvalue()
+        write_text(self.path, self._text)
+
+    def begin(self) -> None:
+        """What lies there of an earlier start goes, unless this one goes on from a checkpoint."""
+        if not self._restored:
+            self.path.unlink(missing_ok=True)
+
+    def state(self) -> dict[str, Any]:
+        """For the checkpoint: the whole text, some hundred bytes a row."""
+        return {"table": self._text}
+
+    def restore(self, state: Mapping[str, Any], iteration: int, *, write: bool) -> None:
+        """The table as it was when the checkpoint of that iteration was written, from its `state`.
+
+        Raises SpoiltTable where the checkpoint holds none.
+        """
+        if "table" not in state:
+            raise SpoiltTable(
+                f"the checkpoint of iteration {iteration} does not hold the rows of {self.path}, so it cannot go on:"
+                f" delete {self.path.parent / 'checkpoints'} to train from the start"
+            )
+        self._text, self._restored = str(state["table"]), True
+        if not write:
+            return
+        if self._text:
+            write_text(self.path, self._text)
+        else:
+            self.path.unlink(missing_ok=True)
