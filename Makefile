@@ -2,8 +2,6 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
-# Tests that fork need a process of their own each: PyTorch computes no gradients in the fork of one that has.
-FORKING := $(shell grep -rlE 'from forked import|ddp_fork' tests --include='test_*.py')
 
 .PHONY: help setup quickstart test test-all lint bench clean
 .DEFAULT_GOAL := help
@@ -26,12 +24,10 @@ quickstart: setup  ## the main job: plain and residual nets of depth 20 and 56 o
 	$(BIN)/resnet-lab report runs/quickstart
 
 test: setup  ## the default tests, under 5 minutes on 2 cores
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(addprefix --ignore=,$(FORKING))
-	printf '%s\n' $(FORKING) | xargs -n 1 -P 2 $(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 test-all: setup  ## every test that this machine can run: slow, slurm, ray and gpu as well
-	$(BIN)/python -m pytest -q -m "" --durations 20 $(addprefix --ignore=,$(FORKING))
-	printf '%s\n' $(FORKING) | xargs -n 1 $(BIN)/python -m pytest -q -m ""
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "" --durations 20
 
 lint: setup  ## style, types and the arrows between the rooms
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
-"""A run that trains in seconds: depth 8, a few images of 8x8."""
+"""A run that trains in seconds: depth 8, a few images of 8x8. No test leaves a forked process behind."""
 
-from collections.abc import Callable
+import multiprocessing
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,15 @@ from resnet_lab.models.description import ModelConfig
 from resnet_lab.training.recipes import RecipeConfig
 
 MakeConfig = Callable[..., TrainConfig]
+
+
+@pytest.fixture(autouse=True)
+def no_forked_process_left() -> Iterator[None]:
+    yield
+    for process in multiprocessing.active_children():
+        if process.name == "forked":
+            process.kill()
+            process.join()
 
 
 @pytest.fixture

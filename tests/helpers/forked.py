@@ -1,46 +1,92 @@
-"""Runs in a forked process, so that they can die as runs die: the imports are paid once.
+"""Runs in processes of their own, so that they can die as runs die: the imports are paid once.
 
-PyTorch computes no gradients in the fork of a process that has done so itself. So pytest gets a process for each file
-that imports this one, which `make test` sees to.
+A server that has imported everything and computed nothing forks each of them, so that any test can follow any other:
+PyTorch computes no gradients in the fork of a process whose autograd has started threads, and OpenMP's do not survive
+one. An action goes there by value; it finds this process's environment, working folder and output, and nothing that
+was patched here: what it needs patched, it patches itself.
 """
 
+import functools
+import multiprocessing
 import os
+import pickle
 import signal
 import socket
+import sys
 import time
-import traceback
 from collections.abc import Callable
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
+import pytest
 import torch
 
 from resnet_lab.runs import checkpoints
 from resnet_lab.runs.checkpoints import Checkpoints, written
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.sweeps.places.local import PRELOADED
+
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload([*PRELOADED, "cloudpickle", "pytest"])
+PROCESSES: dict[int, BaseProcess] = {}
+
+
+class Output:
+    """Stdout and stderr of the process that pickles it, for the one that unpickles it to write to."""
+
+    def __reduce__(self) -> Any:
+        return Output.taken, (DupFd(1), DupFd(2))
+
+    @staticmethod
+    def taken(*given: Any) -> None:
+        for descriptor, each in enumerate(given, start=1):
+            os.dup2(each.detach(), descriptor)
+
+
+def act(action: bytes, environment: dict[str, str], _: None) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
+    pickle.loads(action)()
 
 
 def forked(action: Callable[[], Any]) -> int:
     """Start the action in a process of its own, and return its pid."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            action()
-            code = 0
-        except SystemExit as leaving:
-            code = leaving.code if isinstance(leaving.code, int) else 1
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return pid
+    for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
+        cloudpickle.register_pickle_by_value(sys.modules[name])  # pytest's to import, nobody else's
+    arguments = (cloudpickle.dumps(action), dict(os.environ), Output())
+    process = SERVER.Process(target=act, args=arguments, name="forked")
+    process.start()
+    assert process.pid is not None
+    PROCESSES[process.pid] = process
+    return process.pid
+
+
+def running(pid: int) -> bool:
+    """Whether a forked process has not ended."""
+    return PROCESSES[pid].is_alive()
 
 
 def ended(pid: int) -> int:
     """The exit code of a forked process, once it has ended; of a signal, its number below 0."""
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    process = PROCESSES.pop(pid)
+    process.join()
+    assert process.exitcode is not None
+    return process.exitcode
+
+
+def in_a_process_of_its_own(test: Callable[..., None]) -> Callable[..., None]:
+    """Decorates a test that forks processes which compute: it becomes their parent, and computes nothing itself."""
+
+    @functools.wraps(test)
+    def forking(**fixtures: Any) -> None:
+        assert ended(forked(lambda: test(**fixtures))) == 0
+
+    return forking
 
 
 def killed(folder: RunFolder, moment: str, iteration: int) -> None:
@@ -105,7 +151,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def on_batch(monkeypatch: Any, action: Callable[[Any], None]) -> None:
+def on_batch(patch: pytest.MonkeyPatch, action: Callable[[Any], None]) -> None:
     """Call the action with the trainer at the end of each batch."""
     original = Checkpoints.on_train_batch_end
 
@@ -113,7 +159,12 @@ def on_batch(monkeypatch: Any, action: Callable[[Any], None]) -> None:
         action(trainer)
         original(self, trainer, *arguments)
 
-    monkeypatch.setattr(Checkpoints, "on_train_batch_end", batch_end)
+    patch.setattr(Checkpoints, "on_train_batch_end", batch_end)
+
+
+def spoil_scores(trainer: Any) -> None:
+    """From its next batch on, the net gives scores that are not finite."""
+    trainer.lightning_module.backbone.register_forward_hook(lambda net, given, scores: scores * float("inf"))
 
 
 def as_torchrun(action: Callable[[], Any], world: int = 2) -> list[int]:
@@ -136,17 +187,16 @@ def as_torchrun(action: Callable[[], Any], world: int = 2) -> list[int]:
         action()
 
     pids = [forked(lambda rank=rank: ranked(rank)) for rank in range(world)]  # type: ignore[misc]
-    codes: dict[int, int] = {}
-    while len(codes) < world:
-        pid, status = os.wait()
-        if pid not in pids:
-            continue
-        codes[pid] = os.waitstatus_to_exitcode(status)
-        if codes[pid]:
-            for other in set(pids) - set(codes):
-                time.sleep(1)  # for what it has to say
-                os.kill(other, signal.SIGKILL)
-    return [codes[pid] for pid in pids]
+    left = {PROCESSES[pid].sentinel: PROCESSES[pid] for pid in pids}
+    while left:
+        for sentinel in wait(left):
+            process = left.pop(sentinel)
+            process.join()
+            if process.exitcode:
+                time.sleep(1)  # for what the others have to say
+                for other in left.values():
+                    other.kill()
+    return [ended(pid) for pid in pids]
 
 
 def iterations(folder: RunFolder) -> list[int]:

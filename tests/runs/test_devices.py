@@ -12,13 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from forked import as_torchrun, die_at, on_batch, restored
+from forked import as_torchrun, die_at, on_batch, restored, spoil_scores
 from resnet_lab.config.schema import CheckpointConfig, TrainConfig, TrainerConfig
 from resnet_lab.errors import UserError
 from resnet_lab.runs.devices import Place, trainer_arguments
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.training import Classifier
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -88,31 +87,29 @@ def test_two_devices_that_are_killed_go_on_together_bit_for_bit(make_config: Mak
     assert (record["last"], record["cost"]["images"]) == (expected["last"], expected["cost"]["images"])
 
 
-def test_failure_of_another_rank_is_in_the_record_with_its_rank(
-    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failure_of_another_rank_is_in_the_record_with_its_rank(make_config: MakeConfig) -> None:
     def fill_memory(trainer: Any) -> None:
         if trainer.global_rank == 1 and trainer.global_step == 7:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
 
+    def train() -> None:
+        on_batch(pytest.MonkeyPatch(), fill_memory)
+        execute(folder.path)
+
     folder = make(make_config, "one_fails")
-    on_batch(monkeypatch, fill_memory)
-    assert as_torchrun(lambda: execute(folder.path))[1] == 1
+    assert as_torchrun(train)[1] == 1
     error = (folder.record() or {})["error"]
     assert error["kind"] == "out_of_memory"
     assert error["message"].startswith("rank 1: CUDA out of memory")
 
 
-def test_all_ranks_end_at_a_loss_that_is_not_finite(
-    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def spoil(self: Classifier, *arguments: Any) -> Any:
-        return loss(self, *arguments) * (float("nan") if self.trainer.global_step == 8 else 1)
+def test_all_ranks_end_at_a_loss_that_is_not_finite(make_config: MakeConfig) -> None:
+    def train() -> None:
+        on_batch(pytest.MonkeyPatch(), lambda trainer: trainer.global_step == 8 and spoil_scores(trainer))
+        execute(folder.path)
 
-    loss = Classifier._loss
-    monkeypatch.setattr(Classifier, "_loss", spoil)
     folder = make(make_config, "nonfinite")
-    as_torchrun(lambda: execute(folder.path))
+    as_torchrun(train)
     error = (folder.record() or {})["error"]
     assert error["kind"] == "nonfinite_loss"
     assert "00000008.ckpt is the last finite one" in error["message"]

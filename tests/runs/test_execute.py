@@ -13,9 +13,7 @@ from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 
 
-def test_run_needs_neither_hydra_nor_configs(
-    make_config: Callable[..., TrainConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_run_needs_neither_hydra_nor_configs(make_config: Callable[..., TrainConfig], tmp_path: Path) -> None:
     """So editing `configs/` while a sweep runs changes nothing that was composed already."""
     folder = RunFolder.create(make_config(recipe={"epochs": 1}))
 
@@ -23,7 +21,7 @@ def test_run_needs_neither_hydra_nor_configs(
         for name in [name for name in sys.modules if name.partition(".")[0] == "hydra"]:
             del sys.modules[name]
         sys.modules["hydra"] = None  # type: ignore[assignment]
-        monkeypatch.setattr(groups, "config_dir", lambda: tmp_path / "gone")
+        pytest.MonkeyPatch().setattr(groups, "config_dir", lambda: tmp_path / "gone")
         execute(folder.path)
 
     assert ended(forked(train)) == 0

@@ -11,7 +11,7 @@ import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from forked import iterations, on_batch, restored
+from forked import iterations, on_batch, restored, spoil_scores
 from resnet_lab.config.schema import CheckpointConfig, TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.runs import checkpoints
@@ -22,7 +22,7 @@ from resnet_lab.runs.failures import describe
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import LostLock
 from resnet_lab.sweeps.jobs import Job
-from resnet_lab.training import Classifier, NonFiniteLoss
+from resnet_lab.training import NonFiniteLoss
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -56,12 +56,8 @@ def at_iteration_8(monkeypatch: pytest.MonkeyPatch, action: Callable[[], Any]) -
 def test_loss_that_is_not_finite_stops_the_run_and_leaves_its_last_finite_checkpoint(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def spoilt(self: Classifier, *arguments: Any) -> Any:
-        return loss(self, *arguments) * (float("inf") if self.trainer.global_step == 8 else 1)
-
-    loss = Classifier._loss
     with monkeypatch.context() as patch:
-        patch.setattr(Classifier, "_loss", spoilt)
+        on_batch(patch, lambda trainer: trainer.global_step == 8 and spoil_scores(trainer))
         kind, message = told(folder, capsys)
     assert kind == "nonfinite_loss"
     assert message.startswith("the training loss was not finite at iteration 9; checkpoints/00000008.ckpt is")

@@ -25,19 +25,21 @@ def folder(make_config: MakeConfig) -> RunFolder:
 
 
 @pytest.fixture
-def training(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def training(folder: RunFolder, tmp_path: Path) -> Iterator[int]:
     """Another process that trains the folder and hangs at iteration 7."""
-    reached, say = os.pipe()
+    os.mkfifo(reached := tmp_path / "reached")
 
     def hang(trainer: Any) -> None:
         if trainer.global_step == 7:
-            os.write(say, b".")
+            reached.write_bytes(b".")
             time.sleep(60)
 
-    with monkeypatch.context() as patch:
-        on_batch(patch, hang)
-        pid = forked(lambda: execute(folder.path))
-    os.read(reached, 1)
+    def train() -> None:
+        on_batch(pytest.MonkeyPatch(), hang)
+        execute(folder.path)
+
+    pid = forked(train)
+    reached.read_bytes()
     yield pid
     os.kill(pid, signal.SIGKILL)
     ended(pid)

@@ -191,11 +191,13 @@ def test_signal_that_ends_a_run_leaves_a_checkpoint_of_the_very_iteration(
     assert told(folder) == expected
 
 
-def test_terminated_process_exits_with_the_signals_code(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_batch(monkeypatch, lambda trainer: trainer.global_step == 3 and os.kill(os.getpid(), signal.SIGTERM))
-    assert ended(forked(lambda: execute(folder.path))) == 128 + signal.SIGTERM
+def test_terminated_process_exits_with_the_signals_code(folder: RunFolder) -> None:
+    def train() -> None:
+        terminate = lambda trainer: trainer.global_step == 3 and os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+        on_batch(pytest.MonkeyPatch(), terminate)
+        execute(folder.path)
+
+    assert ended(forked(train)) == 128 + signal.SIGTERM
 
 
 def test_finished_run_returns_its_record_and_writes_nothing(folder: RunFolder) -> None:

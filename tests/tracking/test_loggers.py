@@ -17,7 +17,7 @@ import pytest
 import wandb
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from forked import ended, forked, killed, on_batch
+from forked import ended, forked, killed, on_batch, running
 from resnet_lab.config.schema import CheckpointConfig, LoggerConfig, TrainConfig
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
@@ -149,6 +149,7 @@ def test_two_runs_of_one_process_stay_two(make_config: MakeConfig) -> None:
 
 def test_nothing_waits_at_a_prompt_where_there_is_a_terminal_and_no_key(folder: RunFolder) -> None:
     def train() -> None:
+        terminal = os.open(name_of_terminal, os.O_RDWR)
         for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
             os.dup2(terminal, descriptor)
             setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", buffering=1))
@@ -156,10 +157,11 @@ def test_nothing_waits_at_a_prompt_where_there_is_a_terminal_and_no_key(folder: 
         execute(folder.path)
         wandb.teardown()
 
-    ours, terminal = pty.openpty()
+    ours, theirs = pty.openpty()
+    name_of_terminal = os.ttyname(theirs)
     pid = forked(train)
     shown = b""
-    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+    while running(pid):
         if select.select([ours], [], [], 0.1)[0]:
             shown += os.read(ours, 65536)
     while select.select([ours], [], [], 0.1)[0]:
@@ -167,7 +169,7 @@ def test_nothing_waits_at_a_prompt_where_there_is_a_terminal_and_no_key(folder: 
     assert (folder.record() or {})["state"] == "finished"
     assert b"W&B is offline (no key: set WANDB_API_KEY" in shown
     assert b"Enter your choice" not in shown
-    for descriptor in (ours, terminal):
+    for descriptor in (ours, theirs):
         os.close(descriptor)
 
 

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 import toy_training as toy
+from forked import in_a_process_of_its_own
 from resnet_lab.training.callbacks import History
 
 # Of 32 images, the ranks get 8 and 7 of each batch of 15, and one each of the last batch.
@@ -30,6 +31,7 @@ def on(
     )
 
 
+@in_a_process_of_its_own
 def test_two_devices_take_the_steps_of_one_though_their_slices_differ_in_size() -> None:
     (one, alone), (two, shared) = on(1), on(2)
     expected, found = alone.callback_metrics, shared.callback_metrics
@@ -42,6 +44,7 @@ def test_two_devices_take_the_steps_of_one_though_their_slices_differ_in_size() 
         )
 
 
+@in_a_process_of_its_own
 def test_a_run_killed_within_an_epoch_goes_on_with_another_number_of_devices(tmp_path: Path) -> None:
     _, whole = on(1)
     for before, after in ((2, 1), (1, 2)):
@@ -55,6 +58,7 @@ def test_a_run_killed_within_an_epoch_goes_on_with_another_number_of_devices(tmp
         )
 
 
+@in_a_process_of_its_own
 def test_all_ranks_test_the_statistics_that_the_checkpoint_keeps() -> None:
     """Each rank's batch norm has seen other images; the test is of one net all the same."""
     module, trainer = on(2, batch_norm=True)
@@ -64,11 +68,13 @@ def test_all_ranks_test_the_statistics_that_the_checkpoint_keeps() -> None:
     assert float(trainer.callback_metrics["test/loss"]) == pytest.approx(float(loss), 1e-5)
 
 
+@in_a_process_of_its_own
 def test_the_ranks_write_one_history(tmp_path: Path) -> None:
     on(2, History(tmp_path / "history.csv"))
     assert len((tmp_path / "history.csv").read_text().splitlines()) == 1 + 2
 
 
+@in_a_process_of_its_own
 def test_all_ranks_stop_at_a_loss_that_is_not_finite() -> None:
     with pytest.raises(Exception, match="training loss was not finite"):
         on(2, lr=1e18)
