@@ -18,6 +18,8 @@ from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig,
 from resnet_lab.data import debug_images, info, published
 from resnet_lab.data.spec import DataConfig, ImageFolderConfig, ShardsConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, unknown
+from resnet_lab.fields import at_home
+from resnet_lab.fields import check as check_fields
 from resnet_lab.models.checks import check as check_model
 from resnet_lab.models.description import ModelConfig, resolve
 from resnet_lab.models.published import variant
@@ -38,14 +40,6 @@ SCHEMAS: dict[str, type] = {
     "trainer/schema": TrainerConfig,
     "logger/schema": LoggerConfig,
     "callbacks/schema": CallbacksConfig,
-}
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "precision": ("32", "bf16", "16"),
-    "trainer.accelerator": ("auto", "cpu", "gpu"),
-    "trainer.strategy": ("auto", "ddp", "fsdp"),
-    "logger.name": ("csv", "wandb", "tensorboard"),
-    "logger.mode": ("auto", "online", "offline"),
 }
 
 
@@ -92,6 +86,8 @@ def typed(composed: DictConfig, *, planned: bool = False) -> TrainConfig:
 
 def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     """The configuration with what its data set decides filled in; UserError where it makes no sense."""
+    config = at_home(config)
+    check_fields(config)
     _check_frozen(config)
     if config.debug:
         config = shortened(config)
@@ -113,10 +109,6 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
             f"model.num_classes={model.num_classes}: {config.data.name} has {facts.classes} classes"
         )
     check_recipe(config.recipe)
-    for key, allowed in CHOICES.items():
-        value = OmegaConf.select(OmegaConf.structured(config), key)
-        if value not in allowed:
-            raise unknown(key, value, allowed)
     return replace(config, model=model)
 
 

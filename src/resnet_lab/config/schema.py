@@ -1,56 +1,59 @@
 """The typed configuration of one run. Free of torch, so that a mistake is told at once."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from resnet_lab import reference
+from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.data.spec import DataConfig
+from resnet_lab.fields import LOCAL, choice, local, number, path
 from resnet_lab.models.description import ModelConfig
+from resnet_lab.training.protocols import PROTOCOLS
 from resnet_lab.training.recipes import RecipeConfig
 
-# What changes no result but by rounding stays out of a run's identity; the record tells it.
-LOCAL: dict[str, Any] = {"identity": False}
+ALL = -1  # trainer.devices: as many as there are
 
 
 @dataclass
 class TrainerConfig:
     """Where a run trains: what is local here changes rounding, and how many images a batch-norm statistic sees."""
 
-    accelerator: str = field(default="auto", metadata=LOCAL)  # auto, cpu, gpu
-    devices: int = field(default=1, metadata=LOCAL)
-    num_nodes: int = field(default=1, metadata=LOCAL)
-    strategy: str = field(default="auto", metadata=LOCAL)  # auto, ddp, fsdp
+    accelerator: str = choice("auto", ("auto", "cpu", "gpu"), identity=False)
+    devices: int = number(1, least=1, also=ALL, identity=False)  # -1 or auto: all of them
+    num_nodes: int = number(1, least=1, identity=False)
+    strategy: str = choice("auto", ("auto", "ddp", "fsdp"), identity=False)
     sync_batch_norm: bool = False  # its statistics over the images of all devices
-    compile: bool = field(default=False, metadata=LOCAL)
-    deterministic: bool = field(default=False, metadata=LOCAL)
+    compile: bool = local(False)
+    deterministic: bool = local(False)
     # CPU threads of the run; None: the slot's share, or all cores
-    threads: int | None = field(default=None, metadata=LOCAL)
-    progress: bool = field(default=True, metadata=LOCAL)  # a bar on a terminal, plain lines elsewhere
+    threads: int | None = number(None, least=1, identity=False)
+    progress: bool = local(True)  # a bar on a terminal, plain lines elsewhere
 
 
 @dataclass
 class LoggerConfig:
     """Where metrics go beside history.csv, which is always written."""
 
-    name: str = "csv"  # csv, wandb, tensorboard
-    project: str = "resnet-lab"
-    entity: str | None = None
-    mode: str = "auto"  # wandb: auto (online with a key, else offline), online, offline
+    name: str = choice("csv", ("csv", "wandb", "tensorboard"))
+    project: str | None = None  # None: WANDB_PROJECT, or resnet-lab
+    entity: str | None = None  # None: WANDB_ENTITY, or W&B's default
+    # auto: as WANDB_MODE says, else online with a key and offline without
+    mode: str = choice("auto", ("auto", "online", "offline", "disabled"))
     tags: list[str] = field(default_factory=list)
 
 
 @dataclass
 class CheckpointConfig:
-    every_iterations: int | None = None  # beside the end of each epoch
-    every_minutes: float | None = 10.0
-    keep: int = 2
+    every_iterations: int | None = number(None, least=1)  # beside the end of each epoch
+    every_minutes: float | None = number(10.0, above=0)
+    keep: int = number(2, least=1)
 
 
 @dataclass
 class ProbeConfig:
     """Measurements of layers, written to a CSV file of the run folder every n epochs; 0: off."""
 
-    layer_responses: int = 0  # he2015 Figure 7
-    gradient_norms: int = 0
+    layer_responses: int = number(0, least=0)  # he2015 Figure 7
+    gradient_norms: int = number(0, least=0)
 
 
 @dataclass
@@ -69,11 +72,12 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig, metadata=LOCAL)
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig, metadata=LOCAL)
-    name: str = field(default="scratch", metadata=LOCAL)  # the experiment, and its folder under runs_root
-    answers: str | None = field(default=None, metadata=LOCAL)  # the table it answers, as in he2015/table6
-    seed: int = 0
-    precision: str = "32"  # 32, bf16, 16
-    protocol: str = "single_view"  # how the final test is made: a name of training/protocols
+    name: str = local("scratch")  # the experiment, and its folder under runs_root
+    # The table that it answers, as in he2015/table6.
+    answers: str | None = choice(None, reference.names, identity=False)
+    seed: int = number(0, least=0, most=2**32 - 1)  # what NumPy takes
+    precision: str = choice("32", PRECISIONS)
+    protocol: str = choice("single_view", PROTOCOLS)  # how the final test is made
     debug: bool = False  # a one-minute run through the same code
-    runs_root: str = field(default="runs", metadata=LOCAL)
-    run_dir: str | None = field(default=None, metadata=LOCAL)  # None: runs_root/name/label-hash
+    runs_root: str = path("runs", identity=False)
+    run_dir: str | None = path(None, identity=False)  # None: runs_root/name/label-hash

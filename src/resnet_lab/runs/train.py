@@ -14,6 +14,7 @@ from torch import nn
 
 from resnet_lab import data as data_sets
 from resnet_lab import models
+from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.module import DataModule
 from resnet_lab.files import replacing, write_text
@@ -38,8 +39,6 @@ from resnet_lab.training.callbacks import History, progress
 from resnet_lab.training.evaluation import evaluate
 from resnet_lab.training.probes import GradientNorms, LayerResponses
 from resnet_lab.training.protocols import Protocol, protocol
-
-PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
 
 
 def train(
@@ -74,7 +73,7 @@ def train(
         trainer = Trainer(
             **trainer_arguments(config.trainer, here),
             **recipes.trainer_arguments(recipe),
-            precision=PRECISIONS[config.precision],
+            precision=PRECISIONS[config.precision].lightning,  # type: ignore[arg-type]
             deterministic=config.trainer.deterministic,
             benchmark=not config.trainer.deterministic,
             callbacks=[*_callbacks(folder, config), cost, _checkpoints(folder, config, lock)],

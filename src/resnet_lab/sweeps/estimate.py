@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import median
 
+from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import info, published
 from resnet_lab.data.spec import DataConfig
@@ -104,7 +105,8 @@ def here(net: ModelConfig, shape: Shape, multiply_adds: int, precision: str) -> 
     optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9)
     images = torch.randn(batch, *shape, device=device).contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(batch, dtype=torch.long, device=device)
-    low = {"bf16": torch.bfloat16, "16": torch.float16}.get(precision)
+    narrow = PRECISIONS[precision].autocast
+    low = getattr(torch, narrow) if narrow else None
     threads, seconds = torch.get_num_threads(), []
     torch.set_num_threads(1)
     try:

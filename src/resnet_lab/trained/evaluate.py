@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from resnet_lab import data as data_sets
 from resnet_lab.config.compose import compose
+from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError
 from resnet_lab.models.checks import check
@@ -24,7 +25,6 @@ from resnet_lab.training.protocols import protocol
 from resnet_lab.training.recipes import loader_batch_size
 
 BATCH = 64  # images, where no run says what fits
-AUTOCAST = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
 def evaluate(
@@ -100,4 +100,5 @@ def _watched(loader: Any, name: str) -> Iterable[Any]:
 
 
 def _precision(name: str, place: torch.device) -> AbstractContextManager[Any]:
-    return torch.autocast(place.type, AUTOCAST[name]) if name in AUTOCAST else nullcontext()
+    narrow = PRECISIONS[name].autocast
+    return torch.autocast(place.type, getattr(torch, narrow)) if narrow else nullcontext()

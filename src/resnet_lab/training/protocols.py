@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from resnet_lab.errors import unknown
 
+PROTOCOLS = ("single_view", "center_crop", "center_crop_320", "ten_crop", "multi_scale")
 PAPER_CROP = 224  # pixels; the sizes of the papers' protocols belong to nets trained on this crop
 
 

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from resnet_lab.errors import UserError, unknown
+from resnet_lab.errors import UserError
+from resnet_lab.fields import check as check_fields
+from resnet_lab.fields import choice, number
 
 OPTIMIZERS = ("sgd", "adamw", "lars", "lamb")
 DECAY_SCOPES = ("all", "weights", "conv")
@@ -12,7 +14,6 @@ SCHEDULES = ("step", "cosine", "one_cycle", "triangular", "constant")
 WARMUP_SHAPES = ("constant", "linear")
 LOSSES = ("cross_entropy", "binary_cross_entropy")
 FREEZABLE = ("none", "backbone")
-OWN = ("optimizer", "schedule", "loss")  # these take a dotted path, too
 
 
 @dataclass
@@ -24,80 +25,56 @@ class RecipeConfig:
     """
 
     name: str = "???"
-    optimizer: str = "sgd"  # sgd, adamw; lars, lamb: with the extra `optim`
+    optimizer: str = choice("sgd", OPTIMIZERS, own=True)  # lars, lamb: with the extra `optim`
     optimizer_args: dict[str, Any] = field(
         default_factory=dict
-    )  # whatever else it takes, as {betas: [0.9, 0.99]}
-    lr: float = 0.1
+    )  # what else it takes, as {betas: [0.9, 0.99]}
+    lr: float = number(0.1, above=0)
     lr_scale: dict[str, float] = field(default_factory=dict)  # {"layer1.*": 0.1}: times lr, by parameter name
-    momentum: float = 0.9  # of sgd and lars
+    momentum: float = number(0.9, least=0, below=1)  # of sgd and lars
     nesterov: bool = False
-    weight_decay: float = 1e-4
-    weight_decay_scope: str = "all"  # all; weights (no bias, no BN); conv (only convolutions)
-    sam: float = 0.0  # radius of sharpness-aware minimisation around the optimizer; 0: off
-    batch_size: int = 128  # images of one optimiser step, over all devices and accumulated batches
+    weight_decay: float = number(1e-4, least=0)
+    weight_decay_scope: str = choice("all", DECAY_SCOPES)  # weights: no bias, no BN; conv: only convolutions
+    sam: float = number(0.0, least=0)  # radius of sharpness-aware minimisation around the optimizer; 0: off
+    batch_size: int = number(128, least=1)  # images of one step, over all devices and accumulated batches
     drop_last: bool = False  # leave out the last, smaller batch of an epoch
-    iterations: int | None = None  # exactly one of iterations and epochs is set
-    epochs: int | None = None
-    schedule: str = "step"  # step, cosine, one_cycle, triangular, constant
+    iterations: int | None = number(None, least=1)  # exactly one of iterations and epochs is set
+    epochs: int | None = number(None, least=1)
+    schedule: str = choice("step", SCHEDULES, own=True)
     drops: list[float] = field(default_factory=list)  # step: when, in the unit of the length
-    drop_factor: float = 0.1
-    peak_at: float = 0.3  # one_cycle, triangular: where the peak is, as a part of the run
-    warmup_iterations: int = 0
-    warmup_lr: float = 0.01
-    warmup_shape: str = "constant"  # constant (he2015, he2016) or linear (from warmup_lr to lr)
-    loss: str = "cross_entropy"  # or binary_cross_entropy, each class on its own
+    drop_factor: float = number(0.1, above=0)
+    peak_at: float = number(0.3, above=0, below=1)  # one_cycle, triangular: the peak, as a part of the run
+    warmup_iterations: int = number(0, least=0)
+    warmup_lr: float = number(0.01, above=0)
+    # constant: he2015, he2016; linear: from warmup_lr to lr
+    warmup_shape: str = choice("constant", WARMUP_SHAPES)
+    loss: str = choice("cross_entropy", LOSSES, own=True)  # binary: each class on its own
     loss_args: dict[str, Any] = field(default_factory=dict)  # of a loss of one's own
-    label_smoothing: float = 0.0
-    mixup: float = 0.0  # alpha; 0: off
-    cutmix: float = 0.0
-    ema: float = 0.0  # decay, an iteration, of the averaged weights that are tested; 0: off
-    clip: float = 0.0  # norm at which gradients are clipped; 0: off
-    accumulate: int = 1  # batches whose gradients are summed for one step
+    label_smoothing: float = number(0.0, least=0, below=1)
+    mixup: float = number(0.0, least=0)  # alpha; 0: off
+    cutmix: float = number(0.0, least=0)
+    # decay, an iteration, of the averaged weights that are tested; 0: off
+    ema: float = number(0.0, least=0, below=1)
+    clip: float = number(0.0, least=0)  # norm at which gradients are clipped; 0: off
+    accumulate: int = number(1, least=1)  # batches whose gradients are summed for one step
     scale_lr: bool = False  # scale lr linearly with batch_size / base_batch_size
-    base_batch_size: int = 128
-    freeze: str = "none"  # none; backbone: train the classifier alone, all else and its BN stay as they are
+    base_batch_size: int = number(128, least=1)
+    freeze: str = choice("none", FREEZABLE)  # backbone: train the classifier alone; all else, BN too, stays
     recompute_bn: bool = False  # BN statistics as a plain average over training images, after training
 
 
 def check(recipe: RecipeConfig) -> None:
     """Raise UserError for the first choice that is unknown, out of range, or at odds with another."""
-    for key, allowed in (
-        ("optimizer", OPTIMIZERS),
-        ("weight_decay_scope", DECAY_SCOPES),
-        ("schedule", SCHEDULES),
-        ("warmup_shape", WARMUP_SHAPES),
-        ("loss", LOSSES),
-        ("freeze", FREEZABLE),
-    ):
-        given = getattr(recipe, key)
-        if given not in allowed and not (key in OWN and "." in given):
-            raise unknown(f"recipe.{key}", given, allowed)
-    _check_ranges(recipe)
+    check_fields(recipe, "recipe.")
+    _check_scales(recipe)
     _check_length(recipe)
     _check_combinations(recipe)
 
 
-def _check_ranges(recipe: RecipeConfig) -> None:
-    def need(key: str, fits: bool, what: str) -> None:
-        if not fits:
-            raise UserError(f"recipe.{key}={getattr(recipe, key)}: {what}")
-
-    for key in ("batch_size", "base_batch_size", "accumulate"):
-        need(key, getattr(recipe, key) >= 1, "must be at least 1")
-    for key in ("iterations", "epochs"):
-        need(key, getattr(recipe, key) is None or getattr(recipe, key) >= 1, "must be at least 1")
-    for key in ("lr", "drop_factor", "warmup_lr"):
-        value: float = getattr(recipe, key)
-        need(key, math.isfinite(value) and value > 0, "must be a positive number")
-    for key in ("weight_decay", "warmup_iterations", "mixup", "cutmix", "clip", "sam"):
-        value = getattr(recipe, key)
-        need(key, math.isfinite(value) and value >= 0, "must not be negative")
-    for key in ("momentum", "label_smoothing", "ema"):
-        need(key, 0 <= getattr(recipe, key) < 1, "must be at least 0 and below 1")
-    need("peak_at", 0 < recipe.peak_at < 1, "must lie between 0 and 1")
+def _check_scales(recipe: RecipeConfig) -> None:
     for pattern, scale in recipe.lr_scale.items():
-        need("lr_scale", math.isfinite(scale) and scale >= 0, f"{pattern}: must not be negative; 0 freezes")
+        if not (math.isfinite(scale) and scale >= 0):
+            raise UserError(f"recipe.lr_scale={recipe.lr_scale}: {pattern}: must not be negative; 0 freezes")
 
 
 def _check_length(recipe: RecipeConfig) -> None:

@@ -1,0 +1,115 @@
+"""What each field of a configuration allows, said beside it, and the one check that reads it.
+
+Standard library only.
+"""
+
+import math
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+from resnet_lab.errors import UserError, unknown
+
+Config = TypeVar("Config")
+Choices = Iterable[str] | Callable[[], Iterable[str]]  # a function where the choices are files, as the blocks
+
+# What never changes a result stays out of a run's identity; the record tells it.
+LOCAL = {"identity": False}
+
+
+@dataclass(frozen=True)
+class Range:
+    """Which numbers are allowed; `least` and `most` are, `above` and `below` are not, and no infinity."""
+
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    also: float | None = None  # a number with a meaning of its own
+
+    def __contains__(self, number: float) -> bool:
+        return number == self.also or (
+            math.isfinite(number)
+            and (self.least is None or number >= self.least)
+            and (self.most is None or number <= self.most)
+            and (self.above is None or number > self.above)
+            and (self.below is None or number < self.below)
+        )
+
+    def __str__(self) -> str:
+        ends = (
+            ("at least", self.least),
+            ("greater than", self.above),
+            ("at most", self.most),
+            ("less than", self.below),
+        )
+        words = " and ".join(f"{word} {end}" for word, end in ends if end is not None)
+        return words if self.also is None else f"{words}, or {self.also}"
+
+
+def local(default: Any) -> Any:
+    """A field that never changes a result."""
+    return field(default=default, metadata=LOCAL)
+
+
+def choice(default: str | None, allowed: Choices, *, own: bool = False, identity: bool = True) -> Any:
+    """A field that takes one of a few words; `own`: or the dotted path of something of one's own."""
+    return field(default=default, metadata={"choices": allowed, "own": own, "identity": identity})
+
+
+def number(default: float | None, *, identity: bool = True, **ends: float) -> Any:
+    """A field that takes the numbers of a `Range`, as in ``number(0.9, least=0, below=1)``."""
+    return field(default=default, metadata={"range": Range(**ends), "identity": identity})
+
+
+def path(default: str | None, *, identity: bool = True) -> Any:
+    """A field that names a file or a folder: ~ is the home."""
+    return field(default=default, metadata={"path": True, "identity": identity})
+
+
+def check(config: Any, prefix: str = "") -> None:
+    """Raise UserError for the first value, of nested dataclasses too, that its field does not allow.
+
+    `prefix` goes before the fields' names, as ``recipe.``. None is allowed wherever its type is.
+    """
+    for each in fields(config):
+        key, value = f"{prefix}{each.name}", getattr(config, each.name)
+        if is_dataclass(value):
+            check(value, f"{key}.")
+        elif value is not None:
+            _check_value(each, key, value)
+
+
+def _check_value(each: Field[Any], key: str, value: Any) -> None:
+    allowed: Choices | None = each.metadata.get("choices")
+    if allowed is not None:
+        words = tuple(allowed() if callable(allowed) else allowed)
+        if value not in words and not (each.metadata.get("own") and "." in value):
+            raise unknown(key, value, words)
+    numbers: Range | None = each.metadata.get("range")
+    if numbers is not None and value not in numbers:
+        raise UserError(f"{key}={value}: must be {numbers}")
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str) and not _is_unicode(text):
+            raise UserError(f"{key}={ascii(text)[1:-1]} is not UTF-8: rename it, or give it a link")
+
+
+def at_home(config: Config) -> Config:
+    """The configuration with the ~ of its paths written out, of nested dataclasses too."""
+    changed: dict[str, Any] = {}
+    for each in fields(config):  # type: ignore[arg-type]
+        value = getattr(config, each.name)
+        if is_dataclass(value):
+            changed[each.name] = at_home(value)
+        elif each.metadata.get("path") and value is not None:
+            changed[each.name] = os.path.expanduser(value)  # noqa: PTH111 (it may be a URL)
+    return replace(config, **changed)  # type: ignore[type-var]
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
