@@ -2,11 +2,31 @@
 
 import hashlib
 import json
-from dataclasses import MISSING, Field, fields, is_dataclass, replace
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.models.description import resolve
+from resnet_lab.models.description import ModelConfig, resolve
+from resnet_lab.training.recipes import RecipeConfig
+
+
+def flatten(config: Any, prefix: str = "", *, local: bool = True) -> dict[str, Any]:
+    """Every value of nested dataclasses or mappings by its dotted key; `local` False: without the fields marked so."""
+    if isinstance(config, Mapping):
+        values = config
+    else:
+        values = {
+            field.name: getattr(config, field.name)
+            for field in fields(config)
+            if local or field.metadata.get("identity", True)
+        }
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        nested = is_dataclass(value) or isinstance(value, Mapping)
+        flat |= flatten(value, f"{key}.", local=local) if nested else {key: value}
+    return flat
 
 
 def identity_part(config: TrainConfig) -> dict[str, Any]:
@@ -16,7 +36,7 @@ def identity_part(config: TrainConfig) -> dict[str, Any]:
 
 def as_asked(config: TrainConfig) -> dict[str, Any]:
     """The same, with what is left to the model's family still open."""
-    return {key: value for key, value, _ in _leaves(config)}
+    return flatten(config, local=False)
 
 
 def identity(config: TrainConfig) -> str:
@@ -24,7 +44,10 @@ def identity(config: TrainConfig) -> str:
 
     Defaults stay out, so that a field added later does not rename the runs made before it.
     """
-    chosen = {key: value for key, value, default in _leaves(_written_out(config)) if value != default}
+    usual = as_asked(TrainConfig(type(config.data)(), ModelConfig(), RecipeConfig()))
+    chosen = {
+        key: value for key, value in identity_part(config).items() if key not in usual or value != usual[key]
+    }
     text = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
@@ -43,21 +66,3 @@ def differences(config: TrainConfig, other: TrainConfig) -> list[str]:
 def _written_out(config: TrainConfig) -> TrainConfig:
     """What the model's family decides, written out: saying the usual does not make another run."""
     return replace(config, model=resolve(config.model))
-
-
-def _leaves(config: Any, prefix: str = "") -> list[tuple[str, Any, Any]]:
-    """(dotted key, value, default) of every field that is not local, of nested dataclasses too."""
-    found: list[tuple[str, Any, Any]] = []
-    for field in fields(config):
-        if not field.metadata.get("identity", True):
-            continue
-        key, value = f"{prefix}{field.name}", getattr(config, field.name)
-        if is_dataclass(value):
-            found += _leaves(value, f"{key}.")
-        else:
-            found.append((key, value, _default(field)))
-    return found
-
-
-def _default(field: Field[Any]) -> Any:
-    return field.default if field.default_factory is MISSING else field.default_factory()

@@ -1,11 +1,11 @@
 """The choices that make a run, as a flat mapping: recipe.lr -> 0.1. Free of torch."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields
+from dataclasses import fields
 from functools import cache
 from typing import Any, get_type_hints
 
-from resnet_lab.config.identity import identity_part
+from resnet_lab.config.identity import flatten, identity_part
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.models.description import ModelConfig, resolve
 
@@ -14,21 +14,13 @@ Choices = Mapping[str, Any]
 
 def complete(config: Mapping[str, Any]) -> dict[str, Any]:
     """A nested configuration by dotted key; what it leaves to the schema or to the family is written out."""
-    return {**_schema()[0], **flatten(config), **flatten({"model": asdict(resolve(model_of(config)))})}
+    return {**_schema()[0], **flatten(config), **flatten({"model": resolve(model_of(config))})}
 
 
 def model_of(config: Mapping[str, Any]) -> ModelConfig:
     """The net's description, without keys that this version does not know."""
     known = {field.name for field in fields(ModelConfig)}
     return ModelConfig(**{key: value for key, value in config["model"].items() if key in known})
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """A nested mapping by dotted key."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
 
 
 def but_for_the_seed(choices: Choices) -> dict[str, Any]:
@@ -53,6 +45,6 @@ def _schema() -> tuple[dict[str, Any], frozenset[str]]:
     shared: set[str] = set()
     for data in (types["data"], *types["data"].__subclasses__()):
         config = TrainConfig(data=data(), model=types["model"](), recipe=types["recipe"]())
-        defaults |= flatten(asdict(config))
+        defaults |= flatten(config)
         shared |= identity_part(config).keys()
     return defaults, frozenset(defaults.keys() - shared)

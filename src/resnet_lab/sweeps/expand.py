@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from resnet_lab.config.compose import compose, compose_raw
-from resnet_lab.config.identity import differences
+from resnet_lab.config.identity import differences, flatten
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.runs.folder import path_of
@@ -71,7 +71,7 @@ def apart(configs: list[TrainConfig]) -> list[TrainConfig]:
             if changes := differences(config, other):
                 raise UserError(f"run_dir={path} is asked for by runs that differ: {'; '.join(changes)}")
         if different:
-            values = _flat(config)
+            values = flatten(config)
             told = "-".join(f"{key.rpartition('.')[2]}{values[key]}" for key in sorted(different))
             config = replace(config, run_dir=f"{path}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', told)}")
         result.append(config)
@@ -105,15 +105,5 @@ def _line(override: Override) -> str:
 
 
 def _local_differences(config: TrainConfig, other: TrainConfig) -> set[str]:
-    ours, theirs = _flat(config), _flat(other)
+    ours, theirs = flatten(config), flatten(other)
     return {key for key, value in ours.items() if value != theirs.get(key)}
-
-
-def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Every choice by its dotted key."""
-    flat: dict[str, Any] = {}
-    for field in fields(config):
-        value = getattr(config, field.name)
-        key = f"{prefix}{field.name}"
-        flat |= _flat(value, f"{key}.") if is_dataclass(value) else {key: value}
-    return flat
