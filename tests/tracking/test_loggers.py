@@ -239,13 +239,47 @@ def test_key_of_the_env_file_is_used_and_written_nowhere(folder: RunFolder, sile
     assert not [path for path in files if KEY.encode() in path.read_bytes()]
 
 
-def test_environment_has_the_last_word_over_the_env_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+OPEN = LoggerConfig(name="wandb")
+SAID: dict[str, tuple[LoggerConfig, str, dict[str, str], tuple[str, str | None, str]]] = {
+    "nothing": (OPEN, "", {}, ("resnet-lab", None, "auto")),
+    "by the environment": (
+        OPEN,
+        "",
+        {"WANDB_PROJECT": "p", "WANDB_ENTITY": "e", "WANDB_MODE": "disabled"},
+        ("p", "e", "disabled"),
+    ),
+    "by the file": (
+        OPEN,
+        "export WANDB_PROJECT=p # a comment\nexport WANDB_ENTITY='e'\nWANDB_MODE=offline\n",
+        {},
+        ("p", "e", "offline"),
+    ),
+    "by both": (OPEN, "WANDB_PROJECT=file", {"WANDB_PROJECT": "environment"}, ("environment", None, "auto")),
+    "by the keys too": (
+        LoggerConfig(name="wandb", project="key", entity="key", mode="online"),
+        "",
+        {"WANDB_PROJECT": "p", "WANDB_ENTITY": "e", "WANDB_MODE": "disabled"},
+        ("key", "key", "online"),
+    ),
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_keys_come_before_the_environment_and_that_before_the_env_file(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / ".env").write_text("WANDB_API_KEY=of the file\n")
-    monkeypatch.setenv("WANDB_API_KEY", "of the environment")
-    loggers.load_env(tmp_path / ".env")
-    assert os.environ["WANDB_API_KEY"] == "of the environment"
+    config, file, environment, expected = SAID[said]
+    (tmp_path / ".env").write_text(file)
+    monkeypatch.setattr(os, "environ", {**os.environ, **environment})
+    told = loggers.from_environment(config, tmp_path / ".env")
+    assert (told.project, told.entity, told.mode) == expected
+
+
+def test_disabled_wandb_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with loggers.open_loggers(OPEN, tmp_path, {}) as opened:
+        assert opened == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_key_that_wandb_login_wrote_is_found(tmp_path: Path) -> None:

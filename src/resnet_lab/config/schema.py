@@ -24,8 +24,7 @@ class TrainerConfig:
     sync_batch_norm: bool = False  # its statistics over the images of all devices
     compile: bool = local(False)
     deterministic: bool = local(False)
-    # CPU threads of the run; None: the slot's share, or all cores
-    threads: int | None = number(None, least=1, identity=False)
+    threads: int | None = number(None, least=1, identity=False)  # of the CPU; None: the slot's share, or all
     progress: bool = local(True)  # a bar on a terminal, plain lines elsewhere
 
 

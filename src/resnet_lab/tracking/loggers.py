@@ -1,17 +1,18 @@
 """Where metrics go beside history.csv. A logger that fails never costs a run."""
 
-import contextlib
 import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
 
 from resnet_lab.config.schema import LoggerConfig
@@ -19,6 +20,7 @@ from resnet_lab.errors import UserError
 
 log = logging.getLogger(__name__)
 
+PROJECT = "resnet-lab"  # of W&B, where nothing names another
 SECONDS_TO_REACH = 5.0  # W&B's server, before it is asked for a run
 SECONDS_TO_START = float(os.environ.get("WANDB_INIT_TIMEOUT", 30))
 SECONDS_TO_FINISH = float(os.environ.get("WANDB_FINISH_TIMEOUT", 60))
@@ -42,7 +44,8 @@ def _build(config: LoggerConfig, folder: Path, record: dict[str, Any]) -> list[L
             raise UserError("logger=tensorboard needs a package: pip install tensorboard")
         return [TensorBoardLogger(folder, name="", version="tensorboard")]
     if config.name == "wandb":
-        return [Wandb(config, folder, record)]
+        config = from_environment(config, Path(".env"))
+        return [] if config.mode == "disabled" else [Wandb(config, folder, record)]
     return []
 
 
@@ -60,9 +63,9 @@ class Wandb(WandbLogger):
     """
 
     def __init__(self, config: LoggerConfig, folder: Path, record: dict[str, Any]) -> None:
+        """`config` with the environment's part filled in."""
         import wandb
 
-        load_env(Path(".env"))
         common: dict[str, Any] = {
             "project": config.project,
             "entity": config.entity,
@@ -121,20 +124,34 @@ class Wandb(WandbLogger):
             log.warning("W&B could not be closed", exc_info=True)
 
 
-def load_env(path: Path) -> None:
-    """Take W&B's settings from a file of NAME=VALUE lines, unless the environment has them."""
-    with contextlib.suppress(FileNotFoundError):
-        for line in path.read_text().splitlines():
-            name, _, value = line.strip().partition("=")
-            if name.startswith("WANDB_") and value:
-                os.environ.setdefault(name, value.strip().strip("'\""))
+def from_environment(config: LoggerConfig, file: Path) -> LoggerConfig:
+    """The same with what WANDB_PROJECT, WANDB_ENTITY and WANDB_MODE say of what it leaves open.
+
+    W&B's variables of the `file` (a .env) count as the environment's, which has the last word over them.
+    """
+    try:
+        given = dotenv_values(file)
+    except (OSError, UnicodeDecodeError):
+        given = {}
+        log.warning("%s cannot be read", file, exc_info=True)
+    for name, value in given.items():
+        if name.startswith("WANDB_") and value:
+            os.environ.setdefault(name, value)
+    mode = os.environ.get("WANDB_MODE", "")
+    known = {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}  # any other: as without it
+    return replace(
+        config,
+        project=config.project or os.environ.get("WANDB_PROJECT") or PROJECT,
+        entity=config.entity or os.environ.get("WANDB_ENTITY"),
+        mode=known.get(mode, config.mode) if config.mode == "auto" else config.mode,
+    )
 
 
 def _reason_for_offline(mode: str) -> str | None:
     """Why the run cannot or should not be online; None: it can."""
     import wandb
 
-    if mode == "offline" or os.environ.get("WANDB_MODE") == "offline":
+    if mode == "offline":
         return "as asked"
     address = urlsplit(wandb.setup().settings.base_url)  # of the environment, or of its files
     if not _has_key(address.netloc):
