@@ -43,6 +43,24 @@ def test_where_a_run_trains_leaves_the_identity_alone(
     assert identity(make_config(**change)) == identity(make_config())
 
 
+@pytest.mark.parametrize(
+    ("field", "usual", "other"),
+    [
+        ("zero_channels", "append", "split"),
+        ("shared_preactivation", "first_and_projections", "first_and_changes"),
+        ("stem", "3x3", "7x7"),
+    ],
+)
+def test_saying_what_an_open_field_stands_for_makes_no_other_run(
+    make_config: MakeConfig, field: str, usual: str, other: str
+) -> None:
+    opened, written, changed = (
+        identity(make_config(model={"order": "full_preactivation", field: value}))
+        for value in ("auto", usual, other)
+    )
+    assert opened == written != changed
+
+
 def test_identity_is_stable_between_releases(make_config: MakeConfig) -> None:
     """A changed value here orphans every existing run folder: change it knowingly."""
     assert identity(make_config()) == "7a499b97"

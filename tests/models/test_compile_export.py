@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from resnet_lab.models import blocks, create_model, list_models
-from resnet_lab.models.description import ORDERS, SHORTCUTS
 from resnet_lab.models.families import FAMILIES, STEM_STRIDES
+from resnet_lab.models.kinds import ORDERS, SHORTCUTS
 from resnet_lab.models.names import entry
 
 SMALL: dict[str, Any] = {"depth": 8, "width": 4}
@@ -29,6 +29,11 @@ ADDITIONS: dict[str, dict[str, Any]] = {
     "stochastic depth": {"drop_path": 0.5},
     "dropout in the branch": {"branch_dropout": 0.3},
     "zeros on both sides": {"zero_channels": "split"},
+    "activation shared with padded shortcuts": {
+        "order": "full_preactivation",
+        "shared_preactivation": "first_and_changes",
+    },
+    "a bare stem": {"order": "full_preactivation", "shared_preactivation": "projections"},
     "no batch norm": {"batch_norm": False},
 }
 KINDS: dict[str, dict[str, Any]] = {

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet_lab.models import create_model
+from resnet_lab.models.kinds import SHARED_PREACTIVATION
 from resnet_lab.models.layers import DropPath
 
 
@@ -15,11 +16,16 @@ def unit(place: str = "layer1.1", **choices: Any) -> nn.Module:
     """A unit of a small net, its batch norms as uneven as training leaves them."""
     torch.manual_seed(0)
     net = create_model("cifar_resnet20", width=4, **{"depth": 14, **choices})
+    return uneven(net).get_submodule(place)
+
+
+def uneven(net: nn.Module) -> nn.Module:
+    """Batch norms as training leaves them."""
     for norm in net.modules():
         if isinstance(norm, nn.BatchNorm2d):
             for value in (norm.weight.data, norm.bias.data, norm.running_mean, norm.running_var):
                 value.uniform_(0.5, 1.5)
-    return net.get_submodule(place).eval()
+    return net.eval()
 
 
 def branch(u: nn.Module, x: Tensor) -> Tensor:
@@ -67,20 +73,87 @@ def test_an_order_activates_where_figure_4_says(order: str) -> None:
     torch.testing.assert_close(u(x), ORDERS[order](u, x))
 
 
-def test_a_projection_of_a_preactivated_unit_reads_the_activated_signal() -> None:
-    u, x = unit("layer2.0", order="full_preactivation", shortcut="B"), images()
-    activated = F.relu(u.bn1(x))
-    expected = u.downsample[0](activated) + u.conv2(F.relu(u.bn2(u.conv1(activated))))
+def full(u: nn.Module, activated: Tensor) -> Tensor:
+    """The branch of Figure 4(e) from its activated signal on."""
+    return u.conv2(F.relu(u.bn2(u.conv1(activated))))
+
+
+def padded(x: Tensor) -> Tensor:
+    """Option A where a stage begins: every second pixel, and as many zero channels."""
+    return torch.cat([x[:, :, ::2, ::2], torch.zeros(2, 4, 4, 4)], 1)
+
+
+# What the first unit of a stage computes from x, raw, and a, batch norm and ReLU of it.
+FIRST_OF_A_STAGE = {
+    ("first_and_projections", "A"): lambda u, x, a: padded(x) + full(u, a),
+    ("first_and_projections", "B"): lambda u, x, a: u.downsample[0](a) + full(u, a),
+    ("first_and_projections", "dropout"): lambda u, x, a: padded(x) + full(u, a),
+    ("first_and_changes", "A"): lambda u, x, a: padded(a) + full(u, a),
+    ("first_and_changes", "dropout"): lambda u, x, a: padded(a) + full(u, a),
+    ("projections", "A"): lambda u, x, a: padded(x) + full(u, a),
+    ("projections", "B"): lambda u, x, a: u.downsample[0](a) + full(u, a),
+}
+
+
+@pytest.mark.parametrize(("shared", "shortcut"), FIRST_OF_A_STAGE)
+def test_the_shortcut_that_begins_a_stage_reads_the_signal_that_its_source_says(
+    shared: str, shortcut: str
+) -> None:
+    u = unit("layer2.0", order="full_preactivation", shared_preactivation=shared, shortcut=shortcut)
+    x = images() - 0.5
+    expected = FIRST_OF_A_STAGE[shared, shortcut](u, x, F.relu(u.bn1(x)))
     torch.testing.assert_close(u(x), expected)
 
 
-def test_a_preactivated_net_activates_first_and_last_as_the_paper_places_it() -> None:
-    net = create_model("cifar_preact_resnet110", depth=8, width=4).eval()
-    assert isinstance(net.layer1[0].bn1, nn.Identity)  # the stem's activation serves the first unit
+@pytest.mark.parametrize("shared", SHARED_PREACTIVATION)
+def test_within_a_stage_an_identity_carries_the_raw_signal_in_every_source(shared: str) -> None:
+    u, x = unit(order="full_preactivation", shared_preactivation=shared), images() - 0.5
+    torch.testing.assert_close(u(x), x + full(u, F.relu(u.bn1(x))))
+
+
+def test_relu_only_units_share_their_activation_where_the_source_says() -> None:
+    x = images() - 0.5
+    for shared, read in (("first_and_projections", x), ("first_and_changes", F.relu(x))):
+        u = unit("layer2.0", order="relu_only_preactivation", shared_preactivation=shared)
+        torch.testing.assert_close(u(x), padded(read) + branch(u, F.relu(x)))
+
+
+def test_the_first_unit_is_activated_by_the_stem_or_for_its_branch_alone() -> None:
+    """One formula each: he2016's appendix and resnet-1k-layers, and kuangliu's preact_resnet.py."""
     x = torch.randn(2, 3, 8, 8)
-    signal = net.layer3(net.layer2(net.layer1(F.relu(net.bn1(net.conv1(x))))))
-    expected = net.fc(F.relu(net.bn_last(signal)).mean((2, 3)))
-    torch.testing.assert_close(net(x), expected)
+    places = {"order": "full_preactivation", "depth": 8, "width": 4}
+    papers, other = (
+        uneven(create_model("cifar_resnet20", shared_preactivation=shared, **places))
+        for shared in ("auto", "projections")
+    )
+    assert isinstance(
+        papers.layer1[0].bn1, nn.Identity
+    )  # the stem's batch norm and ReLU serve the first unit
+    assert isinstance(other.bn1, nn.Identity)
+    activated = F.relu(papers.bn1(papers.conv1(x)))
+    begun = activated + full(papers.layer1[0], activated)
+    torch.testing.assert_close(papers.layer1(papers.relu(papers.bn1(papers.conv1(x)))), begun)
+    raw = other.conv1(x)
+    begun_raw = raw + full(other.layer1[0], F.relu(other.layer1[0].bn1(raw)))
+    for net, signal in ((papers, begun), (other, begun_raw)):
+        last = F.relu(net.bn_last(net.layer3(net.layer2(signal))))
+        torch.testing.assert_close(net(x), net.fc(last.mean((2, 3))))
+
+
+def test_the_net_of_resnet_1k_layers_is_ours_from_the_first_unit_to_the_last() -> None:
+    """resnet-pre-act.lua, written out: batch norm and ReLU before both paths where widths change, else in one."""
+    net = uneven(create_model("cifar_preact_resnet164", depth=20, width=4))
+    x = torch.randn(2, 3, 8, 8)
+    signal = net.conv1(x)
+    for stage in (net.layer1, net.layer2, net.layer3):
+        for u in stage:
+            first = u is net.layer1[0]
+            activated = F.relu((net.bn1 if first else u.bn1)(signal))
+            changes = u.conv1.in_channels != u.conv3.out_channels
+            shortcut = u.downsample[0](activated) if changes else signal
+            f = u.conv3(F.relu(u.bn3(u.conv2(F.relu(u.bn2(u.conv1(activated)))))))
+            signal = shortcut + f
+    torch.testing.assert_close(net(x), net.fc(F.relu(net.bn_last(signal)).mean((2, 3))))
 
 
 @pytest.mark.parametrize(("place", "channels"), [("append", slice(0, 4)), ("split", slice(2, 6))])

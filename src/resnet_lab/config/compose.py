@@ -21,7 +21,7 @@ from resnet_lab.errors import UserError, unknown
 from resnet_lab.fields import at_home
 from resnet_lab.fields import check as check_fields
 from resnet_lab.models.checks import check as check_model
-from resnet_lab.models.description import ModelConfig, resolve
+from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.published import variant
 from resnet_lab.training.recipes import RecipeConfig
 from resnet_lab.training.recipes import check as check_recipe
@@ -93,10 +93,10 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
         config = shortened(config)
     config = replace(config, data=_told_apart(config.data))
     facts = (published(config.data) if planned else None) or info(config.data)
-    check_model(config.model, facts.height, facts.width)
+    net = check_model(config.model, facts.height, facts.width)
     channels, classes = config.model.in_channels, config.model.num_classes
     model = replace(
-        resolve(config.model),
+        net,
         in_channels=facts.channels if channels is None else channels,
         num_classes=facts.classes if classes is None else classes,
     )

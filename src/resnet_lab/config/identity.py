@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.models.description import ModelConfig, resolve
+from resnet_lab.models.description import resolve, unasked
 from resnet_lab.training.recipes import RecipeConfig
 
 
@@ -44,7 +44,7 @@ def identity(config: TrainConfig) -> str:
 
     Defaults stay out, so that a field added later does not rename the runs made before it.
     """
-    usual = as_asked(TrainConfig(type(config.data)(), ModelConfig(), RecipeConfig()))
+    usual = as_asked(TrainConfig(type(config.data)(), unasked(), RecipeConfig()))
     chosen = {
         key: value for key, value in identity_part(config).items() if key not in usual or value != usual[key]
     }

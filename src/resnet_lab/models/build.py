@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_lab.errors import UserError
 from resnet_lab.models.checks import check
-from resnet_lab.models.description import ModelConfig, family_of, resolve
+from resnet_lab.models.description import ModelConfig, family_of
 from resnet_lab.models.names import named
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def build(config: ModelConfig) -> "nn.Module":
     from resnet_lab.models.resnet import ResNet
     from resnet_lab.models.weights import load_weights
 
-    check(config)
+    description = check(config)
     if config.in_channels is None or config.num_classes is None:
         raise UserError(
             "model.in_channels and model.num_classes are open: give both, or take a net by its name"
         )
-    net = ResNet(resolve(config), config.in_channels, config.num_classes)
+    net = ResNet(description, config.in_channels, config.num_classes)
     if config.weights is not None:
         load_weights(net, config)
     return net

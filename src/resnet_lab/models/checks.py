@@ -7,24 +7,24 @@ from resnet_lab.errors import UserError, unknown
 from resnet_lab.models import blocks
 from resnet_lab.models.description import (
     AUTO,
-    GATES,
-    ORDERS,
-    PROJECTIONS,
-    SHORTCUTS,
     ModelConfig,
+    Net,
     branch_width,
     family_of,
     label,
     resolve,
+    usual,
 )
 from resnet_lab.models.families import STEM_STRIDES
+from resnet_lab.models.kinds import ORDERS, SHARED_PREACTIVATION, SHORTCUTS, ZERO_CHANNELS
 from resnet_lab.models.published import variant
 
 
-def check(config: ModelConfig, height: int | None = None, width: int | None = None) -> None:
-    """Raise UserError for a net that cannot be, makes no sense, or is too deep for images of this size.
+def check(config: ModelConfig, height: int | None = None, width: int | None = None) -> Net:
+    """The net that a description means, resolved; it can be built.
 
-    `height` and `width` of the images are in pixels; None where they are not known.
+    Raises UserError for a net that cannot be, makes no sense, or is too deep for images of this size: `height` and
+    `width` in pixels, None where they are not known.
     """
     family = family_of(config)
     _check_values(config)
@@ -33,13 +33,14 @@ def check(config: ModelConfig, height: int | None = None, width: int | None = No
     for reason in _senseless(net):
         raise UserError(f"model: {reason}")
     if config.weights is not None:
-        variant(config)  # raises where there are none of this name
+        variant(net)  # raises where there are none of this name
     stride = STEM_STRIDES[net.stem] * 2 ** (family.stages - 1)
     if height is not None and width is not None and min(height, width) < stride:
         raise UserError(
             f"images of {height}x{width} pixels are too small for {label(net)}: "
             f"its strides divide each side by {stride}, so {stride}x{stride} is the least"
         )
+    return net
 
 
 def _check_values(config: ModelConfig) -> None:
@@ -49,7 +50,8 @@ def _check_values(config: ModelConfig) -> None:
         "order": ORDERS,
         "stem": (AUTO, *STEM_STRIDES),
         "stride_on": (AUTO, "1x1", "3x3"),
-        "zero_channels": ("append", "split"),
+        "zero_channels": (AUTO, *ZERO_CHANNELS),
+        "shared_preactivation": (AUTO, *SHARED_PREACTIVATION),
         "downsample": ("conv", "pool"),
         "init_fan": ("fan_in", "fan_out"),
         "head": ("keep", "reset"),
@@ -89,46 +91,43 @@ def _check_depth(config: ModelConfig) -> None:
     )
 
 
-def _senseless(net: ModelConfig) -> Iterator[str]:
-    """Why this net, resolved, makes no sense."""
-    block, shortcut, order = blocks.load(net.block), net.shortcut, net.order
-    plain, padded = shortcut == "none", shortcut not in ("none", *PROJECTIONS)
-    if plain and order != "original":
+def _senseless(net: Net) -> Iterator[str]:
+    """Why this net makes no sense."""
+    block, shortcut, order = blocks.load(net.block), SHORTCUTS[net.shortcut], ORDERS[net.order]
+    if shortcut.plain and net.order != "original":
         yield "a plain net has no addition, so every order is the same net: use original"
-    if plain and net.drop_path:
+    if shortcut.plain and net.drop_path:
         yield "drop_path would silence a plain net, which has no shortcut"
-    if plain and net.zero_init_gamma:
+    if shortcut.plain and net.zero_init_gamma:
         yield "zero_init_gamma would silence a plain net, which has no shortcut"
-    if not net.batch_norm and order in ("bn_after_addition", "full_preactivation"):
-        yield f"order={order} places batch norms: without batch_norm use original or relu_only_preactivation"
+    if not net.batch_norm and (order.norm_first or order.norm_after_addition):
+        yield f"order={net.order} places batch norms: without batch_norm use original or relu_only_preactivation"
     if not net.batch_norm and net.zero_init_gamma:
         yield "zero_init_gamma needs batch_norm"
-    shared = order == "bn_after_addition" or (order == "full_preactivation" and block.layers == 1)
-    if shared and net.zero_init_gamma:
-        yield f"zero_init_gamma would silence the shortcut too: with order={order} they share the batch norm"
+    if net.zero_init_gamma and order.shares_last_norm(block.layers):
+        yield f"zero_init_gamma would silence the shortcut too: with order={net.order} they share the batch norm"
     if block.layers == 1 and net.branch_dropout:
         yield f"branch_dropout lies between convolutions, and a {net.block} branch has one"
     if block.kernels[0] != 1 and net.groups > 1:
         yield f"groups split the 3x3 between two 1x1, which a {net.block} branch has not"
     if branch_width(net) % net.groups:
         yield f"groups={net.groups} do not divide the {branch_width(net)} channels of the first stage"
-    if padded and block.expansion == 1 and net.width_factor < 1:
-        yield f"shortcut={shortcut} pads channels and cannot drop any: with width_factor below 1 use B"
-    yield from _unread(net, padded)
+    if shortcut.pads and block.expansion == 1 and net.width_factor < 1:
+        yield f"shortcut={net.shortcut} pads channels and cannot drop any: with width_factor below 1 use B"
+    yield from _unread(net)
 
 
-def _unread(net: ModelConfig, padded: bool) -> Iterator[str]:
+def _unread(net: Net) -> Iterator[str]:
     """Choices that this net would not read: two runs that differ in them would be one."""
-    read = {
-        "zero_channels": (padded, "zero-padded shortcuts"),
-        "downsample": (net.shortcut in PROJECTIONS, "projections"),
-        "shortcut_scale": (net.shortcut == "constant_scaling", "constant_scaling"),
-        "branch_scale": (net.shortcut == "constant_scaling", "constant_scaling"),
-        "gate_bias": (net.shortcut in GATES, "gates"),
-        "shortcut_dropout": (net.shortcut == "dropout", "dropout"),
-    }
-    for field in fields(net):
-        given = getattr(net, field.name)
-        reads, reader = read.get(field.name, (True, ""))
-        if given != field.default and not reads:
-            yield f"{field.name}={given} is for {reader}, and shortcut={net.shortcut} does not read it"
+    shared = net.shared_preactivation
+    activates_first = [name for name, order in ORDERS.items() if order.activates_first]
+    padding = [name for name, shortcut in SHORTCUTS.items() if shortcut.pads]
+    for each in fields(net):
+        given = getattr(net, each.name)
+        readers = [name for name, shortcut in SHORTCUTS.items() if each.name in shortcut.reads]
+        if readers and net.shortcut not in readers and given != usual(each):
+            yield f"{each.name}={given} is for shortcut={', '.join(readers)}; {net.shortcut} does not read it"
+        if each.name == "shared_preactivation" and given != usual(each) and net.order not in activates_first:
+            yield f"{each.name}={given} is for order={', '.join(activates_first)}; {net.order} does not read it"
+    if shared == "first_and_changes" and net.shortcut not in padding:
+        yield f"shared_preactivation={shared} is for shortcut={', '.join(padding)}; {net.shortcut} is the same without"

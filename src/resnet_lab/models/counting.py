@@ -41,7 +41,9 @@ def layers(model: nn.Module, input_shape: tuple[int, int, int]) -> list[Layer]:
         found.append(Layer(names[module], type(module).__name__, tuple(output.shape[1:]), size, cost))
 
     leaves = [
-        module for module in names if not list(module.children()) and not isinstance(module, nn.Identity)
+        module
+        for module in names
+        if not list(module.children()) and not isinstance(module, nn.Identity | nn.ReLU)
     ]
     handles = [leaf.register_forward_hook(record) for leaf in leaves]
     training = {module: module.training for module in names}

@@ -2,37 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import Field, dataclass, field, fields
 from pathlib import PurePath
+from typing import Any
 
 from resnet_lab.errors import unknown
 from resnet_lab.models import blocks
 from resnet_lab.models.families import FAMILIES, Family
 
-# The shortcuts of he2015 Section 3.3 and he2016 Table 1, and what each is.
-SHORTCUTS = {
-    "A": "identity, zero-padded where dimensions change",
-    "B": "projection where dimensions change, else identity",
-    "C": "projection everywhere",
-    "none": "a plain net",
-    "constant_scaling": "shortcut_scale x + branch_scale F",
-    "exclusive_gating": "(1 - g) x + g F",
-    "shortcut_only_gating": "(1 - g) x + F",
-    "conv": "he2016's 1x1 convolution everywhere: the same as C",
-    "dropout": "dropout on the shortcut",
-}
 AUTO = "auto"
-PROJECTIONS = ("B", "C", "conv")
-GATES = ("exclusive_gating", "shortcut_only_gating")
-
-# he2016 Figure 4 (a) to (e).
-ORDERS = (
-    "original",
-    "bn_after_addition",
-    "relu_before_addition",
-    "relu_only_preactivation",
-    "full_preactivation",
-)
 
 
 @dataclass
@@ -40,7 +18,8 @@ class ModelConfig:
     """One residual network: a family plans the stages, a unit is block + shortcut + order.
 
     Every field is a key of the Hydra group ``model`` and a keyword of `create_model`;
-    auto is what the papers do with this family, depth and block.
+    auto is what the papers do with this family, depth and block. Metadata: `usual` is what auto stands for
+    where no family decides it.
     """
 
     family: str = "cifar"  # cifar: 3 stages, 6n+2 / 9n+2; wide: 6n+4; imagenet: 4 stages, the named depths
@@ -53,7 +32,10 @@ class ModelConfig:
     in_channels: int | None = None  # None: what the data has
     num_classes: int | None = None  # None: what the data has
     stride_on: str = AUTO  # where a bottleneck strides: 1x1 (the papers, v1) or 3x3 (torchvision, v1.5)
-    zero_channels: str = "append"  # where zero-padded shortcuts put their zeros: append, or split
+    # Where zero-padded shortcuts put their zeros, and where those of pre-activated units read the activated signal:
+    # names of kinds.ZERO_CHANNELS and kinds.SHARED_PREACTIVATION. Weights from elsewhere need them said.
+    zero_channels: str = field(default=AUTO, metadata={"usual": "append"})
+    shared_preactivation: str = field(default=AUTO, metadata={"usual": "first_and_projections"})
     downsample: str = "conv"  # projections: strided conv, or pool (ResNet-D's average pooling)
     groups: int = 1  # groups of a bottleneck's 3x3 (ResNeXt)
     width_factor: float = 1.0  # width of the 3x3 convolutions relative to the papers' (wide ResNets)
@@ -78,41 +60,60 @@ def family_of(config: ModelConfig) -> Family:
     return FAMILIES[config.family]
 
 
-def resolve(config: ModelConfig) -> ModelConfig:
-    """The same net with what its description leaves to the family written out.
+@dataclass
+class Net(ModelConfig):
+    """A description with nothing left to the family, made by `resolve`; channels and classes are the data's."""
 
-    Channels and classes stay open: they are the data's. Raises UserError for an unknown family or block.
+    width: int = 16
+
+
+def resolve(config: ModelConfig) -> Net:
+    """The same net with what its description leaves open written out; a Net is given back as it is.
+
+    Raises UserError for an unknown family or block.
     """
+    if isinstance(config, Net):
+        return config
     family = family_of(config)
-    block = _chosen(config.block, family.usual_block(config.depth))
+    block = family.usual_block(config.depth) if config.block == AUTO else config.block
     branch = blocks.load(block)
-    reads_stride = branch.kernels[0] == 1  # else the first convolution strides, whatever is said
-    return replace(
-        config,
-        block=block,
-        shortcut=_chosen(config.shortcut, family.usual_shortcut(branch.expansion)),
-        stem=_chosen(config.stem, family.stem),
-        width=family.width if config.width is None else config.width,
-        stride_on=_chosen(config.stride_on if reads_stride else AUTO, family.stride_on),
-    )
+    decided = {
+        "block": block,
+        "shortcut": family.usual_shortcut(branch.expansion),
+        "stem": family.stem,
+        "width": family.width,
+        "stride_on": family.stride_on,
+    }
+    given = {each.name: getattr(config, each.name) for each in fields(config)}
+    if branch.kernels[0] != 1:  # then the first convolution strides, whatever is said
+        given["stride_on"] = AUTO
+    for each in fields(config):
+        if given[each.name] in (AUTO, None):
+            given[each.name] = decided.get(each.name, usual(each))
+    return Net(**given)
 
 
-def _chosen(given: str, usual: str) -> str:
-    return usual if given == AUTO else given
+def usual(choice: Field[Any]) -> Any:
+    """What a field is unasked, where no family decides it."""
+    return choice.metadata.get("usual", choice.default)
 
 
-def branch_width(config: ModelConfig, stage: int = 0) -> int:
+def unasked() -> ModelConfig:
+    """Each field at what it is unasked; open where a family decides it."""
+    return ModelConfig(**{each.name: usual(each) for each in fields(ModelConfig)})
+
+
+def branch_width(net: Net, stage: int = 0) -> int:
     """Channels of the 3x3 convolutions in a stage, counted from 0."""
-    width = family_of(config).width if config.width is None else config.width
-    return int(width * config.width_factor) * 2**stage
+    return int(net.width * net.width_factor) * 2**stage
 
 
 def label(config: ModelConfig) -> str:
     """A short readable name of letters, digits, - and _: resnet-110-dropout-full_preactivation."""
     words = ["plain" if config.shortcut == "none" else "resnet", str(config.depth)]
-    for field, value in _unusual(config):
+    for name, value in _unusual(resolve(config)):
         if value != "none":
-            words.append(value if field in ("block", "shortcut", "order", "weights") else f"{field}_{value}")
+            words.append(value if name in ("block", "shortcut", "order", "weights") else f"{name}_{value}")
     return re.sub(r"[^A-Za-z0-9_-]", "_", "-".join(words))
 
 
@@ -123,30 +124,29 @@ def kind(config: ModelConfig) -> str:
     said = [] if plain and net.block == "basic" else [net.block]
     if not plain:
         said.append(net.shortcut)
-    for field, value in _unusual(net):
-        if field not in ("block", "shortcut"):
-            said.append(value if field == "order" else f"{field}={value}")
-    name = "plain" if plain else "residual"
-    return f"{name} ({', '.join(said)})" if said else name
+    for name, value in _unusual(net):
+        if name not in ("block", "shortcut"):
+            said.append(value if name == "order" else f"{name}={value}")
+    word = "plain" if plain else "residual"
+    return f"{word} ({', '.join(said)})" if said else word
 
 
 # What does not tell one net of a sweep from another.
 _UNTOLD = ("family", "depth", "in_channels", "num_classes", "checkpointing", "head")
 
 
-def _unusual(config: ModelConfig) -> Iterator[tuple[str, str]]:
+def _unusual(net: Net) -> Iterator[tuple[str, str]]:
     """The fields, and their values as text, that differ from what the papers do with this depth and block."""
-    net = resolve(config)
-    usual = resolve(ModelConfig(family=net.family, depth=net.depth))
-    usual.shortcut = family_of(net).usual_shortcut(blocks.load(net.block).expansion)
-    for field in fields(ModelConfig):
-        value = getattr(net, field.name)
-        if field.name not in _UNTOLD and value != getattr(usual, field.name):
-            yield field.name, _text(field.name, value)
+    papers = resolve(ModelConfig(family=net.family, depth=net.depth))
+    papers.shortcut = family_of(net).usual_shortcut(blocks.load(net.block).expansion)
+    for each in fields(ModelConfig):
+        value = getattr(net, each.name)
+        if each.name not in _UNTOLD and value != getattr(papers, each.name):
+            yield each.name, _text(each.name, value)
 
 
-def _text(field: str, value: object) -> str:
-    if field == "weights":
+def _text(name: str, value: object) -> str:
+    if name == "weights":
         return PurePath(str(value)).name
     return (
         f"{value:g}"

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_lab.models.description import ModelConfig
+from resnet_lab.models.description import Net
+from resnet_lab.models.kinds import ORDERS
 from resnet_lab.models.layers import conv, he_init, norm
-from resnet_lab.models.stages import UnitPlan
+from resnet_lab.models.stages import ConvPlan, UnitPlan
 
 
 class Plain(nn.Module):
@@ -24,11 +25,11 @@ class Plain(nn.Module):
 class Identity(nn.Module):
     """x + F; where dimensions change, every second pixel of x and zero channels: option A."""
 
-    def __init__(self, config: ModelConfig, unit: UnitPlan) -> None:
+    def __init__(self, net: Net, unit: UnitPlan) -> None:
         super().__init__()
         self.stride = unit.stride
         zeros = unit.width_out - unit.width_in
-        before = zeros // 2 if config.zero_channels == "split" else 0
+        before = zeros // 2 if net.zero_channels == "split" else 0
         self.zeros = (before, zeros - before)
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
@@ -43,9 +44,9 @@ class Identity(nn.Module):
 class ConstantScaling(Identity):
     """a x + b F: he2016 Figure 2(b)."""
 
-    def __init__(self, config: ModelConfig, unit: UnitPlan) -> None:
-        super().__init__(config, unit)
-        self.shortcut_scale, self.branch_scale = config.shortcut_scale, config.branch_scale
+    def __init__(self, net: Net, unit: UnitPlan) -> None:
+        super().__init__(net, unit)
+        self.shortcut_scale, self.branch_scale = net.shortcut_scale, net.branch_scale
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         return self.shortcut_scale * self.identity(x) + self.branch_scale * branch
@@ -54,10 +55,10 @@ class ConstantScaling(Identity):
 class Gating(Identity):
     """A gate g = sigmoid(1x1 convolution of x + bias) for each channel and pixel."""
 
-    def __init__(self, config: ModelConfig, unit: UnitPlan) -> None:
-        super().__init__(config, unit)
+    def __init__(self, net: Net, unit: UnitPlan) -> None:
+        super().__init__(net, unit)
         self.gate = nn.Conv2d(unit.width_in, unit.width_out, 1, unit.stride)
-        he_init(config, self.gate, config.gate_bias)
+        he_init(net, self.gate, net.gate_bias)
 
 
 class ExclusiveGating(Gating):
@@ -79,9 +80,9 @@ class ShortcutOnlyGating(Gating):
 class Dropout(Identity):
     """dropout(x) + F: he2016 Figure 2(f)."""
 
-    def __init__(self, config: ModelConfig, unit: UnitPlan) -> None:
-        super().__init__(config, unit)
-        self.ratio = config.shortcut_dropout
+    def __init__(self, net: Net, unit: UnitPlan) -> None:
+        super().__init__(net, unit)
+        self.ratio = net.shortcut_dropout
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:
         return F.dropout(self.identity(x), self.ratio, self.training) + branch
@@ -90,30 +91,31 @@ class Dropout(Identity):
 class Projection(nn.Sequential):
     """W x + F, with batch norm after the 1x1 convolution W: options B and C, and he2016 Figure 2(e).
 
-    Full pre-activation has no batch norm here; ResNet-D averages the pixels that a stride would skip.
+    Where batch norms stand before convolutions there is none here. ResNet-D averages what a stride would skip.
     """
 
-    def __init__(self, config: ModelConfig, unit: UnitPlan) -> None:
-        pool = config.downsample == "pool"
-        layers: list[nn.Module] = [conv(config, unit.width_in, unit.width_out, 1, 1 if pool else unit.stride)]
+    def __init__(self, net: Net, unit: UnitPlan) -> None:
+        pool = net.downsample == "pool"
+        planned = ConvPlan(unit.width_in, unit.width_out, 1, 1 if pool else unit.stride)
+        layers: list[nn.Module] = [conv(net, planned)]
         if pool:
             average = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)
             layers.insert(0, average if unit.stride > 1 else nn.Identity())
-        if config.batch_norm and config.order != "full_preactivation":
-            layers.append(norm(config, unit.width_out))
+        if net.batch_norm and not ORDERS[net.order].norm_first:
+            layers.append(norm(net, unit.width_out))
         super().__init__(*layers)
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:  # type: ignore[override]
         return super().forward(x) + branch
 
 
-def projection_where_needed(config: ModelConfig, unit: UnitPlan) -> nn.Module:
+def projection_where_needed(net: Net, unit: UnitPlan) -> nn.Module:
     """Option B."""
-    return Projection(config, unit) if unit.changes_dimensions else Identity(config, unit)
+    return Projection(net, unit) if unit.projects else Identity(net, unit)
 
 
 # model.shortcut -> the module around a unit, called with what the unit gets and what its branch computed.
-KINDS: dict[str, Callable[[ModelConfig, UnitPlan], nn.Module]] = {
+CLASSES: dict[str, Callable[[Net, UnitPlan], nn.Module]] = {
     "A": Identity,
     "B": projection_where_needed,
     "C": Projection,

@@ -1,47 +1,85 @@
-"""The plan of a net's stages and units, before anything is built. Free of torch."""
+"""The plan of a net's stages, units and convolutions, before anything is built. Free of torch."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from resnet_lab.errors import UserError
 from resnet_lab.models import blocks
-from resnet_lab.models.description import ModelConfig, branch_width, family_of, resolve
+from resnet_lab.models.blocks import Block
+from resnet_lab.models.description import Net, branch_width, family_of
+from resnet_lab.models.kinds import SHORTCUTS
+
+
+@dataclass(frozen=True)
+class ConvPlan:
+    """One padded convolution: only its stride shrinks the image."""
+
+    width_in: int  # channels
+    width_out: int
+    kernel: int  # side in pixels
+    stride: int = 1
+    groups: int = 1
 
 
 @dataclass(frozen=True)
 class UnitPlan:
-    """The widths, in channels, and the stride of one unit."""
+    """One unit: the convolutions of its branch in order, and what its shortcut reads."""
 
-    width_in: int
-    width: int  # of its 3x3 convolutions
-    width_out: int
-    stride: int
-    first: bool  # of the net: what it gets is activated already
+    convolutions: tuple[ConvPlan, ...]
+    activated: bool  # what it gets is activated already: the stem did it, for the first unit of the net
+    projects: bool  # its shortcut has weights of its own
+    shares_activation: bool  # a pre-activated unit: the shortcut, too, reads the activated signal
     drop_path: float  # probability that its branch is left out in training
 
     @property
-    def changes_dimensions(self) -> bool:
-        return self.stride != 1 or self.width_in != self.width_out
+    def width_in(self) -> int:
+        return self.convolutions[0].width_in
+
+    @property
+    def width_out(self) -> int:
+        return self.convolutions[-1].width_out
+
+    @property
+    def stride(self) -> int:
+        return prod(conv.stride for conv in self.convolutions)
 
 
-def plan(config: ModelConfig) -> list[list[UnitPlan]]:
+def plan(net: Net) -> list[list[UnitPlan]]:
     """The units of each stage: each further stage halves the resolution and doubles the width."""
-    net = resolve(config)
     block = blocks.load(net.block)
     units = family_of(net).units(net.depth, block.layers)
-    if units is None or net.width is None:
+    if units is None:
         raise UserError(f"family {net.family} has no net of depth {net.depth} with {net.block} units")
     stages: list[list[UnitPlan]] = []
     made, width_in = 0, net.width
     for stage, length in enumerate(units):
-        width = branch_width(net, stage)
-        # Only a block that widens its end keeps the papers' width there while its 3x3 convolutions grow.
-        width_out = width if block.expansion == 1 else net.width * 2**stage * block.expansion
         planned = []
         for unit in range(length):
             stride = 2 if stage > 0 and unit == 0 else 1
+            convolutions = tuple(_convolutions(net, block, stage, width_in, stride))
+            width_out = convolutions[-1].width_out
+            changes = stride != 1 or width_in != width_out
+            projects = SHORTCUTS[net.shortcut].projects_at(changes)
+            shares = projects or (changes and net.shared_preactivation == "first_and_changes")
+            activated = made == 0 and net.shared_preactivation != "projections"
             made += 1
             rate = net.drop_path * made / sum(units)
-            planned.append(UnitPlan(width_in, width, width_out, stride, made == 1, rate))
+            planned.append(UnitPlan(convolutions, activated, projects, shares, rate))
             width_in = width_out
         stages.append(planned)
     return stages
+
+
+def _convolutions(net: Net, block: Block, stage: int, width_in: int, stride: int) -> Iterator[ConvPlan]:
+    """Of one branch. A 3x3 strides, or else the first; `stride_on` may give the stride to a 1x1 before it."""
+    width = branch_width(net, stage)
+    # Only a block that widens its end keeps the papers' width there while its 3x3 convolutions grow.
+    width_end = width if block.expansion == 1 else net.width * 2**stage * block.expansion
+    first_wide = next((i for i, kernel in enumerate(block.kernels) if kernel > 1), 0)
+    strided = 0 if net.stride_on == "1x1" else first_wide
+    for i, kernel in enumerate(block.kernels):
+        width_out = width_end if i == block.layers - 1 else width
+        groups = net.groups if kernel > 1 else 1
+        yield ConvPlan(width_in, width_out, kernel, stride if i == strided else 1, groups)
+        width_in = width_out

@@ -1,7 +1,7 @@
 """A run is a folder: where it lies, what is in it, and which state it is in. Free of torch."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError
 from resnet_lab.files import write_text
-from resnet_lab.models.description import label
+from resnet_lab.models.description import label, resolve
 from resnet_lab.runs.lock import Lock, held
 
 
@@ -106,7 +106,7 @@ def load_config(path: Path) -> TrainConfig:
     except (OmegaConfBaseException, YAMLError, TypeError, ValueError) as error:
         raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
     assert isinstance(config, TrainConfig)
-    return config
+    return replace(config, model=resolve(config.model))
 
 
 def _data_class(data: DictConfig) -> type[DataConfig]:
