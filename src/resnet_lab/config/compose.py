@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.config.groups import config_dir, groups
 from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
+from resnet_lab.config.targets import targets_of, with_sources
 from resnet_lab.data import debug_images, info, published
 from resnet_lab.data.spec import DataConfig, ImageFolderConfig, ShardsConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, unknown
@@ -48,7 +49,18 @@ def register_schemas() -> None:
     store = ConfigStore.instance()
     for path, node in SCHEMAS.items():
         group, _, name = path.rpartition("/")
-        store.store(group=group or None, name=name, node=node)
+        store.store(group=group or None, name=name, node=_open_dictionaries(OmegaConf.structured(node)))
+
+
+def _open_dictionaries(node: DictConfig) -> DictConfig:
+    """The schema, whose fields of any keys, as recipe.optimizer_args, take new ones without a +."""
+    for key in node:
+        child = None if OmegaConf.is_missing(node, key) else node[key]
+        if isinstance(child, DictConfig) and is_dataclass(OmegaConf.get_type(child)):
+            _open_dictionaries(child)
+        elif isinstance(child, DictConfig):
+            OmegaConf.set_struct(child, False)
+    return node
 
 
 def compose(overrides: list[str], *, planned: bool = False) -> TrainConfig:
@@ -109,7 +121,12 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
             f"model.num_classes={model.num_classes}: {config.data.name} has {facts.classes} classes"
         )
     check_recipe(config.recipe)
-    return replace(config, model=model)
+    config = with_sources(replace(config, model=model))
+    if config.recipe.optimizer_args or any(key.startswith("recipe.") for key in targets_of(config)):
+        from resnet_lab.training.trial import try_out
+
+        try_out(config.recipe, model.num_classes or facts.classes)
+    return config
 
 
 def shortened(config: TrainConfig) -> TrainConfig:

@@ -74,6 +74,8 @@ class TrainConfig:
     name: str = local("scratch")  # the experiment, and its folder under runs_root
     # The table that it answers, as in he2015/table6.
     answers: str | None = choice(None, reference.names, identity=False)
+    # Of the code of one's own that the configuration names: dotted path -> digest; filled in when composed.
+    sources: dict[str, str] = field(default_factory=dict)
     seed: int = number(0, least=0, most=2**32 - 1)  # what NumPy takes
     precision: str = choice("32", PRECISIONS)
     protocol: str = choice("single_view", PROTOCOLS)  # how the final test is made

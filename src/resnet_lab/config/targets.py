@@ -1,12 +1,18 @@
-"""Which targets a configuration may name: no more than Hydra's own `instantiate` would call. Free of torch."""
+"""What a configuration names of somebody's own by a dotted path: what it may be, and which code that is.
 
+Free of torch, as far as what is named is.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
-from resnet_lab.targets import locate
+from resnet_lab.targets import digest, locate, own_sources
 
 
 def authorised(path: str, key: str) -> Any:
@@ -22,3 +28,44 @@ def authorised(path: str, key: str) -> Any:
             reason = " ".join(str(error).split())
             raise UserError(f"{key}={path} is refused: {reason}") from None
     return locate(path, key)
+
+
+def targets_of(config: TrainConfig) -> dict[str, str]:
+    """Every dotted path that a configuration names, by its key."""
+    return dict(_targets(config, ""))
+
+
+def _targets(config: Any, prefix: str) -> Iterator[tuple[str, str]]:
+    for each in fields(config):
+        key, value = f"{prefix}{each.name}", getattr(config, each.name)
+        if is_dataclass(value):
+            yield from _targets(value, f"{key}.")
+        elif each.metadata.get("own") and "." in str(value):
+            yield key, value
+
+
+def with_sources(config: TrainConfig) -> TrainConfig:
+    """The configuration with a digest of the code of one's own that each target comes from: edited, another run.
+
+    Raises UserError for a target that may not be named or is not there.
+    """
+    return replace(config, sources=_sources(config))
+
+
+def check_sources(config: TrainConfig) -> None:
+    """Raises UserError where a run's own code is no longer that of its configuration, or may not be named."""
+    for path, found in _sources(config).items():
+        if found != config.sources.get(path):
+            raise UserError(
+                f"the code of {path} was edited since this run was made: the command that made it makes another run"
+                " of the new code; with the old code, this one goes on"
+            )
+
+
+def _sources(config: TrainConfig) -> dict[str, str]:
+    found = {}
+    for key, path in targets_of(config).items():
+        authorised(path, key)
+        if files := own_sources(path, key):
+            found[path] = digest(files)
+    return found

@@ -16,6 +16,7 @@ from resnet_lab import data as data_sets
 from resnet_lab import models
 from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.targets import check_sources
 from resnet_lab.data.module import DataModule
 from resnet_lab.files import replacing, write_text
 from resnet_lab.models.counting import count
@@ -50,6 +51,7 @@ def train(
     """
     if config.trainer.threads is not None:
         torch.set_num_threads(config.trainer.threads)
+    check_sources(config)
     seed_everything(config.seed, verbose=False)
 
     recipe = config.recipe
