@@ -14,7 +14,6 @@ from pathlib import Path
 import pytest
 
 from resnet_lab.errors import UserError
-from resnet_lab.sweeps import search as module
 from resnet_lab.sweeps.expand import expand
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.search import Search, SearchOptions
@@ -179,7 +178,7 @@ def test_unknown_sampler_is_told_with_the_nearest() -> None:
 def test_missing_optuna_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UserError, match=r"pip install 'resnet-lab\[search\]'"):
-        module._optuna()
+        Search(SearchOptions(), SPACE)
 
 
 def test_plan_answers_a_search_with_one_line() -> None:

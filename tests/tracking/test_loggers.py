@@ -282,12 +282,14 @@ def test_disabled_wandb_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Monke
     assert not list(tmp_path.iterdir())
 
 
-def test_key_that_wandb_login_wrote_is_found(tmp_path: Path) -> None:
-    assert not loggers._has_key("api.wandb.ai")
-    (tmp_path / "netrc").write_text(f"machine api.wandb.ai\n  login user\n  password {KEY}\n")
+@pytest.mark.parametrize(("host", "why"), [("127.0.0.1:9", "cannot reach"), ("wandb.example.org", "no key")])
+def test_key_that_wandb_login_wrote_is_found_and_is_for_its_host_alone(
+    host: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    (tmp_path / "netrc").write_text(f"machine {host}\n  login user\n  password {KEY}\n")
     (tmp_path / "netrc").chmod(0o600)
-    assert loggers._has_key("api.wandb.ai")
-    assert not loggers._has_key("wandb.example.org")
+    assert (loggers.why_offline("auto") or "").startswith(why)
 
 
 def test_tensorboard_reads_the_metrics_of_the_history(make_config: MakeConfig) -> None:

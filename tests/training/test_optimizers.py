@@ -76,7 +76,8 @@ def test_sharpness_aware_step_is_that_of_its_definition() -> None:
     for name, statistic in module.backbone.named_buffers():
         if statistic.is_floating_point():
             torch.testing.assert_close(statistic, seen[name])
-    assert module._train.reduced(module.device)["images"] == 16
+    module.on_save_checkpoint(kept := {})
+    assert kept["train_sums"]["images"] == 16
     loss = float(nn.functional.cross_entropy(toy.net()(images), labels).detach())
     assert float(trainer.callback_metrics["train/loss"]) == pytest.approx(loss, rel=1e-5)
 

@@ -85,7 +85,7 @@ class Wandb(WandbLogger):
             "silent": True,
         }
         common["tags"] = [tag[:64] for tag in common["tags"]]  # W&B's limit
-        reason = _reason_for_offline(config.mode)
+        reason = why_offline(config.mode)
         run = None
         if reason is None:
             try:
@@ -147,7 +147,7 @@ def from_environment(config: LoggerConfig, file: Path) -> LoggerConfig:
     )
 
 
-def _reason_for_offline(mode: str) -> str | None:
+def why_offline(mode: str) -> str | None:
     """Why the run cannot or should not be online; None: it can."""
     import wandb
 

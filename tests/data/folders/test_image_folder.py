@@ -60,7 +60,7 @@ def test_every_layout_is_read(
 def test_images_set_aside_for_validation_are_not_trained_on(root: Path) -> None:
     data = data_of(root, validation=6)
     assert data.sizes == {"train": 24, "val": 6, "test": 30}
-    kept, aside = data._splits["train"][1], data._splits["val"][1]
+    kept, aside = data.train_dataloader().chosen, data.val_dataloader()[0].chosen
     assert sorted(torch.cat([kept, aside]).tolist()) == list(range(30))
 
 

@@ -212,7 +212,7 @@ def test_shards_of_a_url_are_fetched_once_and_kept(
             fetched.append(url)
             shutil.copy(out / url.removeprefix("s3://bucket/set/"), path)
 
-    monkeypatch.setattr("resnet_lab.data.shards.store._downloader", lambda url, folder: Bucket())
+    monkeypatch.setattr("litdata.streaming.downloader.get_downloader", lambda *_: Bucket())
     remote = config("s3://bucket/set", name="imagenet_shards", cache=str(tmp_path / "cache"))
 
     def labels(choices: object) -> list[int]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -130,8 +131,8 @@ def test_killed_server_costs_only_the_runs_it_had_forked(
     place = make_place(slots=1)
 
     def kill_server() -> None:
-        assert place._server is not None
-        os.kill(place._server.pid, signal.SIGKILL)
+        status = Path(f"/proc/{seen(jobs[0])['pid']}/stat").read_text()
+        os.kill(int(status.rpartition(")")[2].split()[1]), signal.SIGKILL)  # who forked the run
 
     once(lambda: trains(jobs[0]), kill_server)
     sweep(jobs, place)
@@ -139,10 +140,11 @@ def test_killed_server_costs_only_the_runs_it_had_forked(
 
 
 @pytest.fixture
-def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As if torch had seen two of them; the toy only tells which it was given."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr(Local, "_ask_device_count", lambda self: 2)
+    (tmp_path / "two.py").write_text("def main(_):\n    return 2\n")
+    monkeypatch.setattr(local, "COUNT_DEVICES", "two")
 
 
 @pytest.mark.parametrize(
