@@ -7,6 +7,25 @@ from difflib import get_close_matches
 class UserError(ValueError):
     """A mistake in what the user gave: the command line prints its one line and exits with 2."""
 
+    def __init__(self, message: object) -> None:
+        super().__init__(printable(str(message)))
+
+
+def printable(text: str) -> str:
+    r"""The text in one line that every stream, file and picture takes.
+
+    A name of a file may hold any byte: one that is not UTF-8 is shown as ``\xe9``, a line break as ``\n``.
+    """
+    return text if text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(character: str) -> str:
+    if character.isprintable():
+        return character
+    if "\udc80" <= character <= "\udcff":  # how Python holds a byte that is not UTF-8
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
 
 def nearest(given: object, allowed: Iterable[object]) -> str | None:
     """The allowed value that looks most like `given`, or None when nothing does."""

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+CACHE = "resnet-lab"  # in the user's cache
+
 UNFINISHED = ".*.tmp"  # what a process that was killed leaves of a file that it was writing
 
 
@@ -38,6 +40,19 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Replace the file's content at once."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
+
+
+def expanded(path: Path | str) -> Path:
+    """The path with ~ as the user's home; as it is where there is no such home."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
+
+
+def cache_folder() -> Path:
+    """Where this user keeps what can be made again; it need not be there."""
+    return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / CACHE
 
 
 def _sync(path: Path) -> None:

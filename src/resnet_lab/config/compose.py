@@ -17,7 +17,7 @@ from resnet_lab.config.groups import config_dir, groups
 from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
 from resnet_lab.config.targets import targets_of, with_sources
 from resnet_lab.data import debug_images, info, published
-from resnet_lab.data.spec import DataConfig, ImageFolderConfig, ShardsConfig, SmallImagesConfig
+from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, ShardsConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.fields import at_home
 from resnet_lab.fields import check as check_fields
@@ -103,8 +103,8 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     _check_frozen(config)
     if config.debug:
         config = shortened(config)
-    config = replace(config, data=_told_apart(config.data))
     facts = (published(config.data) if planned else None) or info(config.data)
+    config = replace(config, data=_with_fingerprint(config.data, facts))
     net = check_model(config.model, facts.height, facts.width)
     channels, classes = config.model.in_channels, config.model.num_classes
     model = replace(
@@ -159,7 +159,7 @@ def shortened(config: TrainConfig) -> TrainConfig:
             "scale_min": 72,
             "scale_max": 80,
         }
-        data = replace(data, name="image_folder", root=str(root), **sizes, **few)
+        data = replace(data, name="image_folder", root=str(root), fingerprint=None, **sizes, **few)
     model = config.model
     if model.weights is not None and variant(model) is not None:
         model = replace(model, weights=None, head="keep")
@@ -167,10 +167,13 @@ def shortened(config: TrainConfig) -> TrainConfig:
     return replace(config, name=f"debug/{config.name}", model=model, recipe=recipe, data=data)
 
 
-def _told_apart(data: DataConfig) -> DataConfig:
-    """An image folder by the name of its images: runs on other images are other runs, wherever these lie."""
-    if isinstance(data, ImageFolderConfig) and data.name == "image_folder" and data.root and not data.images:
-        return replace(data, images=Path(data.root).expanduser().resolve().name)
+def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:
+    """The data, told apart from others of their name; UserError where they have one class alone."""
+    if facts.classes < 2:
+        only = ", ".join(facts.class_names)
+        raise UserError(f"data.root={data.root} holds one class ({only}): to be told apart, two are needed")
+    if isinstance(data, ImageFolderConfig) and facts.fingerprint is not None:
+        return replace(data, fingerprint=facts.fingerprint)
     return data
 
 

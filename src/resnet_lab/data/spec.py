@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from resnet_lab.fields import path
+
 # Where the images lie and how they are read never changes a result, so it stays out of a run's identity.
 LOCAL: dict[str, Any] = {"identity": False}
 
@@ -12,7 +14,7 @@ class DataConfig:
     """The choices every data set has."""
 
     name: str = "???"
-    root: str | None = field(default=None, metadata=LOCAL)  # None: where the data set's own default is
+    root: str | None = path(None, identity=False)  # None: where the data set's own default is
     validation: int = 0  # training images set aside for val/error, chosen by a fixed seed
     train_images: int | None = None  # use only this many training images, classes in proportion
     test_images: int | None = None  # the same for the test images
@@ -35,7 +37,7 @@ class SmallImagesConfig(DataConfig):
 class ImageFolderConfig(DataConfig):
     """Class folders of image files."""
 
-    images: str | None = None  # data=image_folder: which images these are; None: the last part of root
+    fingerprint: str | None = None  # which images these are, wherever they lie; None: taken of those at root
     test_share: float = 0.2  # of the images, tested on where the folder keeps no val or test folder
     crop: int = 224  # side of the training crop, in pixels
     resize: int = 256  # shorter side before the centre crop at test time, in pixels
@@ -57,7 +59,7 @@ class ShardsConfig(ImageFolderConfig):
     """Shards that `resnet-lab prepare` wrote, in a folder or at a URL."""
 
     # Shards of a URL are kept here; None: the user's cache.
-    cache: str | None = field(default=None, metadata=LOCAL)
+    cache: str | None = path(None, identity=False)
     cache_gb: float | None = field(default=None, metadata=LOCAL)  # keep at most so many; None: all
 
 
@@ -69,6 +71,7 @@ class DataInfo:
     height: int  # pixels
     width: int
     class_names: tuple[str, ...]
+    fingerprint: str | None = None  # which images these are, where the name of the set does not say it
 
     @property
     def classes(self) -> int:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from resnet_lab import data as data_sets
 from resnet_lab.config.compose import compose
 from resnet_lab.config.precision import PRECISIONS
-from resnet_lab.data.spec import DataConfig
+from resnet_lab.data.spec import DataConfig, ImageFolderConfig
 from resnet_lab.errors import UserError
 from resnet_lab.models.checks import check
 from resnet_lab.trained import source as nets
@@ -91,6 +91,8 @@ def _data(config: DataConfig, overrides: Sequence[str]) -> DataConfig:
     except OmegaConfBaseException as error:
         raise UserError(f"data.{error.full_key}: {str(error).splitlines()[0]}") from None
     assert isinstance(merged, DataConfig)
+    if "root" in changes and isinstance(merged, ImageFolderConfig):
+        merged.fingerprint = changes.get("fingerprint")  # other images on purpose
     return merged
 
 

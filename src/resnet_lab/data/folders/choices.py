@@ -5,12 +5,12 @@ or root/CLASS alone, of which a fixed share is held out. Classes are named after
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Protocol
 
-from resnet_lab.data.folders import classes as class_folders
+from resnet_lab.data.folders.fingerprint import FolderImages, look
 from resnet_lab.data.spec import DataInfo, ImageFolderConfig
 from resnet_lab.errors import UserError, unknown
+from resnet_lab.files import expanded
 
 NAMES = ("imagenet", "image_folder")
 AUGMENTATIONS = ("inception", "scale_jitter")
@@ -25,25 +25,58 @@ class Found(Protocol):
         ...
 
     @property
+    def counts(self) -> Mapping[str, int]:
+        """Images of each split."""
+        ...
+
+    @property
     def class_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def fingerprint(self) -> str: ...
 
 
 def info(config: ImageFolderConfig) -> DataInfo:
     """The classes and the size of the images. Raises UserError for a choice or a folder that will not do."""
     check(config, NAMES)
-    return facts(config, layout(config))
+    return facts(config, found(config))
 
 
 def facts(config: ImageFolderConfig, found: Found) -> DataInfo:
     """The same of what was found, whole images or shards."""
+    if config.fingerprint not in (None, found.fingerprint):
+        raise UserError(
+            f"data.root={config.root} holds other images than data.fingerprint={config.fingerprint}: theirs is "
+            f"{found.fingerprint}"
+        )
     if "val" in found.splits and config.validation:
         raise UserError(f"data.validation={config.validation}: {config.root} keeps its own validation images")
-    return DataInfo(3, config.crop, config.crop, found.class_names)
+    _check_counts(config, found.counts)
+    return DataInfo(3, config.crop, config.crop, found.class_names, found.fingerprint)
 
 
-def layout(config: ImageFolderConfig) -> class_folders.Layout:
-    """Where the images lie. Raises UserError where they do not."""
-    return class_folders.find_layout(Path(root(config)).expanduser())
+def _check_counts(config: ImageFolderConfig, counts: Mapping[str, int]) -> None:
+    """Raises UserError where more images are asked for than there are."""
+    left = counts["train"]
+    tested = counts["test"] if "test" in counts else round(config.test_share * left)
+    if not tested:
+        raise UserError(f"data.test_share={config.test_share} of {left} images is none: name a larger share")
+    left -= 0 if "test" in counts else tested
+    rest = left - config.validation
+    for key, there, most in (
+        ("validation", left, left - 1),
+        ("train_images", rest, rest),
+        ("test_images", tested, tested),
+    ):
+        if (getattr(config, key) or 0) > most:
+            raise UserError(
+                f"data.{key}={getattr(config, key)}: there are only {there} images to take them from"
+            )
+
+
+def found(config: ImageFolderConfig) -> FolderImages:
+    """The images that the configuration names. Raises UserError where they are not there."""
+    return look(expanded(root(config)))
 
 
 def root(config: ImageFolderConfig) -> str:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from resnet_lab.data.decode import BrokenImage
-from resnet_lab.data.folders.classes import scan
+from resnet_lab.data.folders.walk import scan
 from resnet_lab.data.order import TrainOrder
 
 

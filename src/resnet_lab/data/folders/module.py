@@ -25,7 +25,6 @@ from resnet_lab.data.order import EvalOrder, generator, place, sample_random
 from resnet_lab.data.preprocessing import CentreView, Preprocessing, by_channel
 from resnet_lab.data.spec import DataInfo, ImageFolderConfig
 from resnet_lab.data.subsets import in_proportion
-from resnet_lab.errors import UserError
 
 SPLIT_SEED = 0  # which images are set aside belongs to the data set, not to the run
 
@@ -134,25 +133,23 @@ def normalised(images: Tensor, noise: Tensor, device: torch.device) -> Tensor:
 def build(config: ImageFolderConfig, *, batch_size: int, drop_last: bool, seed: int) -> ImageData:
     """The data of a run. Raises UserError as `info` does; the images are looked for when it is set up."""
 
-    def files() -> dict[str, ImageFiles]:
-        layout = choices.layout(config)
-        return {name: FolderFiles(folder, layout.class_names) for name, folder in layout.splits.items()}
+    choices.check(config, choices.NAMES)
+    found = choices.found(config)
+    facts = choices.facts(config, found)
 
-    facts = choices.info(config)
+    def files() -> dict[str, ImageFiles]:
+        return {name: FolderFiles(folder, found.class_names) for name, folder in found.splits.items()}
+
     return ImageData(config, facts, files, batch_size=batch_size, drop_last=drop_last, seed=seed)
 
 
 def split(config: ImageFolderConfig, files: dict[str, ImageFiles]) -> dict[str, Chosen]:
-    """Which images train, validate and test, as `config` wants them.
-
-    Raises UserError where more images are asked for than there are.
-    """
+    """Which images train, validate and test, as `config` wants them."""
     train = files["train"]
     rest = torch.arange(len(train.labels))
 
     def take(key: str, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        if count > len(labels):
-            raise UserError(f"data.{key}={count}: there are only {len(labels)} images to take them from")
+        assert count <= len(labels)  # checked before: see `choices`
         return in_proportion(labels, count, generator(SPLIT_SEED, 0, key))
 
     splits: dict[str, Chosen] = {}

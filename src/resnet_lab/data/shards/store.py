@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections import defaultdict
 from collections.abc import Collection
@@ -12,7 +11,9 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, Protocol
 
+from resnet_lab.data.folders.fingerprint import fingerprint_of
 from resnet_lab.errors import UserError
+from resnet_lab.files import cache_folder, expanded
 
 MANIFEST = "dataset.json"  # written last: a folder without it is not finished
 VERSION = 1
@@ -40,6 +41,16 @@ class Prepared:
     remote: bool
     class_names: tuple[str, ...]
     splits: dict[str, int]  # train, val, test: images
+    plan: str  # what was prepared, and how
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return self.splits
+
+    @property
+    def fingerprint(self) -> str:
+        told = json.dumps([self.plan, self.class_names, self.splits], sort_keys=True)
+        return fingerprint_of(sum(self.splits.values()), told.encode())
 
 
 def open_prepared(root: str, cache: str | None = None, cache_gb: float | None = None) -> Prepared:
@@ -52,9 +63,9 @@ def open_prepared(root: str, cache: str | None = None, cache_gb: float | None = 
         manifest = _remote_manifest(root)
         store: Store = RemoteStore(root, _cache_folder(cache, root) / manifest["plan"], cache_gb)
     else:
-        store = LocalStore(Path(root).expanduser())
+        store = LocalStore(expanded(root))
         manifest = _read_manifest(store.folder / MANIFEST, root)
-    return Prepared(store, remote, tuple(manifest["class_names"]), manifest["splits"])
+    return Prepared(store, remote, tuple(manifest["class_names"]), manifest["splits"], manifest["plan"])
 
 
 class LocalStore:
@@ -157,6 +168,5 @@ def _read_manifest(path: Path, root: str) -> dict[str, Any]:
 
 def _cache_folder(cache: str | None, root: str) -> Path:
     if cache is not None:
-        return Path(cache).expanduser()
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return caches / "resnet-lab" / hashlib.sha256(root.encode()).hexdigest()[:16]
+        return expanded(cache)
+    return cache_folder() / hashlib.sha256(root.encode()).hexdigest()[:16]
