@@ -5,11 +5,17 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from resnet_lab.config.groups import groups
 from resnet_lab.data.spec import ImageFolderConfig
 from resnet_lab.errors import UserError
 
+if TYPE_CHECKING:
+    from resnet_lab.trained.given import Given
+
+RUN = "a run folder, or a file that resnet-lab export wrote"
+MODEL_KEYS = "model.key=value changes what --model's name stands for, as model.zero_channels=split"
 OVERRIDES = "key=value, group=option; the groups and their options are listed below"
 
 
@@ -63,19 +69,30 @@ def _report(args: argparse.Namespace) -> int:
 def _evaluate(args: argparse.Namespace) -> int:
     from resnet_lab.trained.evaluate import evaluate
 
-    return evaluate(args.run, args.model, args.weights, args.protocol, args.overrides)
+    return evaluate(args.run, args.model, args.weights, args.protocol, args.overrides, _given(args))
 
 
 def _predict(args: argparse.Namespace) -> int:
     from resnet_lab.trained.predict import predict
 
-    return predict(args.images, args.run, args.model, args.weights, args.top)
+    # Among image files, key=value is a key unless there is such a file.
+    keys = [str(path) for path in args.images if "=" in str(path) and not path.exists()]
+    images = [path for path in args.images if str(path) not in keys]
+    return predict(
+        images, args.run, args.model, args.weights, args.top, _given(args), [*keys, *args.overrides]
+    )
 
 
 def _export(args: argparse.Namespace) -> int:
     from resnet_lab.trained.export import export
 
-    return export(args.source, args.format, args.out, args.weights)
+    return export(args.source, args.format, args.out, args.weights, _given(args), args.overrides)
+
+
+def _given(args: argparse.Namespace) -> "Given":
+    from resnet_lab.trained.given import Given
+
+    return Given.of(args.mean, args.std, args.size, args.resize, args.classes)
 
 
 def _models(args: argparse.Namespace) -> int:
@@ -140,6 +157,21 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("overrides", nargs="*", metavar="key=value", help=OVERRIDES)
         sub.epilog = f"{sub.epilog or ''}\n\n{_choices()}".strip()
 
+    def add_given(sub: argparse.ArgumentParser) -> None:
+        told = sub.add_argument_group("what the weights of another program do not tell of their net")
+        told.add_argument("--mean", metavar="R,G,B", help="of its training images, of values from 0 to 1")
+        told.add_argument("--std", metavar="R,G,B")
+        told.add_argument("--size", type=int, metavar="PIXELS", help="side of the images that it sees")
+        told.add_argument(
+            "--resize", type=int, metavar="PIXELS", help="shorter side before they are cut out of the middle"
+        )
+        told.add_argument(
+            "--classes",
+            type=Path,
+            metavar="FILE",
+            help="its classes in order: one a line, or a folder of class folders",
+        )
+
     train = add(
         "train", _train, "train one run, or with -m a sweep; again: resume, or return what is finished"
     )
@@ -167,21 +199,25 @@ def _parser() -> argparse.ArgumentParser:
     evaluate = add(
         "evaluate", _evaluate, "test trained nets again: another protocol, other data, an ensemble"
     )
-    evaluate.add_argument("--run", type=Path, action="append", default=[], metavar="RUN_DIR")
+    evaluate.add_argument("--run", type=Path, action="append", default=[], metavar="RUN_DIR", help=RUN)
     evaluate.add_argument("--model", action="append", default=[], metavar="NAME")
     evaluate.add_argument("--weights", action="append", default=[], help="of each --model: a name or a file")
     evaluate.add_argument(
         "--protocol", help="single_view, center_crop, center_crop_320, ten_crop or multi_scale"
     )
     evaluate.epilog = "several --run or --model are tested one by one and as an ensemble (he2015 Table 5)"
+    add_given(evaluate)
     add_overrides(evaluate)
 
     predict = add("predict", _predict, "print the most probable classes of image files")
     predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    predict.add_argument("--run", type=Path, metavar="RUN_DIR")
+    predict.add_argument("--run", type=Path, metavar="RUN_DIR", help=RUN)
     predict.add_argument("--model", metavar="NAME")
     predict.add_argument("--weights", help="of --model: imagenet, IMAGENET1K_V1, ... or a file")
     predict.add_argument("--top", type=int, default=5, help="classes to print; default: 5")
+    predict.epilog = MODEL_KEYS
+    predict.set_defaults(overrides=[])
+    add_given(predict)
 
     export = add("export", _export, "write a trained net as a file for other programs")
     export.add_argument("source", metavar="RUN_OR_MODEL")
@@ -190,6 +226,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     export.add_argument("--weights", help="of a model: imagenet, IMAGENET1K_V1, ... or a file")
     export.add_argument("--out", type=Path, help="default: RUN_OR_MODEL's name, here")
+    export.add_argument("overrides", nargs="*", metavar="model.key=value", help=MODEL_KEYS)
+    add_given(export)
 
     models = add("models", _models, "list the networks: depth, parameters, multiply-adds, source")
     models.add_argument("pattern", nargs="?", help="a name, or a part with * and ?")

@@ -86,30 +86,14 @@ def test_a_protocol_or_a_key_that_does_not_fit_a_run_is_one_line(
     for arguments, told in (
         (["--protocol", "ten_crp"], "ten_crop"),
         (["--protocol", "ten_crop"], "single_view"),
-        (["seed=1"], "only data."),
+        (["seed=1"], "evaluate reads"),
+        (["data.flip=false"], "only training reads it"),
+        (["data.mean=channel"], "knows its own normalisation"),
+        (["model.zero_channels=split"], "a run knows its net"),
         (["data.tset_images=1"], "tset_images"),
     ):
         assert main(["evaluate", "--run", path, *arguments]) == 2
         assert told in capsys.readouterr().err
-
-
-def test_a_named_net_is_tested_with_weights_of_a_file(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = tmp_path / "images"
-    image = Image.fromarray(load_sample_image("china.jpg")).resize((80, 60))
-    for number in range(1000):
-        for split in ("train", "val"):
-            folder = root / split / f"{number:03d}"
-            folder.mkdir(parents=True)
-            image.save(folder / "0.jpg")
-    torch.save(create_model("resnet18").state_dict(), tmp_path / "w.pth")
-    arguments = ["--model", "resnet18", "--weights", str(tmp_path / "w.pth"), "--protocol", "ten_crop"]
-    data = ["data=image_folder", f"data.root={root}", "data.crop=32", "data.resize=36"]
-    data += ["data.test_images=20", "data.scale_min=36", "data.scale_max=44"]
-    assert main(["evaluate", *arguments, *data]) == 0
-    *_, line = capsys.readouterr().out.strip().splitlines()
-    assert numbers(line)[3] == 20
 
 
 def test_predictions_are_those_of_the_test_set_and_a_bad_file_is_one_line(
@@ -133,7 +117,7 @@ def test_predictions_are_those_of_the_test_set_and_a_bad_file_is_one_line(
     pixels = (torch.from_numpy(digit).float()[None] / 255 - torch.tensor(told["mean"])) / torch.tensor(
         told["std"]
     )
-    chances = nets.of_run(path).net(pixels[None]).softmax(1)[0]
+    chances = nets.of_run(path).load()(pixels[None]).softmax(1)[0]
     first = out.splitlines()[1].split()
     assert first == [f"{100 * chances.max().item():.2f}", "%", str(chances.argmax().item())]
 
@@ -166,7 +150,7 @@ def test_an_exported_run_gives_the_same_scores(
         out.rename(loaded)
         again = build(replace(trained.model, weights=str(loaded))).eval()
         scores = again(images)
-    torch.testing.assert_close(scores, trained.net(images), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(scores, trained.load()(images), atol=1e-5, rtol=1e-4)
 
 
 def test_safetensors_say_what_net_they_are_of(tmp_path: Path) -> None:

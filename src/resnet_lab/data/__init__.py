@@ -24,6 +24,7 @@ __all__ = [
 ]
 
 IMAGENET_CLASSES = 1000
+IMAGENET_TEST_IMAGES = 50_000
 _ROOMS = {SmallImagesConfig: "small", ImageFolderConfig: "folders", ShardsConfig: "shards"}
 
 

@@ -14,6 +14,8 @@ class DataModule(LightningDataModule):
 
     info: DataInfo
     sizes: dict[str, int]  # after setup: images of train, val and test over all devices
+    test_images_there: int  # after setup: the images of which the tested ones may be a part
+    tests_a_share: bool = False  # where they are all the images, for want of test images of their own
     eval_names: tuple[str, ...]  # what val_dataloader() lists, in order: val where images are set aside, test
 
     @abstractmethod

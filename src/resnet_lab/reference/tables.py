@@ -48,6 +48,15 @@ def community() -> list[Row]:
     return _read("community")
 
 
+def imagenet_classes() -> list[Row]:
+    """The 1,000 classes of ImageNet (ILSVRC 2012) in the order of a net's outputs: WordNet id and name.
+
+    Source: the challenge's WordNet ids, sorted, as torchvision's ImageFolder orders their folders; the names are
+    those that torchvision's weights carry.
+    """
+    return _read("imagenet_classes")
+
+
 def recipes() -> dict[str, Any]:
     """What each paper states of training and testing, what it leaves open, and how we know.
 

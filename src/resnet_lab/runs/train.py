@@ -3,13 +3,13 @@
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, LambdaCallback
 from lightning.pytorch.loggers import Logger
-from safetensors.torch import save
 from torch import nn
 
 from resnet_lab import data as data_sets
@@ -18,8 +18,9 @@ from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.config.targets import check_sources
 from resnet_lab.data.module import DataModule
-from resnet_lab.files import replacing, write_text
+from resnet_lab.files import write_text
 from resnet_lab.models.counting import count
+from resnet_lab.runs import weights_file
 from resnet_lab.runs.checkpoints import (
     Checkpoints,
     newest_sound,
@@ -78,7 +79,7 @@ def train(
             precision=PRECISIONS[config.precision].lightning,  # type: ignore[arg-type]
             deterministic=config.trainer.deterministic,
             benchmark=not config.trainer.deterministic,
-            callbacks=[*_callbacks(folder, config), cost, _checkpoints(folder, config, lock)],
+            callbacks=[*_callbacks(folder, config, here), cost, _checkpoints(folder, config, lock)],
             logger=loggers,
             default_root_dir=folder.path,
             use_distributed_sampler=False,  # the loaders give each process its share
@@ -97,8 +98,7 @@ def train(
         record["cost"] = cost.told()
         error = _error(net, data, final_test, trainer)
         if here.is_first:
-            _save(net, folder)
-            write_text(folder.preprocessing_file, data.preprocessing().to_json() + "\n")
+            weights_file.write(folder.weights_file, net, config.model, data.preprocessing())
             record |= scores(folder, error)
 
 
@@ -109,10 +109,12 @@ def _loggers(
     return open_loggers(config.logger, folder.path, record) if here.is_first else nullcontext([])
 
 
-def _callbacks(folder: RunFolder, config: TrainConfig) -> list[Callback]:
+def _callbacks(folder: RunFolder, config: TrainConfig, here: Place) -> list[Callback]:
     """In this order; what the folder holds of the run is written before the checkpoint that knows of it."""
     # Which sets are evaluated is known once the data are set up, just before the module is.
     chosen: list[Callback] = [LambdaCallback(setup=_tell_eval_names)]
+    if here.is_first:
+        chosen.append(LambdaCallback(setup=partial(_tell_preprocessing, folder)))
     if config.recipe.ema:
         chosen.append(MovingAverage(config.recipe.ema))
     probe = config.callbacks.probe
@@ -127,6 +129,12 @@ def _callbacks(folder: RunFolder, config: TrainConfig) -> list[Callback]:
 
 def _tell_eval_names(trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001
     module.eval_names = trainer.datamodule.eval_names  # type: ignore[attr-defined]
+
+
+def _tell_preprocessing(folder: RunFolder, trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001
+    """Before the first checkpoint, whose net needs it as much as the last one's."""
+    told = trainer.datamodule.preprocessing().to_json()  # type: ignore[attr-defined]
+    write_text(folder.preprocessing_file, f"{told}\n")
 
 
 def _checkpoints(folder: RunFolder, config: TrainConfig, lock: Lock | None) -> Checkpoints:
@@ -154,10 +162,3 @@ def _error(net: nn.Module, data: DataModule, how: Protocol, trainer: Trainer) ->
     with trainer.precision_plugin.forward_context():
         rates = evaluate(net, loaders, how, trainer.strategy.root_device)
     return {f"test/{name}": rates[name] for name in ("loss", "error", "top5_error")}
-
-
-def _save(net: nn.Module, folder: RunFolder) -> None:
-    """The tested weights, under torchvision's names."""
-    weights = {name: value.contiguous() for name, value in net.state_dict().items()}
-    with replacing(folder.weights_file) as temporary:
-        temporary.write_bytes(save(weights, {"format": "pt"}))

@@ -1,30 +1,41 @@
 """Testing trained nets again: under another protocol, on other data, or several together."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
+from torch import nn
 from tqdm import tqdm
 
 from resnet_lab import data as data_sets
 from resnet_lab.config.compose import compose
-from resnet_lab.config.precision import PRECISIONS
-from resnet_lab.data.spec import DataConfig, ImageFolderConfig
+from resnet_lab.data.module import DataModule
+from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
 from resnet_lab.errors import UserError
 from resnet_lab.models.checks import check
 from resnet_lab.trained import source as nets
+from resnet_lab.trained import views
+from resnet_lab.trained.classes import Match, match
+from resnet_lab.trained.given import Given
+from resnet_lab.trained.keys import (
+    NORMALISATION,
+    changed_data,
+    model_choices,
+    of_group,
+    refuse_others,
+    refuse_unread_data,
+)
+from resnet_lab.trained.seen import names, refuse_unread
 from resnet_lab.training.evaluation import Ensemble
 from resnet_lab.training.evaluation import evaluate as test
-from resnet_lab.training.protocols import protocol
+from resnet_lab.training.protocols import Protocol, protocol
 from resnet_lab.training.recipes import loader_batch_size
 
 BATCH = 64  # images, where no run says what fits
+PIPED_WIDTH = 140  # columns where nobody looks: lines stay whole for grep and files
 
 
 def evaluate(
@@ -33,74 +44,160 @@ def evaluate(
     weights: Sequence[str],
     how: str | None = None,
     overrides: Sequence[str] = (),
+    given: Given | None = None,
 ) -> int:
     """Print loss and top-1 and top-5 error (per cent) of each net, and of all together; returns 0.
 
-    Nets are run folders and named `models`, each with its `weights`; `how` is a protocol, None that of the first
-    run, or a single view. With runs the data are theirs, changed by `overrides` such as data.root=…; without, the
-    overrides name them. Raises UserError for what does not go together.
+    Nets are run folders or exported files (`runs`), and named `models`, each with its `weights`, of which `given`
+    tells what the weights do not; `how` is a protocol, None that of the first run, or a single view. With runs the
+    data are the first one's, changed by `overrides` such as data.root=… or replaced, as by data=cifar10; without,
+    the overrides name them. Raises UserError for what does not go together, before weights or images are read.
     """
+    given = given or Given()
+    trained = _named(runs, models, weights, overrides)
+    refuse_unread(given, trained)
+    chosen = [text.partition("=")[0].removeprefix("data.") for text in of_group("data", overrides)]
+    config = views.as_seen(_data(trained, given, of_group("data", overrides)), trained, given, chosen)
+    facts = data_sets.info(config)
+    first = next((net.run for net in trained if net.run), None)
+    way = protocol(how or (first.protocol if first else "single_view"), crop=facts.height)
+    for net in trained:
+        check(net.model, facts.height, facts.width)
+        views.check_fits(net, given, config, facts, way)
+    matches = [_match(net, given, config, facts) for net in trained]
+    _check_together(trained, matches)
+
+    data = data_sets.build(
+        config, batch_size=loader_batch_size(first.recipe) if first else BATCH, drop_last=False, seed=0
+    )
+    data.setup("test")
+    of_data = any(key in chosen for key in NORMALISATION)
+    rows: dict[str, nn.Module] = {}
+    notes = [net.note for net in trained]
+    for net in trained:
+        own, assumed = views.own_preprocessing(net, given, data.preprocessing(), of_data=of_data)
+        notes.append(assumed)
+        precision = net.run.precision if net.run else "32"
+        rows[_row_name(net, trained)] = views.AsTrained(net.load(), data.preprocessing(), own, precision)
+    if len(trained) > 1:
+        rows[f"ensemble of {len(trained)}"] = Ensemble(list(rows.values()))
+        matches.append(matches[0])
+    _print(config, data, way, rows, matches, [note for note in notes if note])
+    return 0
+
+
+def _named(
+    runs: Sequence[Path], models: Sequence[str], weights: Sequence[str], overrides: Sequence[str]
+) -> list[nets.Trained]:
     if len(models) != len(weights):
         raise UserError(f"{len(models)} --model and {len(weights)} --weights: each net needs its own")
     if not runs and not models:
         raise UserError("name what to evaluate: --run RUN_DIR, or --model NAME --weights WEIGHTS")
-    trained = [*map(nets.of_run, runs), *map(nets.of_name, models, weights)]
-    first = trained[0].run
-    config = _data(first.data, overrides) if first else compose([*overrides]).data
-    for each in trained:
-        if each.run and each.run.data.name != config.name:
-            raise UserError(f"{each.name} was trained on {each.run.data.name}, not on {config.name}")
+    refuse_others("evaluate", overrides, "model", "data")
+    choices = model_choices(of_group("model", overrides))
+    if choices and not models:
+        raise UserError(f"{of_group('model', overrides)[0]}: a run knows its net; model.… goes with --model")
+    trained = [
+        *map(nets.of_itself, runs),
+        *(nets.of_name(name, file, choices) for name, file in zip(models, weights, strict=True)),
+    ]
+    places = [(net.name, net.place.resolve() if net.place else None) for net in trained]
+    twice = next((name for name, place in places if places.count((name, place)) > 1), None)
+    if twice is not None:
+        raise UserError(f"{twice} is named twice: an ensemble is of different nets")
+    return trained
 
-    batch = loader_batch_size(first.recipe) if first else BATCH
-    data = data_sets.build(config, batch_size=batch, drop_last=False, seed=0)
-    for each in trained:
-        check(each.model, data.info.height, data.info.width)
-    data.setup("test")
-    chosen = protocol(how or (first.protocol if first else "single_view"), crop=data.info.height)
-    loaders: list[Any] = [data.test_views(scale.resize, scale.crop) for scale in chosen.scales]
 
-    rows = {each.name: each.net for each in trained}
-    if len(rows) < len(trained):
-        raise UserError("the same net is named twice: an ensemble is of different ones")
-    if len(trained) > 1:
-        rows[f"ensemble of {len(trained)}"] = Ensemble([each.net for each in trained])
-    table = Table(box=None, title=f"{config.name}, {chosen.name}", title_justify="left")
-    table.add_column("net", no_wrap=True)
+def _data(trained: Sequence[nets.Trained], given: Given, overrides: list[str]) -> DataConfig:
+    """The data that the overrides name, or those of the first run with the overrides' changes."""
+    unsaid = any(views.untold(net, given, of_data=False) for net in trained)
+    refuse_unread_data(overrides, normalisation=unsaid)
+    first = next((net.run for net in trained if net.run), None)
+    if first is None or any(text.startswith("data=") for text in overrides):
+        if not any(text.startswith("data=") for text in overrides):
+            raise UserError("name the images: data=cifar10, or data=imagenet data.root=FOLDER")
+        return compose(overrides).data
+    return changed_data(first.data, overrides)
+
+
+def _match(net: nets.Trained, given: Given, config: DataConfig, facts: DataInfo) -> Match:
+    if net.seen is None and net.run is not None and net.run.data != config:
+        raise UserError(
+            f"{net.place} does not name its classes yet: finish the run, or test it on its own data"
+        )
+    if net.seen is None and net.run is not None:
+        known = facts.class_names
+    else:
+        known = (net.seen.class_names if net.seen else ()) or names(net, given)
+    ordered = isinstance(config, SmallImagesConfig)
+    return match(known, net.outputs, facts.class_names, net.name, ordered=ordered)
+
+
+def _check_together(trained: Sequence[nets.Trained], matches: Sequence[Match]) -> None:
+    """The outputs of an ensemble are averaged: they must mean the same."""
+    for net, found in zip(trained, matches, strict=True):
+        if (found.outputs, found.of) != (matches[0].outputs, matches[0].of):
+            raise UserError(
+                f"{trained[0].name} and {net.name} have other classes, or in another order: test each alone"
+            )
+
+
+def _row_name(net: nets.Trained, trained: Sequence[nets.Trained]) -> str:
+    """Its name; where another has the same, the place that tells them apart."""
+    alone = sum(other.name == net.name for other in trained) == 1
+    return net.name if alone else str(net.place)
+
+
+class _Labelled:
+    """Batches whose labels are the net's outputs."""
+
+    def __init__(self, loader: Any, outputs: Sequence[int]) -> None:
+        self.loader, self.outputs = loader, torch.tensor(outputs)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        for images, labels in self.loader:
+            yield images, self.outputs.to(labels.device)[labels]
+
+
+def _print(
+    config: DataConfig,
+    data: DataModule,
+    way: Protocol,
+    rows: dict[str, nn.Module],
+    matches: Sequence[Match],
+    notes: Sequence[str],
+) -> None:
+    table = Table(box=None, title=f"{config.name}, {way.name}", title_justify="left")
+    table.add_column("net", overflow="fold")
     for column in ("top-1 error (%)", "top-5 error (%)", "loss", "images"):
         table.add_column(column, justify="right")
-    place = nets.device()
-    for name, net in rows.items():
-        watched = [_watched(loaders[0], name), *loaders[1:]]
-        with _precision(first.precision if first else "32", place):
-            rates = test(net, watched, chosen, place)
+    images = 0
+    for (name, net), found in zip(rows.items(), matches, strict=True):
+        loaders: list[Any] = [
+            _Labelled(data.test_views(scale.resize, scale.crop), found.outputs) for scale in way.scales
+        ]
+        # With a progress bar on a terminal.
+        loaders[0] = tqdm(loaders[0], desc=name, unit="batches", disable=None, leave=False)
+        rates = test(net, loaders, way, nets.device())
+        images = round(rates["images"])
         numbers = (f"{rates['error']:.2f}", f"{rates['top5_error']:.2f}", f"{rates['loss']:.4f}")
-        table.add_row(name, *numbers, f"{rates['images']:.0f}")
+        table.add_row(name, *numbers, f"{images}")
     console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=140)).print(table)
-    return 0
+    console = console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
+    for line in (*notes, f"tested {_share(config, data, images)}; {matches[0]}"):
+        console.print(line, markup=False, soft_wrap=True)
+    console.print(table)
 
 
-def _data(config: DataConfig, overrides: Sequence[str]) -> DataConfig:
-    """The run's data with other keys, as data.root=…; UserError for one that is not of the data."""
-    for text in overrides:
-        if not text.startswith("data."):
-            raise UserError(f"{text}: with --run only data.… can be changed, as data.root=FOLDER")
-    changes = OmegaConf.from_dotlist([text.removeprefix("data.") for text in overrides])
-    try:
-        merged = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(config), changes))
-    except OmegaConfBaseException as error:
-        raise UserError(f"data.{error.full_key}: {str(error).splitlines()[0]}") from None
-    assert isinstance(merged, DataConfig)
-    if "root" in changes and isinstance(merged, ImageFolderConfig):
-        merged.fingerprint = changes.get("fingerprint")  # other images on purpose
-    return merged
-
-
-def _watched(loader: Any, name: str) -> Iterable[Any]:
-    """With a progress bar on a terminal."""
-    return tqdm(loader, desc=name, unit="batches", disable=None, leave=False)
-
-
-def _precision(name: str, place: torch.device) -> AbstractContextManager[Any]:
-    narrow = PRECISIONS[name].autocast
-    return torch.autocast(place.type, getattr(torch, narrow)) if narrow else nullcontext()
+def _share(config: DataConfig, data: DataModule, images: int) -> str:
+    """How many images were tested, and of how many: 300 of 50,000 images."""
+    there = data.test_images_there
+    if isinstance(config, ImageFolderConfig) and config.name != "image_folder":
+        there = max(there, data_sets.IMAGENET_TEST_IMAGES)
+    said = f"all {images:,} images" if images == there else f"{images:,} of {there:,} images"
+    if isinstance(config, ImageFolderConfig) and data.tests_a_share:
+        said += f" (data.test_share={config.test_share:g} of a folder without test images of its own)"
+    return said

@@ -1,58 +1,86 @@
 """A trained net as a file for other programs."""
 
-import json
-from dataclasses import asdict
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
+from torch import nn
 
+from resnet_lab.data import info
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.files import replacing
 from resnet_lab.models.names import NAMED
+from resnet_lab.runs import weights_file
 from resnet_lab.trained import source as nets
+from resnet_lab.trained.given import Given
+from resnet_lab.trained.keys import model_choices, refuse_others
+from resnet_lab.trained.seen import refuse_unread, with_given
 
 SUFFIXES = {"safetensors": ".safetensors", "torch": ".pth", "torch-export": ".pt2"}
 
 
-def export(source: str, kind: str, out: Path | None = None, weights: str | None = None) -> int:
-    """Write the net of a run folder or a name; returns 0.
+def export(
+    source: str,
+    kind: str,
+    out: Path | None = None,
+    weights: str | None = None,
+    given: Given | None = None,
+    overrides: Sequence[str] = (),
+) -> int:
+    """Write the net of a run folder, an exported file or a name; returns 0.
 
-    safetensors, torch: the state dict, under torchvision's names; safetensors has the description as JSON in its
-    metadata. torch-export: a program for any number of images (N, C, H, W), for `torch.export.load`. Raises
-    UserError for an unknown source or format, and where the file cannot be written.
+    safetensors, torch: the state dict, under torchvision's names; safetensors has the description, and how images
+    are seen, as JSON in its metadata. torch-export: a program for any number of images (N, C, H, W), for
+    `torch.export.load`. Raises UserError for an unknown source or format, and where the file cannot be written.
     """
     if kind not in SUFFIXES:
         raise unknown("format", kind, SUFFIXES)
-    trained = nets.of(source, weights)
-    state = {name: value.contiguous() for name, value in trained.net.state_dict().items()}
-    path = out or Path(Path(source).name + SUFFIXES[kind])
+    refuse_others("export", overrides, "model")
+    trained = nets.of(source, weights, model_choices(overrides))
+    given = given or Given()
+    refuse_unread(given, [trained])
+    seen = with_given(trained, given)[0] if given else trained.seen
+    if trained.note:
+        print(f"resnet-lab: {trained.note}", file=sys.stderr)
+    path = out or Path(_name(source) + SUFFIXES[kind])
+    net = trained.load()
     try:
-        with replacing(path) as temporary:
-            if kind == "safetensors":
-                description = json.dumps(asdict(trained.model))
-                temporary.write_bytes(save(state, {"format": "pt", "model": description}))
-            elif kind == "torch":
-                torch.save(state, temporary)
-            else:
-                with temporary.open("wb") as file:
-                    torch.export.save(_program(trained, source), file)
+        if kind == "safetensors":
+            weights_file.write(path, net, trained.model, seen)
+        else:
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                if kind == "torch":
+                    torch.save({name: value.contiguous() for name, value in net.state_dict().items()}, file)
+                else:
+                    torch.export.save(_program(trained, net, source), file)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
     print(path)
     return 0
 
 
-def _program(trained: nets.Trained, source: str) -> torch.export.ExportedProgram:
-    if trained.run is not None:
-        from resnet_lab.data import info
+def _name(source: str) -> str:
+    """A net's own name, that of a folder wherever one stands, or that of a file without its suffix."""
+    path = Path(source).resolve()
+    return path.stem if path.is_file() else path.name
 
-        facts = info(trained.run.data)
-        shape = (facts.channels, facts.height, facts.width)
-    else:
-        side = NAMED[source].size
-        shape = (trained.model.in_channels or 3, side, side)
-    images = torch.zeros(2, *shape)  # a batch of one would be taken for the only size there is
+
+def _program(trained: nets.Trained, net: nn.Module, source: str) -> torch.export.ExportedProgram:
+    images = torch.zeros(
+        2, *_shape(trained, source)
+    )  # a batch of one would be taken for the only size there is
     return torch.export.export(
-        trained.net, (images,), dynamic_shapes={"x": {0: torch.export.Dim("batch", max=2**16)}}
+        net, (images,), dynamic_shapes={"x": {0: torch.export.Dim("batch", max=2**16)}}
     )
+
+
+def _shape(trained: nets.Trained, source: str) -> tuple[int, int, int]:
+    """Channels, height and width of what the net sees; its images need not be there."""
+    if trained.seen is not None:
+        return trained.seen.channels, *trained.seen.size
+    if trained.run is not None:
+        facts = info(trained.run.data)
+        return facts.channels, facts.height, facts.width
+    side = NAMED[source].size
+    return trained.model.in_channels or 3, side, side

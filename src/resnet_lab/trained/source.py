@@ -1,30 +1,57 @@
-"""A trained net, wherever it comes from: a run folder, or a name with weights."""
+"""A trained net, wherever it comes from: a run folder, a file that we wrote, or a name with weights."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.errors import UserError, nearest
-from resnet_lab.models.build import build, create_model
-from resnet_lab.models.description import ModelConfig
+from resnet_lab.models import published
+from resnet_lab.models.build import build
+from resnet_lab.models.checks import check
+from resnet_lab.models.description import ModelConfig, family_of, resolve
 from resnet_lab.models.names import NAMED, named
 from resnet_lab.models.weights import load_state, read
 from resnet_lab.runs.checkpoints import newest_sound, weights_of
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.weights_file import described
+
+# What only training reads of a description.
+TRAINING = ("init_fan", "zero_init_gamma", "branch_dropout", "drop_path", "checkpointing", "weights", "head")
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A net in eval mode, on the CPU, and what it is."""
+    """A net that can be had, and what it is; what it sees is known before its weights are read."""
 
     name: str
-    net: nn.Module
+    place: Path | None  # of the folder or file it lies in
     model: ModelConfig
+    seen: Preprocessing | None  # as it was tested; None: nothing tells
+    load: Callable[[], nn.Module]  # in eval mode, on the CPU
     run: TrainConfig | None = None  # of a run folder
-    folder: RunFolder | None = None
+    note: str | None = None  # what a user should know of where the weights come from
+
+    @property
+    def outputs(self) -> int:
+        assert self.model.num_classes is not None
+        return self.model.num_classes
+
+
+def of_itself(path: Path) -> Trained:
+    """A run folder, or a file that says what it is, as `resnet-lab export` writes. Raises UserError."""
+    if path.is_file():
+        told = described(path)
+        if told is None:
+            raise UserError(f"{path} does not say what net it is of: --model NAME --weights {path}")
+        model, seen = told
+        return Trained(path.name, path, model, seen, lambda: _filled(model, read(path), str(path)))
+    return of_run(path)
 
 
 def of_run(path: Path) -> Trained:
@@ -34,42 +61,104 @@ def of_run(path: Path) -> Trained:
     """
     folder = RunFolder(path)
     config = folder.config()
-    model = ModelConfig(**{**vars(config.model), "weights": None, "head": "keep"})
-    net = build(model)
+    model = replace(config.model, weights=None, head="keep")
+    name, seen = path.resolve().name, _written(folder)
     if folder.state() == "finished" and folder.weights_file.exists():
-        load_state(net, read(folder.weights_file), str(path))
-    else:
-        last = newest_sound(folder.checkpoints)
-        if last is None:
-            raise UserError(f"{path} is {folder.state()} and has written no checkpoint: train it first")
-        net.load_state_dict(weights_of(last))
-        print(f"{path} is {folder.state()}: taking iteration {int(last.stem)}", flush=True)
-    return Trained(path.name, _ready(net), model, config, folder)
+        return Trained(
+            name, path, model, seen, lambda: _filled(model, read(folder.weights_file), str(path)), config
+        )
+    last = newest_sound(folder.checkpoints)
+    if last is None:
+        raise UserError(f"{path} is {folder.state()} and has written no checkpoint: train it first")
+    note = f"{path} is {folder.state()}: taking iteration {int(last.stem)}"
+    return Trained(name, path, model, seen, lambda: _filled(model, weights_of(last), str(path)), config, note)
 
 
-def of_name(name: str, weights: str | None) -> Trained:
-    """The net of this name with its weights. Raises UserError for a name or weights that do not exist."""
-    config = named(name, weights=weights)
-    return Trained(f"{name} {weights or ''}".strip(), _ready(create_model(name, weights=weights)), config)
+def of_name(name: str, weights: str | None, choices: Mapping[str, Any] | None = None) -> Trained:
+    """The net of this name, with `choices` of its description. Raises UserError for what does not exist or fit."""
+    choices = dict(choices or {})
+    config = named(name, **choices, weights=weights)
+    check(config)
+    entry = published.entry(config) if weights is not None else None
+    path = None if weights is None or entry is not None else Path(weights).expanduser()
+    seen = None
+    if path is not None and (path / "config.yaml").exists():
+        raise UserError(f"{weights} is a run, which knows its net: --run {weights}")
+    if path is not None and (told := described(path)) is not None:
+        ours, seen = told
+        _check_same(config, ours, path)
+        choices = {"num_classes": ours.num_classes, "in_channels": ours.in_channels} | choices
+    elif (
+        path is not None
+        and "num_classes" not in choices
+        and (head := read(path).get("fc.weight")) is not None
+    ):
+        choices["num_classes"] = len(head)
+    elif entry is not None:
+        seen = _published(entry)
+    config = replace(config, **choices)
+    config = replace(
+        config,
+        in_channels=3 if config.in_channels is None else config.in_channels,
+        num_classes=family_of(config).classes if config.num_classes is None else config.num_classes,
+    )
+    return Trained(f"{name} {weights or ''}".strip(), path, config, seen, lambda: _ready(build(config)))
 
 
-def of(source: str, weights: str | None = None) -> Trained:
-    """A run folder, or the name of a net. Raises UserError where it is neither."""
+def of(source: str, weights: str | None = None, choices: Mapping[str, Any] | None = None) -> Trained:
+    """A run folder, a file that says what it is, or the name of a net. Raises UserError where it is none."""
     if source in NAMED:
-        return of_name(source, weights)
-    if not Path(source).is_dir():
+        return of_name(source, weights, choices)
+    if not Path(source).exists():
         guess = nearest(source, NAMED)
         raise UserError(
             f"{source!r} is neither a run folder nor a net" + (f": did you mean {guess!r}?" if guess else "")
         )
-    if weights is not None:
-        raise UserError(f"{source} is a run and has its own weights: --weights goes with a net's name")
-    return of_run(Path(source))
+    for option, said in (("--weights", weights), ("model.…", choices)):
+        if said:
+            raise UserError(f"{source} knows its net and weights: {option} goes with a net's name")
+    return of_itself(Path(source))
 
 
 def device() -> torch.device:
     """The first GPU, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _written(folder: RunFolder) -> Preprocessing | None:
+    try:
+        return Preprocessing.from_json(folder.preprocessing_file.read_text())
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        raise UserError(f"{folder.preprocessing_file} cannot be read: {error}") from None
+
+
+def _published(entry: Any) -> Preprocessing:
+    """As torchvision tested its weights."""
+    preset = entry.transforms()
+    (crop,), (resize,) = preset.crop_size, preset.resize_size
+    mean, std = by_channel(preset.mean), by_channel(preset.std)
+    return Preprocessing(3, (crop, crop), resize, mean, std, tuple(entry.meta["categories"]))
+
+
+def _check_same(asked: ModelConfig, ours: ModelConfig, path: Path) -> None:
+    """Raises UserError where a file of ours is of another net than the one that was named."""
+    one, other = resolve(asked), resolve(ours)
+    names = [field.name for field in fields(ModelConfig) if field.name not in TRAINING]
+    different = [
+        f"model.{name}={getattr(other, name)}"
+        for name in names
+        if getattr(one, name) not in (getattr(other, name), None)
+    ]
+    if different:
+        raise UserError(f"{path} is of another net: {', '.join(different)}; --run {path} takes it as it is")
+
+
+def _filled(model: ModelConfig, state: dict[str, torch.Tensor], source: str) -> nn.Module:
+    net = build(model)
+    load_state(net, state, source)
+    return _ready(net)
 
 
 def _ready(net: nn.Module) -> nn.Module:

@@ -62,7 +62,10 @@ class ImageData(DataModule):
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
         if not self._splits:
-            self._splits = split(self.config, self._files())
+            files = self._files()
+            self._splits = split(self.config, files)
+            self.tests_a_share = "test" not in files
+            self.test_images_there = len(files["train" if self.tests_a_share else "test"].labels)
             self.sizes = {name: len(chosen) for name, (_, chosen) in self._splits.items()}
             self.eval_names = tuple(name for name in ("val", "test") if name in self._splits)
 

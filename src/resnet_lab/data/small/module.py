@@ -49,6 +49,7 @@ class SmallImages(DataModule):
             name: (images.to(device), labels.to(device)) for name, (images, labels) in splits.items()
         }
         self.sizes = {name: len(labels) for name, (_, labels) in splits.items()}
+        self.test_images_there = SETS[self.config.name].test
 
     def train_dataloader(self) -> InMemoryTrainLoader:
         order = TrainOrder(self.sizes["train"], self.batch_size, self.drop_last, self.seed, *place())

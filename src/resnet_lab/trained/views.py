@@ -1,0 +1,147 @@
+"""How the data of an evaluation are seen: each net as it was tested, so that no net meets another's pixels."""
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resnet_lab.data.folders.augment import MEAN, STD
+from resnet_lab.data.preprocessing import Preprocessing, by_channel
+from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
+from resnet_lab.errors import UserError
+from resnet_lab.trained.given import Given
+from resnet_lab.trained.seen import check_channels, names, resize_of, size_of, words
+from resnet_lab.trained.source import Trained
+from resnet_lab.training.protocols import Protocol
+
+AUTOCAST = {"bf16": torch.bfloat16, "16": torch.float16}
+
+
+def untold(net: Trained, given: Given, *, of_data: bool) -> bool:
+    """Whether a net's normalisation is assumed; `of_data`: it was asked for as data.mean=…"""
+    return net.seen is None and net.run is None and given.mean is None and not of_data
+
+
+def as_seen(config: DataConfig, nets: Sequence[Trained], given: Given, chosen: Sequence[str]) -> DataConfig:
+    """The data set at the size that the nets were tested at, unless the `chosen` keys say another.
+
+    Raises UserError where two nets see other parts of an image: together they are tested on the same pixels.
+    """
+    if isinstance(config, SmallImagesConfig):
+        if any(untold(net, given, of_data="mean" in chosen or "divide_by_std" in chosen) for net in nets):
+            return replace(config, mean="channel", divide_by_std=True)
+        return config
+    if not isinstance(config, ImageFolderConfig) or {"crop", "resize", "test_crop"} & set(chosen):
+        return config
+    views: dict[tuple[int, int, int], str] = {}
+    for net in nets:
+        if net.seen is not None:
+            side = net.seen.size[0]
+            crop = net.run.data.crop if net.run and isinstance(net.run.data, ImageFolderConfig) else side
+            views.setdefault((crop, side, net.seen.resize or side), net.name)
+        elif given.size is not None:
+            side = size_of(net, given)
+            views.setdefault((side, side, resize_of(net, given) or side), net.name)
+        else:
+            views.setdefault((config.crop, config.test_crop or config.crop, config.resize), net.name)
+    if len(views) > 1:
+        (one, first), (other, second) = list(views.items())[:2]
+        raise UserError(
+            f"{first} sees {one[1]} of {one[2]} pixels and {second} {other[1]} of {other[2]}: test each alone, or"
+            " both as data.crop=… data.resize=… say"
+        )
+    ((crop, side, resize),) = views
+    least = max(config.scale_min, crop)  # of training alone, and checked against the crop
+    return replace(
+        config,
+        crop=crop,
+        test_crop=None if side == crop else side,
+        resize=resize,
+        scale_min=least,
+        scale_max=max(config.scale_max, least),
+    )
+
+
+def check_fits(net: Trained, given: Given, config: DataConfig, facts: DataInfo, how: Protocol) -> None:
+    """Raises UserError where the data or the protocol are not what a net can see."""
+    channels = net.model.in_channels
+    if channels is not None and channels != facts.channels:
+        raise UserError(
+            f"{net.name} sees {channels} channels, and images of {config.name} have {facts.channels}"
+        )
+    if isinstance(config, SmallImagesConfig):
+        size = net.seen.size if net.seen else (given.size,) * 2 if given.size else None
+        if size not in (None, (facts.height, facts.width)):
+            raise UserError(
+                f"{net.name} sees {size[0]}x{size[1]} pixels, and images of {config.name} have"
+                f" {facts.height}x{facts.width}: data.size={size[0]} averages them down"
+            )
+        if any(scale.resize is not None for scale in how.scales):
+            raise UserError(
+                f"{config.name} is tested on single views: --protocol single_view, not {how.name}"
+            )
+    elif net.seen is not None and net.seen.per_pixel:
+        side = config.test_crop or config.crop if isinstance(config, ImageFolderConfig) else facts.height
+        if (side, side) != net.seen.size or any(scale.resize is not None for scale in how.scales):
+            raise UserError(
+                f"{net.name} subtracts a mean of its own for each pixel: it sees {net.seen.size[0]}x"
+                f"{net.seen.size[1]} pixels and no other size"
+            )
+
+
+class AsTrained(nn.Module):
+    """A net that takes images as the data normalise them, and sees them with its own mean, std and precision."""
+
+    def __init__(self, net: nn.Module, given: Preprocessing, own: Preprocessing, precision: str) -> None:
+        super().__init__()
+        self.net, self.precision = net, precision
+        same = torch.equal(*torch.broadcast_tensors(given.mean, own.mean)) and torch.equal(
+            *torch.broadcast_tensors(given.std, own.std)
+        )
+        self.scale: Tensor | None
+        self.shift: Tensor | None
+        self.register_buffer("scale", None if same else own.std / given.std)
+        self.register_buffer("shift", None if same else (own.mean - given.mean) / given.std)
+
+    def forward(self, images: Tensor) -> Any:
+        if self.scale is not None and self.shift is not None:
+            images = images * self.scale + self.shift
+        dtype = AUTOCAST.get(self.precision)
+        with torch.autocast(images.device.type, dtype) if dtype else nullcontext():
+            return self.net(images)
+
+
+def own_preprocessing(
+    net: Trained, given: Given, data: Preprocessing, *, of_data: bool
+) -> tuple[Preprocessing, str | None]:
+    """How a net sees the data, and the line that tells what was assumed of it, or None.
+
+    A net that does not say it, and of which nothing is given, is taken for one that was normalised as the data are.
+    """
+    if net.seen is not None:
+        return net.seen, None
+    if net.run is not None:
+        return data, None
+    known = names(net, given)
+    if given.mean is not None and given.std is not None:
+        view = replace(data, mean=by_channel(given.mean), std=by_channel(given.std), class_names=known)
+        check_channels(net, view)
+        return view, None
+    view = replace(data, class_names=known)
+    if of_data:
+        return view, None
+    if torch.equal(data.mean, by_channel(MEAN)) and torch.equal(data.std, by_channel(STD)):
+        numbers = "ImageNet's mean and std"
+    else:
+        numbers = f"mean {_listed(data.mean)} and std {_listed(data.std)} of the training images"
+    seen = f", {words(data)}" if data.resize is not None and given.size is None else ""
+    return view, (
+        f"{net.name} does not say how it sees images: assumed {numbers}{seen}; --mean and --std say otherwise"
+    )
+
+
+def _listed(values: Tensor) -> str:
+    return ",".join(f"{value:.4f}" for value in values.flatten().tolist())

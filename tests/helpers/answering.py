@@ -1,0 +1,44 @@
+"""Tiny nets that give one answer to every image, in files of ours and of others: what they score is known."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from resnet_lab.data.folders.augment import MEAN, STD
+from resnet_lab.data.preprocessing import Preprocessing, by_channel
+from resnet_lab.models import ModelConfig, build
+from resnet_lab.runs import weights_file
+
+SIDE = 32
+
+
+def model(outputs: int, **choices: object) -> ModelConfig:
+    return ModelConfig(**{"depth": 8, "width": 4, "in_channels": 3, "num_classes": outputs, **choices})  # type: ignore[arg-type]
+
+
+def net(description: ModelConfig, answer: int) -> nn.Module:
+    torch.manual_seed(0)
+    made = build(description)
+    with torch.no_grad():
+        made.fc.weight.zero_()
+        made.fc.bias.zero_()
+        made.fc.bias[answer] = 5.0
+    return made
+
+
+def ours(path: Path, classes: Sequence[str], answer: str, **choices: object) -> Path:
+    """A file as `resnet-lab export` writes it, of a net that always answers this class."""
+    description = model(len(classes), **choices)
+    seen = Preprocessing(
+        description.in_channels or 3, (SIDE, SIDE), 36, by_channel(MEAN), by_channel(STD), tuple(classes)
+    )
+    weights_file.write(path, net(description, list(classes).index(answer)), description, seen)
+    return path
+
+
+def foreign(path: Path, outputs: int, answer: int) -> Path:
+    """A state dict alone, of a cifar_resnet20."""
+    torch.save(net(model(outputs, depth=20, width=16), answer).state_dict(), path)
+    return path
