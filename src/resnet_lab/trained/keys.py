@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_lab.data.spec import DataConfig
+from resnet_lab.data.spec import DataConfig, ImageFolderConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.description import ModelConfig
 
@@ -48,8 +48,10 @@ def model_choices(given: Sequence[str]) -> dict[str, Any]:
 def changed_data(config: DataConfig, given: Sequence[str]) -> DataConfig:
     """The data set with what the data.… pairs say. Raises UserError."""
     changes = _values(config, "data", given)
-    if "root" in changes and hasattr(config, "fingerprint"):
-        changes = {"fingerprint": None, **changes}  # other images, on purpose
+    if "root" in changes:  # other images, on purpose: of what was chosen of the former, only the test matters
+        changes = {"train_images": None, "validation": 0, **changes}
+        if isinstance(config, ImageFolderConfig):
+            changes = {"fingerprint": None, **changes}
     return replace(config, **changes)
 
 

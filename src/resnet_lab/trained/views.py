@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
@@ -16,8 +17,6 @@ from resnet_lab.trained.given import Given
 from resnet_lab.trained.seen import check_channels, names, resize_of, size_of, words
 from resnet_lab.trained.source import Trained
 from resnet_lab.training.protocols import Protocol
-
-AUTOCAST = {"bf16": torch.bfloat16, "16": torch.float16}
 
 
 def untold(net: Trained, given: Given, *, of_data: bool) -> bool:
@@ -109,8 +108,8 @@ class AsTrained(nn.Module):
     def forward(self, images: Tensor) -> Any:
         if self.scale is not None and self.shift is not None:
             images = images * self.scale + self.shift
-        dtype = AUTOCAST.get(self.precision)
-        with torch.autocast(images.device.type, dtype) if dtype else nullcontext():
+        narrower = PRECISIONS[self.precision].autocast
+        with torch.autocast(images.device.type, getattr(torch, narrower)) if narrower else nullcontext():
             return self.net(images)
 
 
