@@ -1,16 +1,19 @@
-"""The one way to write a file that matters: it is the old or the new one, whenever the machine stops.
+"""The one way to write a file that matters, old or new whenever the machine stops, and to read one of anybody's.
 
 Standard library only.
 """
 
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 CACHE = "resnet-lab"  # in the user's cache
 
-UNFINISHED = ".*.tmp"  # what a process that was killed leaves of a file that it was writing
+UNFINISHED = ".*.[0-9]*.tmp"  # what a process that was killed leaves of a file that it was writing
+MOST = 64 * 2**20  # bytes: no text that a run leaves comes near it
 
 
 @contextmanager
@@ -53,6 +56,33 @@ def expanded(path: Path | str) -> Path:
 def cache_folder() -> Path:
     """Where this user keeps what can be made again; it need not be there."""
     return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / CACHE
+
+
+def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
+    """The descriptor of a regular file. OSError for anything else: a pipe would keep its reader waiting."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK, 0o644)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return descriptor
+
+
+def read_text(path: Path) -> str:
+    """The content of a regular file in UTF-8, whatever the locale. OSError or ValueError for anything else."""
+    with open(open_file(path), encoding="utf-8") as file:
+        if os.fstat(file.fileno()).st_size > MOST:
+            raise OSError(errno.EFBIG, f"it is larger than {MOST >> 20} MiB", str(path))
+        return file.read()
+
+
+def tail(path: Path, most: int = 4096) -> str:
+    """The end of a regular file, whatever it holds; empty where there is none."""
+    try:
+        with open(open_file(path), "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - most))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _sync(path: Path) -> None:

@@ -17,7 +17,8 @@ from resnet_lab.data.spec import ImageFolderConfig
 from resnet_lab.errors import UserError
 from resnet_lab.files import replacing
 from resnet_lab.models.description import resolve
-from resnet_lab.runs.folder import RunFolder, load_config
+from resnet_lab.runs.execute import execute
+from resnet_lab.runs.folder import CHOSEN, RunFolder
 from resnet_lab.runs.lock import LostLock
 
 MakeConfig = Callable[..., TrainConfig]
@@ -25,6 +26,7 @@ MakeConfig = Callable[..., TrainConfig]
 HOLD = """
 import sys, time
 from resnet_lab.files import replacing
+from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 with RunFolder(sys.argv[1]).lock():
     print("held", flush=True)
@@ -95,7 +97,56 @@ def test_spoilt_configuration_is_told_in_one_line(folder: RunFolder) -> None:
 
 def test_place_without_a_configuration_is_no_run_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="not a run folder"):
-        load_config(tmp_path / "config.yaml")
+        RunFolder(tmp_path).config()
+
+
+EDITS: dict[str, tuple[Callable[[str], str], str]] = {
+    "a choice": (
+        lambda text: text.replace("lr: 0.1", "lr: 0.2"),
+        r"was edited \(recipe\.lr: 0\.2 is not the default\)",
+    ),
+    "back to a default": (
+        lambda text: text.replace("depth: 8", "depth: 20"),
+        r"\(model\.depth: 20 is not 8\)",
+    ),
+    "the line that tells": (lambda text: text[:-9] + "\n", r"was edited \(its last line\)"),
+    "without that line": (
+        lambda text: text.replace("lr: 0.1", "lr: 0.2").partition(CHOSEN)[0],
+        r"is of the run \w{8}, its folder of \w{8}: undo",
+    ),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_configuration_that_was_edited_to_be_another_run_is_refused(
+    edit: str, make_config: MakeConfig, folder: RunFolder
+) -> None:
+    change, told = EDITS[edit]
+    folder.config_file.write_text(change(folder.config_file.read_text()))
+    with pytest.raises(UserError, match=told):
+        execute(folder.path)
+
+
+def test_configuration_of_another_folder_is_refused(make_config: MakeConfig, folder: RunFolder) -> None:
+    other = RunFolder.create(make_config(seed=1))
+    other.config_file.replace(folder.config_file)
+    with pytest.raises(UserError, match=r"config\.yaml is of the run \w{8}, its folder of \w{8}: undo"):
+        folder.config()
+    with pytest.raises(UserError, match=r"holds another run: seed: 1 is not 0$"):
+        RunFolder.create(make_config())
+
+
+def test_edit_that_changes_no_result_is_taken(make_config: MakeConfig, folder: RunFolder) -> None:
+    text = folder.config_file.read_text()
+    folder.config_file.write_text(text.replace("threads: 1", "threads: 2"))
+    assert folder.config().trainer.threads == 2
+
+
+def test_folder_of_a_name_of_its_own_is_held_against_its_configuration_too(make_config: MakeConfig) -> None:
+    folder = RunFolder.create(make_config(run_dir=str(Path(make_config().runs_root) / "mine")))
+    folder.config_file.write_text(folder.config_file.read_text().replace("lr: 0.1", "lr: 0.2"))
+    with pytest.raises(UserError, match=r"was edited \(recipe\.lr: 0\.2 is not the default\)"):
+        folder.config()
 
 
 def test_folder_that_cannot_be_written_is_told_in_one_line(make_config: MakeConfig, tmp_path: Path) -> None:
@@ -161,7 +212,7 @@ def test_record_is_the_old_or_the_new_one_whenever_writing_fails(folder: RunFold
     assert folder.record() == {"state": "failed"}
     assert [path.name for path in folder.path.iterdir() if path.suffix == ".tmp"] == []
     folder.record_file.write_text(json.dumps({"state": "failed"})[:-3])
-    with pytest.raises(UserError, match="delete it to run again"):
+    with pytest.raises(UserError, match="remove it, and the same command"):
         folder.record()
 
 

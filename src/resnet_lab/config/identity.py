@@ -39,17 +39,21 @@ def as_asked(config: TrainConfig) -> dict[str, Any]:
     return flatten(config, local=False)
 
 
-def identity(config: TrainConfig) -> str:
-    """8 hexadecimal digits over the choices that differ from their defaults.
+def chosen(config: TrainConfig) -> str:
+    """What the identity is made of: the choices that differ from their defaults, as one line of JSON.
 
     Defaults stay out, so that a field added later does not rename the runs made before it.
     """
     usual = as_asked(TrainConfig(type(config.data)(), unasked(), RecipeConfig()))
-    chosen = {
+    choices = {
         key: value for key, value in identity_part(config).items() if key not in usual or value != usual[key]
     }
-    text = json.dumps(chosen, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return json.dumps(choices, sort_keys=True, separators=(",", ":"))
+
+
+def identity(config: TrainConfig) -> str:
+    """8 hexadecimal digits over what is `chosen`."""
+    return hashlib.sha256(chosen(config).encode()).hexdigest()[:8]
 
 
 def differences(config: TrainConfig, other: TrainConfig) -> list[str]:
@@ -60,6 +64,19 @@ def differences(config: TrainConfig, other: TrainConfig) -> list[str]:
         f"{key}: {ours.get(key, absent)} is not {theirs.get(key, absent)}"
         for key in sorted(ours | theirs)
         if ours.get(key, absent) != theirs.get(key, absent)
+    ]
+
+
+def edited(config: TrainConfig, before: str) -> list[str]:
+    """The same against what was once `chosen`; ValueError when that is no such line."""
+    told, now = json.loads(before), json.loads(chosen(config))
+    if not isinstance(told, dict):
+        raise ValueError("no choices")
+    written_out = identity_part(config)
+    return [
+        f"{key}: {written_out.get(key, 'absent')} is not {told.get(key, 'the default')}"
+        for key in sorted({*told, *now})
+        if told.get(key) != now.get(key)
     ]
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from resnet_lab.files import read_text
 from resnet_lab.models.description import kind, label
 from resnet_lab.report.choices import Choices, complete, model_of
 from resnet_lab.runs.folder import RunFolder
@@ -26,7 +27,16 @@ NEEDED: dict[str, dict[str, tuple[str, ...]]] = {  # of a record, by the state o
     },
     "failed": {"error": ("kind",)},
 }
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
+UNREADABLE = (
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    RecursionError,
+    csv.Error,
+    yaml.YAMLError,
+)
 
 Columns = dict[str, list[float]]
 
@@ -90,9 +100,7 @@ def read(path: Path) -> Run:
     """One run folder. Raises one of UNREADABLE where it is none, or is damaged."""
     state = RunFolder(path).state()
     record = _record(path / "record.json", state)
-    config = (
-        record["config"] if record else yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
-    )
+    config = record["config"] if record else yaml.safe_load(read_text(path / "config.yaml"))
     model = model_of(config)
     described = record.get("model") or {"kind": kind(model), "label": label(model)}
     return Run(
@@ -115,7 +123,7 @@ def read_columns(path: Path) -> Columns:
     """
     if not path.exists():
         return {}
-    whole, _, _ = path.read_text(encoding="utf-8").rpartition("\n")
+    whole, _, _ = read_text(path).rpartition("\n")
     header, *rows = csv.reader(whole.splitlines() or [""])
     rows = [row for row in rows if len(row) == len(header)]
     return {name: [_number(row[place]) for row in rows] for place, name in enumerate(header)}
@@ -144,7 +152,7 @@ def _record(path: Path, state: str) -> dict[str, Any]:
     """
     if state not in NEEDED:
         return {}
-    record = json.loads(path.read_text(encoding="utf-8"))
+    record = json.loads(read_text(path))
     if record.get("schema") != RECORD_SCHEMA:
         raise ValueError(f"record.json is not of schema {RECORD_SCHEMA}")
     for part, keys in NEEDED[state].items():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.errors import UserError
 from resnet_lab.runs import record as records
 from resnet_lab.runs.devices import PROGRAM, Place, needs_own_program, place
 from resnet_lab.runs.folder import RunFolder
@@ -32,6 +33,7 @@ def execute(run_dir: Path | str) -> dict[str, Any]:
     config = folder.config()
     if folder.state() == "finished":
         return folder.record() or {}
+    folder.check()
     here = place(config.trainer)
     if needs_own_program(here):
         return _in_own_program(folder)
@@ -99,7 +101,7 @@ def _leave_failed(folder: RunFolder, record: dict[str, Any]) -> None:
         before = folder.record()
         if before is None or (before["state"] == "failed" and record["error"]["kind"] != "other"):
             folder.write_record(record)
-    except OSError:  # the disk is full, or the folder is gone
+    except (OSError, UserError):  # the disk is full, or the folder is gone or damaged
         log.exception("the record could not be written")
 
 

@@ -1,6 +1,9 @@
 """A run is a folder: where it lies, what is in it, and which state it is in. Free of torch."""
 
+import io
 import json
+import os
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,13 +12,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from resnet_lab.config.identity import differences, identity
+from resnet_lab.config.identity import chosen, differences, edited, identity
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError
-from resnet_lab.files import write_text
+from resnet_lab.files import read_text, write_text
 from resnet_lab.models.description import label, resolve
 from resnet_lab.runs.lock import Lock, held
+
+CHOSEN = "# what makes it this run: "
 
 
 class RunFolder:
@@ -41,21 +46,22 @@ class RunFolder:
         """
         folder = cls(path_of(config))
         if folder.config_file.exists():
-            different = differences(folder.config(), config)
-            if different:
+            text = folder._config_text()
+            if _chosen_of(text) == chosen(config) and folder.state() == "finished":
+                return folder  # its record tells what it was
+            if different := differences(folder._typed(text), config):
                 raise UserError(f"{folder.path} holds another run: {'; '.join(different)}")
             if folder.state() in ("running", "finished"):
                 return folder
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
-            head = f"# python -m resnet_lab.runs {folder.path}\n"
-            write_text(folder.config_file, head + OmegaConf.to_yaml(OmegaConf.structured(config)))
+            write_text(folder.config_file, _text_of(config, folder.path))
         except OSError as error:
             raise UserError(f"cannot write {folder.path}: {error.strerror}") from None
         return folder
 
     def state(self) -> str:
-        """new, running, finished, failed or interrupted."""
+        """new, running, finished, failed or interrupted; UserError where a damaged file leaves it open."""
         if held(self.lock_file):
             return "running"
         record = self.record()
@@ -64,18 +70,78 @@ class RunFolder:
         return "interrupted" if self.lock_file.exists() else "new"
 
     def config(self) -> TrainConfig:
-        """The configuration, typed; UserError when the folder is none of ours or the file was spoilt."""
-        return load_config(self.config_file)
+        """The configuration, typed.
+
+        Raises UserError when the folder is none of ours, or the file was spoilt, or edited to be another run.
+        """
+        text = self._config_text()
+        config = self._typed(text)
+        self._refuse_edited(config, _chosen_of(text))
+        return config
 
     def record(self) -> dict[str, Any] | None:
-        """What the run left when it finished or failed, or None."""
+        """What the run left when it finished or failed, or None; UserError for what is no record."""
         try:
-            record = json.loads(self.record_file.read_text())
+            record = json.loads(read_text(self.record_file))
+            _check(record)
         except FileNotFoundError:
             return None
-        except ValueError as error:
-            raise UserError(f"{self.record_file} cannot be read: {error}; delete it to run again") from None
+        except (OSError, ValueError, RecursionError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+            raise UserError(
+                f"{self.record_file} cannot be read ({reason}): remove it, and the same command makes it again"
+                " from the last checkpoint"
+            ) from None
         return dict(record)
+
+    def check(self) -> None:
+        """UserError where a run could not write what it leaves, because something else lies there."""
+        files = (self.lock_file, self.log_file, self.record_file, self.weights_file, self.preprocessing_file)
+        for path in (self.config_file, *files, *self.path.glob("*.csv")):
+            if os.path.lexists(path) and not path.is_file():
+                raise UserError(f"{path} is no file: remove it to train this run")
+        if os.path.lexists(self.checkpoints) and not self.checkpoints.is_dir():
+            raise UserError(f"{self.checkpoints} is no folder: remove it to train this run")
+
+    def _config_text(self) -> str:
+        try:
+            return read_text(self.config_file)
+        except FileNotFoundError:
+            raise UserError(f"{self.path} is not a run folder: it has no {self.config_file.name}") from None
+        except OSError as error:
+            raise UserError(f"{self.config_file} cannot be read: {error.strerror}") from None
+        except ValueError:
+            raise UserError(f"{self.config_file} is no text") from None
+
+    def _typed(self, text: str) -> TrainConfig:
+        """UserError names the file and the key that is wrong."""
+        try:
+            loaded = OmegaConf.load(io.StringIO(text))
+            schema = OmegaConf.structured(TrainConfig)
+            if isinstance(loaded, DictConfig) and isinstance(loaded.get("data"), DictConfig):
+                schema.data = OmegaConf.structured(_data_class(loaded.data))
+            config = OmegaConf.to_object(OmegaConf.merge(schema, loaded))
+        except (OmegaConfBaseException, YAMLError, OSError, TypeError, ValueError) as error:
+            raise UserError(f"{self.config_file}: {str(error).splitlines()[0]}") from None
+        except RecursionError:
+            raise UserError(f"{self.config_file}: it is nested too deeply") from None
+        assert isinstance(config, TrainConfig)
+        return replace(config, model=resolve(config.model))
+
+    def _refuse_edited(self, config: TrainConfig, written: str | None) -> None:
+        """A run that goes on as another one would be a mixture of both."""
+        way = "undo the edit, or train what it says as a run of its own, with resnet-lab train key=value"
+        if written is not None and written != chosen(config):
+            try:
+                keys = "; ".join(edited(config, written))
+            except (ValueError, RecursionError):
+                keys = "its last line"
+            raise UserError(f"{self.config_file} was edited ({keys}): {way}")
+        named = re.search(r"-s\d+-([0-9a-f]{8})$", self.path.resolve().name)
+        if config.run_dir is None and named and named[1] != identity(config):
+            raise UserError(
+                f"{self.config_file} is of the run {identity(config)}, its folder of {named[1]}: {way}"
+            )
 
     def write_record(self, record: dict[str, Any]) -> None:
         write_text(self.record_file, json.dumps(record, indent=2) + "\n")
@@ -93,20 +159,32 @@ def path_of(config: TrainConfig) -> Path:
     return Path(config.runs_root) / config.name / readable
 
 
-def load_config(path: Path) -> TrainConfig:
-    """Read a typed configuration; UserError names the file and the key that is wrong."""
-    try:
-        loaded = OmegaConf.load(path)
-        schema = OmegaConf.structured(TrainConfig)
-        if isinstance(loaded, DictConfig) and isinstance(loaded.get("data"), DictConfig):
-            schema.data = OmegaConf.structured(_data_class(loaded.data))
-        config = OmegaConf.to_object(OmegaConf.merge(schema, loaded))
-    except FileNotFoundError:
-        raise UserError(f"{path.parent} is not a run folder: it has no {path.name}") from None
-    except (OmegaConfBaseException, YAMLError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}") from None
-    assert isinstance(config, TrainConfig)
-    return replace(config, model=resolve(config.model))
+def _text_of(config: TrainConfig, path: Path) -> str:
+    """config.yaml: how it is run, all choices, and the line against which an edited one is held."""
+    text = OmegaConf.to_yaml(OmegaConf.structured(config))
+    readable = str(path).encode(errors="backslashreplace").decode()
+    return f"# python -m resnet_lab.runs {readable}\n{text}{CHOSEN}{chosen(config)}\n"
+
+
+def _chosen_of(text: str) -> str | None:
+    """The last line of a config.yaml; None in one of an earlier version, or of another hand."""
+    last = text.rstrip().rpartition("\n")[2]
+    return last.removeprefix(CHOSEN) if last.startswith(CHOSEN) else None
+
+
+def _check(record: Any) -> None:
+    """ValueError for what no run leaves as its record."""
+    if not isinstance(record, dict) or record.get("state") not in ("finished", "failed"):
+        raise ValueError("it is no record")
+    if not isinstance(record.get("last") or {}, dict):
+        raise ValueError("its last epoch is no record")
+    error = record.get("error")
+    if record["state"] == "failed" and error is not None:
+        sound = isinstance(error, dict) and all(
+            isinstance(error.get(key), str) for key in ("kind", "message")
+        )
+        if not sound:
+            raise ValueError("its error is no record")
 
 
 def _data_class(data: DictConfig) -> type[DataConfig]:

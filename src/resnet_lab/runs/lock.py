@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from resnet_lab.errors import UserError
+from resnet_lab.files import open_file, read_text
 
 PATIENCE = 1.0  # seconds: a process that only asks for the state holds the lock for a moment
 
@@ -27,9 +28,11 @@ class LostLock(RuntimeError):
 def held(path: Path) -> bool:
     """Whether a living process holds the lock; asking needs no right to write."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = open_file(path)
     except FileNotFoundError:
         return False
+    except OSError as error:
+        raise _unusable(path, error) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         return False
@@ -40,11 +43,18 @@ def held(path: Path) -> bool:
 
 
 def holder(path: Path) -> dict[str, Any]:
-    """Who holds the lock, or held it last: pid, host, started, first_started, attempt."""
+    """Who holds the lock, or held it last: pid, host, started, first_started, attempt; empty if it cannot be read."""
     try:
-        return dict(json.loads(path.read_text()))
-    except (OSError, ValueError):
+        told = json.loads(read_text(path))
+    except (OSError, ValueError, RecursionError):
         return {}
+    kinds = {"pid": int, "host": str, "started": str, "first_started": str, "attempt": int}
+    sound = isinstance(told, dict) and all(isinstance(told.get(key), kind) for key, kind in kinds.items())
+    return told if sound else {}
+
+
+def _unusable(path: Path, error: OSError) -> UserError:
+    return UserError(f"cannot use {path}: {error.strerror}; remove it, once no process trains this run")
 
 
 class Lock:
@@ -61,7 +71,10 @@ class Lock:
         self._descriptor = -1
 
     def __enter__(self) -> Self:
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._descriptor = open_file(self.path, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise _unusable(self.path, error) from None
         try:
             self._acquire()
             before = holder(self.path)

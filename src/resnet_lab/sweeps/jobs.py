@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.runs.folder import RunFolder
+from resnet_lab.errors import UserError
+from resnet_lab.files import read_text, tail
+from resnet_lab.runs.folder import RunFolder, path_of
 
 WAITING = "waiting"
 RUNNING = "running"
@@ -33,13 +35,18 @@ class Job:
 
     @classmethod
     def of(cls, config: TrainConfig) -> "Job":
-        """The job of a configuration, whose folder is made."""
-        job = cls(config, RunFolder.create(config))
-        state = job.folder.state()
-        if state == "finished":
-            job.status = ALREADY
-        elif state == "running":
-            job.status = ELSEWHERE
+        """The job of a configuration, whose folder is made; one that is damaged has failed, and costs no other run."""
+        job = cls(config, RunFolder(path_of(config)))
+        try:
+            state = RunFolder.create(config).state()
+            if state == "finished":
+                job.status = ALREADY
+            elif state == "running":
+                job.status = ELSEWHERE
+            else:
+                job.folder.check()
+        except UserError as error:
+            job.status, job.told = FAILED, str(error)
         return job
 
     @property
@@ -52,6 +59,12 @@ class Job:
     def settle(self, how: str = "") -> None:
         """Read from the folder what became of the run; `how` is what its launcher saw, "" for nothing odd."""
         self.seconds = time.monotonic() - self.began if self.began else None
+        try:
+            self._settle(how)
+        except UserError as error:  # the folder was damaged meanwhile
+            self.status, self.told = FAILED, str(error)
+
+    def _settle(self, how: str) -> None:
         deadline = time.monotonic() + PATIENCE
         while (state := self.folder.state()) == "running" and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -61,8 +74,8 @@ class Job:
             self.status = ELSEWHERE
         else:
             self.status = FAILED
-            error = self._error() if state == "failed" else None
-            self.told = how or (error or {}).get("message") or f"ended without a record: {self._last_words()}"
+            error = self._record.get("error") or {}
+            self.told = how or error.get("message") or f"ended without a record: {self._last_words()}"
 
     def progress(self) -> dict[str, float]:
         return last_row(self.folder)
@@ -73,41 +86,44 @@ class Job:
         A run that diverged is as bad as can be: 100. None for what says nothing of its configuration, as a
         run that was killed.
         """
-        if self.status == FAILED and (self._error() or {}).get("kind") == "nonfinite_loss":
+        if self.status == FAILED and (self._record.get("error") or {}).get("kind") == "nonfinite_loss":
             return 100.0
         if self.status not in (FINISHED, ALREADY):
             return None
-        last: dict[str, Any] = (self.folder.record() or {}).get("last", {})
-        error = last.get("val/error", last.get("test/error"))
-        return None if error is None else float(error)
+        last = self._record.get("last") or {}
+        return _number(last.get("val/error", last.get("test/error")))
 
     def test_error(self) -> float | None:
         """In per cent: of the finished run, or of the last epoch so far."""
         if self.status in (FINISHED, ALREADY):
-            error = (self.folder.record() or {}).get("last", {}).get("test/error")
-            return None if error is None else float(error)
+            return _number((self._record.get("last") or {}).get("test/error"))
         return self.progress().get("test/error")
 
-    def _error(self) -> dict[str, str] | None:
-        return (self.folder.record() or {}).get("error")
+    @property
+    def _record(self) -> dict[str, Any]:
+        """What the run left; empty where nothing can be read."""
+        try:
+            return self.folder.record() or {}
+        except UserError:
+            return {}
 
     def _last_words(self) -> str:
-        try:
-            lines = self.folder.log_file.read_text(errors="replace").split("\n")
-        except OSError:
-            lines = []
-        spoken = [line.strip() for line in lines if line.strip()]
+        spoken = [line.strip() for line in tail(self.folder.log_file).split("\n") if line.strip()]
         return spoken[-1][:200] if spoken else f"{self.folder.log_file} is empty"
 
 
 def last_row(folder: RunFolder) -> dict[str, float]:
-    """The last row of history.csv, without what is empty in it."""
+    """The last row of history.csv, without what is empty in it; empty where nothing can be read."""
     try:
-        with folder.history_file.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if None not in row.values()]
-    except OSError:
+        rows = list(csv.DictReader(read_text(folder.history_file).splitlines()))
+        whole = [row for row in rows if None not in row and None not in row.values()]
+        return {key: float(value) for key, value in whole[-1].items() if value} if whole else {}
+    except (OSError, ValueError, csv.Error):
         return {}
-    return {key: float(value) for key, value in rows[-1].items() if value} if rows else {}
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
 
 
 def count(jobs: Sequence[Job], *statuses: str) -> int:

@@ -1,0 +1,135 @@
+"""A folder that was damaged, in whatever way, costs its own run one line and no other run anything."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.errors import UserError
+from resnet_lab.report.collect import collect
+from resnet_lab.runs import record as records
+from resnet_lab.runs import train
+from resnet_lab.runs.__main__ import main
+from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.sweeps.jobs import Job
+from run_folders import configured, finished, interrupted
+
+
+def content(data: bytes) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(data) and None
+
+
+def huge(path: Path) -> None:
+    """A hole, which takes no room on the disk."""
+    with path.open("wb") as file:
+        file.truncate(1 << 36)
+
+
+SHAPES: dict[str, Callable[[Path], Any]] = {
+    "empty": Path.touch,
+    "garbage": content(bytes(range(256)) * 9),
+    "not UTF-8": content('{"state": "é"}'.encode("latin-1")),
+    "a list": content(b"[1, 2]"),
+    "a number": content(b"5"),
+    "another object": content(b'{"state": "done", "attempt": "many", "last": 3}'),
+    "half an object": content(b'{"state": "finished", "last": {"test/error"'),
+    "odd values": content(b'{"state": "finished", "last": [1], "error": 3, "attempt": null}'),
+    "no metrics": content(b'{"state": "finished", "last": {"test/error": "low"}}'),
+    "nested deeply": content(b"[" * 100_000),
+    "huge": huge,
+    "a folder": Path.mkdir,
+    "a pipe": os.mkfifo,
+    "a dangling link": lambda path: path.symlink_to("nowhere/at/all"),
+    "a loop of links": lambda path: path.symlink_to(path.name),
+}
+FILES = (
+    "lock",
+    "record.json",
+    "log.txt",
+    "config.yaml",
+    "history.csv",
+    "gradient_norms.csv",
+    "checkpoints",
+    "preprocessing.json",
+    "weights.safetensors",
+)
+
+
+def spoilt(folder: RunFolder, file: str, shape: str) -> RunFolder:
+    path = folder.path / file
+    path.unlink(missing_ok=True)
+    SHAPES[shape](path)
+    return folder
+
+
+@pytest.fixture
+def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that takes no time, and leaves what each of them leaves."""
+
+    def trained(folder: RunFolder, config: TrainConfig, here: Any, lock: Any, record: Any) -> None:
+        folder.checkpoints.mkdir(exist_ok=True)
+        for path in (folder.history_file, folder.preprocessing_file, folder.weights_file):
+            path.write_text("")
+
+    monkeypatch.setattr(train, "train", trained)
+    monkeypatch.setattr(records, "environment", dict)  # git takes its time
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("file", FILES)
+def test_damaged_folder_is_told_in_one_line_wherever_it_is_read(
+    file: str, shape: str, tmp_path: Path, untrained: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for error, make in {20.0: interrupted, 1.0: lambda config: finished(config, 1.0)}.items():
+        root = tmp_path / str(error)
+        config = configured(root)
+        folder = spoilt(make(config), file, shape)
+        sound = finished(configured(root, seed=1), 2.0)
+
+        job = Job.of(config)
+        assert (job.status == "failed") == bool(job.told)
+        assert "\n" not in job.told
+        assert job.test_error() in (None, error)
+        assert job.objective() in (None, error)
+
+        warnings: list[str] = []
+        assert sound.path in [run.path for run in collect(root, warnings.append)]
+        assert len(warnings) <= 1
+        assert all(str(folder.path) in line and "\n" not in line for line in warnings)
+
+        code = main([str(folder.path)])
+        lines = [*capsys.readouterr().err.splitlines()]
+        assert (code, len(lines)) in ((0, 0), (2, 1)), lines
+        assert all(line.startswith("resnet-lab: ") and str(folder.path) in line for line in lines)
+        if code == 0:
+            assert folder.state() == "finished"
+
+
+@pytest.mark.parametrize("file", ["lock", "record.json", "config.yaml"])
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_file_of_another_owner_is_told_in_one_line(file: str, tmp_path: Path) -> None:
+    folder = finished(configured(tmp_path), 1.0)
+    (folder.path / file).chmod(0)
+    with pytest.raises(UserError, match="Permission denied"):
+        RunFolder.create(configured(tmp_path)).state()
+    assert Job.of(configured(tmp_path)).status == "failed"
+
+
+def test_record_that_cannot_be_read_says_how_to_make_it_again(tmp_path: Path) -> None:
+    folder = spoilt(finished(configured(tmp_path), 1.0), "record.json", "half an object")
+    with pytest.raises(UserError) as told:
+        folder.state()
+    assert str(told.value).startswith(f"{folder.record_file} cannot be read (")
+    assert "remove it, and the same command makes it again from the last checkpoint" in str(told.value)
+
+
+def test_folder_in_which_nothing_can_be_written_fails_alone(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    path_of(config).parent.mkdir(parents=True)
+    path_of(config).touch()
+    job = Job.of(config)
+    assert job.status == "failed"
+    assert job.told.startswith(f"cannot write {job.folder.path}")
