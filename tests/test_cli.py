@@ -3,9 +3,13 @@
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
+
+from resnet_lab.cli import main
 
 TORCH_FREE = [
     "resnet_lab.cli",
@@ -45,10 +49,51 @@ MISTAKES = {
     "unknown order": (["model.order=full_preactivaton"], "full_preactivation"),
     "input too small": (["model=resnet50", "data=digits"], "8"),
     "missing folder": (["data=image_folder", "data.root=nowhere/at/all"], "nowhere/at/all"),
-    "two values without -m": (["model.depth=20,32"], "-m"),
     "not an override": (["depth"], "key=value"),
+    "no key": (["=3"], "key=value"),
+    "a value outside the grammar": (["model.weights=/x/epoch=1.ckpt"], "'model.weights=\"/x/epoch=1.ckpt\"'"),
+    "a quote that does not end": (["name='a"], "quotes"),
+    "a list that does not end": (["recipe.drops=[1,2"], "recipe.drops"),
+    "no model": (["model=null"], "resnet50"),
+    "no logger": (["logger=null"], "csv"),
+    "no logger, deleted": (["~logger"], "logger=csv"),
+    "no launcher": (["hydra/launcher=null"], "local"),
+    "unknown option of the launcher": (["hydra.launcher.slot=2"], "'hydra.launcher.slots'"),
+    "unknown option of the sweeper": (["hydra.sweeper.parms=2"], "'hydra.sweeper.params'"),
+    "Hydra's folder of a run": (["hydra.run.dir=here"], "run_dir="),
+    "Hydra's folder of a sweep": (["hydra.sweep.dir=here"], "runs_root="),
+    "Hydra's working folder": (["hydra.job.chdir=true"], "working folder"),
+    "Hydra's verbosity": (["hydra.verbose=true"], "log.txt"),
+    "unknown key of Hydra": (["hydra.luncher=local"], "hydra.launcher"),
     "unknown precision": (["precision=33"], "32"),
+    "unknown protocol": (["protocol=tencrop"], "ten_crop"),
+    "unknown table to answer": (["answers=he2015/tabel6"], "he2015/table6"),
+    "unknown accelerator": (["trainer.accelerator=cuda"], "gpu"),
+    "unknown mode of W&B": (["logger.mode=onlin"], "online"),
     "negative learning rate": (["recipe.lr=-1"], "recipe.lr"),
+    "negative seed": (["seed=-1"], "seed=-1: must be at least 0"),
+    "seed of 33 bits": (["seed=4294967296"], "at most 4294967295"),
+    "no device": (["trainer.devices=0"], "must be at least 1, or -1"),
+    "no node": (["trainer.num_nodes=0"], "at least 1"),
+    "no thread": (["trainer.threads=0"], "at least 1"),
+    "no checkpoint kept": (["callbacks.checkpoint.keep=0"], "at least 1"),
+    "checkpoints without end": (["callbacks.checkpoint.every_minutes=0"], "greater than 0"),
+    "negative interval": (["callbacks.checkpoint.every_iterations=-5"], "at least 1"),
+    "negative probe": (["callbacks.probe.gradient_norms=-1"], "at least 0"),
+    "not UTF-8": (["logger.project=\udcff"], "UTF-8"),
+}
+
+OF_A_SWEEP = {
+    "no value": ("seed=range(0,0)", "no value"),
+    "no step": ("seed=range(0,10,0)", "must not be zero"),
+    "no option fits": ("model=glob(cifer_*)", "no value"),
+    "an interval": ("recipe.lr=interval(0,1)", "hydra/sweeper=optuna"),
+    "one bad value": ("model.depth=20,21", "20 and 26"),
+}
+WITHOUT_M = {
+    "two values": "model.depth=20,32",
+    "two groups": "data=cifar10,digits",
+    "a glob": "model=glob(cifar_*)",
 }
 
 
@@ -62,23 +107,51 @@ def resnet_lab(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.fixture
+def told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """The one line that a command in this process tells of a mistake; fails where it writes or says more."""
+    monkeypatch.chdir(tmp_path)
+
+    def line(*arguments: str) -> str:
+        assert main(arguments) == 2
+        shown = capsys.readouterr()
+        assert shown.err.count("\n") == 1, shown.err
+        assert not shown.out
+        assert not list(tmp_path.iterdir())
+        return shown.err
+
+    return line
+
+
+@pytest.mark.parametrize("command", ["train", "plan -m"])
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line_with_the_right_choice_and_nothing_is_written(
-    mistake: str, tmp_path: Path
+    mistake: str, command: str, told: Callable[..., str]
 ) -> None:
     overrides, expected = MISTAKES[mistake]
-    done = resnet_lab("train", *overrides, cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
+    assert expected in told(*command.split(), *overrides)
+
+
+@pytest.mark.parametrize("command", ["train -m", "plan -m", "train -m --cfg"])
+@pytest.mark.parametrize("mistake", OF_A_SWEEP)
+def test_a_sweep_with_a_mistake_starts_none_of_its_runs(
+    mistake: str, command: str, told: Callable[..., str]
+) -> None:
+    override, expected = OF_A_SWEEP[mistake]
+    assert expected in told(*command.split(), override)
+
+
+@pytest.mark.parametrize("mistake", WITHOUT_M)
+def test_several_values_without_m_ask_for_it(mistake: str, told: Callable[..., str]) -> None:
+    assert "add -m" in told("train", WITHOUT_M[mistake])
+
+
+def test_a_mistake_from_a_shell_exits_with_2_and_one_line(tmp_path: Path) -> None:
+    done = resnet_lab("train", "model.dpeth=20", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.count("\n") == 1
-    assert expected in done.stderr
-    assert not done.stdout
-    assert not list(tmp_path.iterdir())
-
-
-def test_one_bad_value_in_a_sweep_starts_none_of_its_runs(tmp_path: Path) -> None:
-    done = resnet_lab("train", "-m", "model.depth=20,21", "debug=true", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "20 and 26" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -112,3 +185,11 @@ def test_cfg_prints_the_composed_configuration(tmp_path: Path) -> None:
     assert "depth: 32" in done.stdout
     assert "name: quickstart" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_cfg_of_a_sweep_prints_the_configuration_of_each_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "-m", "--cfg", "seed=0,1", "model.depth=8"]) == 0
+    seeds = [OmegaConf.create(text).seed for text in capsys.readouterr().out.split("---\n")]
+    assert seeds == [0, 1]

@@ -43,15 +43,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(args: argparse.Namespace) -> int:
     if args.cfg:
-        from omegaconf import OmegaConf
-
-        from resnet_lab.config.compose import compose
-
-        print(OmegaConf.to_yaml(OmegaConf.structured(compose(args.overrides, planned=True))), end="")
-        return 0
+        return _print_configurations(args)
     from resnet_lab.sweeps.start import train
 
     return train(args.overrides, multirun=args.multirun)
+
+
+def _print_configurations(args: argparse.Namespace) -> int:
+    from omegaconf import OmegaConf
+
+    from resnet_lab.config.compose import compose
+    from resnet_lab.sweeps.expand import configurations
+
+    one = not args.multirun
+    configs = [compose(args.overrides, planned=True)] if one else configurations(args.overrides, planned=True)
+    print("---\n".join(OmegaConf.to_yaml(OmegaConf.structured(config)) for config in configs), end="")
+    return 0
 
 
 def _plan(args: argparse.Namespace) -> int:

@@ -91,8 +91,16 @@ def _check_value(each: Field[Any], key: str, value: Any) -> None:
     if numbers is not None and value not in numbers:
         raise UserError(f"{key}={value}: must be {numbers}")
     for text in value if isinstance(value, list) else [value]:
-        if isinstance(text, str) and not _is_unicode(text):
-            raise UserError(f"{key}={ascii(text)[1:-1]} is not UTF-8: rename it, or give it a link")
+        if isinstance(text, str):
+            check_unicode(key, text)
+
+
+def check_unicode(key: str, text: str) -> None:
+    """Raise UserError for what no file in UTF-8 could hold, as a path with a stray byte."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{key}={ascii(text)[1:-1]} is not UTF-8: rename it, or give it a link") from None
 
 
 def at_home(config: Config) -> Config:
@@ -105,11 +113,3 @@ def at_home(config: Config) -> Config:
         elif each.metadata.get("path") and value is not None:
             changed[each.name] = os.path.expanduser(value)  # noqa: PTH111 (it may be a URL)
     return replace(config, **changed)  # type: ignore[type-var]
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -1,17 +1,17 @@
 """The runs that a sweep's overrides ask for, before any of them starts. Free of torch."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from resnet_lab.config.compose import compose, compose_raw
+from resnet_lab.config.compose import compose_raw, config_loader, typed
 from resnet_lab.config.identity import differences, flatten
+from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.runs.folder import path_of
@@ -24,8 +24,10 @@ def expand(overrides: list[str]) -> list[list[str]]:
 
     The experiment's `hydra.sweeper.params` are crossed with each other and with each of its
     `hydra.sweeper.rows`, which are for what is no full grid. The command line replaces both, key by key.
+    `overrides` were read. Raises UserError where there is no job.
     """
-    given = parse(overrides)
+    loader = config_loader()
+    given = parse(overrides, loader)
     jobs: dict[tuple[str, ...], None] = {}  # a dict, because it keeps the order and drops repetitions
     for experiment in _experiments(given):
         task = [o for o in given if not o.is_hydra_override() and o.key_or_group != "experiment"]
@@ -34,10 +36,26 @@ def expand(overrides: list[str]) -> list[list[str]]:
         if sweeper["_target_"] != GRID:
             raise UserError("a search decides as it goes: its runs cannot be told beforehand")
         for row in sweeper.rows or [{}]:
-            axes = parse([*assignments(sweeper.params or {}), *assignments(row)])
-            [batch] = BasicSweeper.split_arguments([*experiment, *axes, *task], None)
-            jobs.update(dict.fromkeys(map(tuple, batch)))
+            axes = parse(read([*assignments(sweeper.params or {}), *assignments(row)]), loader)
+            grid = {o.get_key_element(): _values(o) for o in [*experiment, *axes, *task]}
+            jobs.update(dict.fromkeys(product(*grid.values())))
     return [list(job) for job in jobs]
+
+
+def _values(override: Override) -> list[str]:
+    """The override once for each of its values."""
+    key = override.get_key_element()
+    if not override.is_sweep_override():
+        return [f"{key}={override.get_value_element_as_str()}"]
+    if not override.is_discrete_sweep():
+        raise UserError(f"{override.input_line}: an interval is for a search: hydra/sweeper=optuna")
+    try:
+        values = [f"{key}={value}" for value in override.sweep_string_iterator()]
+    except (ValueError, HydraException) as error:
+        raise UserError(f"{override.input_line}: {error}") from None
+    if not values:
+        raise UserError(f"{override.input_line}: there is no value to sweep over")
+    return values
 
 
 def configurations(overrides: list[str], *, planned: bool = False) -> list[TrainConfig]:
@@ -45,12 +63,12 @@ def configurations(overrides: list[str], *, planned: bool = False) -> list[Train
 
     `planned` as in `compose`.
     """
-    return apart([compose(job, planned=planned) for job in expand(overrides)])
+    return apart([typed(compose_raw(job), planned=planned) for job in expand(read(overrides))])
 
 
 def is_search(overrides: list[str]) -> bool:
     """Whether the runs are chosen one after another, by a sweeper that is not the default one."""
-    ours = [_line(o) for o in parse(overrides) if o.is_hydra_override()]
+    ours = [_line(o) for o in parse(read(overrides)) if o.is_hydra_override()]
     return bool(compose_raw(ours, with_hydra=True).hydra.sweeper["_target_"] != GRID)
 
 
@@ -76,14 +94,6 @@ def apart(configs: list[TrainConfig]) -> list[TrainConfig]:
             config = replace(config, run_dir=f"{path}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', told)}")
         result.append(config)
     return result
-
-
-def parse(overrides: Iterable[str]) -> list[Override]:
-    """Overrides in Hydra's grammar; UserError when one does not follow it."""
-    try:
-        return OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        raise UserError(" ".join(str(error).split())) from None
 
 
 def assignments(choices: Mapping[Any, Any]) -> list[str]:

@@ -18,9 +18,10 @@ from omegaconf import OmegaConf
 
 from resnet_lab.config.compose import compose, compose_raw
 from resnet_lab.config.identity import as_asked
+from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.sweeps.expand import assignments, parse
+from resnet_lab.sweeps.expand import assignments
 
 JOURNAL = "search.journal"
 SAMPLERS = ("tpe", "random")
@@ -56,7 +57,7 @@ class Search:
         """`overrides`: of the task, swept or not. Raises UserError before anything is written."""
         self._optuna = _optuna()
         self._options = options
-        given = {o.key_or_group: o for o in parse([*assignments(options.params or {}), *overrides])}
+        given = {o.key_or_group: o for o in parse(read([*assignments(options.params or {}), *overrides]))}
         self._space = {key: self._distribution(o) for key, o in given.items() if o.is_sweep_override()}
         self._fixed = [str(o.input_line) for o in given.values() if not o.is_sweep_override()]
         if not self._space:

@@ -10,6 +10,7 @@ import hydra
 
 from resnet_lab.config.compose import ROOT, compose, register_schemas
 from resnet_lab.config.groups import config_dir
+from resnet_lab.config.overrides import read
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.expand import configurations, is_search
 from resnet_lab.sweeps.jobs import FAILED
@@ -44,6 +45,7 @@ def sweep(overrides: list[str]) -> int:
     """Every run of a multirun, by Hydra's sweeper and launcher."""
     register()
     register_schemas()
+    overrides = read(overrides)
     if not is_search(overrides):  # a search checks what it may choose from
         configurations(overrides)
     task = Task()

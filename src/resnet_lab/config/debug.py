@@ -1,0 +1,50 @@
+"""debug=true: the same run within a minute. Free of torch."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.data import debug_images
+from resnet_lab.data.spec import ImageFolderConfig, SmallImagesConfig
+from resnet_lab.models.published import variant
+
+ITERATIONS = 6
+
+
+def shortened(config: TrainConfig) -> TrainConfig:
+    """The same run within a minute on a CPU: a few iterations on embedded images, its schedule in proportion.
+
+    Sets of small images become the digits, and image folders crops of two photographs. Published weights, which
+    may need a network, are left out; those of a file load.
+    """
+    recipe, iterations = config.recipe, ITERATIONS
+    scale = iterations / (recipe.iterations or recipe.epochs or iterations)
+    recipe = replace(
+        recipe,
+        iterations=iterations,
+        epochs=None,
+        drops=[max(1, round(drop * scale)) for drop in recipe.drops],
+        warmup_iterations=min(recipe.warmup_iterations, 1),
+        batch_size=min(recipe.batch_size, 8),
+        accumulate=1,
+    )
+    data = config.data
+    few: dict[str, Any] = {"validation": 0, "train_images": 32, "test_images": 16}
+    if isinstance(data, SmallImagesConfig):
+        data = replace(data, name="digits", root=None, size=None, pad=1, flip=False, **few)
+    elif isinstance(data, ImageFolderConfig):
+        root = debug_images.make(Path(config.runs_root) / "debug-images")
+        sizes: dict[str, Any] = {
+            "crop": 64,
+            "test_crop": None,
+            "resize": 72,
+            "scale_min": 72,
+            "scale_max": 80,
+        }
+        data = replace(data, name="image_folder", root=str(root), fingerprint=None, **sizes, **few)
+    model = config.model
+    if model.weights is not None and variant(model) is not None:
+        model = replace(model, weights=None, head="keep")
+    # A folder of its own, so that no report takes it for the experiment.
+    return replace(config, name=f"debug/{config.name}", model=model, recipe=recipe, data=data)

@@ -1,0 +1,155 @@
+"""What was typed, as Hydra is to take it: text stays text, ~ is the home, and what has no effect is refused.
+
+Free of torch.
+"""
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from dataclasses import is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+
+from resnet_lab.config.groups import groups
+from resnet_lab.config.schema import ALL, TrainConfig
+from resnet_lab.errors import UserError, unknown
+from resnet_lab.fields import check_unicode
+
+# Of Hydra's own keys a run or a sweep reads these; of the others, what does what they promise elsewhere.
+HYDRA = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.searchpath")
+INSTEAD = {
+    "hydra.run": "a run's folder is run_dir=…, or lies in runs_root=…",
+    "hydra.sweep": "a sweep's runs lie in runs_root=…",
+    "hydra.job": "a run keeps the working folder, and takes its name from name=…",
+    "hydra.mode": "-m is for sweeps",
+    "hydra.verbose": "log.txt in the run folder tells everything",
+    "hydra.output_subdir": "the configuration is config.yaml in the run folder",
+}
+
+
+def read(overrides: Iterable[str]) -> list[str]:
+    """The same overrides, fit for Hydra; what was read may be read again.
+
+    Raises UserError for what is outside Hydra's grammar, with the quoting that would do, and for what it takes
+    and nothing here reads: hydra.run.dir, ~logger, logger=null.
+    """
+    return [_read(override) for override in overrides]
+
+
+def parse(overrides: Iterable[str], loader: ConfigLoader | None = None) -> list[Override]:
+    """Overrides in Hydra's grammar, `loader` for a glob among them; UserError when one does not follow it."""
+    parsed = []
+    for override in overrides:
+        try:
+            parsed += OverridesParser.create(loader).parse_overrides([override])
+        except (HydraException, ValueError) as error:
+            raise _outside_the_grammar(override, error) from None
+    return parsed
+
+
+def _read(text: str) -> str:
+    check_unicode(*text.partition("=")[::2])
+    text = re.sub(r"(?<=[=,\[])~[^/,\]]*(?=[/,\]]|$)", lambda match: str(_home(match[0])), text)
+    [override] = parse([text])
+    key, value = override.key_or_group, override.value()
+    if not key:
+        raise _no_override(text)
+    if override.is_delete():
+        raise UserError(f"{text}: a run needs each of its parts; choose another one, as logger=csv")
+    if override.is_hydra_override():
+        _check_hydra(key)
+    if key in groups():
+        if value is None and key != "experiment":
+            raise UserError(f"{key}=null: a run needs one of {', '.join(groups()[key])}")
+        return text.lstrip("+")
+    if key == "trainer.devices":
+        check_unicode(*text.partition("=")[::2])
+    text = re.sub(r"(?<=[=,])auto(?=,|$)", str(ALL), text)
+    return _as_text(text) if key in _text_keys() else text
+
+
+def _home(tilde: str) -> Path:
+    try:
+        return Path(tilde).expanduser()
+    except RuntimeError:
+        raise UserError(f"{tilde}: no such user has a home here") from None
+
+
+def _check_hydra(key: str) -> None:
+    if any(key == known or key.startswith(f"{known}.") for known in HYDRA):
+        return
+    for name, instead in INSTEAD.items():
+        if key == name or key.startswith(f"{name}."):
+            raise UserError(f"{key} has no effect: {instead}")
+    raise unknown("key of Hydra", key, HYDRA)
+
+
+def _as_text(text: str) -> str:
+    """The override with what Hydra would take for a number or a truth value, and write otherwise, in quotes."""
+    key, _, value = text.partition("=")
+    if "'" in value or '"' in value or "(" in value:  # it says itself what it is
+        return text
+    parts = re.split(r"([,\[\]])", value)
+    return f"{key}={''.join(map(_quoted, parts))}"
+
+
+def _quoted(part: str) -> str:
+    word = part.strip()
+    try:
+        value = OverridesParser.create().parse_rule(word, "element")
+    except HydraException:  # a comma, a bracket, nothing
+        return part
+    return part if isinstance(value, str) or value is None or str(value) == word else f"'{word}'"
+
+
+@cache
+def _text_keys() -> frozenset[str]:
+    """The keys whose values are text, as data.root and logger.tags."""
+    return frozenset(_texts(TrainConfig, ""))
+
+
+def _texts(kind: type, prefix: str) -> Iterator[str]:
+    for part in (kind, *kind.__subclasses__()):
+        for name, hint in get_type_hints(part).items():
+            if is_dataclass(hint):
+                assert isinstance(hint, type)
+                yield from _texts(hint, f"{prefix}{name}.")
+            elif str in (hint, *get_args(hint)):
+                yield f"{prefix}{name}"
+
+
+def _outside_the_grammar(text: str, error: Exception) -> UserError:
+    key, equals, value = text.partition("=")
+    if equals and re.fullmatch(r"[+~]{0,2}[A-Za-z_]([\w./@:$-]*\w)?", key):
+        escaped = re.sub(r'(\\*)"', r"\1\1\\" + '"', value)
+        whole = f'{key}="{escaped}"'
+        if not value.startswith(("'", '"', "[", "{")) and _fits(whole):
+            return UserError(f"{text}: this value needs quotes: {shlex.quote(whole)}")
+        return UserError(f"{text}: {_first_line(error)}; quotes make a value plain text: '{key}=\"…\"'")
+    return _no_override(text)
+
+
+def _fits(text: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(text)
+    except HydraException:
+        return False
+    return True
+
+
+def _first_line(error: Exception) -> str:
+    """What Hydra says of it, without the override and the address of its documentation."""
+    lines = [
+        line for line in str(error).splitlines() if line.strip() and not line.startswith(("See ", "Error"))
+    ]
+    return lines[0].strip() if lines else "Hydra cannot read this value"
+
+
+def _no_override(text: str) -> UserError:
+    return UserError(f"{text!r} is no override: write key=value or group=option, as model.depth=32")
