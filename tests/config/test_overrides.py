@@ -50,6 +50,11 @@ def test_all_devices_are_minus_one(devices: str) -> None:
     assert compose([f"trainer.devices={devices}"]).trainer.devices == -1
 
 
+@pytest.mark.parametrize("override", ["model.block=auto", "trainer.accelerator=auto", "logger.mode=auto"])
+def test_auto_is_all_devices_of_no_other_key(override: str) -> None:
+    assert read([override]) == [override]
+
+
 @pytest.mark.parametrize(
     "override", ["experiment=quickstart", "+experiment=quickstart", "++experiment=quickstart"]
 )

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -69,8 +69,7 @@ def _read(text: str) -> str:
             raise UserError(f"{key}=null: a run needs one of {', '.join(groups()[key])}")
         return text.lstrip("+")
     if key == "trainer.devices":
-        check_unicode(*text.partition("=")[::2])
-    text = re.sub(r"(?<=[=,])auto(?=,|$)", str(ALL), text)
+        text = re.sub(r"(?<=[=,])auto(?=,|$)", str(ALL), text)
     return _as_text(text) if key in _text_keys() else text
 
 
@@ -120,7 +119,7 @@ def _texts(kind: type, prefix: str) -> Iterator[str]:
             if is_dataclass(hint):
                 assert isinstance(hint, type)
                 yield from _texts(hint, f"{prefix}{name}.")
-            elif str in (hint, *get_args(hint)):
+            elif get_origin(hint) is not dict and str in (hint, *get_args(hint)):
                 yield f"{prefix}{name}"
 
 
