@@ -100,3 +100,32 @@ def test_line_that_is_being_written_is_left_out(tmp_path: Path) -> None:
     path.write_text(COLUMNS[:20])
     assert read_columns(path) == {}
     assert read_columns(tmp_path / "absent.csv") == {}
+
+
+def test_links_to_runs_are_followed_and_each_run_is_read_once(tmp_path: Path) -> None:
+    one = finished(configured(tmp_path / "runs", seed=0), 8.0).path
+    finished(configured(tmp_path / "runs", seed=1), 9.0)
+    chosen = tmp_path / "chosen"
+    chosen.mkdir()
+    (chosen / "best").symlink_to(one)
+    (chosen / "again").symlink_to(one)
+    (chosen / "whole_sweep").symlink_to(tmp_path / "runs" / "quickstart")
+    lines: list[str] = []
+    assert [run.seed for run in collect(chosen, warn=lines.append)] == [0, 1]
+    runs = collect(tmp_path, warn=lines.append)
+    assert [run.path.parent for run in runs] == [one.parent] * 2  # a run's own path before a link's
+    assert lines == []
+
+
+def test_loop_of_links_costs_one_line(tmp_path: Path) -> None:
+    finished(configured(tmp_path), 8.0)
+    (tmp_path / "quickstart" / "back").symlink_to(tmp_path)
+    (tmp_path / "quickstart" / "itself").symlink_to("itself")
+    (tmp_path / "quickstart" / "gone").symlink_to(tmp_path / "absent")
+    lines: list[str] = []
+    assert len(collect(tmp_path, warn=lines.append)) == 1
+    assert [line.split(": ")[1].split(" /")[0] for line in sorted(lines)] == [
+        "it leads back to",
+        "the link leads nowhere",
+        "the link leads nowhere",
+    ]

@@ -1,34 +1,16 @@
 """Runs that differ only in the seed are one group."""
 
 import math
-import statistics
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from resnet_lab.report import collect, summarise
+from resnet_lab.data.spec import ImageFolderConfig
+from resnet_lab.report import collect, group_table, summarise
 from resnet_lab.report.compare import told_apart_by
-from resnet_lab.report.spread import Spread, direction, standard_error
 from run_folders import configured, failed, finished, interrupted
-
-
-def test_spread_is_that_of_a_sample() -> None:
-    spread = Spread((6.0, 7.0, 9.5))
-    assert spread.std == pytest.approx(statistics.stdev([6.0, 7.0, 9.5]))
-    assert (spread.n, spread.mean, spread.median, spread.best) == (3, 7.5, 7.0, 6.0)
-    assert str(spread) == "7.50 ± 1.80"
-    assert str(Spread((7.0,))) == "7.00"
-    assert str(Spread()) == "–"
-    assert math.isnan(Spread((7.0,)).std)
-
-
-def test_two_figures_differ_beyond_two_standard_errors() -> None:
-    error = standard_error(0.3, 9, 0.4, 4)
-    assert error == pytest.approx(math.hypot(0.1, 0.2))
-    assert direction(2 * error, error) == direction(-2 * error, error) == "same"
-    assert direction(2.01 * error, error) == "higher"
-    assert direction(-2.01 * error, error) == "lower"
-    assert direction(1.0, math.nan) == "unknown"
 
 
 def test_groups_differ_in_more_than_the_seed(tmp_path: Path) -> None:
@@ -48,12 +30,105 @@ def test_groups_differ_in_more_than_the_seed(tmp_path: Path) -> None:
     assert told_apart_by(groups) == []
 
 
-def test_where_a_run_trained_makes_no_other_group(tmp_path: Path) -> None:
+def test_where_a_run_lies_and_who_is_told_makes_no_other_group(tmp_path: Path) -> None:
     finished(configured(tmp_path, seed=0), 8.0)
-    other = {"trainer.devices": 2, "trainer.threads": 7, "data.root": "elsewhere", "logger.name": "wandb"}
+    other = {"data.root": "elsewhere", "logger.name": "wandb", "trainer.progress": False}  # digits are digits
     finished(configured(tmp_path, seed=1, **other), 9.0)
     (group,) = summarise(collect(tmp_path))
-    assert group.n == 2
+    assert (group.n, group.remarks) == (2, "")
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "shown"),
+    [
+        ("trainer.devices", (1, 2), ("1", "2")),
+        ("trainer.num_nodes", (1, 2), ("1", "2")),
+        ("trainer.threads", (2, 7), ("2", "7")),
+        ("trainer.compile", (False, True), ("False", "True")),
+        ("trainer.deterministic", (False, True), ("False", "True")),
+        ("trainer.sync_batch_norm", (False, True), ("False", "True")),
+    ],
+)
+def test_what_changes_rounding_or_statistics_is_never_pooled(
+    tmp_path: Path, key: str, values: tuple[Any, ...], shown: tuple[str, ...]
+) -> None:
+    for value in values:
+        for seed, error in enumerate((8.0, 9.0)):
+            finished(configured(tmp_path / str(value), seed=seed, **{key: value}), error)
+    groups = summarise(collect(tmp_path))
+    assert [group.n for group in groups] == [2, 2]
+    (told,) = told_apart_by(groups)
+    assert told == {"trainer.num_nodes": "trainer.devices"}.get(key, key)
+    table = group_table(groups)
+    assert tuple(row[table.columns.index(told)] for row in table.rows) == shown
+
+
+@pytest.mark.parametrize(
+    ("part", "values", "key"),
+    [
+        ("cost", ({"threads": 1}, {"threads": 2}), "trainer.threads"),
+        ("cost", ({"devices": 1}, {"devices": 4}), "trainer.devices"),
+        ("cost", ({"accelerator": "cpu"}, {"accelerator": "NVIDIA H100"}), "trainer.accelerator"),
+        (
+            "batch_norm",
+            ({"images": 64, "synced": False}, {"images": 16, "synced": False}),
+            "batch_norm.images",
+        ),
+    ],
+)
+def test_what_the_record_tells_goes_before_what_was_asked(
+    tmp_path: Path, part: str, values: tuple[dict[str, Any], ...], key: str
+) -> None:
+    for seed, told in enumerate(values):
+        folder = finished(configured(tmp_path, seed=seed), 8.0 + seed)
+        record = folder.record() or {}
+        folder.write_record(record | {part: {**(record.get(part) or {}), **told}})
+    interrupted(configured(tmp_path, seed=2))  # nobody knows yet: it is no group of its own
+    groups = summarise(collect(tmp_path))
+    assert [group.n for group in groups] == [1, 1]
+    assert sorted(len(group.runs) for group in groups) == [1, 2]
+    assert told_apart_by(groups) == [key]
+
+
+def test_images_without_a_fingerprint_are_told_apart_by_where_they_lie(tmp_path: Path) -> None:
+    for seed, root in enumerate(("one/images", "two/images")):
+        config = configured(tmp_path, seed=seed)
+        data = ImageFolderConfig(name="image_folder", root=root, images="images")
+        finished(replace(config, data=data), 8.0 + seed)
+    groups = summarise(collect(tmp_path))
+    assert [group.n for group in groups] == [1, 1]
+    assert told_apart_by(groups) == ["data.root"]
+
+
+def test_what_no_group_knows_makes_no_column(tmp_path: Path) -> None:
+    folder = finished(configured(tmp_path, seed=0), 8.0)
+    record = folder.record() or {}
+    folder.write_record(record | {"cost": record["cost"] | {"threads": 2, "accelerator": "cpu"}})
+    failed(configured(tmp_path, seed=0, **{"recipe.lr": 9.0}))
+    assert told_apart_by(summarise(collect(tmp_path))) == ["recipe.lr"]
+
+
+@pytest.mark.parametrize(("errors", "kept"), [((8.0, 8.0), 8.0), ((8.0, 9.0), 8.0), ((None, 9.0), 9.0)])
+def test_seed_that_is_there_twice_counts_once(
+    tmp_path: Path, errors: tuple[float | None, float], kept: float
+) -> None:
+    """A finished run before others, then the first by its path; whatever they scored."""
+    for place, error in zip(("one", "two"), errors, strict=True):
+        config = configured(tmp_path / place, seed=0)
+        interrupted(config) if error is None else finished(config, error)
+    finished(configured(tmp_path / "one", seed=1), 7.0)
+    (group,) = summarise(collect(tmp_path))
+    assert group.test.values == (kept, 7.0)
+    assert group.test.seeds == (0, 1)
+    assert group.remarks == "seed 0 is there twice: counted once"
+
+
+def test_sweep_that_is_there_three_times_counts_once(tmp_path: Path) -> None:
+    for place in ("one", "two", "three"):
+        for seed in (0, 1):
+            finished(configured(tmp_path / place, seed=seed), 8.0)
+    (group,) = summarise(collect(tmp_path))
+    assert (group.n, group.remarks) == (2, "seeds 0, 1 are there more than once: each counted once")
 
 
 def test_unfinished_run_joins_its_finished_group(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from resnet_lab.report import Group, beside_the_paper, collect, conclude, summar
 from run_folders import configured, finished, group, interrupted, run_of
 
 LOW, MID, HIGH = (1.0, 1.1, 1.2), (1.05, 1.1, 1.15), (5.0, 5.5, 6.0)
+MORE, WIDE = (1.5, 1.6, 1.8), (0.5, 3.0, 5.5)
 
 DEGRADES = "depth alone degrades the net"
 
@@ -16,13 +17,19 @@ DEGRADES = "depth alone degrades the net"
     ("plain", "residual", "meaning"),
     [
         ((LOW, HIGH), (HIGH, LOW), f"{DEGRADES}, and shortcuts turn it into a gain"),
-        ((LOW, HIGH), (LOW, MID), f"{DEGRADES}, and shortcuts prevent that"),
+        ((LOW, HIGH), (LOW, MID), "depth degrades the net, and with shortcuts by less, if at all"),
         ((LOW, HIGH), (LOW, HIGH), "depth degrades the net with and without shortcuts"),
+        ((LOW, HIGH), (LOW, MORE), "depth degrades the net, and with shortcuts by less"),
+        (
+            (LOW, HIGH),
+            (LOW, WIDE),
+            "depth degrades the net; with shortcuts no loss shows, but one as large is not ruled out",
+        ),
         ((HIGH, LOW), (HIGH, LOW), "the plain net gains and the residual net gains, so no degradation shows"),
         (
             (LOW, MID),
             (LOW, HIGH),
-            "neither gains nor loses beyond the seeds' spread and the residual net loses",
+            "the plain net shows neither gain nor loss and the residual net loses",
         ),
         ((LOW, HIGH), None, f"{DEGRADES} (n = 3)"),
         (None, (HIGH, LOW), "with depth the residual net gains (n = 3)"),
@@ -42,19 +49,53 @@ def test_depth(
 
 
 def test_depth_states_the_measured_numbers() -> None:
-    groups = [group(20, "none", 1.3, 1.5), group(56, "none", 64.0, 82.0)]
-    groups += [group(20, "A", 0.8, 1.0), group(56, "A", 0.7, 1.0)]
+    groups = [group(20, "none", 1.3, 1.5, 1.4), group(56, "none", 64.0, 82.0, 70.0)]
+    groups += [group(20, "A", 0.8, 1.0, 0.9), group(56, "A", 0.7, 1.0, 0.9)]
     assert conclude(groups) == (
-        "Test error: plain nets go from 1.40 ± 0.14 % at 20 layers to 73.00 ± 12.73 % at 56 "
-        "(+71.60, beyond two standard errors); residual nets go from 0.90 ± 0.14 % at 20 layers to "
-        "0.85 ± 0.21 % at 56 (-0.05, within two standard errors): depth alone degrades the net, and "
-        "shortcuts prevent that (n = 2; so few that the spread itself is a guess)."
+        "Test error: plain nets go from 1.40 ± 0.10 % at 20 layers to 72.00 ± 9.17 % at 56, +70.60 (95 % interval "
+        "+48.08 to +93.12, paired over 3 seeds); residual nets go from 0.90 ± 0.10 % at 20 layers to 0.87 ± 0.15 % "
+        "at 56, -0.03 (95 % interval -0.18 to +0.11, paired over 3 seeds): depth degrades the net, and with "
+        "shortcuts by less, if at all (n = 3)."
     )
 
 
+def test_two_seeds_are_said_to_show_large_effects_only() -> None:
+    said = conclude([group(20, "none", 1.3, 1.5), group(56, "none", 64.0, 82.0)])
+    assert "+71.60 (95 % interval -41.49 to +184.69, paired over 2 seeds)" in said
+    assert "the plain net shows neither gain nor loss" in said
+    assert (
+        "(n = 2: an interval of 2 seeds reaches up to 12.7 standard errors to either side, of 5 seeds 2.8, "
+        in said
+    )
+    assert said.endswith("so only large effects show).")
+
+
 def test_wide_spread_proves_nothing() -> None:
-    groups = [group(20, "none", 1.3, 1.5), group(56, "none", 1.0, 9.0)]
-    assert "the plain net neither gains nor loses beyond the seeds' spread" in conclude(groups)
+    groups = [group(20, "none", 1.3, 1.5, 1.4), group(56, "none", 1.0, 9.0, 2.0)]
+    assert "the plain net shows neither gain nor loss" in conclude(groups)
+
+
+def test_figures_without_spread_are_not_called_an_effect() -> None:
+    groups = [group(20, "none", 1.0, 1.0), group(56, "none", 2.0, 2.0)]
+    assert "+1.00 (no interval: no spread was seen): figures that no seed changes have no spread" in conclude(
+        groups
+    )
+
+
+def test_net_that_diverges_at_both_depths_tells_nothing_of_depth() -> None:
+    groups = [
+        group(20, "none", diverged=2),
+        group(56, "none", diverged=2),
+        group(20, "A", *LOW),
+        group(56, "A", *MID),
+    ]
+    assert "where the loss diverges at both depths they cannot be compared" in conclude(groups)
+
+
+def test_settings_are_never_pooled_in_a_conclusion() -> None:
+    """Of two that only rounding tells apart, the one with more seeds speaks."""
+    groups = [group(20, "A", *LOW), group(56, "A", *HIGH), group(56, "A", 1.0, **{"trainer.threads": 2})]
+    assert "to 5.50 ± 0.50 % at 56" in conclude(groups)
 
 
 def test_one_seed_cannot_tell() -> None:
@@ -65,7 +106,7 @@ def test_one_seed_cannot_tell() -> None:
 def test_plain_net_that_diverges_degrades() -> None:
     groups = [group(20, "none", 1.4, 1.5), group(56, "none", diverged=2)]
     said = conclude(groups)
-    assert "to no error at 56 (the loss diverges): depth alone degrades the net" in said
+    assert "to no error at 56, the loss diverges: depth alone degrades the net" in said
 
 
 def test_depths_are_compared_where_both_kinds_have_them() -> None:
@@ -110,15 +151,21 @@ def test_bottleneck_against_basic_states_the_costs() -> None:
     bottleneck = group(56, "B", *LOW, **{"model.block": "bottleneck"})
     said = conclude([basic, bottleneck])
     assert said.startswith("The lowest test error is 1.10 ± 0.10 %, of residual (bottleneck, B), 56 layers; ")
-    assert "residual (basic, B), 56 layers has 5.50 ± 0.50 % (+4.40, beyond two standard errors, 1.46" in said
-    assert "times the parameters, 1.53 times the multiply-adds, 1.00 times the train seconds) (n = 3)" in said
+    assert (
+        "residual (basic, B), 56 layers has 5.50 ± 0.50 %, +4.40 (95 % interval +3.41 to +5.39, paired"
+        in said
+    )
+    assert (
+        ", 1.46 times the parameters, 1.53 times the multiply-adds, 1.00 times the train seconds (n = 3)"
+        in said
+    )
 
 
-def test_choices_within_the_spread_are_called_so() -> None:
+def test_choices_are_told_with_their_intervals() -> None:
     groups = [group(56, "A", *LOW), group(56, "constant_scaling", *MID), group(56, "exclusive_gating", *HIGH)]
     said = conclude(groups)
-    assert "+0.00, within two standard errors" in said
-    assert "+4.40, beyond two standard errors" in said
+    assert "+0.00 (95 % interval -0.12 to +0.12, paired over 3 seeds)" in said
+    assert "+4.40 (95 % interval +3.41 to +5.39, paired over 3 seeds)" in said
 
 
 def test_sweep_in_which_all_diverge() -> None:

@@ -33,7 +33,7 @@ def test_finished_quickstart_gives_table_sentence_and_figure(
     ]
     assert rows[2][:6] == ["20", "plain", "269,722", "40.55 M", "1.40 ± 0.28", "2"]
     assert rows[3][:6] == ["56", "plain", "853,018", "125.49 M", "73.00 ± 12.73", "2"]
-    assert "depth alone degrades the net, and shortcuts prevent that" in printed
+    assert "+71.60 (95 % interval -40.21 to +183.41, paired over 2 seeds)" in printed
     assert str(folder / "curves.png") in printed
     assert {path.name for path in folder.iterdir() if path.is_file()} == {
         "table.md",
@@ -41,7 +41,7 @@ def test_finished_quickstart_gives_table_sentence_and_figure(
         "curves.png",
     }
     text = (folder / "table.md").read_text()
-    assert all(part in text for part in (" 73.00 ± 12.73 |", "depth alone degrades", "(curves.png)"))
+    assert all(part in text for part in (" 73.00 ± 12.73 |", "neither gain nor loss", "(curves.png)"))
 
 
 def test_table_csv_has_the_figures_unrounded(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_experiment_that_answers_a_table_stands_beside_the_paper(
     assert "not comparable: " in printed
     assert "data.name digits, not cifar10" in printed
     assert "not run" in printed
-    assert "2 sqrt(s²/n + p²/m)" in printed
+    assert "t(n - 1) s sqrt(1/n + 1/m)" in printed
     with (folder / "paper.csv").open(newline="") as file:
         rows = {row["net"]: row for row in csv.DictReader(file)}
     assert (rows["ResNet-20"]["paper"], rows["ResNet-20"]["mean"]) == ("8.75", "8.5")

@@ -1,5 +1,6 @@
 """The choices that make a run, as a flat mapping: recipe.lr -> 0.1. Free of torch."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
@@ -11,10 +12,48 @@ from resnet_lab.models.description import ModelConfig, resolve
 
 Choices = Mapping[str, Any]
 
+# Outside a run's identity, as they change rounding, or how many images a batch-norm statistic sees; never pooled.
+CONDITIONS = (
+    "trainer.devices",
+    "trainer.accelerator",
+    "trainer.threads",
+    "trainer.compile",
+    "trainer.deterministic",
+    "batch_norm.images",
+    "data.root",
+)
 
-def complete(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A nested configuration by dotted key; what it leaves to the schema or to the family is written out."""
-    return {**_schema()[0], **flatten(config), **flatten({"model": resolve(model_of(config))})}
+
+def complete(config: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A nested configuration by dotted key; what it leaves to the schema or to the family is written out.
+
+    What the record tells of the run's conditions takes the place of what was asked for.
+    """
+    choices = {**_schema()[0], **flatten(config), **flatten({"model": resolve(model_of(config))})}
+    return choices | _as_computed(config, choices, record or {})
+
+
+def _as_computed(config: Mapping[str, Any], choices: Choices, record: Mapping[str, Any]) -> dict[str, Any]:
+    """CONDITIONS, all devices of all nodes counted; None where it is not known, or makes no difference."""
+    cost = record.get("cost") or {}
+    asked = choices["trainer.devices"], choices["trainer.num_nodes"]
+    devices = math.prod(asked) if all(type(count) is int and count > 0 for count in asked) else None
+    on_cpu = "cpu" if choices["trainer.accelerator"] == "cpu" else None  # "gpu" does not tell which
+    accelerator = cost.get("accelerator", on_cpu)
+    threads = cost.get("threads", choices["trainer.threads"])
+    folder_of_images = "crop" in config["data"] and not choices.get("data.fingerprint")
+    return {
+        "trainer.devices": cost.get("devices", devices),
+        "trainer.accelerator": accelerator,
+        "trainer.threads": threads if accelerator in ("cpu", None) else None,
+        "batch_norm.images": (record.get("batch_norm") or {}).get("images"),
+        "data.root": choices["data.root"] if folder_of_images else None,
+    }
+
+
+def conditions(choices: Choices) -> dict[str, Any]:
+    """Those that are known."""
+    return {key: choices[key] for key in CONDITIONS if choices.get(key) is not None}
 
 
 def model_of(config: Mapping[str, Any]) -> ModelConfig:
@@ -25,16 +64,29 @@ def model_of(config: Mapping[str, Any]) -> ModelConfig:
 
 def but_for_the_seed(choices: Choices) -> dict[str, Any]:
     """What the runs of one group share: every choice that can change the result but the seed; hashable."""
-    local = _schema()[1]
-    shared = {key: value for key, value in choices.items() if key not in local and key != "seed"}
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in shared.items()}
+    local = _schema()[1].union(CONDITIONS)
+    return {key: _frozen(value) for key, value in choices.items() if key not in local and key != "seed"}
 
 
 def differing(groups: Iterable[Choices]) -> list[str]:
-    """The keys in which these choices are not all the same, sorted."""
-    seen = [but_for_the_seed(choices) for choices in groups]
+    """The keys in which these choices are not all the same, sorted; a condition that is not known is no other."""
+    every = list(groups)
+    seen = [but_for_the_seed(choices) for choices in every]
     keys = {key for choices in seen for key in choices}
-    return sorted(key for key in keys if len({choices.get(key) for choices in seen}) > 1)
+    found = {key for key in keys if len({choices.get(key) for choices in seen}) > 1}
+    known = [conditions(choices) for choices in every]
+    found |= {key for key in CONDITIONS if len({each[key] for each in known if key in each}) > 1}
+    return sorted(found)
+
+
+def shown(choices: Choices, key: str) -> str:
+    """A choice in a table; nothing for a condition that is not known."""
+    value = choices.get(key)
+    return "" if value is None and key in CONDITIONS else str(value)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 @cache

@@ -1,4 +1,7 @@
-"""Runs that differ only in the seed, put together: mean, standard deviation, median over n seeds."""
+"""Runs that differ only in the seed, put together: mean, standard deviation, median over n seeds.
+
+Runs that were computed under other conditions (threads, devices, ...) are kept apart, and each seed counts once.
+"""
 
 import math
 import statistics
@@ -8,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from resnet_lab.report.choices import Choices, but_for_the_seed, differing
+from resnet_lab.report.choices import Choices, but_for_the_seed, conditions, differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.spread import Spread
 
@@ -17,9 +20,10 @@ FAIL_ABOVE = 20.0  # per cent test error: he2016 Table 1 prints such a net as "f
 
 @dataclass(frozen=True)
 class Group:
-    """Runs of one configuration, each with its own seed."""
+    """Runs of one configuration under the same conditions, each with its own seed."""
 
     runs: tuple[Run, ...]
+    copies: tuple[Run, ...] = ()  # further runs of seeds that are among `runs`
 
     @property
     def depth(self) -> int:
@@ -29,10 +33,13 @@ class Group:
     def kind(self) -> str:
         return self.runs[0].kind
 
-    @property
+    @cached_property
     def choices(self) -> Choices:
-        """What the runs share (and the first one's seed)."""
-        return self.runs[0].choices
+        """What the runs share (and the first one's seed); of their conditions what any of them tells."""
+        known: dict[str, Any] = {}
+        for run in self.runs:
+            known |= conditions(run.choices)
+        return {**self.runs[0].choices, **known}
 
     @cached_property
     def finished(self) -> tuple[Run, ...]:
@@ -44,8 +51,8 @@ class Group:
 
     def last(self, metric: str) -> Spread:
         """A metric at the last iteration over the finished runs, as in ``test/error`` (per cent)."""
-        values = (run.last(metric) for run in self.finished)
-        return Spread(tuple(value for value in values if not math.isnan(value)))
+        found = {run.seed: value for run in self.finished if not math.isnan(value := run.last(metric))}
+        return Spread(tuple(found.values()), tuple(found))
 
     @property
     def test(self) -> Spread:
@@ -88,22 +95,60 @@ class Group:
 
     @property
     def remarks(self) -> str:
-        """What is not as it should be: failed and unfinished runs, and failing as he2016 defines it."""
+        """What is not as it should be: failed and unfinished runs, copies, and failing as he2016 defines it."""
         states = Counter(f"failed: {run.error}" if run.error else run.state for run in self.runs)
         remarks = [f"{count} {state}" for state, count in sorted(states.items()) if state != "finished"]
+        if self.copies:
+            remarks.append(_counted_once(run.seed for run in (*self.runs, *self.copies)))
         return ", ".join([*remarks, *([f"fail (> {FAIL_ABOVE:.0f} %)"] if self.fails else [])])
 
 
 def summarise(runs: Iterable[Run]) -> list[Group]:
     """The runs in groups that differ only in the seed: plain nets first, then by kind, depth and choices."""
-    groups: dict[frozenset[tuple[str, Any]], list[Run]] = {}
+    alike: dict[frozenset[tuple[str, Any]], list[Run]] = {}
     for run in runs:
-        groups.setdefault(frozenset(but_for_the_seed(run.choices).items()), []).append(run)
-    made = [Group(tuple(sorted(members, key=lambda run: run.seed))) for members in groups.values()]
+        alike.setdefault(frozenset(but_for_the_seed(run.choices).items()), []).append(run)
+    made = [_group(members) for same in alike.values() for members in _by_conditions(same)]
     varying = differing(group.choices for group in made)
     return sorted(
         made, key=lambda group: (_rank(group), [_sortable(group.choices.get(key)) for key in varying])
     )
+
+
+def _by_conditions(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs of one configuration, apart by how they were computed; what is not known yet fits the first of them."""
+    found: list[tuple[dict[str, Any], list[Run]]] = []
+    for run in sorted(runs, key=lambda run: -len(conditions(run.choices))):
+        told = conditions(run.choices)
+        for shared, members in found:
+            if all(shared.get(key, value) == value for key, value in told.items()):
+                shared |= told
+                members.append(run)
+                break
+        else:
+            found.append((told, [run]))
+    return [members for _, members in found]
+
+
+def _group(runs: Sequence[Run]) -> Group:
+    """Each seed once: a finished run before others, then the first by its path."""
+    chosen: dict[int, Run] = {}
+    copies = []
+    for run in sorted(runs, key=lambda run: (run.seed, run.state != "finished", run.path)):
+        if run.seed in chosen:
+            copies.append(run)
+        else:
+            chosen[run.seed] = run
+    return Group(tuple(chosen.values()), tuple(copies))
+
+
+def _counted_once(seeds: Iterable[int]) -> str:
+    """As in ``seed 0 is there twice: counted once``."""
+    times = {seed: count for seed, count in Counter(seeds).items() if count > 1}
+    if len(times) > 1:
+        return f"seeds {', '.join(map(str, sorted(times)))} are there more than once: each counted once"
+    ((seed, count),) = times.items()
+    return f"seed {seed} is there {'twice' if count == 2 else f'{count} times'}: counted once"
 
 
 def told_apart_by(groups: Sequence[Group]) -> list[str]:

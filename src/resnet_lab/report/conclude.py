@@ -1,17 +1,25 @@
 """One sentence a question, drawn from the measured numbers whatever they are. Free of torch."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
+from resnet_lab.report.choices import but_for_the_seed, shown
 from resnet_lab.report.compare import FAIL_ABOVE, Group, told_apart_by
 from resnet_lab.report.draw_layers import measured
 from resnet_lab.report.draw_rates import RATE, rate_series
 from resnet_lab.report.paper import Beside
-from resnet_lab.report.spread import direction, standard_error
+from resnet_lab.report.spread import ALONE, STILL, Difference, difference, t_of
 
-FEW = 3  # seeds below which the spread itself is a guess
+FEW, ENOUGH = 2, 5  # seeds that show large effects only, and that show more
 PLURAL = {"agrees": "agree"}
-WITHIN = {"same": "within two standard errors", "unknown": "one seed has no spread"}
+DIVERGED = "the loss diverges"
+CANNOT_TELL = {
+    ALONE: "one seed a net cannot tell an effect from chance",
+    STILL: "figures that no seed changes have no spread, so an effect cannot be told from chance",
+    DIVERGED: "where the loss diverges at both depths they cannot be compared",
+}
 
 
 def conclude(groups: Sequence[Group], beside: Sequence[Beside] = ()) -> str:
@@ -24,6 +32,7 @@ def conclude(groups: Sequence[Group], beside: Sequence[Beside] = ()) -> str:
 
 def with_depth(groups: Sequence[Group]) -> str:
     """What more depth does to plain and to residual nets: the degradation problem, he2015 Section 1."""
+    groups = _of_most_seeds(groups)
     series = _by_depth(groups)
     plain = [kind for kind in series if kind.startswith("plain")]
     residual = [kind for kind in series if kind not in plain]
@@ -36,10 +45,10 @@ def with_depth(groups: Sequence[Group]) -> str:
     said, ways, seeds = [], {}, []
     for kind, nets in series.items():
         shallow, deep = nets[min(nets)], nets[max(nets)]
-        ways[names[kind]] = _way(shallow, deep)
+        ways[names[kind]] = _difference(shallow, deep)
         said.append(
             f"{names[kind] if alone else kind} nets go from {_error(shallow)} at {shallow.depth} layers to "
-            f"{_error(deep)} at {deep.depth} ({_against(shallow, deep)})"
+            f"{_error(deep)} at {deep.depth}, {_against(shallow, deep)}"
         )
         seeds += [shallow.n, deep.n]
     if not said:
@@ -84,9 +93,19 @@ def among_choices(groups: Sequence[Group]) -> str:
         return "No run came through: all diverged."
     keys = told_apart_by(groups)
     best, *others = ended
-    said = [f"{_name(group, keys)} has {_error(group)} ({_against(best, group)})" for group in others]
+    said = [f"{_name(group, keys)} has {_error(group)}, {_against(best, group)}" for group in others]
     lowest = f"The lowest test error is {_error(best)}, of {_name(best, keys)}"
     return f"{'; '.join([lowest, *said])}{_caution([group.n for group in ended])}."
+
+
+def _of_most_seeds(groups: Sequence[Group]) -> list[Group]:
+    """Of groups that only the conditions tell apart, the one with the most seeds: settings are never pooled."""
+    most: dict[frozenset[tuple[str, Any]], Group] = {}
+    for group in groups:
+        net = frozenset(but_for_the_seed(group.choices).items())
+        if net not in most or group.n > most[net].n:
+            most[net] = group
+    return list(most.values())
 
 
 def _by_depth(groups: Sequence[Group]) -> dict[str, dict[int, Group]]:
@@ -100,21 +119,22 @@ def _by_depth(groups: Sequence[Group]) -> dict[str, dict[int, Group]]:
     return {kind: nets for kind, nets in kinds.items() if len(nets) > 1}
 
 
-def _way(group: Group, other: Group) -> str:
-    """Where the other's test error lies: higher, lower, same (within two standard errors) or unknown."""
+def _difference(group: Group, other: Group) -> Difference:
+    """The other's test error minus this one's; without end where one of them diverges."""
     ours, theirs = other.test, group.test
-    if not (ours.n and theirs.n):  # the loss diverged
-        return "unknown" if ours.n == theirs.n else "lower" if ours.n else "higher"
-    error = standard_error(theirs.std, theirs.n, ours.std, ours.n)
-    return direction(ours.mean - theirs.mean, error)
+    if ours.n and theirs.n:
+        return difference(ours, theirs)
+    if ours.n == theirs.n:
+        return Difference(how=DIVERGED)
+    return Difference(-math.inf if ours.n else math.inf, 0.0, DIVERGED)
 
 
 def _against(group: Group, other: Group) -> str:
-    """The other's error minus this one's and what that means; parameters and costs where they differ."""
-    way = WITHIN.get(_way(group, other), "beyond two standard errors")
-    if not (group.test.n and other.test.n):
-        return "the loss diverges"
-    said = [f"{other.test.mean - group.test.mean:+.2f}", way]
+    """The other's error minus this one's with its interval; parameters and costs where they differ."""
+    found = _difference(group, other)
+    if found.how == DIVERGED:
+        return DIVERGED
+    said = [str(found)]
     facts = {"parameters": "parameters", "multiply-adds": "multiply_adds"}
     costs = {name: (other.fact(key), group.fact(key)) for name, key in facts.items()}
     if group.depth == other.depth and any(ours != theirs for ours, theirs in costs.values()):
@@ -123,20 +143,30 @@ def _against(group: Group, other: Group) -> str:
     return ", ".join(said)
 
 
-def _meaning(ways: dict[str, str]) -> str:
+def _meaning(found: dict[str, Difference]) -> str:
     """The conclusion on depth, for every outcome."""
-    if "unknown" in ways.values():
-        return "one seed a net cannot tell an effect from chance"
-    if ways.get("plain") == "higher":
-        residual = {
-            "lower": "depth alone degrades the net, and shortcuts turn it into a gain",
-            "same": "depth alone degrades the net, and shortcuts prevent that",
-            "higher": "depth degrades the net with and without shortcuts",
-        }
-        return residual.get(ways.get("residual", ""), "depth alone degrades the net")
-    words = {"higher": "loses", "lower": "gains", "same": "neither gains nor loses beyond the seeds' spread"}
-    said = " and ".join(f"the {name} net {words[way]}" for name, way in ways.items())
-    return f"with depth {said}" + (", so no degradation shows here" if ways.get("plain") else "")
+    ways = {name: difference.way for name, difference in found.items()}
+    unknown = next((each.how for each in found.values() if each.way == "unknown"), None)
+    if unknown:
+        return CANNOT_TELL[unknown]
+    if ways.get("plain") != "higher":
+        words = {"higher": "loses", "lower": "gains", "same": "shows neither gain nor loss"}
+        said = " and ".join(f"the {name} net {words[way]}" for name, way in ways.items())
+        return f"with depth {said}" + (", so no degradation shows here" if "plain" in ways else "")
+    alone = "depth alone degrades the net"
+    if "residual" not in ways:
+        return alone
+    less = found["residual"].high < found["plain"].low
+    return {
+        ("lower", True): f"{alone}, and shortcuts turn it into a gain",
+        ("same", True): "depth degrades the net, and with shortcuts by less, if at all",
+        (
+            "same",
+            False,
+        ): "depth degrades the net; with shortcuts no loss shows, but one as large is not ruled out",
+        ("higher", True): "depth degrades the net, and with shortcuts by less",
+        ("higher", False): "depth degrades the net with and without shortcuts",
+    }[ways["residual"], less]
 
 
 def _error(group: Group) -> str:
@@ -148,7 +178,7 @@ def _times(ratio: float) -> str:
 
 
 def _name(group: Group, keys: Sequence[str]) -> str:
-    words = [f"{key.split('.')[-1]} {group.choices.get(key)}" for key in keys]
+    words = [f"{key.split('.')[-1]} {choice}" for key in keys if (choice := shown(group.choices, key))]
     return ", ".join([f"{group.kind}, {group.depth} layers", *words])
 
 
@@ -156,4 +186,9 @@ def _caution(seeds: Sequence[int]) -> str:
     """How many seeds the sentence stands on."""
     few, many = min(seeds), max(seeds)
     n = f"{few} to {many}" if few < many else str(few)
-    return f" (n = {n}{'; so few that the spread itself is a guess' if 1 < few < FEW else ''})"
+    if few != FEW:
+        return f" (n = {n})"
+    return (
+        f" (n = {n}: an interval of {FEW} seeds reaches up to {t_of(FEW - 1):.1f} standard errors to either side, of "
+        f"{ENOUGH} seeds {t_of(ENOUGH - 1):.1f}, so only large effects show)"
+    )

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from resnet_lab.report.choices import shown
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group, told_apart_by
 from resnet_lab.report.style import canvas, legend, looks, plain_numbers
@@ -51,7 +52,7 @@ def _panels(groups: Sequence[Group]) -> dict[str, dict[str, Group]]:
         return {f"{groups[0].depth} layers": {group.kind: group for group in groups}}
     panels: dict[str, dict[str, Group]] = {kind: {} for kind in kinds}
     for group in groups:
-        words = [f"{key.split('.')[-1]} {group.choices.get(key)}" for key in keys]
+        words = [f"{key.split('.')[-1]} {shown(group.choices, key)}" for key in keys]
         panels[group.kind][", ".join([f"{group.depth} layers"] * (len(depths) > 1 or not keys) + words)] = (
             group
         )

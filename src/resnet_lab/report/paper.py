@@ -11,15 +11,20 @@ import yaml
 
 from resnet_lab import reference
 from resnet_lab.report.compare import Group
-from resnet_lab.report.spread import Spread, direction, standard_error
+from resnet_lab.report.spread import Difference, Spread, against_figure, welch
 
 RULE = (
-    "Two figures agree when they differ by at most 2 sqrt(s²/n + p²/m): s is the standard deviation over "
-    "our n runs, p the paper's where it prints one and else s, m the number of its runs, 1 where it does "
-    "not say. A median is held against our median; any other figure, and a mean where one is printed, "
-    "against our mean. Not comparable: other data, another schedule, fewer runs than the paper's, or one "
-    "run, which has no spread. fails: the median run diverges or ends above 20 % test error (he2016)."
+    "Ours is higher or lower than the paper's where the 95 % interval of the difference leaves out 0, and "
+    "agrees where it does not: with few runs the interval is wide, and agreeing says little. The interval is "
+    "that of Welch's t where the paper prints a standard deviation. Where it does not, our own stands for it: "
+    "t(n - 1) s sqrt(1/n + 1/m), with s over our n runs and m the number of the paper's, 1 where it does not "
+    "say. A median is held against our median, with an interval sqrt(pi/2) times as wide; any other figure, and "
+    "a mean where one is printed, against our mean. Not comparable: other data, another schedule, fewer runs "
+    "than the paper's, or runs without a spread. fails: the median run diverges or ends above 20 % test error "
+    "(he2016)."
 )
+MEDIAN = math.sqrt(math.pi / 2)  # standard error of a median over that of a mean, for many normal values
+FEW = 2  # runs that show nothing but a large difference
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +61,13 @@ class Figure:
     def answered_by(self, group: Group) -> bool:
         return all(_among(group.choices.get(key), value) for key, value in self.run.items())
 
-    def ours(self, spread: Spread) -> float:
-        """Our counterpart of `compared`: the median for a median without a mean, else the mean."""
-        return spread.median if self.statistic == "median" and self.mean is None else spread.mean
+    def against(self, ours: Spread) -> Difference:
+        """Ours minus this figure, with the interval of RULE; a median without a mean is held against the median."""
+        if self.std is not None:
+            return welch(ours.mean - self.compared, ours.std, ours.n, self.std, self.runs)
+        median = self.statistic == "median" and self.mean is None
+        mean, wider = (ours.median, MEDIAN) if median else (ours.mean, 1.0)
+        return against_figure(mean - self.compared, ours.std, ours.n, self.runs, wider=wider)
 
 
 @dataclass(frozen=True)
@@ -70,11 +79,11 @@ class Beside:
     verdict: str  # agrees, higher, lower, fails ..., trains ..., not comparable: why, not run, not finished
 
     @property
-    def difference(self) -> float:
+    def difference(self) -> Difference:
         """Ours minus the paper's, in percentage points; nan where there is nothing to subtract."""
         if self.group is None or not isinstance(self.figure.printed, float):
-            return math.nan
-        return self.figure.ours(self.group.test) - self.figure.compared
+            return Difference()
+        return self.figure.against(self.group.test)
 
 
 def beside_the_paper(groups: Sequence[Group], name: str) -> list[Beside]:
@@ -126,10 +135,12 @@ def verdict(figure: Figure, group: Group | None) -> str:
     if figure.printed is None or group.fails:
         ours, theirs = "fails" if group.fails else "trains", "fails" if figure.printed is None else "trains"
         return f"{ours}, as the paper's" if ours == theirs else f"{ours}, the paper's {theirs}"
-    std = group.test.std
-    error = standard_error(std, group.n, std if figure.std is None else figure.std, figure.runs)
-    found = direction(figure.ours(group.test) - figure.compared, error)
-    return "agrees" if found == "same" else found
+    found = figure.against(group.test)
+    if found.way == "unknown":
+        return f"not comparable: {found.how}"
+    if found.way == "same":
+        return f"agrees: but n = {group.n} shows no small difference" if group.n <= FEW else "agrees"
+    return found.way
 
 
 def different_question(figure: Figure, group: Group) -> str | None:
@@ -153,8 +164,6 @@ def _too_few(figure: Figure, group: Group) -> str | None:
     n = group.n + group.diverged
     if n < figure.runs:
         return f"{n} {'run' if n == 1 else 'runs'}, the paper has {figure.runs}"
-    if n == 1:
-        return "one run has no spread"
     return None
 
 

@@ -1,8 +1,12 @@
-"""One figure over several seeds, and when two such figures differ."""
+"""Statistics of one figure over several seeds, and of the difference of two: every interval of a report."""
 
 import math
 import statistics
 from dataclasses import dataclass
+
+LEVEL = 0.95  # of every interval, two-sided
+EQUAL = 1e-9  # percentage points: two figures nearer than that differ in rounding only
+SAME, ALONE, STILL = "the same values", "one seed has no spread", "no spread was seen"
 
 
 @dataclass(frozen=True)
@@ -10,6 +14,7 @@ class Spread:
     """One figure over several seeds; nan where there are too few."""
 
     values: tuple[float, ...] = ()
+    seeds: tuple[int, ...] = ()  # of the values, in their order; empty where nobody knows
 
     @property
     def n(self) -> int:
@@ -38,15 +43,80 @@ class Spread:
         return f"{self.mean:.2f} ± {self.std:.2f}" if self.n > 1 else f"{self.mean:.2f}"
 
 
-def standard_error(std: float, n: int, other_std: float, other_n: int) -> float:
-    """Of the difference of two means."""
-    return math.sqrt(std**2 / n + other_std**2 / other_n)
+@dataclass(frozen=True)
+class Difference:
+    """A figure minus another, and the interval that holds the true difference in 95 of 100 such samples."""
+
+    mean: float = math.nan
+    half: float = math.nan  # of the interval's width; nan where there is none
+    how: str = ""  # how the interval was made, or why there is none
+
+    @property
+    def low(self) -> float:
+        return self.mean - self.half
+
+    @property
+    def high(self) -> float:
+        return self.mean + self.half
+
+    @property
+    def way(self) -> str:
+        """higher or lower where the interval leaves out 0, same where it does not, unknown without one."""
+        if math.isnan(self.half):
+            return "same" if self.how == SAME else "unknown"
+        return "higher" if self.low > 0 else "lower" if self.high < 0 else "same"
+
+    def __str__(self) -> str:
+        if math.isnan(self.half):
+            return f"{self.mean:+.2f} (no interval: {self.how})"
+        return f"{self.mean:+.2f} (95 % interval {self.interval}, {self.how})"
+
+    @property
+    def interval(self) -> str:
+        """As in ``-0.60 to +1.34``; empty where there is none."""
+        return "" if math.isnan(self.half) else f"{self.low:+.2f} to {self.high:+.2f}"
 
 
-def direction(difference: float, error: float) -> str:
-    """same within two standard errors, else higher or lower; unknown where there is no standard error."""
-    if math.isnan(difference) or math.isnan(error):
-        return "unknown"
-    if abs(difference) <= 2 * error:
-        return "same"
-    return "higher" if difference > 0 else "lower"
+def difference(ours: Spread, theirs: Spread) -> Difference:
+    """Ours minus theirs: paired where both have the same seeds, which share order and augmentation, else Welch's t.
+
+    Paired only over all of them, so that the difference is that of the means and no value is left out.
+    """
+    mean = ours.mean - theirs.mean
+    pairs = dict(zip(theirs.seeds, theirs.values, strict=bool(theirs.seeds)))
+    if len(pairs) > 1 and sorted(pairs) == sorted(ours.seeds):
+        gaps = [value - pairs[seed] for seed, value in zip(ours.seeds, ours.values, strict=True)]
+        error = statistics.stdev(gaps) / math.sqrt(ours.n)
+        return _within(mean, error, ours.n - 1, f"paired over {ours.n} seeds")
+    return welch(mean, ours.std, ours.n, theirs.std, theirs.n)
+
+
+def welch(mean: float, std: float, n: int, other_std: float, other_n: int) -> Difference:
+    """A difference of means of samples whose spreads may differ; degrees of freedom by Welch and Satterthwaite."""
+    if min(n, other_n) < 2:
+        return Difference(mean, how=ALONE)
+    ours, theirs = std**2 / n, other_std**2 / other_n
+    error = math.sqrt(ours + theirs)
+    freedom = error**4 / (ours**2 / (n - 1) + theirs**2 / (other_n - 1)) if error > EQUAL else math.inf
+    return _within(mean, error, freedom, f"Welch, n = {n} and {other_n}")
+
+
+def against_figure(mean: float, std: float, n: int, other_n: int, *, wider: float = 1.0) -> Difference:
+    """The difference to a figure of `other_n` runs that is printed without a spread: ours stands for it."""
+    if n < 2:
+        return Difference(mean, how=ALONE)
+    error = wider * std * math.sqrt(1 / n + 1 / other_n)
+    return _within(mean, error, n - 1, f"n = {n}, the other's spread taken to be ours")
+
+
+def t_of(freedom: float) -> float:
+    """How many standard errors such an interval reaches to either side: Student's t."""
+    from scipy.special import stdtrit  # a quarter of a second, so only where it is asked for
+
+    return float(stdtrit(freedom, (1 + LEVEL) / 2))
+
+
+def _within(mean: float, error: float, freedom: float, how: str) -> Difference:
+    if error <= EQUAL:
+        return Difference(mean, how=SAME if abs(mean) <= EQUAL else STILL)
+    return Difference(mean, t_of(freedom) * error, how)

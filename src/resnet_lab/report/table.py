@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from resnet_lab.report.choices import shown
 from resnet_lab.report.compare import Group, told_apart_by
 from resnet_lab.report.paper import Beside
 
@@ -62,7 +63,7 @@ def group_table(groups: Sequence[Group]) -> Table:
         {
             "depth": str(group.depth),
             "kind of unit": group.kind,
-            **{key: str(group.choices.get(key)) for key in keys},
+            **{key: shown(group.choices, key) for key in keys},
             "parameters": _whole(group.fact("parameters")),
             "multiply-adds": _large(group.fact("multiply_adds")),
             "test error (%)": str(group.test),
@@ -78,7 +79,7 @@ def group_table(groups: Sequence[Group]) -> Table:
 
 
 def paper_table(beside: Sequence[Beside]) -> Table:
-    """The paper's figure and its statistic, ours, the difference and the verdict; errors in per cent."""
+    """The paper's figure and its statistic, ours, the difference, its interval and the verdict; errors in per cent."""
     keys = told_apart_by([each.group for each in beside if each.group is not None])
     rows = []
     for each in beside:
@@ -86,13 +87,14 @@ def paper_table(beside: Sequence[Beside]) -> Table:
         rows.append(
             {
                 "net": each.figure.label,
-                **{key: str(each.group.choices.get(key)) if each.group else "" for key in keys},
+                **{key: shown(each.group.choices, key) if each.group else "" for key in keys},
                 "paper": str(each.figure),
                 "ours": str(test) if test else "",
                 "n": str(test.n) if test else "",
                 "median": _two(test.median) if test else "",
                 "best": _two(test.best) if test else "",
-                "difference": "" if math.isnan(each.difference) else f"{each.difference:+.2f}",
+                "difference": "" if math.isnan(each.difference.mean) else f"{each.difference.mean:+.2f}",
+                "95 % interval": each.difference.interval,
                 "verdict": each.verdict,
                 "others": _range(sorted(row["error"] for row in each.figure.others())),
             }
@@ -142,7 +144,9 @@ def paper_csv(beside: Sequence[Beside]) -> str:
             "std": each.group.test.std if each.group else None,
             "median": each.group.test.median if each.group else None,
             "best": each.group.test.best if each.group else None,
-            "difference": each.difference,
+            "difference": each.difference.mean,
+            "interval_low": each.difference.low,
+            "interval_high": each.difference.high,
             "verdict": each.verdict,
             "others": " ".join(f"{row['error']:g}" for row in each.figure.others()),
         }
