@@ -93,7 +93,7 @@ def test_what_the_record_tells_goes_before_what_was_asked(
 def test_images_without_a_fingerprint_are_told_apart_by_where_they_lie(tmp_path: Path) -> None:
     for seed, root in enumerate(("one/images", "two/images")):
         config = configured(tmp_path, seed=seed)
-        data = ImageFolderConfig(name="image_folder", root=root, images="images")
+        data = ImageFolderConfig(name="image_folder", root=root)
         finished(replace(config, data=data), 8.0 + seed)
     groups = summarise(collect(tmp_path))
     assert [group.n for group in groups] == [1, 1]
