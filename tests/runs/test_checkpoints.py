@@ -117,6 +117,6 @@ def test_checkpoints_are_written_and_kept_as_asked(
 def test_checkpoint_loads_as_plain_tensors_under_torchvisions_names(interrupted: RunFolder) -> None:
     newest = interrupted.checkpoints / "00000008.ckpt"
     weights = weights_of(newest)
-    net = nets.of_run(interrupted.path).net.state_dict()
+    net = nets.of_run(interrupted.path).load().state_dict()
     assert weights.keys() == net.keys()
     assert all(torch.equal(weights[name], net[name]) for name in net)

@@ -24,7 +24,7 @@ def write(path: Path, net: nn.Module, model: ModelConfig, seen: Preprocessing | 
     if seen is not None:
         told["preprocessing"] = seen.to_json()
     with replacing(path) as temporary:
-        temporary.write_bytes(save(weights, told))
+        temporary.write_bytes(_in_order(save(weights, told)))
 
 
 def described(path: Path) -> tuple[ModelConfig, Preprocessing | None] | None:
@@ -46,6 +46,16 @@ def described(path: Path) -> tuple[ModelConfig, Preprocessing | None] | None:
             f"{path} says what it is in words unknown here: {str(error).splitlines()[0]}"
         ) from None
     return _bare(model), seen
+
+
+def _in_order(data: bytes) -> bytes:
+    """The same file with its metadata sorted: safetensors writes them in an order that changes from run to run."""
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
 
 
 def _bare(model: ModelConfig) -> ModelConfig:
