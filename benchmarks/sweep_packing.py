@@ -19,11 +19,11 @@ import time
 from rich.console import Console
 
 from resnet_lab.config.compose import compose
+from resnet_lab.cores import cores
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.board import Board
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places.local import Local, LocalOptions
-from resnet_lab.sweeps.places.slots import cores
 from resnet_lab.sweeps.sweep import run_sweep
 
 ONE_BY_ONE = """

@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 
 from forked import as_torchrun, die_at, on_batch, restored, spoil_scores
 from resnet_lab.config.schema import CheckpointConfig, TrainConfig, TrainerConfig
+from resnet_lab.cores import cores
 from resnet_lab.errors import UserError
-from resnet_lab.runs.devices import Place, trainer_arguments
+from resnet_lab.runs.devices import Place, counted, trainer_arguments
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 
@@ -125,7 +126,7 @@ def test_all_ranks_end_at_a_loss_that_is_not_finite(make_config: MakeConfig) -> 
 def test_what_a_cpu_cannot_do_is_refused_in_one_line(choices: dict[str, Any], told: str) -> None:
     config = TrainerConfig(accelerator="cpu", devices=2, **choices)
     with pytest.raises(UserError) as refused:
-        trainer_arguments(config, Place(0, 2, 1, "lightning"))
+        trainer_arguments(config, Place(0, 2, 1, "ranks"))
     assert str(refused.value) == told
 
 
@@ -134,8 +135,8 @@ def test_synchronised_batch_norm_is_what_lightning_is_told_of_several_devices(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     config = TrainerConfig(accelerator="gpu", devices=2, sync_batch_norm=True)
-    assert trainer_arguments(config, Place(0, 2, 1, "lightning"))["sync_batchnorm"] is True
-    assert trainer_arguments(config, Place(0, 1, 1, "lightning"))["sync_batchnorm"] is False
+    assert trainer_arguments(config, Place(0, 2, 1, "ranks"))["sync_batchnorm"] is True
+    assert trainer_arguments(config, Place(0, 1, 1, "ranks"))["sync_batchnorm"] is False
 
 
 SMALL = [
@@ -180,3 +181,12 @@ def test_torchrun_executes_a_run_folder(tmp_path: Path, make_config: MakeConfig)
     alone = execute(make(make_config, "alone", model=NO_BATCH_NORM).path)
     assert record["cost"]["images"] == alone["cost"]["images"]
     assert record["last"]["test/error"] == alone["last"]["test/error"]
+
+
+def test_all_devices_are_every_core_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert counted(TrainerConfig(devices=-1)).devices == cores()
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert counted(TrainerConfig(devices=-1)).devices == 3
+    assert counted(TrainerConfig(devices=-1, accelerator="cpu")).devices == cores()
+    assert counted(TrainerConfig(devices=2)).devices == 2

@@ -28,9 +28,8 @@ def main(arguments):
         do = (folder.path / "do").read_text().split()
         print("doing", *do, flush=True)
         (folder.path / "seen.json").write_text(json.dumps({
-            "pid": os.getpid(), "group": os.getpgrp(), "threads": os.environ.get("OMP_NUM_THREADS"),
-            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "began": time.time(),
-            "torch_threads": "torch" in sys.modules and sys.modules["torch"].get_num_threads()}))
+            "pid": os.getpid(), "group": os.getpgrp(), "cores": os.environ.get("RESNET_LAB_CORES"),
+            "gpus": os.environ.get("CUDA_VISIBLE_DEVICES"), "began": time.time()}))
         if do[0] == "raise":
             raise RuntimeError("this run is no good")
         if do[0] == "fail":

@@ -24,7 +24,8 @@ class TrainerConfig:
     sync_batch_norm: bool = False  # its statistics over the images of all devices
     compile: bool = local(False)
     deterministic: bool = local(False)
-    threads: int | None = number(None, least=1, identity=False)  # of the CPU; None: the slot's share, or all
+    # CPU threads of each process, fixed with the folder; None: 1 for small images, else the share of its cores.
+    threads: int | None = number(None, least=1, identity=False)
     progress: bool = local(True)  # a bar on a terminal, plain lines elsewhere
 
 

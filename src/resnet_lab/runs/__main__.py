@@ -7,12 +7,14 @@ from pathlib import Path
 
 from resnet_lab.errors import UserError
 from resnet_lab.runs.execute import execute
+from resnet_lab.runs.parent import end_with_named_parent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: finished; 1: failed, the record says why; 2: a mistake in what was asked; 128 + n: signal n."""
     parser = argparse.ArgumentParser(prog="python -m resnet_lab.runs", description=__doc__)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    end_with_named_parent()
     try:
         record = execute(parser.parse_args(arguments).run_dir)
     except UserError as error:

@@ -1,14 +1,16 @@
-"""Which process of a run this is, who started it, and what Lightning is told of it."""
+"""Which process of a run this is, who started it, and what Lightning is told of it. Free of torch at import."""
 
 import os
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from resnet_lab.config.schema import TrainerConfig
+from resnet_lab.config.schema import ALL, TrainerConfig
+from resnet_lab.cores import THREAD_VARIABLES, cores
 from resnet_lab.errors import UserError
 
-PROGRAM = "resnet_lab.runs"  # python -m PROGRAM RUN_DIR
+RANK = "RESNET_LAB_RANK"  # of a process that `ranks` started
+# What libraries read of a process among several; left over in an environment, it means nothing to a run of one.
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Place:
     rank: int  # among all of them
     devices: int  # of each node, a process each
     nodes: int
-    started_by: str  # torchrun, slurm, lightning (which starts the others itself)
+    started_by: str  # torchrun, slurm, ranks, or nobody: then this is the only process so far
 
     @property
     def world_size(self) -> int:
@@ -39,20 +41,42 @@ def place(config: TrainerConfig) -> Place:
     if tasks > 1:
         nodes = int(env.get("SLURM_STEP_NUM_NODES", 1))
         return Place(int(env["SLURM_PROCID"]), tasks // nodes, nodes, "slurm")
-    # Lightning sets these for the processes that it starts, and the user for each of several nodes.
-    rank = int(env.get("NODE_RANK", 0)) * config.devices + int(env.get("LOCAL_RANK", 0))
-    return Place(rank, config.devices, config.num_nodes, "lightning")
+    if RANK in env:
+        return Place(int(env[RANK]), config.devices, 1, "ranks")
+    return Place(0, config.devices, config.num_nodes, "nobody")
 
 
-def needs_own_program(here: Place) -> bool:
-    """Whether the run has to be started as `python -m resnet_lab.runs`.
+def forget_ranks() -> None:
+    """Let no library take this process for one among several, because of what a shell still holds."""
+    for name in RANK_VARIABLES:
+        os.environ.pop(name, None)
 
-    Lightning starts the other processes by repeating the command line of this one, which must therefore be
-    that of a run: never a sweep's, a notebook's or a test's.
-    """
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    is_program = spec is not None and spec.name in (PROGRAM, f"{PROGRAM}.__main__")
-    return here.world_size > 1 and here.started_by == "lightning" and not is_program
+
+def check(config: TrainerConfig) -> None:
+    """UserError for more processes than this machine's CPU can serve; what a GPU can is known once it is seen."""
+    if config.accelerator == "cpu" and config.devices > cores():
+        raise UserError(f"trainer.devices={config.devices}: this machine has {cores()} CPU cores")
+
+
+def counted(config: TrainerConfig) -> TrainerConfig:
+    """The same with the devices that `trainer.devices=-1` stands for: every GPU that is visible, else every core."""
+    if config.devices != ALL:
+        return config
+    gpus = 0
+    if config.accelerator != "cpu":
+        import torch
+
+        gpus = torch.cuda.device_count()
+    return replace(config, devices=gpus or cores())
+
+
+def compute_with(threads: int) -> None:
+    """Let this process compute with so many threads."""
+    import torch
+
+    # Lightning chooses a number of its own where OMP_NUM_THREADS says nothing.
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    torch.set_num_threads(threads)
 
 
 def trainer_arguments(config: TrainerConfig, here: Place) -> dict[str, Any]:
@@ -70,6 +94,8 @@ def trainer_arguments(config: TrainerConfig, here: Place) -> dict[str, Any]:
     accelerator = config.accelerator
     if accelerator == "auto":
         accelerator = "gpu" if gpus or torch.backends.mps.is_available() else "cpu"
+    if here.started_by != "torchrun":
+        check(replace(config, accelerator=accelerator))
     if accelerator == "gpu" and not torch.backends.mps.is_available() and gpus < here.devices:
         raise UserError(f"trainer.devices={here.devices}: this machine shows {gpus} GPUs")
     if accelerator == "cpu" and config.sync_batch_norm and here.world_size > 1:
@@ -77,7 +103,8 @@ def trainer_arguments(config: TrainerConfig, here: Place) -> dict[str, Any]:
     environments: dict[str, Any] = {
         "torchrun": TorchElasticEnvironment,
         "slurm": lambda: SLURMEnvironment(auto_requeue=False),  # our checkpoints need no help to be found
-        "lightning": LightningEnvironment,
+        "ranks": LightningEnvironment,
+        "nobody": LightningEnvironment,
     }
     return {
         "accelerator": accelerator,

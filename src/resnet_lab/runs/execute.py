@@ -1,21 +1,23 @@
 """The life of a run: who may train the folder, what is left when it ends. Free of torch until it trains."""
 
 import logging
+import os
 import signal
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.cores import share_of
 from resnet_lab.errors import UserError
 from resnet_lab.runs import record as records
-from resnet_lab.runs.devices import PROGRAM, Place, needs_own_program, place
+from resnet_lab.runs.devices import Place, check, counted, forget_ranks, place
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.logs import log_to, quieten
+from resnet_lab.runs.ranks import run_ranks
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +36,16 @@ def execute(run_dir: Path | str) -> dict[str, Any]:
     if folder.state() == "finished":
         return folder.record() or {}
     folder.check()
+    config = replace(config, trainer=counted(config.trainer))
     here = place(config.trainer)
-    if needs_own_program(here):
-        return _in_own_program(folder)
+    if here.started_by == "nobody":
+        forget_ranks()
+        if here.nodes > 1:
+            raise UserError(_how_to_start(folder, here))
+        if here.devices > 1:
+            check(config.trainer)
+            return _on_ranks(folder, config, here)
+    os.environ |= share_of(here.devices if here.started_by == "torchrun" else 1)
     if not here.is_first:
         return _accompany(folder, config, here)
     with folder.lock() as lock:
@@ -111,26 +120,26 @@ def _tell(folder: RunFolder, line: str) -> None:
         print(f"{folder.path}: {line}", flush=True)
 
 
-def _in_own_program(folder: RunFolder) -> dict[str, Any]:
-    """Run the folder's own command line, which Lightning can repeat for each further process."""
-    program = subprocess.Popen([sys.executable, "-m", PROGRAM, str(folder.path)])
-    with _passing_signals_to(program):
-        code = program.wait()
+def _on_ranks(folder: RunFolder, config: TrainConfig, here: Place) -> dict[str, Any]:
+    """A process a device trains; this one trains nothing, and tells what killed one of them."""
+    code, killed = run_ranks(folder, here.devices)
+    if killed and folder.state() in ("interrupted", "failed"):
+        # What the first process left, if it had the time, tells how the others noticed.
+        record = folder.record() or records.opened(config, None)
+        folder.write_record(records.closed(record, {"kind": "killed", "message": killed}))
+        with log_to(folder.log_file):
+            _tell(folder, killed)
     if code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
     if folder.state() not in ("finished", "failed"):
-        raise SystemExit(code)
+        raise SystemExit(code or 1)
     return folder.record() or {}
 
 
-@contextmanager
-def _passing_signals_to(program: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Ctrl-C reaches both processes, and the run ends by itself; SIGTERM is passed on."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    signal.signal(signal.SIGINT, lambda *_: None)
-    signal.signal(signal.SIGTERM, lambda number, _: program.send_signal(number))
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _how_to_start(folder: RunFolder, here: Place) -> str:
+    return (
+        f"trainer.num_nodes={here.nodes}: one process does not reach the other nodes; start on each of them"
+        f" `torchrun --nnodes={here.nodes} --nproc-per-node={here.devices} --rdzv-backend=c10d"
+        f" --rdzv-endpoint=FIRST_NODE:29500 -m resnet_lab.runs {folder.path}`,"
+        " or use `train -m … hydra/launcher=slurm`"
+    )

@@ -19,6 +19,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.files import read_text, write_text
 from resnet_lab.models.description import label, resolve
 from resnet_lab.runs.lock import Lock, held
+from resnet_lab.runs.threads import threads_of
 
 CHOSEN = "# what makes it this run: "
 
@@ -36,28 +37,43 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.preprocessing_file = self.path / "preprocessing.json"  # how a file becomes what the net takes
         self.weights_file = self.path / "weights.safetensors"  # as they were tested
+        self.made: TrainConfig | None = None  # what `create` wrote, its threads with it
 
     @classmethod
-    def create(cls, config: TrainConfig) -> "RunFolder":
-        """The folder of a configuration, made when it is not there.
+    def create(cls, config: TrainConfig, cores: int | None = None) -> "RunFolder":
+        """The folder of a configuration, made when it is not there; `cores` of its run, None: this machine's.
 
         Raises UserError, and writes nothing, when the folder holds another run; what does not change a
-        result (devices, loggers, paths) is brought up to date.
+        result (devices, loggers, paths) is brought up to date, and the threads stay what they were.
         """
         folder = cls(path_of(config))
+        threads = None
         if folder.config_file.exists():
             text = folder._config_text()
             if _chosen_of(text) == chosen(config) and folder.state() == "finished":
                 return folder  # its record tells what it was
-            if different := differences(folder._typed(text), config):
+            before = folder._typed(text)
+            if different := differences(before, config):
                 raise UserError(f"{folder.path} holds another run: {'; '.join(different)}")
             if folder.state() in ("running", "finished"):
                 return folder
+            if folder.state() != "new":
+                threads = before.trainer.threads
+        asked = config.trainer.threads
+        if threads is not None and asked not in (None, threads):
+            raise UserError(
+                f"trainer.threads={asked}: {folder.path} was begun with {threads}, and another number rounds"
+                " differently: leave it out to go on, or delete the folder"
+            )
+        config = replace(
+            config, trainer=replace(config.trainer, threads=threads or threads_of(config, cores))
+        )
         try:
             folder.path.mkdir(parents=True, exist_ok=True)
             write_text(folder.config_file, _text_of(config, folder.path))
         except OSError as error:
             raise UserError(f"cannot write {folder.path}: {error.strerror}") from None
+        folder.made = config
         return folder
 
     def state(self) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-# Ctrl-C and kill, and what batch systems send some time before they kill.
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, and a terminal that is closed
+ENDING = (*OURS, signal.SIGUSR1, signal.SIGUSR2)  # and what batch systems send some time before they kill
 
 
 class Interrupted(Exception):
@@ -31,13 +31,9 @@ class Signals:
     def hold(self) -> None:
         """Take over from whoever handles them now; nothing in a thread that may not."""
         for number, handler in self._before.items():
-            ours_to_take = callable(handler) or number in (signal.SIGINT, signal.SIGTERM)
-            if handler not in (None, signal.SIG_IGN) and ours_to_take:
+            ours_to_take = callable(handler) or number in OURS
+            if handler not in (None, signal.SIG_IGN) and ours_to_take:  # nohup, and `trap ''`, hold
                 _set(number, self._note)
-
-    def release(self) -> None:
-        for number, handler in self._before.items():
-            _set(number, handler)
 
     def act(self) -> None:
         """Raise Interrupted, or hand over to a launcher's own handler, as submitit's, which requeues."""
@@ -55,6 +51,13 @@ class Signals:
         self.received = number
         _set(number, self._before[number])
         log.info("%s received: stopping after this batch", signal.Signals(number).name)
+
+
+def killed_by(number: int) -> str:
+    """What a signal did to a process, in words."""
+    if number == signal.SIGKILL:
+        return "killed by SIGKILL, as the kernel does when memory runs out"
+    return f"killed by {signal.Signals(number).name}"
 
 
 def _set(number: int, handler: Any) -> None:

@@ -28,11 +28,12 @@ from resnet_lab.runs.checkpoints import (
     weights_of,
 )
 from resnet_lab.runs.cost import Cost
-from resnet_lab.runs.devices import Place, trainer_arguments
+from resnet_lab.runs.devices import Place, compute_with, trainer_arguments
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.record import scores
 from resnet_lab.runs.signals import Signals
+from resnet_lab.runs.threads import threads_of
 from resnet_lab.tracking.loggers import open_loggers
 from resnet_lab.training import Classifier, recipes
 from resnet_lab.training.averaging import MovingAverage
@@ -50,9 +51,8 @@ def train(
 
     Fills in the record. The first process holds the `lock`; the others write nothing.
     """
-    if config.trainer.threads is not None:
-        torch.set_num_threads(config.trainer.threads)
     check_sources(config)
+    compute_with(threads_of(config))
     seed_everything(config.seed, verbose=False)
 
     recipe = config.recipe

@@ -59,8 +59,8 @@ class Board:
             self.refresh(now=True)
             return
         self._told[job] = time.monotonic()
-        done = count(self._jobs, FINISHED, FAILED, ALREADY, ELSEWHERE)
-        of = "" if job.status == RUNNING else f"[{done}/{len(self._jobs)}] "
+        done = count(self._jobs, FINISHED, FAILED, ALREADY)
+        of = "" if job.status in (RUNNING, ELSEWHERE, WAITING) else f"[{done}/{len(self._jobs)}] "
         self._line(f"{of}{job.name} {job.status}{_tail(job)}")
 
     def refresh(self, now: bool = False) -> None:
@@ -116,7 +116,7 @@ def print_summary(jobs: Sequence[Job], console: Console | None = None) -> None:
     console.print(run_table(sorted(jobs, key=lambda job: order.index(job.status))))
     counts = [f"{count(jobs, status)} {status}" for status in order if count(jobs, status)]
     console.print(Text(f"{len(jobs)} runs: {', '.join(counts)}"))
-    if count(jobs, FAILED, STOPPED, WAITING):
+    if count(jobs, FAILED, STOPPED, WAITING, ELSEWHERE):
         console.print(Text("the same command goes on where each of them stopped"))
 
 

@@ -12,7 +12,7 @@ from hydra.errors import HydraException
 from resnet_lab.config.compose import compose_raw, config_loader, typed
 from resnet_lab.config.identity import differences, flatten
 from resnet_lab.config.overrides import parse, read
-from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.schema import ALL, TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.runs.folder import path_of
 
@@ -77,6 +77,11 @@ def apart(configs: list[TrainConfig]) -> list[TrainConfig]:
 
     Raises UserError when one `run_dir` is asked for by runs that differ.
     """
+    if any(config.trainer.devices == ALL for config in configs):
+        raise UserError(
+            f"trainer.devices={ALL}: all of them is for a single run; a sweep shares the devices among its runs,"
+            " so say how many each takes, as trainer.devices=2"
+        )
     homes: dict[Any, list[TrainConfig]] = {}
     for config in configs:
         homes.setdefault(path_of(config), []).append(config)

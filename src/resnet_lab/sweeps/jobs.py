@@ -10,6 +10,7 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.files import read_text, tail
 from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.lock import holder
 
 WAITING = "waiting"
 RUNNING = "running"
@@ -34,16 +35,21 @@ class Job:
     seconds: float | None = None  # from start to end
 
     @classmethod
-    def of(cls, config: TrainConfig) -> "Job":
-        """The job of a configuration, whose folder is made; one that is damaged has failed, and costs no other run."""
+    def of(cls, config: TrainConfig, cores: int | None = None) -> "Job":
+        """The job of a configuration, whose folder is made; `cores` that a new run may have, None: all.
+
+        One that is damaged has failed, and costs no other run.
+        """
         job = cls(config, RunFolder(path_of(config)))
         try:
-            state = RunFolder.create(config).state()
+            folder = RunFolder.create(config, cores)
+            state = folder.state()
             if state == "finished":
                 job.status = ALREADY
             elif state == "running":
-                job.status = ELSEWHERE
+                job.status, job.told = ELSEWHERE, _holder(job.folder)
             else:
+                job.config = folder.made or config  # with its threads
                 job.folder.check()
         except UserError as error:
             job.status, job.told = FAILED, str(error)
@@ -54,7 +60,7 @@ class Job:
         return self.folder.path.name
 
     def start(self) -> None:
-        self.status, self.began = RUNNING, time.monotonic()
+        self.status, self.told, self.began = RUNNING, "", time.monotonic()
 
     def settle(self, how: str = "") -> None:
         """Read from the folder what became of the run; `how` is what its launcher saw, "" for nothing odd."""
@@ -71,11 +77,23 @@ class Job:
         if state == "finished":
             self.status = FINISHED
         elif state == "running":
-            self.status = ELSEWHERE
+            self.status, self.told = ELSEWHERE, _holder(self.folder)
         else:
             self.status = FAILED
             error = self._record.get("error") or {}
             self.told = how or error.get("message") or f"ended without a record: {self._last_words()}"
+
+    def given_up(self) -> bool:
+        """Whether the other process has let go of the run: it is finished, it failed, or it waits to go on."""
+        state = self.folder.state()
+        if state == "running":
+            return False
+        self.told = ""
+        if state in ("finished", "failed"):
+            self.settle()
+        else:
+            self.status, self.told = WAITING, "left by the other process"
+        return True
 
     def progress(self) -> dict[str, float]:
         return last_row(self.folder)
@@ -110,6 +128,12 @@ class Job:
     def _last_words(self) -> str:
         spoken = [line.strip() for line in tail(self.folder.log_file).split("\n") if line.strip()]
         return spoken[-1][:200] if spoken else f"{self.folder.log_file} is empty"
+
+
+def _holder(folder: RunFolder) -> str:
+    """Who trains a run, as its lock tells."""
+    who = holder(folder.lock_file)
+    return f"waiting for process {who.get('pid', '?')} on {who.get('host', '?')}"
 
 
 def last_row(folder: RunFolder) -> dict[str, float]:

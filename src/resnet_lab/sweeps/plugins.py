@@ -95,7 +95,10 @@ class FolderLauncher(Launcher):
         composed = [loader.load_sweep_config(self.config, list(overrides)) for overrides in job_overrides]
         configs = apart([typed(config) for config in composed])
         place = self.place()
-        jobs = {path_of(config): Job.of(config) for config in configs}
+        cores = [
+            place.cores(config) for config in configs
+        ]  # what can never run here is told before a folder is made
+        jobs = {path_of(config): Job.of(config, share) for config, share in zip(configs, cores, strict=True)}
         try:
             run_sweep(list(jobs.values()), place, Board(list(jobs.values())))
         finally:

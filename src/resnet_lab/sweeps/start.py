@@ -11,15 +11,16 @@ import hydra
 from resnet_lab.config.compose import ROOT, compose, register_schemas
 from resnet_lab.config.groups import config_dir
 from resnet_lab.config.overrides import read
+from resnet_lab.runs.devices import check
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.expand import configurations, is_search
-from resnet_lab.sweeps.jobs import FAILED
+from resnet_lab.sweeps.jobs import ALREADY, FINISHED
 from resnet_lab.sweeps.plugins import register
 from resnet_lab.sweeps.task import Task
 
 
 def train(overrides: list[str], multirun: bool) -> int:
-    """Bring a run, or every run of a sweep, to its end; 0: all finished, 1: one failed.
+    """Bring a run, or every run of a sweep, to its end; 0: all are finished, 1: one is not.
 
     Raises UserError before anything is written when the configuration of any run is wrong.
     """
@@ -28,7 +29,9 @@ def train(overrides: list[str], multirun: bool) -> int:
 
 def run(overrides: list[str]) -> int:
     """One run, in this process."""
-    folder = RunFolder.create(compose(overrides))
+    config = compose(overrides)
+    check(config.trainer)
+    folder = RunFolder.create(config)
     before = folder.state()
     from resnet_lab.runs.__main__ import main
 
@@ -54,7 +57,7 @@ def sweep(overrides: list[str]) -> int:
         _called_with(["-m", f"hydra.sweep.dir={scratch}", *overrides]),
     ):
         hydra.main(str(config_dir()), ROOT, version_base="1.3")(task)()
-    return 1 if any(job.status == FAILED for job in task.jobs) else 0
+    return 0 if all(job.status in (FINISHED, ALREADY) for job in task.jobs) else 1
 
 
 @contextmanager

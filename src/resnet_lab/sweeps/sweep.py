@@ -4,20 +4,26 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 from typing import Protocol
 
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.sweeps.board import Board
-from resnet_lab.sweeps.jobs import RUNNING, STOPPED, WAITING, Job
+from resnet_lab.sweeps.jobs import ELSEWHERE, FAILED, RUNNING, STOPPED, WAITING, Job
 
 PAUSE = 0.05  # seconds between two looks at what ended
+ASK = 1.0  # seconds between two looks at what other processes train
 
 
 class Place(Protocol):
     """Where runs are executed: this machine, a SLURM cluster, a Ray cluster."""
 
+    def cores(self, config: TrainConfig) -> int:
+        """The cores that a run may have here on each node; UserError when it can never run here."""
+
     def open(self, jobs: Sequence[Job]) -> None:
-        """Get ready for these runs; UserError when one can never run here."""
+        """Get ready for these runs, or for these as well; UserError when one can never run here."""
 
     def start(self, job: Job) -> bool:
         """Begin a run; False while there is no room for it."""
@@ -26,53 +32,85 @@ class Place(Protocol):
         """The runs that ended since the last call, each with what was odd about its end in one line."""
 
     def close(self) -> None:
-        """Stop what still runs and leave nothing behind."""
+        """Stop what still runs and leave nothing behind; called again, it does so without waiting."""
 
 
 def run_sweep(jobs: Sequence[Job], place: Place, board: Board) -> None:
-    """Run the waiting jobs, in order, and tell the board what happens.
+    """Run the waiting jobs, in order, wait for those that another process trains, and tell the board.
 
-    A run that fails costs only itself. Ctrl-C and SIGTERM stop the running ones and raise KeyboardInterrupt.
+    A run that fails costs only itself; one that another process gives up is taken over. Ctrl-C, SIGTERM and SIGHUP
+    stop the running ones and raise KeyboardInterrupt; a second one stops them at once.
     """
-    waiting = [job for job in jobs if job.status == WAITING]
-    running = 0
-    with board, _terminated_like_interrupted():
+    with _interrupts(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as interrupts, board:
         try:
-            if waiting:
-                board.say(f"{len(waiting)} of {len(jobs)} runs to do: starting")
-                place.open(waiting)
-            while waiting or running:
-                while waiting and place.start(waiting[0]):
-                    waiting[0].start()
-                    board.changed(waiting.pop(0))
-                    running += 1
-                for job, how in place.ended():
-                    job.settle(how)
-                    board.changed(job)
-                    running -= 1
-                board.refresh()
-                time.sleep(PAUSE)
+            _run_all(jobs, place, board)
         except KeyboardInterrupt:
             board.say("stopping the runs; once more to stop them at once")
             raise
         finally:
-            place.close()
+            try:
+                place.close()
+            except KeyboardInterrupt:
+                interrupts.ignored = True
+                place.close()
+            interrupts.ignored = True
             for job in jobs:
                 if job.status == RUNNING:
                     job.settle("stopped with the sweep")
-                    job.status = STOPPED if job.status == "failed" else job.status
+                    job.status = STOPPED if job.status == FAILED else job.status
+
+
+def _run_all(jobs: Sequence[Job], place: Place, board: Board) -> None:
+    waiting = [job for job in jobs if job.status == WAITING]
+    elsewhere = [job for job in jobs if job.status == ELSEWHERE]
+    running = 0
+    if waiting:
+        board.say(f"{len(waiting)} of {len(jobs)} runs to do: starting")
+        place.open(waiting)
+    for job in elsewhere:
+        board.changed(job)
+    asked = time.monotonic()
+    while waiting or running or elsewhere:
+        while waiting and place.start(waiting[0]):
+            waiting[0].start()
+            board.changed(waiting.pop(0))
+            running += 1
+        for job, how in place.ended():
+            job.settle(how)
+            board.changed(job)
+            running -= 1
+            if job.status == ELSEWHERE:
+                elsewhere.append(job)
+        if elsewhere and time.monotonic() > asked + ASK:
+            asked = time.monotonic()
+            for job in [job for job in elsewhere if job.given_up()]:
+                elsewhere.remove(job)
+                board.changed(job)
+                if job.status == WAITING:
+                    place.open([job])
+                    waiting.append(job)
+        board.refresh()
+        time.sleep(PAUSE)
+
+
+@dataclass
+class _Interrupts:
+    ignored: bool = False  # while what must not be left half done is done
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP end a sweep as tidily as Ctrl-C."""
+def _interrupts(*numbers: signal.Signals) -> Iterator[_Interrupts]:
+    """Let each of these signals end a sweep as tidily as Ctrl-C; one that was ignored before stays so, as by nohup."""
+    interrupts = _Interrupts()
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
+        if not interrupts.ignored:
+            raise KeyboardInterrupt(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
-        yield
+        yield interrupts
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resnet_lab.cores import SHARE
 from resnet_lab.data.decode import BrokenImage, Pixels
 from resnet_lab.data.order import EvalOrder, TrainLoader, TrainOrder
 from resnet_lab.errors import UserError
@@ -59,9 +60,8 @@ class ImageFiles(Protocol):
 
 
 def threads_of_this_process() -> int:
-    """torch's threads, the slot's share; under torchrun, which sets them to 1, an equal share of the cores."""
-    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return max((os.cpu_count() or 1) // processes, 1) if processes > 1 else torch.get_num_threads()
+    """The share of the cores that a run was given; elsewhere torch's threads."""
+    return int(os.environ.get(SHARE) or torch.get_num_threads())
 
 
 @dataclass

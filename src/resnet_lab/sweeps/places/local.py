@@ -12,10 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.cores import THREAD_VARIABLES, cores
 from resnet_lab.errors import UserError
+from resnet_lab.runs.devices import RANK_VARIABLES, check
+from resnet_lab.runs.parent import GRACE
+from resnet_lab.runs.signals import killed_by
+from resnet_lab.runs.threads import threads_of
 from resnet_lab.sweeps.jobs import Job
-from resnet_lab.sweeps.places.server import GRACE, kill, terminate
-from resnet_lab.sweeps.places.slots import THREAD_VARIABLES, Slot, Slots, core_slots, gpu_names, gpu_slots
+from resnet_lab.sweeps.places.server import kill, terminate
+from resnet_lab.sweeps.places.slots import Slot, Slots, core_slots, gpu_names, gpu_slots, gpus_listed
 
 PROGRAM = "resnet_lab.runs.__main__"
 # What a run would otherwise import itself; of scikit-learn, the digits and their split.
@@ -35,7 +41,7 @@ COUNT_DEVICES = "resnet_lab.sweeps.places.devices"
 class LocalOptions:
     """The keys of hydra/launcher=local."""
 
-    slots: int | None = None  # runs at a time; None: one a GPU seat, or one a core
+    slots: int | None = None  # runs at a time; None: one a GPU seat, or as many as the cores hold
     gpus_per_run: int | None = None  # None: trainer.devices of the run
     runs_per_gpu: int = 1  # more, for nets too small to fill a GPU
     run_timeout: float | None = None  # seconds that one run may take
@@ -56,7 +62,7 @@ class _Process:
 
 
 class Local:
-    """Runs on this machine's slots; a context manager that leaves no process behind."""
+    """Runs on this machine's slots."""
 
     def __init__(
         self, options: LocalOptions, program: str = PROGRAM, preloaded: Sequence[str] = PRELOADED
@@ -68,15 +74,28 @@ class Local:
         self._received = b""
         self._processes: dict[str, _Process] = {}
         self._slots = Slots([])
+        self._closing = False
 
-    def __enter__(self) -> "Local":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def cores(self, config: TrainConfig) -> int:
+        """The cores of a run; UserError when it can never run here."""
+        check(config.trainer)
+        if config.trainer.num_nodes > 1:
+            raise UserError(
+                f"trainer.num_nodes={config.trainer.num_nodes}: one machine here; use hydra/launcher=slurm"
+            )
+        seats = gpus_listed() * self._options.runs_per_gpu if config.trainer.accelerator != "cpu" else 0
+        if seats:
+            return max(1, cores() * config.trainer.devices // seats)
+        return max(1, cores() // (self._options.slots or 1))
 
     def open(self, jobs: Sequence[Job]) -> None:
         """Start the server and divide the machine; UserError when a run asks for more than there is."""
+        if len(self._slots) == 0:
+            self._divide(jobs)
+        for job in jobs:
+            self._places(job)
+
+    def _divide(self, jobs: Sequence[Job]) -> None:
         self._start_server()
         wanted = {job.config.trainer.accelerator for job in jobs} != {"cpu"}
         gpus = gpu_names(self._ask_device_count()) if wanted else []
@@ -85,9 +104,7 @@ class Local:
         if gpus:
             self._slots = gpu_slots(gpus, self._options.runs_per_gpu, self._options.slots)
         else:
-            self._slots = core_slots(len(jobs), self._options.slots)
-        for job in jobs:
-            self._places(job)
+            self._slots = core_slots(self._options.slots)
 
     def start(self, job: Job) -> bool:
         """Begin a run; False while there is no room for it."""
@@ -111,37 +128,36 @@ class Local:
             yield process.job, self._explain(process, answer["code"])
 
     def close(self) -> None:
-        """Stop the runs that still train, then the server; a second Ctrl-C stops them at once."""
+        """Stop the runs that still train, then the server; called again, it waits for none of them."""
         if self._server is None:
             return
-        server, self._server = self._server, None
+        server, hurry, self._closing = self._server, self._closing, True
         assert server.stdin is not None
         assert server.stdout is not None
-        try:
-            if self._processes:
-                server.stdin.close()  # it stops its children, and ends
+        server.stdin.close()  # it stops its children, and ends
+        if self._processes and not hurry:
+            with suppress(subprocess.TimeoutExpired):
                 server.wait(GRACE + 5)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            for process in self._processes.values():
-                if process.pid is not None:
-                    kill(process.pid)
-            self._processes.clear()
-            server.kill()  # with nothing to stop, it may still be importing
-            server.wait()
-            server.stdin.close()
-            server.stdout.close()
+        for answer in list(self._answers(timeout=0.0)):  # what it told last
+            if "pid" in answer:
+                self._processes[answer["name"]].pid = answer["pid"]
+            else:
+                self._processes.pop(answer["name"], None)
+        for process in self._processes.values():
+            if process.pid is not None:
+                kill(process.pid)
+        server.kill()  # with nothing to stop, it may still be importing
+        server.wait()
+        server.stdout.close()
+        self._processes.clear()
+        self._server = None
 
     def _places(self, job: Job) -> int:
         """How many places a run takes; UserError when there are too few."""
         trainer = job.config.trainer
-        if trainer.num_nodes > 1:
-            raise UserError(
-                f"trainer.num_nodes={trainer.num_nodes}: one machine here; use hydra/launcher=slurm"
-            )
-        if not self._slots.gpu:  # processes may share cores
-            return min(trainer.devices, len(self._slots))
+        if not self._slots.gpu:
+            needed = 1 if self._options.slots else trainer.devices * threads_of(job.config)
+            return min(needed, len(self._slots))  # what was begun on a larger machine shares its cores
         wanted = self._options.gpus_per_run or trainer.devices
         if trainer.devices > wanted:
             raise UserError(f"trainer.devices={trainer.devices}: hydra.launcher.gpus_per_run is {wanted}")
@@ -158,7 +174,7 @@ class Local:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            env={**os.environ, **threads},
+            env={key: text for key, text in os.environ.items() if key not in RANK_VARIABLES} | threads,
         )
         while not any("ready" in answer for answer in self._answers(timeout=None)):
             if self._server is None:
@@ -175,7 +191,6 @@ class Local:
             "arguments": [name] if job else [],
             "log": str(job.folder.log_file) if job else os.devnull,
             "environment": slot.environment() if job else {},
-            "threads": slot.threads,
         }
         with suppress(BrokenPipeError):  # it was killed: its answers end, which `ended` tells
             self._server.stdin.write(json.dumps(request).encode() + b"\n")
@@ -222,6 +237,4 @@ class Local:
     def _explain(self, process: _Process, code: int) -> str:
         if process.overdue is not None:
             return f"stopped after run_timeout={self._options.run_timeout:g} seconds"
-        if code == -signal.SIGKILL:
-            return "killed by SIGKILL, as the kernel does when memory runs out"
-        return f"killed by {signal.Signals(-code).name}" if code < 0 else ""
+        return killed_by(-code) if code < 0 else ""

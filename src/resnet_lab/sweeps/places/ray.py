@@ -14,11 +14,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.cores import SHARE, cores
 from resnet_lab.errors import UserError
-from resnet_lab.runs.devices import PROGRAM
+from resnet_lab.runs.parent import GRACE, PARENT
+from resnet_lab.runs.ranks import PROGRAM
+from resnet_lab.runs.signals import killed_by
 from resnet_lab.sweeps.jobs import Job
-from resnet_lab.sweeps.places.server import GRACE
-from resnet_lab.sweeps.places.slots import THREAD_VARIABLES, cores
 
 CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray's own switch: "0" keeps a cluster to the loopback
 
@@ -28,7 +30,7 @@ class RayOptions:
     """The keys of hydra/launcher=ray."""
 
     address: str | None = None  # of a cluster, as host:6379 or auto; None: one on this machine alone
-    num_cpus: float = 1.0  # cores of a run: its threads, too
+    num_cpus: float = 1.0  # cores of a run
     num_gpus: float | None = None  # a fraction shares a GPU; None: trainer.devices where there are GPUs
 
     def __post_init__(self) -> None:
@@ -38,9 +40,9 @@ class RayOptions:
                 raise UserError(f"hydra.launcher.{name}={value}: 0 or more is needed")
 
 
-def execute_folder(run_dir: str, log: str, threads: int, program: str) -> int:
+def execute_folder(run_dir: str, log: str, cores: int, program: str) -> int:
     """The task: train the folder in a process of its own, and return how that ended."""
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads))}
+    environment = {**os.environ, SHARE: str(cores), PARENT: str(os.getpid())}
     with open(log, "ab") as output:  # noqa: PTH123 (appends, as every start of a run does)
         process = subprocess.Popen(
             [sys.executable, "-m", program, run_dir],
@@ -73,9 +75,27 @@ class Ray:
         self._program = program
         self._ray: Any = None
         self._tasks: dict[Any, Job] = {}
+        self._closing = False
+
+    def cores(self, config: TrainConfig) -> int:
+        """The cores of a run; UserError when no task can hold it."""
+        if config.trainer.num_nodes > 1:
+            told = f"trainer.num_nodes={config.trainer.num_nodes}"
+            raise UserError(f"{told}: a task of Ray has one node; use hydra/launcher=slurm")
+        return max(1, int(self._options.num_cpus))
 
     def open(self, jobs: Sequence[Job]) -> None:
         """Reach or start the cluster; UserError when there is none, or a run can never fit."""
+        if self._ray is None:
+            self._connect()
+        have = self._ray.cluster_resources()
+        for job in jobs:
+            for name, count in self._resources(job).items():
+                if self._options.address is None and count > have.get(name, 0):
+                    key = f"hydra.launcher.num_{name.lower()}s={count:g}"
+                    raise UserError(f"{key}: this machine has {have.get(name, 0):g}")
+
+    def _connect(self) -> None:
         if self._options.address is None:
             os.environ[CLUSTERS] = "0"  # read on import: this machine's address becomes the loopback's
         try:
@@ -103,15 +123,6 @@ class Ray:
             for number, handler in handlers.items():
                 signal.signal(number, handler)  # Ray's own would end the sweep without stopping its runs
         self._ray = ray
-        have = ray.cluster_resources()
-        for job in jobs:
-            if job.config.trainer.num_nodes > 1:
-                told = f"trainer.num_nodes={job.config.trainer.num_nodes}"
-                raise UserError(f"{told}: a task of Ray has one node; use hydra/launcher=slurm")
-            for name, count in self._resources(job).items():
-                if self._options.address is None and count > have.get(name, 0):
-                    key = f"hydra.launcher.num_{name.lower()}s={count:g}"
-                    raise UserError(f"{key}: this machine has {have.get(name, 0):g}")
 
     def start(self, job: Job) -> bool:
         """Begin a run; False while the cluster is full of this sweep's runs."""
@@ -125,8 +136,8 @@ class Ray:
         task = self._ray.remote(execute_folder).options(
             num_cpus=wanted["CPU"], num_gpus=wanted["GPU"], max_retries=0, name=job.name
         )
-        threads = max(1, int(self._options.num_cpus))
-        self._tasks[task.remote(str(path), str(log), threads, self._program)] = job
+        share = self.cores(job.config)
+        self._tasks[task.remote(str(path), str(log), share, self._program)] = job
         return True
 
     def ended(self) -> Iterator[tuple[Job, str]]:
@@ -141,24 +152,23 @@ class Ray:
             except self._ray.exceptions.RayError as error:
                 yield job, f"Ray lost the run: {(str(error).splitlines() or [type(error).__name__])[0]}"
                 continue
-            if code == -signal.SIGKILL:
-                yield job, "killed by SIGKILL, as the kernel does when memory runs out"
-            else:
-                yield job, f"killed by {signal.Signals(-code).name}" if code < 0 else ""
+            yield job, killed_by(-code) if code < 0 else ""
 
     def close(self) -> None:
-        """Cancel the tasks that still run, each of which stops its process, then leave the cluster."""
+        """Cancel the tasks that still run, each of which stops its process, then leave the cluster.
+
+        Called again, it waits for none of them: what Ray kills then ends its processes as well.
+        """
         if self._ray is None:
             return
-        try:
-            for task in self._tasks:
-                self._ray.cancel(task)
-            if self._tasks:
-                self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=GRACE + 5)
-        finally:
-            self._tasks.clear()
-            self._ray.shutdown()  # stops a cluster that `open` started
-            self._ray = None
+        hurry, self._closing = self._closing, True
+        for task in self._tasks:
+            self._ray.cancel(task, force=hurry)
+        if self._tasks and not hurry:
+            self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=GRACE + 5)
+        self._ray.shutdown()  # stops a cluster that `open` started
+        self._tasks.clear()
+        self._ray = None
 
     def _check_port(self) -> None:
         """UserError at once where nobody listens; Ray itself would try for a minute."""

@@ -3,7 +3,8 @@
 `python -m resnet_lab.sweeps.places.server MODULE…` imports the modules, then reads one JSON line a request on stdin
 and answers on stdout. A fork starts in 0.05 s what takes 8 s to import: torch, lightning, torchvision.
 
-It ends when its stdin does, and stops the runs first, so that a sweep that is killed leaves nothing behind.
+It ends when its stdin does, and stops the runs first, so that a sweep that is killed leaves nothing behind; a run
+whose server was killed stops by itself.
 """
 
 import gc
@@ -18,7 +19,9 @@ import traceback
 from contextlib import suppress
 from typing import Any, NoReturn
 
-GRACE = 20.0  # seconds from SIGTERM to SIGKILL: enough for a last checkpoint
+from resnet_lab.runs.parent import GRACE, end_with
+
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Server:
@@ -30,8 +33,8 @@ class Server:
         os.dup2(2, 1)  # what a library prints is no answer
         self._wake_reader, self._wake_writer = os.pipe()
         os.set_blocking(self._wake_writer, False)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # when to end is the sweep's business
+        # When to end is the sweep's business. What it ignored from the start, as under nohup, so do the runs.
+        self._heard = [n for n in ENDING if signal.signal(n, signal.SIG_IGN) != signal.SIG_IGN]
         self._children: dict[int, str] = {}
 
     def load(self, modules: list[str]) -> None:
@@ -60,13 +63,13 @@ class Server:
                     self._fork(json.loads(line))
 
     def _fork(self, request: dict[str, Any]) -> None:
-        pid = os.fork()
+        parent, pid = os.getpid(), os.fork()
         if pid == 0:
             for descriptor in (self._wake_reader, self._wake_writer):
                 os.close(descriptor)
             self._requests.close()
             self._answers.close()
-            _become(request)
+            _become(request, parent, self._heard)
         self._children[pid] = request["name"]
         self._tell(name=request["name"], pid=pid)
 
@@ -107,23 +110,22 @@ def kill(pid: int) -> None:
             end(pid, signal.SIGKILL)
 
 
-def _become(request: dict[str, Any]) -> NoReturn:
+def _become(request: dict[str, Any], parent: int, heard: list[signal.Signals]) -> NoReturn:
     """Turn the forked process into the program that the request names; its output goes to the log."""
     code = 1
     try:
         os.setsid()
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in (*heard, signal.SIGCHLD):
+            interrupt = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if interrupt else signal.SIG_DFL)
+        end_with(parent)
         null = os.open(os.devnull, os.O_RDONLY)  # never a prompt
         log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for source, target in ((null, 0), (log, 1), (log, 2)):
             os.dup2(source, target)
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         os.environ.update(request["environment"])
-        if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(request["threads"])
         code = importlib.import_module(request["program"]).main(request["arguments"])
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1

@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.cores import SHARE
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.files import write_text
 from resnet_lab.sweeps.jobs import Job
@@ -25,6 +27,7 @@ JOB_NAME = "resnet-lab"
 SETUP = [  # srun of SLURM 22.05 and later forgets the cores of a task, and libraries start a thread a core
     "export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}",
     "export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}",
+    f"export {SHARE}=${{SLURM_CPUS_PER_TASK:-1}}",
 ]
 
 
@@ -38,7 +41,7 @@ class SlurmOptions:
     timeout_min: int = 240  # of one stretch: a run that needs longer is queued again
     max_num_timeout: int = 20  # how often it is; preemptions count only in short or nearly spent stretches
     signal_delay_s: int = 120  # so long before the limit SLURM tells a run to write a checkpoint
-    cpus_per_task: int = 4  # of each process: its threads, too
+    cpus_per_task: int = 4  # of each process
     mem_gb: float | None = None  # of each node
     gpus_per_node: int | None = None  # None: trainer.devices with trainer.accelerator=gpu, else none
     array_parallelism: int = 256  # jobs of a sweep at a time
@@ -86,6 +89,10 @@ class Slurm:
         self._queue: dict[str, str] = {}  # state by job id, as far as squeue told it
         self._absent: dict[Job, int] = {}  # how many looks in a row did not find a job
         self._looked = 0.0
+
+    def cores(self, config: TrainConfig) -> int:
+        """The cores of a run on each of its nodes."""
+        return self._options.cpus_per_task * config.trainer.devices
 
     def open(self, jobs: Sequence[Job]) -> None:
         """Submit what is not in the queue yet; UserError without SLURM, or when it refuses."""

@@ -1,0 +1,24 @@
+"""What of this machine's CPU a process may use. Standard library only."""
+
+import os
+from pathlib import Path
+
+# Every library that starts threads of its own reads one of these when it loads.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+# The cores of a process, for what changes no result however many share the work, as decoding images.
+SHARE = "RESNET_LAB_CORES"
+
+
+def cores() -> int:
+    """CPU cores that this process may use: its affinity and its container's quota counted."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return usable
+    return usable if quota == "max" else max(1, min(usable, int(quota) // int(period)))
+
+
+def share_of(processes: int) -> dict[str, str]:
+    """The environment of each of so many processes that divide what this one may use."""
+    return {SHARE: str(max(1, int(os.environ.get(SHARE) or cores()) // processes))}
