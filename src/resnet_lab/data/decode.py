@@ -13,7 +13,11 @@ import simplejpeg
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 from torch.nn.functional import interpolate
+
+BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262  # tags of a TIFF
+WHITE_IS_ZERO = 0
 
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 
@@ -101,11 +105,17 @@ def open_with_pillow(data: bytes) -> Other:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):  # Pillow's own conversion would cut everything above 255
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    elif image.mode in ("I", "F"):
-        raise ValueError("32-bit grey values have no agreed white")
-    elif image.mode == "P" and "transparency" in image.info:
+    """8 bits a channel as Pillow converts them; grey of more bits by its own white, where Pillow would cut it off."""
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PPM", "PNG")):
+        values, white = np.asarray(image).astype(np.int64), 65535  # of PNG, and to which Pillow brings a PGM
+        if isinstance(image, TiffImageFile):
+            white = 2 ** np.max(image.tag_v2[BITS_PER_SAMPLE]) - 1
+            if image.tag_v2[PHOTOMETRIC] == WHITE_IS_ZERO:
+                values = white - values
+        return Image.fromarray(((values * 255 + white // 2) // white).astype(np.uint8)).convert("RGB")
+    if image.mode in ("I", "F"):
+        raise ValueError("signed and 32-bit grey values have no agreed white: write them as 8 or 16 bits")
+    if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")
 
