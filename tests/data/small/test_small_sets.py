@@ -2,6 +2,8 @@
 
 import gzip
 import pickle
+import shutil
+import tarfile
 from hashlib import md5
 from pathlib import Path
 from typing import Any
@@ -132,6 +134,58 @@ def test_cifar_is_read_from_its_published_files(
         pixels = pickle.load(file)["data"][3].reshape(3, 32, 32)
     assert np.array_equal(images[3], pixels.transpose(1, 2, 0))
     assert labels[:12].tolist() == [*range(10), 0, 1]
+
+
+def archived(folder: Path, kind: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The published archive of the folder, which it replaces; a download would fail."""
+    archive = folder.parent / kind.filename
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder, folder.name)
+    shutil.rmtree(folder)
+    monkeypatch.setattr(kind, "tgz_md5", md5(archive.read_bytes(), usedforsecurity=False).hexdigest())
+    monkeypatch.setattr("torchvision.datasets.utils._urlretrieve", None)
+    return archive
+
+
+@pytest.mark.parametrize("download", [True, False])
+@pytest.mark.parametrize("kind", [CIFAR10, CIFAR100])
+@pytest.mark.parametrize("place", ["the folder itself", "a folder of another name", "the archive alone"])
+def test_cifar_is_found_without_a_network(
+    place: str, kind: Any, download: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_cifar(tmp_path, kind, monkeypatch)
+    if place == "the archive alone":
+        root = archived(root, kind, monkeypatch).parent
+    elif place == "a folder of another name":
+        root = root.rename(tmp_path / "cifar")
+    config = SmallImagesConfig(name=kind.__name__.lower(), root=str(root), download=download)
+    (images, _), (test, _) = SETS[config.name].read(config)
+    assert (len(images), len(test)) == (20 * len(kind.train_list), 20)
+    again = SETS[config.name].read(config)[0][0]
+    assert np.array_equal(again, images)
+    assert not [path for path in root.iterdir() if path.is_dir() and path.name.startswith(".")]
+
+
+def test_an_archive_of_another_checksum_is_refused_and_nothing_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = archived(write_cifar(tmp_path, CIFAR10, monkeypatch), CIFAR10, monkeypatch)
+    archive.write_bytes(archive.read_bytes()[:-1])
+    with pytest.raises(UserError, match=r"cifar-10-python\.tar\.gz is not the published file"):
+        SETS["cifar10"].read(SmallImagesConfig(name="cifar10", root=str(tmp_path)))
+    assert {path.name for path in tmp_path.iterdir()} == {archive.name, ".cifar-10-batches-py.lock"}
+
+
+def test_an_archive_in_a_folder_that_cannot_be_written_is_unpacked_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = archived(write_cifar(tmp_path / "shared", CIFAR10, monkeypatch), CIFAR10, monkeypatch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("resnet_lab.data.small.fetch.os.access", lambda *_: False)  # root may write anywhere
+    (images, _), _ = SETS["cifar10"].read(SmallImagesConfig(name="cifar10", root=str(archive.parent)))
+    assert len(images) == 100
+    assert [path.name for path in archive.parent.iterdir()] == [archive.name]
+    assert (tmp_path / "cache" / "resnet-lab" / "cifar-10-batches-py").is_dir()
 
 
 class Touched:

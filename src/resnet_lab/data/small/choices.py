@@ -1,10 +1,9 @@
 """Which choices a set of small images allows, and what they make of it. Free of torch."""
 
-from pathlib import Path
-
 from resnet_lab.data.small.sets import SETS
 from resnet_lab.data.spec import DataInfo, SmallImagesConfig
 from resnet_lab.errors import UserError, unknown
+from resnet_lab.files import expanded
 
 MEANS = ("pixel", "channel")
 
@@ -29,6 +28,6 @@ def info(config: SmallImagesConfig) -> DataInfo:
         value = getattr(config, key)
         if value is not None and not low <= value <= high:
             raise UserError(f"data.{key}={value}: {low} to {high} {unit} of {config.name}")
-    if config.root is not None and not Path(config.root).expanduser().is_dir():
+    if config.root is not None and not expanded(config.root).is_dir():
         raise UserError(f"no such folder: {config.root} (data.root)")
     return known.info(config.size)

@@ -6,6 +6,7 @@ A new set is one function that reads it, a line in SETS, and a YAML file.
 from __future__ import annotations
 
 import gzip
+import pickle
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ from hashlib import md5
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from resnet_lab.data.small.fetch import fetched
+from resnet_lab.data.small.fetch import Published, fetched
 from resnet_lab.data.spec import DataInfo, SmallImagesConfig
 from resnet_lab.errors import UserError
+from resnet_lab.files import expanded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,14 +61,14 @@ def read_digits(_config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
 
 
 def read_cifar10(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
-    """root/cifar-10-batches-py, torchvision's layout."""
+    """root/cifar-10-batches-py, torchvision's layout; or root itself is that folder, or holds its archive."""
     from torchvision.datasets import CIFAR10
 
     return _read_cifar(CIFAR10, config)
 
 
 def read_cifar100(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
-    """root/cifar-100-python, torchvision's layout; the 100 fine classes."""
+    """root/cifar-100-python, found as CIFAR-10 is; the 100 fine classes."""
     from torchvision.datasets import CIFAR100
 
     return _read_cifar(CIFAR100, config)
@@ -76,13 +78,36 @@ def _read_cifar(kind: Any, config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
     import numpy as np
     from torchvision.datasets.utils import check_integrity
 
-    folder = fetched(config, kind.base_folder, lambda partial: kind(partial, download=True))
-    for name, checksum in (*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])):
-        # Before torchvision unpickles it: a pickle from elsewhere could run anything.
-        if not check_integrity(folder / name, checksum):
-            raise _spoilt(folder / name)
-    train, test = (kind(folder.parent, train=train) for train in (True, False))
-    return (train.data, np.array(train.targets, np.int64)), (test.data, np.array(test.targets, np.int64))
+    published = Published(
+        kind.base_folder,
+        kind.train_list[0][0],
+        lambda partial: kind(partial, download=True),
+        kind.filename,
+        lambda archive: check_integrity(archive, kind.tgz_md5),
+    )
+    folder = fetched(config, published)
+
+    def part(files: list[list[str]]) -> Arrays:
+        batches = [_unpickled(folder / name, checksum) for name, checksum in files]
+        # In memory each channel is a plane (32, 32).
+        images = (
+            np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        )
+        labels = [batch["labels"] if "labels" in batch else batch["fine_labels"] for batch in batches]
+        return images, np.concatenate(labels).astype(np.int64)
+
+    return part(kind.train_list), part(kind.test_list)
+
+
+def _unpickled(path: Path, checksum: str) -> Any:
+    """What the published file holds. Raises UserError before another is unpickled: it could run anything."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise _spoilt(path) from None
+    if md5(content, usedforsecurity=False).hexdigest() != checksum:
+        raise _spoilt(path)
+    return pickle.loads(content, encoding="latin1")
 
 
 # Of what the files hold: Debian's are compressed anew, so that the published checksums do not fit them.
@@ -95,15 +120,19 @@ _IDX_CHECKSUMS = {
 
 
 def read_fashion_mnist(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
-    """Its four files, compressed or not: in root, in root/FashionMNIST/raw, or from Debian's package."""
+    """Its four files, compressed or not: in root, root/raw or root/FashionMNIST/raw, or from Debian's package."""
     import numpy as np
     from torchvision.datasets import FashionMNIST
 
-    given = Path(config.root).expanduser() if config.root is not None else DEBIAN_FASHION_MNIST
-    folder = given
-    if not any(given.glob("train-images-idx3-ubyte*")):
-        base = fetched(config, "FashionMNIST", lambda partial: FashionMNIST(partial, download=True))
-        folder = base / "raw"
+    given = expanded(config.root) if config.root is not None else DEBIAN_FASHION_MNIST
+    for folder in (given, given / "raw"):
+        if any(folder.glob("train-images-idx3-ubyte*")):
+            break
+    else:
+        fetch = Published(
+            "FashionMNIST", "train-images-idx3-ubyte", lambda partial: FashionMNIST(partial, download=True)
+        )
+        folder = fetched(config, fetch) / "raw"
 
     def part(name: str) -> Arrays:
         images = np.frombuffer(_idx(folder, f"{name}-images-idx3-ubyte"), np.uint8, offset=16)
