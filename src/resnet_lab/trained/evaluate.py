@@ -14,7 +14,7 @@ from resnet_lab import data as data_sets
 from resnet_lab.config.compose import compose
 from resnet_lab.data.module import DataModule
 from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, printable
 from resnet_lab.models.checks import check
 from resnet_lab.trained import source as nets
 from resnet_lab.trained import views
@@ -184,11 +184,11 @@ def _print(
         rates = test(net, loaders, way, nets.device())
         images = round(rates["images"])
         numbers = (f"{rates['error']:.2f}", f"{rates['top5_error']:.2f}", f"{rates['loss']:.4f}")
-        table.add_row(name, *numbers, f"{images}")
+        table.add_row(printable(name), *numbers, f"{images}")
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
     for line in (*notes, f"tested {_share(config, data, images)}; {matches[0]}"):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(printable(line), markup=False, soft_wrap=True)
     console.print(table)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from resnet_lab.data import info
-from resnet_lab.errors import UserError, unknown
+from resnet_lab.errors import UserError, printable, unknown
 from resnet_lab.files import replacing
 from resnet_lab.models.names import NAMED
 from resnet_lab.runs import weights_file
@@ -42,7 +42,7 @@ def export(
     refuse_unread(given, [trained])
     seen = with_given(trained, given)[0] if given else trained.seen
     if trained.note:
-        print(f"resnet-lab: {trained.note}", file=sys.stderr)
+        print(f"resnet-lab: {printable(trained.note)}", file=sys.stderr)
     path = out or Path(_name(source) + SUFFIXES[kind])
     net = trained.load()
     try:
@@ -56,7 +56,7 @@ def export(
                     torch.export.save(_program(trained, net, source), file)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
-    print(path)
+    print(printable(str(path)))
     return 0
 
 

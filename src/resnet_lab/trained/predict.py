@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from resnet_lab.data.decode import BrokenImage
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, printable
 from resnet_lab.trained import source as nets
 from resnet_lab.trained.given import Given
 from resnet_lab.trained.keys import model_choices, refuse_others
@@ -36,7 +36,7 @@ def predict(
     seen, assumed = with_given(trained, given)
     for said in (trained.note, assumed):
         if said:
-            print(f"resnet-lab: {said}", file=sys.stderr)
+            print(f"resnet-lab: {printable(said)}", file=sys.stderr)
     place = nets.device()
     net, broken = trained.load().to(place), 0
     for path in images:
@@ -44,16 +44,17 @@ def predict(
             pixels = seen(path.read_bytes())
         except (OSError, BrokenImage) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            print(f"resnet-lab: {path}: {reason}", file=sys.stderr)
+            print(f"resnet-lab: {printable(f'{path}: {reason}')}", file=sys.stderr)
             broken += 1
             continue
         with torch.inference_mode():
             chances = net(pixels[None].to(place)).float().softmax(1)[0]
         best = chances.topk(min(top, len(chances)))
-        print(path)
+        print(printable(str(path)))
         for chance, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
             known = index < len(seen.class_names)
-            print(f"  {100 * chance:6.2f} %  {seen.class_names[index] if known else f'class {index}'}")
+            name = printable(seen.class_names[index]) if known else f"class {index}"
+            print(f"  {100 * chance:6.2f} %  {name}")
     return 1 if broken else 0
 
 
