@@ -2,17 +2,22 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from torchvision.models import ResNet50_Weights
 
 import answering
 from folders import CLASSES, make, picture
 from resnet_lab.cli import main
 from resnet_lab.reference import imagenet_classes
+from resnet_lab.runs import weights_file
+from resnet_lab.trained import source
 
 Evaluated = Callable[..., str]
+APPEND = "model.zero_channels=append"  # what weights from elsewhere cannot tell
 
 
 @pytest.fixture
@@ -100,13 +105,19 @@ def test_a_net_of_imagenet_is_tested_on_some_of_its_classes(
     assert "2 of the net's 1,000 classes" in out
 
     torch.save(answering.net(answering.model(1000, depth=20, width=16), 207).state_dict(), tmp_path / "w.pth")
-    foreign = ("--model", "cifar_resnet20", "--weights", tmp_path / "w.pth")
+    foreign = ("--model", "cifar_resnet20", "--weights", tmp_path / "w.pth", APPEND)
     assert error(evaluated(*foreign, *data, "data.crop=32", "data.resize=36")) == 25.0
 
 
 def test_a_net_from_elsewhere_is_told_its_classes(tmp_path: Path, evaluated: Evaluated) -> None:
     data = images(tmp_path / "images", dog=3, cat=1)
-    net = ("--model", "cifar_resnet20", "--weights", answering.foreign(tmp_path / "w.pth", 3, answer=0))
+    net = (
+        "--model",
+        "cifar_resnet20",
+        "--weights",
+        answering.foreign(tmp_path / "w.pth", 3, answer=0),
+        APPEND,
+    )
     assert "--classes" in evaluated(*net, *data)
     (tmp_path / "names.txt").write_text("dog\neel\ncat\n")
     out = evaluated(*net, *data, "--classes", tmp_path / "names.txt", "--size", 32)
@@ -167,7 +178,7 @@ def test_what_is_assumed_of_a_net_from_elsewhere_is_said(
 ) -> None:
     made = answering.net(answering.model(10, depth=20, width=16, in_channels=1), 3)
     torch.save(made.state_dict(), tmp_path / "w.pth")
-    net = ("--model", "cifar_resnet20", "--weights", tmp_path / "w.pth", "model.in_channels=1")
+    net = ("--model", "cifar_resnet20", "--weights", tmp_path / "w.pth", "model.in_channels=1", APPEND)
     out = evaluated(*net, "data=digits", *given)
     assert "tested all 360 images; 10 of the net's 10 classes, matched by the set's own order" in out
     assert ("does not say how it sees images" in out) == (said is not None)
@@ -217,5 +228,27 @@ def test_a_key_or_option_that_does_not_fit_is_one_line(
 ) -> None:
     made = answering.net(answering.model(10, depth=20, width=16, in_channels=1), 3)
     torch.save(made.state_dict(), tmp_path / "w.pth")
-    net = ("--model", "cifar_resnet20", "--weights", tmp_path / "w.pth", "model.in_channels=1")
+    net = ("--model", "cifar_resnet20", "--weights", tmp_path / "w.pth", "model.in_channels=1", APPEND)
     assert told in evaluated(*net, "data=digits", *keys)
+
+
+def test_nets_that_see_other_parts_of_an_image_are_no_ensemble_unless_told_what_to_see(
+    tmp_path: Path, evaluated: Evaluated
+) -> None:
+    one = answering.ours(tmp_path / "one.safetensors", CLASSES, "dog")
+    told = weights_file.described(one)
+    assert told is not None
+    assert told[1] is not None
+    other = tmp_path / "other.safetensors"
+    weights_file.write(other, answering.net(told[0], 1), told[0], replace(told[1], resize=40))
+    data = images(tmp_path / "images", dog=3, cat=1)
+    assert "sees 32 of 36 pixels and other.safetensors 32 of 40" in evaluated(
+        "--run", one, "--run", other, *data
+    )
+    assert error(evaluated("--run", one, "--run", other, *data, "data.crop=32", "data.resize=32")) == 25.0
+
+
+def test_published_weights_are_seen_as_torchvision_tested_them() -> None:
+    seen = source._published(ResNet50_Weights.IMAGENET1K_V2)
+    assert (seen.size, seen.resize) == ((224, 224), 232)
+    assert seen.class_names[:2] == ("tench", "goldfish")

@@ -87,6 +87,8 @@ def test_a_protocol_or_a_key_that_does_not_fit_a_run_is_one_line(
         (["--protocol", "ten_crp"], "ten_crop"),
         (["--protocol", "ten_crop"], "single_view"),
         (["seed=1"], "evaluate reads"),
+        (["data=fashion_mnist"], "sees 8x8 pixels"),
+        (["data=cifar10", "data.size=8"], "sees 1 channels"),
         (["data.flip=false"], "only training reads it"),
         (["data.mean=channel"], "knows its own normalisation"),
         (["model.zero_channels=split"], "a run knows its net"),

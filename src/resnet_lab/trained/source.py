@@ -96,6 +96,8 @@ def of_name(name: str, weights: str | None, choices: Mapping[str, Any] | None = 
         choices["num_classes"] = len(head)
     elif entry is not None:
         seen = _published(entry)
+    if path is not None and seen is None:
+        seen = _beside(path)
     config = replace(config, **choices)
     config = replace(
         config,
@@ -132,6 +134,12 @@ def _written(folder: RunFolder) -> Preprocessing | None:
         return None
     except (ValueError, OSError) as error:
         raise UserError(f"{folder.preprocessing_file} cannot be read: {error}") from None
+
+
+def _beside(path: Path) -> Preprocessing | None:
+    """What the run folder says in which a file of weights lies; None where it lies in none."""
+    folders = map(RunFolder, (path.parent, path.parent.parent) if path.suffix == ".ckpt" else (path.parent,))
+    return next((_written(folder) for folder in folders if folder.config_file.exists()), None)
 
 
 def _published(entry: Any) -> Preprocessing:

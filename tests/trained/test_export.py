@@ -1,0 +1,116 @@
+"""A trained net as a file for other programs, and what such a file says of itself."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import answering
+from folders import CLASSES, config, make
+from resnet_lab.cli import main
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.models import ModelConfig, build
+from resnet_lab.runs import weights_file
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.trained import source as nets
+
+
+@pytest.fixture
+def run(make_config: Callable[..., TrainConfig], tmp_path: Path) -> Path:
+    """The folder of a finished run on images that are gone, without the training."""
+    root = make(tmp_path / "images")
+    model = ModelConfig(depth=8, width=4, in_channels=3, num_classes=3)
+    folder = RunFolder.create(make_config(data=config(root), model=model))
+    shutil.rmtree(root)
+    answering.ours(folder.weights_file, CLASSES, "dog")
+    described = weights_file.described(folder.weights_file)
+    assert described is not None
+    assert described[1] is not None
+    folder.preprocessing_file.write_text(described[1].to_json())
+    folder.write_record({"state": "finished"})
+    return folder.path
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "torch-export"])
+def test_a_run_is_exported_when_its_images_are_gone(kind: str, run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "net"
+    assert main(["export", str(run), "--format", kind, "--out", str(out)]) == 0
+    if kind == "torch-export":
+        images = torch.randn(3, 3, 32, 32)
+        scores = torch.export.load(out).module()(images)
+        torch.testing.assert_close(scores, nets.of_run(run).load()(images), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["safetensors", "torch"])
+def test_where_one_stands_has_a_name(
+    kind: str, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(run)
+    assert main(["export", ".", "--format", kind]) == 0
+    written = capsys.readouterr().out.strip()
+    assert Path(written).stem == run.name
+    assert Path(written).is_file()
+
+
+def test_a_file_says_what_it_is_and_how_it_sees(run: Path, tmp_path: Path) -> None:
+    assert main(["export", str(run), "--out", str(tmp_path / "a.safetensors")]) == 0
+    assert main(["export", str(tmp_path / "a.safetensors"), "--out", str(tmp_path / "b.safetensors")]) == 0
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    again, first = nets.of_itself(tmp_path / "b.safetensors"), nets.of_run(run)
+    assert again.seen is not None
+    assert first.seen is not None
+    assert again.seen.to_json() == first.seen.to_json()
+    images = torch.randn(2, 3, 32, 32)
+    assert torch.equal(again.load()(images), first.load()(images))
+
+
+def test_a_net_from_elsewhere_is_exported_with_what_was_said_of_it(tmp_path: Path) -> None:
+    weights = answering.foreign(tmp_path / "w.pth", 3, answer=2)
+    (tmp_path / "names.txt").write_text("dog\neel\ncat\n")
+    given = ["--mean", "0.5,0.4,0.3", "--std", "0.2,0.2,0.2", "--size", "32"]
+    given += ["--classes", str(tmp_path / "names.txt"), "--weights", str(weights)]
+    out = tmp_path / "net.safetensors"
+    assert main(["export", "cifar_resnet20", *given, "--out", str(out), "model.zero_channels=split"]) == 0
+    told = weights_file.described(out)
+    assert told is not None
+    model, seen = told
+    assert (model.zero_channels, model.num_classes, model.weights) == ("split", 3, None)
+    assert seen is not None
+    assert (seen.size, seen.class_names) == ((32, 32), ("dog", "eel", "cat"))
+    torch.testing.assert_close(seen.mean.flatten(), torch.tensor([0.5, 0.4, 0.3]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["cifar_resnet20", "recipe.lr=7"], "export reads model.… alone"),
+        (["cifar_resnet20", "model.deph=20"], "did you mean 'model.depth'"),
+        (["{run}", "model.depth=20"], "knows its net"),
+        (["{run}", "--weights", "imagenet"], "knows its net"),
+        (["{run}", "--mean", "0.5", "--std", "0.5"], "knows how it sees images"),
+        (["{run}/config.yaml"], "does not say what net it is of"),
+        (["cifar_resnet20", "--weights", "{run}"], "is a run"),
+        (["{run}", "--out", "nowhere/net.pth"], "cannot write nowhere"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(
+    arguments: list[str], told: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", *(text.replace("{run}", str(run)) for text in arguments)]) == 2
+    said = capsys.readouterr().err
+    assert told in said
+    assert said.count("\n") == 1
+
+
+def test_weights_that_lie_in_a_run_folder_see_as_the_run(run: Path, tmp_path: Path) -> None:
+    inside = run / "checkpoints" / "000010.ckpt"
+    inside.parent.mkdir(exist_ok=True)
+    torch.save({"state_dict": build(answering.model(3, depth=20, width=16)).state_dict()}, inside)
+    of_run = nets.of_name("cifar_resnet20", str(inside), {"zero_channels": "append"})
+    assert of_run.seen is not None
+    assert of_run.seen.class_names == CLASSES
+    elsewhere = tmp_path / "w.ckpt"
+    inside.rename(elsewhere)
+    assert nets.of_name("cifar_resnet20", str(elsewhere), {"zero_channels": "append"}).seen is None

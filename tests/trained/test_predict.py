@@ -1,0 +1,145 @@
+"""What a net sees in image files: a run's, an exported file's, and one from elsewhere that is told how it sees."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+import answering
+from folders import CLASSES, picture
+from forked import killed
+from resnet_lab.cli import main
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.runs.folder import RunFolder
+
+APPEND = "model.zero_channels=append"
+CIFAR = ("--mean", "0.491,0.482,0.447", "--std", "0.247,0.243,0.262")
+
+Predicted = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    picture(0).save(tmp_path / "image.jpg")
+    return tmp_path / "image.jpg"
+
+
+@pytest.fixture
+def predicted(image: Path, capsys: pytest.CaptureFixture[str]) -> Predicted:
+    """The exit code, output and errors of `resnet-lab predict` on one image."""
+
+    def predict(*arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = main(["predict", str(image), *map(str, arguments)])
+        return code, *capsys.readouterr()
+
+    return predict
+
+
+def test_an_exported_file_knows_how_it_sees_and_what_it_answers(tmp_path: Path, predicted: Predicted) -> None:
+    code, out, err = predicted("--run", answering.ours(tmp_path / "net.safetensors", CLASSES, "eel"))
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1].split()[-1] == "eel"
+
+
+def test_a_class_name_that_is_not_utf8_is_shown(tmp_path: Path, predicted: Predicted) -> None:
+    cafe = os.fsdecode(b"caf\xe9")
+    code, out, _ = predicted("--run", answering.ours(tmp_path / "net.safetensors", ("bar", cafe), cafe))
+    assert code == 0
+    assert r"caf\xe9" in out
+
+
+def test_a_net_from_elsewhere_is_told_how_it_sees_and_what_its_classes_are(
+    tmp_path: Path, predicted: Predicted
+) -> None:
+    (tmp_path / "names.txt").write_text("dog\neel\ncat\n")
+    net = (
+        "--model",
+        "cifar_resnet20",
+        "--weights",
+        answering.foreign(tmp_path / "w.pth", 3, answer=2),
+        APPEND,
+    )
+    code, out, err = predicted(*net, *CIFAR, "--size", 32, "--classes", tmp_path / "names.txt")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[1].split()[-1] == "cat"
+
+
+def test_what_is_assumed_is_said(tmp_path: Path, predicted: Predicted) -> None:
+    net = (
+        "--model",
+        "cifar_resnet20",
+        "--weights",
+        answering.foreign(tmp_path / "w.pth", 3, answer=2),
+        APPEND,
+    )
+    code, out, err = predicted(*net, *CIFAR)
+    assert code == 0
+    assert "class 2" in out
+    assert err.count("\n") == 1
+    assert "assumed the middle of an image at 32x32" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ((APPEND,), "--mean and --std are needed"),
+        ((APPEND, "--mean", "0.5,0.5,0.5"), "go together"),
+        ((APPEND, "recipe.lr=7"), "recipe.lr=7: predict reads model.… alone"),
+        ((APPEND, "data.root=x"), "predict reads model.… alone"),
+        (("model.zero_chanels=split",), "did you mean 'model.zero_channels'"),
+    ],
+)
+def test_what_does_not_fit_is_one_line(
+    arguments: tuple[str, ...], told: str, tmp_path: Path, predicted: Predicted
+) -> None:
+    weights = answering.foreign(tmp_path / "w.pth", 3, answer=2)
+    for order in (arguments, arguments[::-1] if all("=" in text for text in arguments) else arguments):
+        code, _, err = predicted("--model", "cifar_resnet20", "--weights", weights, *order)
+        assert code == 2
+        assert told in err
+        assert err.count("\n") == 1
+
+
+def test_where_zeros_are_padded_is_read(
+    tmp_path: Path, image: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    from resnet_lab.models import create_model
+
+    torch.save(create_model("cifar_resnet20").state_dict(), tmp_path / "w.pth")
+    said = []
+    for way in ("append", "split"):
+        arguments = (
+            "--model",
+            "cifar_resnet20",
+            "--weights",
+            str(tmp_path / "w.pth"),
+            *CIFAR,
+            "--size",
+            "32",
+        )
+        assert main(["predict", f"model.zero_channels={way}", str(image), *arguments]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] != said[1]
+
+
+def test_a_run_that_was_killed_knows_how_it_sees(
+    make_config: Callable[..., TrainConfig], predicted: Predicted
+) -> None:
+    folder = RunFolder.create(make_config())
+    killed(folder, "after", 5)
+    code, out, err = predicted("--run", folder.path)
+    assert code == 0
+    assert "interrupted: taking iteration 5" in err
+    assert len(out.splitlines()) == 1 + 5
+
+
+def test_a_net_that_knows_how_it_sees_is_told_nothing(tmp_path: Path, predicted: Predicted) -> None:
+    ours = answering.ours(tmp_path / "net.safetensors", CLASSES, "eel")
+    assert "knows how it sees images" in predicted("--run", ours, *CIFAR)[2]
+    assert "goes with --model" in predicted("--run", ours, "model.depth=20")[2]
+    other = predicted("--model", "cifar_resnet20", "--weights", ours)[2]
+    assert "model.depth=8" in other
