@@ -37,8 +37,9 @@ UNREADABLE = (
     csv.Error,
     yaml.YAMLError,
 )
-# libyaml's loader is ten times as fast, where there is one.
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# libyaml's loader is ten times as fast, where there is one, and dies of what is nested deeply.
+FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+DEEP = 1000  # openings in a text, beyond which it may be
 
 Columns = dict[str, list[float]]
 
@@ -139,7 +140,9 @@ def _number(cell: str) -> float:
 
 
 def _configuration(path: Path) -> Any:
-    return yaml.load(read_text(path), Loader=YAML_LOADER)
+    text = read_text(path)
+    deep = len(text) > 100 * DEEP or sum(map(text.count, "[{-?")) > DEEP
+    return yaml.load(text, Loader=yaml.SafeLoader if deep else FAST_LOADER)
 
 
 def _record(path: Path, state: str) -> dict[str, Any]:
