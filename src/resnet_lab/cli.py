@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from resnet_lab.config.groups import groups
 from resnet_lab.data.spec import ImageFolderConfig
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, printable
+from resnet_lab.files import expanded
 
 if TYPE_CHECKING:
     from resnet_lab.trained.given import Given
@@ -125,7 +126,7 @@ def _prepare(args: argparse.Namespace) -> int:
             f"data={config.name} is held in memory: only image folders are prepared, as data=imagenet"
         )
     workers = int(given["workers"]) if given.get("workers") else None
-    return prepare(config, Path(given["out"]), size=int(given.get("size") or 256), workers=workers)
+    return prepare(config, expanded(given["out"]), size=int(given.get("size") or 256), workers=workers)
 
 
 def _show(args: argparse.Namespace) -> int:
@@ -133,7 +134,7 @@ def _show(args: argparse.Namespace) -> int:
     from resnet_lab.data.show import show
 
     for path in show(compose(args.overrides).data, args.out):
-        print(path)
+        print(printable(path))
     return 0
 
 

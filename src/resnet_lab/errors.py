@@ -8,14 +8,15 @@ class UserError(ValueError):
     """A mistake in what the user gave: the command line prints its one line and exits with 2."""
 
     def __init__(self, message: object) -> None:
-        super().__init__(printable(str(message)))
+        super().__init__(printable(message))
 
 
-def printable(text: str) -> str:
-    r"""The text in one line that every stream, file and picture takes.
+def printable(what: object) -> str:
+    r"""What `str` makes of it, in one line that every stream, file and picture takes.
 
     A name of a file may hold any byte: one that is not UTF-8 is shown as ``\xe9``, a line break as ``\n``.
     """
+    text = str(what)
     return text if text.isprintable() else "".join(map(_visible, text))
 
 

@@ -13,7 +13,8 @@ from resnet_lab.data import build
 from resnet_lab.data.order import Batch
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.data.spec import DataConfig, SmallImagesConfig
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, printable
+from resnet_lab.files import expanded
 
 ROWS, COLUMNS = 6, 8
 
@@ -32,7 +33,7 @@ def show(config: DataConfig, out: Path | None = None, *, seed: int = 0) -> list[
     train, test = data.train_dataloader(), data.test_dataloader()
     # Every nth image, as one of n devices has them: a set may be sorted by class.
     test.order = replace(test.order, world=max(data.sizes["test"] // (ROWS * COLUMNS), 1))
-    folder = Path() if out is None else out
+    folder = Path() if out is None else expanded(out)
     paths = []
     for name, batches, title in (
         ("train", train, "training images, augmented"),
@@ -70,5 +71,6 @@ def _sheet(images: Tensor, names: list[str]) -> Figure:
     for axis, image, name in zip(axes, images, names, strict=False):
         # The set's own pixels, and one grey scale for all: neither smoothed nor stretched.
         axis.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-        axis.set_title(name if len(name) <= 18 else f"{name[:17]}…", fontsize=7, pad=2)
+        name = printable(name)
+        axis.set_title(name if len(name) <= 18 else f"{name[:17]}…", fontsize=7, pad=2, parse_math=False)
     return figure

@@ -22,7 +22,8 @@ class _LogFile(logging.FileHandler):
 @contextmanager
 def log_to(path: Path) -> Iterator[None]:
     """Send every log message and warning to the file, and no longer to the terminal."""
-    handler = _LogFile(path)
+    # A name may hold any byte, and the locale any encoding: neither costs a line.
+    handler = _LogFile(path, encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     level = root.level

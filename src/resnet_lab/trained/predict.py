@@ -50,11 +50,10 @@ def predict(
         with torch.inference_mode():
             chances = net(pixels[None].to(place)).float().softmax(1)[0]
         best = chances.topk(min(top, len(chances)))
-        print(printable(str(path)))
+        print(printable(path))
         for chance, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            known = index < len(seen.class_names)
-            name = printable(seen.class_names[index]) if known else f"class {index}"
-            print(f"  {100 * chance:6.2f} %  {name}")
+            name = seen.class_names[index] if index < len(seen.class_names) else f"class {index}"
+            print(f"  {100 * chance:6.2f} %  {printable(name)}")
     return 1 if broken else 0
 
 

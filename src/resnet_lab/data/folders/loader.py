@@ -21,7 +21,7 @@ from torch import Tensor
 from resnet_lab.cores import SHARE
 from resnet_lab.data.decode import BrokenImage, Pixels
 from resnet_lab.data.order import EvalOrder, TrainLoader, TrainOrder
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, printable
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ class Decoder:
             try:
                 making.fill(place, *self.view(self.files.read(index), epoch, index))
             except BrokenImage as error:
-                what = f"{self.files.where(index)}: {error}"
+                what = printable(f"{self.files.where(index)}: {error}")
                 if self.on_error != "skip":
                     raise UserError(f"broken image {what} (data.on_error=skip would leave it out)") from error
                 making.broken[place] = what

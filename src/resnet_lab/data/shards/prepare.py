@@ -34,7 +34,7 @@ from resnet_lab.data.order import generator
 from resnet_lab.data.shards.files import INDEX, LABELS, chunk_labels
 from resnet_lab.data.shards.store import MANIFEST, VERSION
 from resnet_lab.data.spec import ImageFolderConfig, ShardsConfig
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, printable
 from resnet_lab.files import UNFINISHED, settle, write_bytes
 
 SHARD = 1024  # images: about 30 MB at the default size
@@ -74,7 +74,7 @@ def prepare(config: ImageFolderConfig, out: Path, *, size: int = 256, workers: i
     plan = _plan(found.fingerprint, size)
     try:
         if _begin(out, plan):
-            print(f"{out} is prepared already")
+            print(f"{printable(out)} is prepared already")
             return 0
         _write_shards(splits, out, config.on_error, workers or threads_of_this_process())
         counts = {split.name: _write_index(out / split.name) for split in splits}
@@ -89,7 +89,7 @@ def prepare(config: ImageFolderConfig, out: Path, *, size: int = 256, workers: i
         ) from error
     broken = sum(len(split.order) for split in splits) - sum(counts.values())
     images = ", ".join(f"{count} {name}" for name, count in counts.items())
-    print(f"{out}: {images} images" + (f", {broken} broken ones left out" if broken else ""))
+    print(f"{printable(out)}: {images} images" + (f", {broken} broken ones left out" if broken else ""))
     return 0
 
 
