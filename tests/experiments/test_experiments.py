@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from resnet_lab.config.compose import DEBUG_ITERATIONS, compose
+from resnet_lab.config.compose import compose
+from resnet_lab.config.debug import DEBUG_ITERATIONS
 from resnet_lab.config.groups import config_dir, groups
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import debug_images
