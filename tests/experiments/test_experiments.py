@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from resnet_lab.config.compose import compose
-from resnet_lab.config.debug import DEBUG_ITERATIONS
+from resnet_lab.config.debug import ITERATIONS
 from resnet_lab.config.groups import config_dir, groups
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import debug_images
@@ -81,7 +81,7 @@ def test_an_experiment_runs_in_debug_form(name: str, tmp_path: Path) -> None:
     for config in configurations(chosen):
         record = RunFolder(path_of(config)).record() or {}
         if record["state"] == "finished":
-            assert record["last"]["iteration"] == DEBUG_ITERATIONS
+            assert record["last"]["iteration"] == ITERATIONS
         else:  # at the rates that claims/learning_rate tries, diverging is an answer
             assert record["error"]["kind"] == "nonfinite_loss", swept.stdout + swept.stderr
             assert config.recipe.lr >= 1

@@ -35,7 +35,7 @@ from resnet_lab.training.protocols import Protocol, protocol
 from resnet_lab.training.recipes import loader_batch_size
 
 BATCH = 64  # images, where no run says what fits
-PIPED_WIDTH = 140  # columns where nobody looks: lines stay whole for grep and files
+PIPED_WIDTH = 1000  # columns where nobody looks: lines stay whole for grep and files
 
 
 def evaluate(
