@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from nets import uneven
 from resnet_lab.models import create_model
 from resnet_lab.models.kinds import SHARED_PREACTIVATION
 from resnet_lab.models.layers import DropPath
@@ -17,15 +18,6 @@ def unit(place: str = "layer1.1", **choices: Any) -> nn.Module:
     torch.manual_seed(0)
     net = create_model("cifar_resnet20", width=4, **{"depth": 14, **choices})
     return uneven(net).get_submodule(place)
-
-
-def uneven(net: nn.Module) -> nn.Module:
-    """Batch norms as training leaves them."""
-    for norm in net.modules():
-        if isinstance(norm, nn.BatchNorm2d):
-            for value in (norm.weight.data, norm.bias.data, norm.running_mean, norm.running_var):
-                value.uniform_(0.5, 1.5)
-    return net.eval()
 
 
 def branch(u: nn.Module, x: Tensor) -> Tensor:

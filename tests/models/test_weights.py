@@ -1,16 +1,21 @@
 """Weights from files: every way they are wrapped, and every way they can fail to fit."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from nets import uneven
 from resnet_lab.errors import UserError
-from resnet_lab.models import create_model
+from resnet_lab.models import ModelConfig, create_model, resolve
 from resnet_lab.models.weights import read
+from resnet_lab.runs import weights_file
 
 NAME = "cifar_resnet20"
 State = dict[str, Tensor]
@@ -18,12 +23,12 @@ State = dict[str, Tensor]
 
 def trained(**choices: Any) -> nn.Module:
     """A small net whose batch norms are as uneven as training leaves them."""
-    net = create_model(NAME, width=4, **choices)
-    with torch.no_grad():
-        for name, value in net.state_dict().items():
-            if value.is_floating_point() and ("bn" in name or "fc" in name):
-                value.uniform_(0.5, 1.5)
-    return net.eval()
+    return uneven(create_model(NAME, width=4, **choices))
+
+
+def loaded(file: Path, **choices: Any) -> nn.Module:
+    """The same net from a file; what the file cannot tell is said."""
+    return create_model(NAME, width=4, weights=str(file), **{"zero_channels": "append", **choices})
 
 
 def assert_same(net: nn.Module, other: nn.Module) -> None:
@@ -73,23 +78,65 @@ def test_weights_load_however_they_were_wrapped(wrapping: str, tmp_path: Path) -
         net.half().float()
     file = tmp_path / "net.pth"
     torch.save(WRAPPED[wrapping](net.state_dict()), file)
-    assert_same(create_model(NAME, width=4, weights=str(file)), net)
+    assert_same(loaded(file), net)
 
 
 def test_safetensors_load(tmp_path: Path) -> None:
     net = trained()
     file = tmp_path / "net.safetensors"
     save_file(prefixed(net.state_dict(), "module."), file)
-    assert_same(create_model(NAME, width=4, weights=str(file)), net)
+    assert_same(loaded(file), net)
 
 
-def test_a_run_folder_gives_its_last_checkpoint(tmp_path: Path) -> None:
-    net = trained()
+@pytest.fixture
+def run(tmp_path: Path) -> tuple[Path, dict[str, nn.Module]]:
+    """A run folder: two checkpoints, and the tested weights, whose statistics were computed again."""
+    nets = {name: trained(shortcut="dropout") for name in ("first", "last", "tested")}
+    config = ModelConfig(width=4, shortcut="dropout", zero_channels="split", in_channels=3, num_classes=10)
     (tmp_path / "checkpoints").mkdir()
-    for iteration, state in ((64, trained().state_dict()), (128, net.state_dict())):
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": asdict(resolve(config))}))
+    for iteration, name in ((64, "first"), (128, "last")):
         file = tmp_path / "checkpoints" / f"{iteration:08d}.ckpt"
-        torch.save({"state_dict": prefixed(state, "backbone.")}, file)
-    assert_same(create_model(NAME, width=4, weights=str(tmp_path)), net)
+        torch.save({"state_dict": prefixed(nets[name].state_dict(), "backbone.")}, file)
+    weights_file.write(tmp_path / "weights.safetensors", nets["tested"], config, None)
+    return tmp_path, nets
+
+
+def same_weights(path: Path, net: nn.Module) -> bool:
+    found, expected = read(path), net.state_dict()
+    return found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+def test_a_finished_run_gives_its_tested_weights_and_another_its_last_sound_checkpoint(
+    run: tuple[Path, dict[str, nn.Module]],
+) -> None:
+    folder, nets = run
+    for record, expected in ((None, "last"), ("failed", "last"), ("finished", "tested"), (None, "last")):
+        (folder / "record.json").write_text(json.dumps({"state": record}))
+        assert same_weights(folder, nets[expected])
+    last = folder / "checkpoints" / f"{128:08d}.ckpt"
+    last.write_bytes(last.read_bytes()[:1000])
+    assert same_weights(folder, nets["first"])
+
+
+def test_what_a_run_wrote_says_itself_which_net_it_is_of(
+    run: tuple[Path, dict[str, nn.Module]], tmp_path: Path
+) -> None:
+    folder, _ = run
+    copied = tmp_path / "elsewhere" / "exported.safetensors"
+    copied.parent.mkdir()
+    copied.write_bytes((folder / "weights.safetensors").read_bytes())
+    said = {"width": 4, "shortcut": "dropout", "zero_channels": "split"}
+    for path in (folder, folder / "weights.safetensors", next(folder.glob("checkpoints/*")), copied):
+        create_model(NAME, weights=str(path), **said)
+        for other, told in (
+            ({"zero_channels": "append"}, "another net with such names: model.zero_channels=split"),
+            ({"shortcut": "A"}, "another net with such names: model.shortcut=dropout"),
+            ({"order": "relu_before_addition"}, "model.order=original"),
+        ):
+            with pytest.raises(UserError, match=told) as error:
+                create_model(NAME, weights=str(path), **{**said, **other})
+            assert "\n" not in str(error.value)
 
 
 def test_another_class_count_is_told_and_reset_on_request(tmp_path: Path) -> None:
@@ -97,8 +144,8 @@ def test_another_class_count_is_told_and_reset_on_request(tmp_path: Path) -> Non
     file = tmp_path / "net.pth"
     torch.save(net.state_dict(), file)
     with pytest.raises(UserError, match=r"10 classes and the net 7: head=reset"):
-        create_model(NAME, width=4, num_classes=7, weights=str(file))
-    other = create_model(NAME, width=4, num_classes=7, weights=str(file), head="reset")
+        loaded(file, num_classes=7)
+    other = loaded(file, num_classes=7, head="reset")
     assert other.fc.weight.shape == (7, 16)
     assert torch.equal(other.layer3[2].conv2.weight, net.layer3[2].conv2.weight)
 
@@ -107,7 +154,7 @@ def test_a_head_is_reset_on_request_even_for_as_many_classes(tmp_path: Path) -> 
     net = trained()
     file = tmp_path / "net.pth"
     torch.save(net.state_dict(), file)
-    other = create_model(NAME, width=4, weights=str(file), head="reset")
+    other = loaded(file, head="reset")
     assert not torch.equal(other.fc.weight, net.fc.weight)
     assert torch.equal(other.conv1.weight, net.conv1.weight)
 
@@ -121,7 +168,7 @@ def test_entries_that_do_not_fit_are_listed(tmp_path: Path) -> None:
     file = tmp_path / "net.pth"
     torch.save(state, file)
     with pytest.raises(UserError) as error:
-        create_model(NAME, width=4, weights=str(file))
+        loaded(file)
     message = str(error.value)
     assert "\n" not in message
     assert "4 missing (conv1.weight, layer1.0.bn1.weight, layer1.0.bn1.bias, …)" in message

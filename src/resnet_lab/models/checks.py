@@ -1,10 +1,12 @@
 """Which descriptions can be and make sense, each mistake told in one line. Free of torch."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
+from pathlib import Path
 
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models import blocks
+from resnet_lab.models.described import untold
 from resnet_lab.models.description import (
     AUTO,
     ModelConfig,
@@ -33,7 +35,7 @@ def check(config: ModelConfig, height: int | None = None, width: int | None = No
     for reason in _senseless(net):
         raise UserError(f"model: {reason}")
     if config.weights is not None:
-        variant(net)  # raises where there are none of this name
+        _check_weights(config, net)
     stride = STEM_STRIDES[net.stem] * 2 ** (family.stages - 1)
     if height is not None and width is not None and min(height, width) < stride:
         raise UserError(
@@ -41,6 +43,19 @@ def check(config: ModelConfig, height: int | None = None, width: int | None = No
             f"its strides divide each side by {stride}, so {stride}x{stride} is the least"
         )
     return net
+
+
+def _check_weights(config: ModelConfig, net: Net) -> None:
+    """That there are weights of this name, and that a file's cannot be mistaken for another net's."""
+    if variant(net) is not None:
+        return
+    path = Path(str(config.weights)).expanduser()
+    if (reason := untold(config, path)) is not None:
+        from resnet_lab.models.weights import unlike  # slow to import, and on the way to an error only
+
+        seen = unlike(net, path)
+        net = replace(net, weights=None)
+        raise UserError(f"{path} does not fit {label(net)}: it seems to be of {seen}" if seen else reason)
 
 
 def _check_values(config: ModelConfig) -> None:

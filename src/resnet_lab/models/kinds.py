@@ -89,3 +89,8 @@ ZERO_CHANNELS = {
     "append": "after x's channels: fb.resnet.torch",
     "split": "on both sides: akamaster/pytorch_resnet_cifar10",
 }
+# Where a bottleneck strides.
+STRIDE_ON = {
+    "1x1": "the papers, KaimingHe/resnet-1k-layers",
+    "3x3": "torchvision, and most programs in PyTorch",
+}

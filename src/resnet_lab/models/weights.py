@@ -1,25 +1,24 @@
 """Weights into a net: published ones, or a file that PyTorch, Lightning or safetensors wrote."""
 
+import json
 import pickle
-import re
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file as load_safetensors
-from torch import Tensor, nn
+from torch import nn
 
 from resnet_lab.errors import UserError
 from resnet_lab.models import published
-from resnet_lab.models.description import ModelConfig
-
-State = dict[str, Tensor]
+from resnet_lab.models.description import ModelConfig, Net
+from resnet_lab.models.foreign import State, weights_in
+from resnet_lab.models.recognise import recognised, words
+from resnet_lab.models.resnet import ResNet
 
 HEAD = "fc."
-# Where training programs put the weights inside what they save; averaged weights are what they test.
-CONTAINERS = ("state_dict_ema", "model_ema", "state_dict", "model")
-WRAPPERS = re.compile(r"^((module|net|model|backbone)\.)+")
 SHOWN = 3  # entries listed of each kind
 
 
@@ -32,42 +31,51 @@ def load_weights(model: nn.Module, config: ModelConfig) -> None:
     if entry is not None:
         load_state(model, published.fetch(entry), str(config.weights), head=config.head)
     else:
-        load_file(model, Path(str(config.weights)), head=config.head)
-
-
-def load_file(model: nn.Module, path: Path, *, head: str = "keep") -> None:
-    """Fill the model from a file, or from the last checkpoint of a run folder. Raises UserError."""
-    load_state(model, read(path), str(path), head=head)
+        path = Path(str(config.weights)).expanduser()
+        load_state(model, read(path), str(path), head=config.head)
 
 
 def read(path: Path) -> State:
     """The weights in a .pth, .pt, .ckpt or .safetensors file, or in a run folder, under the net's own names.
 
-    Wrappers' prefixes are taken off and averaged weights are preferred. Nothing in a file is executed.
+    Of a finished run, the tested weights; else those of its last sound checkpoint. Wrappers' prefixes are taken off,
+    other programs' names translated, and averaged weights preferred. Nothing in a file is executed.
     Raises UserError where the file cannot be read or holds something else.
     """
     path = path.expanduser()
-    if path.is_dir():
-        written = sorted((path / "checkpoints").glob("*.ckpt"))  # named after their iterations
-        if not written:
-            raise UserError(f"{path} is no run folder with a checkpoint")
-        path = written[-1]
-    found = _content(path)
-    while container := next((key for key in CONTAINERS if isinstance(_get(found, key), Mapping)), None):
-        found = found[container]
-    state: State = {}
-    for name, value in found.items() if isinstance(found, Mapping) else ():
-        plain = WRAPPERS.sub("", str(name).replace("_orig_mod.", ""))
-        if plain == "n_averaged":  # torch.optim.swa_utils counts in its state
+    if not path.is_dir():
+        return weights_in(_content(path), str(path), _tell)
+    if _finished(path):
+        return read(path / "weights.safetensors")
+    written = sorted((path / "checkpoints").glob("*.ckpt"))  # named after their iterations
+    if not written:
+        raise UserError(f"{path} is no run folder with a checkpoint")
+    for checkpoint in reversed(written[1:]):
+        try:
+            return read(checkpoint)
+        except UserError:  # cut short: the one before is whole
             continue
-        if plain in state:
-            raise UserError(f"{path} holds several nets: {plain} is there under more than one prefix")
-        if not isinstance(value, Tensor):
-            raise UserError(f"{path} holds no state dict: {name!r} is {type(value).__name__}")
-        state[plain] = value
-    if not state:
-        raise UserError(f"{path} holds no state dict")
-    return state
+    return read(written[0])
+
+
+def unlike(net: Net, path: Path) -> str:
+    """How the net of a file differs from a description, as what to type; empty: in nothing that its names tell."""
+    with torch.device("meta"):
+        own = ResNet(net, in_channels=3, num_classes=10).state_dict()
+    return words(recognised(read(path)), recognised(own))
+
+
+def _finished(run: Path) -> bool:
+    try:
+        record = json.loads((run / "record.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    finished = isinstance(record, dict) and record.get("state") == "finished"
+    return finished and (run / "weights.safetensors").is_file()
+
+
+def _tell(line: str) -> None:
+    print(f"resnet-lab: {line}", file=sys.stderr)
 
 
 def load_state(model: nn.Module, state: State, source: str, *, head: str = "keep") -> None:
@@ -96,7 +104,9 @@ def load_state(model: nn.Module, state: State, source: str, *, head: str = "keep
         if names
     ]
     if problems:
-        raise UserError(f"{source} does not fit the net: {'; '.join(problems)}")
+        seen = words(recognised(state), recognised(own))
+        told = f"; it seems to be of {seen}" if seen else ""
+        raise UserError(f"{source} does not fit the net: {'; '.join(problems)}{told}")
     model.load_state_dict(own | state)
 
 
@@ -116,10 +126,6 @@ def _content(path: Path) -> Any:
     except Exception as error:  # damage shows as anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path} is no file of weights, or damaged: {reason}") from None
-
-
-def _get(found: Any, key: str) -> Any:
-    return found.get(key) if isinstance(found, Mapping) else None
 
 
 def _few(names: Iterable[str]) -> str:

@@ -1,0 +1,92 @@
+"""The description that lies with a file of weights, and what has to be said where none does. Free of torch."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.models import blocks
+from resnet_lab.models.description import AUTO, ModelConfig, Net, family_of, label, resolve
+from resnet_lab.models.kinds import ORDERS, SHARED_PREACTIVATION, SHORTCUTS, STRIDE_ON, ZERO_CHANNELS
+
+# What changes a net's function and none of its parameters' names and shapes.
+UNTOLD = (
+    *("shortcut", "order", "zero_channels", "shared_preactivation", "stride_on"),
+    *("shortcut_scale", "branch_scale"),
+)
+HEADER_LIMIT = 100_000_000  # bytes: safetensors' own
+
+
+def description_in(path: Path) -> Net | None:
+    """The net that a run folder, one of its files or an exported file says it is of; None: it does not say."""
+    said = _of_run(path) if path.is_dir() else _of_safetensors(path)
+    said = said or _of_run(path.parent) or (_of_run(path.parent.parent) if path.suffix == ".ckpt" else None)
+    if said is None:
+        return None
+    known = {each.name for each in fields(ModelConfig)}
+    return resolve(ModelConfig(**{key: value for key, value in said.items() if key in known}))
+
+
+def untold(config: ModelConfig, path: Path) -> str | None:
+    """Why the weights of a file cannot be taken for those of the net that `config` asks for; None: they can.
+
+    It is of what names and shapes cannot show: either the file says otherwise, or it says nothing and `config` leaves
+    open what programs do in different ways.
+    """
+    net, theirs = resolve(config), description_in(path)
+    if theirs is not None:
+        different = [name for name in UNTOLD if getattr(theirs, name) != getattr(net, name)]
+        if different:
+            needed = " ".join(f"model.{name}={getattr(theirs, name)}" for name in different)
+            return f"{path} has the weights of {label(theirs)}, another net with such names: {needed}"
+        return None
+    ways = [
+        " or ".join(f"model.{name}={choice} ({source})" for choice, source in choices.items())
+        for name, choices in _differing(net)
+        if getattr(config, name) == AUTO
+    ]
+    if not ways:
+        return None
+    return f"{path} does not say which net with such names it is of: give {', and '.join(ways)}"
+
+
+def _differing(net: Net) -> Iterator[tuple[str, dict[str, str]]]:
+    """The fields in which public programs differ without a trace in their files, and what each can be in this net."""
+    shortcut, order = SHORTCUTS[net.shortcut], ORDERS[net.order]
+    if shortcut.pads:
+        yield "zero_channels", ZERO_CHANNELS
+    if order.activates_first:
+        shared = dict(SHARED_PREACTIVATION)
+        if not shortcut.pads:
+            del shared["first_and_changes"]
+        if order.norm_first:
+            del shared["projections"]  # its stem has no batch norm
+        if len(shared) > 1:
+            yield "shared_preactivation", shared
+    if blocks.load(net.block).kernels[0] == 1 and family_of(net).stride_on == "1x1":
+        yield "stride_on", STRIDE_ON  # where torchvision's names come with torchvision's stride, nobody asks
+
+
+def _of_run(folder: Path) -> dict[str, Any] | None:
+    import yaml
+
+    try:
+        with (folder / "config.yaml").open(encoding="utf-8") as file:
+            said = yaml.safe_load(file)["model"]
+    except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError):
+        return None
+    return said if isinstance(said, dict) and {"family", "depth", "zero_channels"} <= said.keys() else None
+
+
+def _of_safetensors(path: Path) -> dict[str, Any] | None:
+    if path.suffix != ".safetensors":
+        return None
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, HEADER_LIMIT)))
+        said = json.loads(header["__metadata__"]["model"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return None  # damage is told when the weights are read
+    return said if isinstance(said, dict) and "depth" in said else None

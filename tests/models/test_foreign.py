@@ -1,0 +1,292 @@
+"""Files of other programs load as they are, or the line that refuses them says what they seem to be."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from nets import uneven
+from resnet_lab.errors import UserError
+from resnet_lab.models import create_model
+
+State = dict[str, Tensor]
+
+
+class PaddedUnit(nn.Module):
+    """As akamaster/pytorch_resnet_cifar10 names it, option A: a quarter of the zeros' width on each side."""
+
+    def __init__(self, width_in: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width_in, width, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.shortcut = nn.Sequential()
+        self.pads = stride > 1
+
+    def forward(self, x: Tensor) -> Tensor:
+        f = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if self.pads:
+            side = x.shape[1] // 2
+            x = F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, side, side))
+        return F.relu(f + x)
+
+
+class Akamaster(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.layer1 = nn.Sequential(PaddedUnit(4, 4, 1))
+        self.layer2 = nn.Sequential(PaddedUnit(4, 8, 2))
+        self.layer3 = nn.Sequential(PaddedUnit(8, 16, 2))
+        self.linear = nn.Linear(16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer3(self.layer2(self.layer1(F.relu(self.bn1(self.conv1(x))))))
+        return self.linear(x.mean((2, 3)))
+
+
+SMALL = {"depth": 8, "width": 4}
+
+
+@pytest.fixture
+def akamaster(tmp_path: Path) -> tuple[Path, nn.Module]:
+    """A file as that repository's trainer writes it, and its net."""
+    torch.manual_seed(0)
+    net = uneven(Akamaster())
+    file = tmp_path / "resnet8.th"
+    torch.save({"state_dict": nn.DataParallel(net).state_dict(), "best_prec1": 91.7}, file)
+    return file, net
+
+
+def test_a_file_that_cannot_say_where_its_zeros_are_asks_and_names_who_puts_them_where(
+    akamaster: tuple[Path, nn.Module],
+) -> None:
+    file, net = akamaster
+    x = torch.randn(4, 3, 16, 16)
+    with pytest.raises(UserError) as error:
+        create_model("cifar_resnet20", weights=str(file), **SMALL)
+    told = str(error.value)
+    assert "model.zero_channels=append (after x's channels: fb.resnet.torch)" in told
+    assert "model.zero_channels=split (on both sides: akamaster/pytorch_resnet_cifar10)" in told
+    assert "\n" not in told
+    split, append = (
+        create_model("cifar_resnet20", weights=str(file), zero_channels=zeros, **SMALL).eval()
+        for zeros in ("split", "append")
+    )
+    torch.testing.assert_close(split(x), net(x))
+    assert not torch.allclose(append(x), net(x))
+
+
+def test_nets_without_padding_are_not_asked(akamaster: tuple[Path, nn.Module], tmp_path: Path) -> None:
+    file = tmp_path / "net.pth"
+    for choices in ({"shortcut": "B"}, {"shortcut": "none"}, {"shortcut": "C"}):
+        net = create_model("cifar_resnet20", **SMALL, **choices)
+        torch.save(net.state_dict(), file)
+        create_model("cifar_resnet20", weights=str(file), **SMALL, **choices)
+
+
+@pytest.mark.parametrize(
+    ("choices", "fields"),
+    [
+        ({"depth": 11, "block": "bottleneck"}, ["stride_on"]),
+        ({"depth": 8, "order": "full_preactivation"}, ["zero_channels", "shared_preactivation"]),
+        ({"depth": 8, "order": "full_preactivation", "shortcut": "B"}, []),
+        ({"depth": 8, "order": "relu_only_preactivation", "shortcut": "B"}, ["shared_preactivation"]),
+    ],
+    ids=str,
+)
+def test_all_that_names_cannot_tell_is_asked_at_once(
+    choices: dict[str, Any], fields: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "net.pth"
+    choices["width"] = 4
+    torch.save(create_model("cifar_resnet20", **choices).state_dict(), file)
+    if not fields:
+        create_model("cifar_resnet20", weights=str(file), **choices)
+        return
+    with pytest.raises(UserError) as error:
+        create_model("cifar_resnet20", weights=str(file), **choices)
+    assert re.findall(r"(?:give|and) model\.(\w+)=", str(error.value)) == fields
+    offered = re.findall(r"model\.(\w+)=(\w+)", str(error.value))
+    for field, value in offered:  # each of them can be
+        others = {name: next(other for key, other in offered if key == name) for name in fields}
+        create_model("cifar_resnet20", weights=str(file), **choices, **{**others, field: value})
+
+
+def renamed(*patterns: tuple[str, str]) -> Callable[[State], State]:
+    def rename(state: State) -> State:
+        for pattern, theirs in patterns:
+            state = {re.sub(pattern, theirs, name): value for name, value in state.items()}
+        return state
+
+    return rename
+
+
+def as_convolutions(state: State) -> State:
+    """timm's squeeze-and-excitation has 1x1 convolutions."""
+    return {
+        name.replace(".attention.", ".se."): value[:, :, None, None]
+        if ".attention." in name and value.ndim == 2
+        else value
+        for name, value in state.items()
+    }
+
+
+KUANGLIU = renamed((r"^fc\.", "linear."), ("downsample", "shortcut"))
+WEIAICUNZAI = renamed(
+    (r"^conv1\.", "conv1.0."),
+    (r"^bn1\.", "conv1.1."),
+    ("downsample", "shortcut"),
+    *((rf"(layer.*)\.conv{i + 1}\.", rf"\1.residual_function.{3 * i}.") for i in range(3)),
+    *((rf"(layer.*)\.bn{i + 1}\.", rf"\1.residual_function.{3 * i + 1}.") for i in range(3)),
+    *((rf"^layer{i}\.", f"conv{i + 1}_x.") for i in range(1, 5)),
+)
+LOSS = {
+    "criterion.weight": torch.ones(10),
+    "test_acc.correct": torch.zeros(()),
+    "criterion.fc.weight": torch.ones(2, 2),
+}
+
+
+def zeros(state: State) -> State:
+    return {name: torch.zeros_like(value) for name, value in state.items()}
+
+
+def under(prefix: str, state: State) -> State:
+    return {prefix + name: value for name, value in state.items()}
+
+
+# What a program saves, made from our net's weights, and which of our nets it is.
+PROGRAMS: dict[str, tuple[str, dict[str, Any], Callable[[State], Any]]] = {
+    "kuangliu, the seed article": (
+        "resnet18_cifar_stem",
+        {},
+        lambda state: {"net": under("module.", KUANGLIU(state)), "acc": 95.1, "epoch": 199},
+    ),
+    "kuangliu, bottlenecks": ("resnet50_cifar_stem", {}, lambda state: {"net": KUANGLIU(state), "acc": 0}),
+    "akamaster, option B": (
+        "cifar_resnet20",
+        {"shortcut": "B"},
+        lambda state: {"state_dict": KUANGLIU(state)},
+    ),
+    "chenyaofo": ("cifar_resnet20", {"shortcut": "B"}, lambda state: state),
+    "weiaicunzai": ("resnet18_cifar_stem", {"num_classes": 100}, WEIAICUNZAI),
+    "weiaicunzai, bottlenecks": ("resnet50_cifar_stem", {}, WEIAICUNZAI),
+    "timm, squeeze and excitation": ("se_resnet50", {}, as_convolutions),
+    "timm, deep stem": ("resnet50_d", {}, lambda state: state),
+    "Lightning, beside a loss and metrics": (
+        "resnet18",
+        {},
+        lambda state: {"state_dict": {**under("model.", state), **LOSS}, "epoch": 3, "callbacks": {}},
+    ),
+    "Lightning, compiled net of its own name": (
+        "resnet18",
+        {},
+        lambda state: {"state_dict": {**under("my_encoder._orig_mod.", state), **LOSS}},
+    ),
+    "model_state_dict": (
+        "resnet18",
+        {},
+        lambda state: {"model_state_dict": state, "optimizer_state_dict": {"state": {}}, "loss": 0.1},
+    ),
+    "an average of a LightningModule's net": (
+        "resnet18",
+        {},
+        lambda state: {"state_dict": {**under("net.", zeros(state)), **under("ema_net.", state)}},
+    ),
+    **{
+        f"{key} beside model": (
+            "resnet18",
+            {},
+            lambda state, key=key: {"model": zeros(state), key: under("module.", state), "step": 1},
+        )
+        for key in ("ema", "ema_state_dict", "state_dict_ema", "model_ema")
+    },
+}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_file_of_another_program_loads_as_it_is(
+    program: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    name, choices, saved = PROGRAMS[program]
+    net = uneven(create_model(name, width=4, **choices))
+    file = tmp_path / "net.pth"
+    torch.save(saved(net.state_dict()), file)
+    found = create_model(name, width=4, weights=str(file), **choices)
+    for key, value in net.state_dict().items():
+        assert torch.equal(found.state_dict()[key], value), key
+    told = capsys.readouterr().err
+    assert ("averaged weights" in told) == ("ema" in program or "average" in program)
+    assert told.count("\n") <= 1
+
+
+WRONG: dict[str, tuple[str, dict[str, Any], str, dict[str, Any], str]] = {
+    "projections": ("cifar_resnet20", {"shortcut": "B"}, "cifar_resnet20", {}, "model.shortcut=B"),
+    "depth": ("cifar_resnet56", {"shortcut": "B"}, "cifar_resnet20", {}, "model.depth=56 model.shortcut=B"),
+    "block": ("resnet50", {}, "resnet34", {}, "model.depth=50 model.block=bottleneck"),
+    "stem": ("resnet18", {}, "resnet18_cifar_stem", {}, "model.stem=7x7"),
+    "family": ("resnet18", {}, "cifar_resnet20", {}, "model.family=imagenet model.depth=18"),
+    "order": (
+        "cifar_preact_resnet110",
+        {"depth": 20},
+        "cifar_resnet20",
+        {},
+        "model.order=full_preactivation",
+    ),
+    "a bare stem": (
+        "cifar_preact_resnet110",
+        {"depth": 20, "shared_preactivation": "projections"},
+        "cifar_preact_resnet110",
+        {"depth": 20},
+        "model.shared_preactivation=projections",
+    ),
+    "groups": (
+        "resnext50_32x4d",
+        {"width": 32},
+        "resnet50",
+        {"width": 32},
+        "model.width_factor=2 model.groups=32",
+    ),
+    "attention": ("se_resnet50", {}, "resnet50", {}, "model.block=se_bottleneck"),
+    "wide": (
+        "wrn28_10",
+        {"depth": 10, "width_factor": 2.0},
+        "cifar_resnet20",
+        {},
+        "model.family=wide model.depth=10 model.shortcut=B model.width_factor=2 model.order=full_preactivation",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_a_file_of_another_net_is_refused_with_what_to_type(kind: str, tmp_path: Path) -> None:
+    theirs, their_choices, ours, choices, told = WRONG[kind]
+    file = tmp_path / "net.pth"
+    torch.save(create_model(theirs, **{"width": 4, **their_choices}).state_dict(), file)
+    with pytest.raises(UserError) as error:
+        create_model(ours, weights=str(file), **{"width": 4, **choices})
+    assert f"it seems to be of {told}" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_of_no_residual_net_lists_what_it_has(tmp_path: Path) -> None:
+    file = tmp_path / "net.pth"
+    torch.save({"features.conv0.weight": torch.zeros(1), "classifier.bias": torch.zeros(2)}, file)
+    with pytest.raises(UserError, match=r"2 unexpected \(features.conv0.weight, classifier.bias\)"):
+        create_model("resnet18", weights=str(file))
+
+
+def test_two_nets_of_which_none_is_an_average_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "net.pth"
+    state = create_model("resnet18", width=4).state_dict()
+    torch.save({"state_dict": {**under("student.", state), **under("teacher.", state)}}, file)
+    with pytest.raises(UserError, match=r"several nets.* student.layer1 and teacher.layer1"):
+        create_model("resnet18", width=4, weights=str(file))
