@@ -90,9 +90,10 @@ def config_loader() -> ConfigLoader:
 
 def typed(composed: DictConfig, *, planned: bool = False) -> TrainConfig:
     """A composed configuration as dataclasses, completed from its data set and checked."""
-    composed = deepcopy(composed)
-    with open_dict(composed):
-        composed.pop("hydra", None)
+    if "hydra" in composed:
+        composed = deepcopy(composed)
+        with open_dict(composed):
+            del composed["hydra"]
     refuse_added_keys(composed)
     try:
         config = OmegaConf.to_object(composed)

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.data.spec import DataConfig
 from resnet_lab.models.description import resolve, unasked
 from resnet_lab.training.recipes import RecipeConfig
 
@@ -44,7 +46,7 @@ def chosen(config: TrainConfig) -> str:
 
     Defaults stay out, so that a field added later does not rename the runs made before it.
     """
-    usual = as_asked(TrainConfig(type(config.data)(), unasked(), RecipeConfig()))
+    usual = _usual(type(config.data))  # type: ignore[arg-type]  # mypy asks for its instances' hash
     choices = {
         key: value for key, value in identity_part(config).items() if key not in usual or value != usual[key]
     }
@@ -78,6 +80,12 @@ def edited(config: TrainConfig, before: str) -> list[str]:
         for key in sorted({*told, *now})
         if told.get(key) != now.get(key)
     ]
+
+
+@cache
+def _usual(data: Callable[[], DataConfig]) -> dict[str, Any]:
+    """The defaults."""
+    return as_asked(TrainConfig(data(), unasked(), RecipeConfig()))
 
 
 def _written_out(config: TrainConfig) -> TrainConfig:

@@ -9,8 +9,9 @@ from typing import Any
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from resnet_lab.config.compose import compose_raw, config_loader, typed
+from resnet_lab.config.compose import compose_raw, config_loader
 from resnet_lab.config.identity import differences, flatten
+from resnet_lab.config.many import compose_each
 from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.schema import ALL, TrainConfig
 from resnet_lab.errors import UserError
@@ -58,18 +59,27 @@ def _values(override: Override) -> list[str]:
     return values
 
 
-def configurations(overrides: list[str], *, planned: bool = False) -> list[TrainConfig]:
-    """The configuration of each run of a multirun, typed, checked, and with a folder of its own.
+def composed(overrides: list[str], *, planned: bool = False) -> dict[tuple[str, ...], TrainConfig]:
+    """Each run's overrides and its configuration, typed, checked, and with a folder of its own.
 
     `planned` as in `compose`.
     """
-    return apart([typed(compose_raw(job), planned=planned) for job in expand(read(overrides))])
+    overrides = read(overrides)
+    jobs = expand(overrides)
+    ours = [_line(o) for o in parse(overrides) if o.is_hydra_override()]
+    configs = apart(compose_each(jobs, ours, planned=planned))
+    return dict(zip(map(tuple, jobs), configs, strict=True))
+
+
+def configurations(overrides: list[str], *, planned: bool = False) -> list[TrainConfig]:
+    """The configuration of each run of a multirun, as `composed` gives them."""
+    return list(composed(overrides, planned=planned).values())
 
 
 def is_search(overrides: list[str]) -> bool:
     """Whether the runs are chosen one after another, by a sweeper that is not the default one."""
     ours = [_line(o) for o in parse(read(overrides)) if o.is_hydra_override()]
-    return bool(compose_raw(ours, with_hydra=True).hydra.sweeper["_target_"] != GRID)
+    return bool(ours) and compose_raw(ours, with_hydra=True).hydra.sweeper["_target_"] != GRID
 
 
 def apart(configs: list[TrainConfig]) -> list[TrainConfig]:
@@ -82,12 +92,12 @@ def apart(configs: list[TrainConfig]) -> list[TrainConfig]:
             f"trainer.devices={ALL}: all of them is for a single run; a sweep shares the devices among its runs,"
             " so say how many each takes, as trainer.devices=2"
         )
+    paths = [path_of(config) for config in configs]
     homes: dict[Any, list[TrainConfig]] = {}
-    for config in configs:
-        homes.setdefault(path_of(config), []).append(config)
+    for path, config in zip(paths, configs, strict=True):
+        homes.setdefault(path, []).append(config)
     result = []
-    for config in configs:
-        path = path_of(config)
+    for path, config in zip(paths, configs, strict=True):
         others = [other for other in homes[path] if other != config]
         different = {key for other in others for key in _local_differences(config, other)}
         for other in others:

@@ -13,10 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.config.compose import typed
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.runs.folder import path_of
 from resnet_lab.sweeps.board import Board, print_summary
-from resnet_lab.sweeps.expand import apart, expand
+from resnet_lab.sweeps.expand import apart
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places.local import Local, LocalOptions
 from resnet_lab.sweeps.places.ray import Ray, RayOptions
@@ -31,7 +32,7 @@ NAMESPACE = "hydra_plugins.resnet_lab"
 
 
 class GridSweeper(Sweeper):
-    """The full grid of the command line's and the experiment's axes, in one batch."""
+    """The full grid of the command line's and the experiment's axes, in one batch, which `start` composed."""
 
     __module__ = NAMESPACE
 
@@ -39,14 +40,13 @@ class GridSweeper(Sweeper):
         """The options are read by `expand`, from the configuration."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.config = config
+        assert isinstance(task_function, Task)
+        self.task = task_function
         self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
 
-    def sweep(self, arguments: list[str]) -> Any:
-        assert self.config is not None
+    def sweep(self, arguments: list[str]) -> Any:  # noqa: ARG002
         assert self.launcher is not None
-        jobs = expand([*self.config.hydra.overrides.hydra, *arguments])
-        returns = self.launcher.launch(jobs, initial_job_idx=0)
+        returns = self.launcher.launch([list(job) for job in self.task.composed], initial_job_idx=0)
         return [each.return_value for each in returns]
 
 
@@ -87,31 +87,39 @@ class FolderLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
-        self.task_function = task_function
+        assert isinstance(task_function, Task)
+        self.task = task_function
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
-        loader = self.hydra_context.config_loader
-        composed = [loader.load_sweep_config(self.config, list(overrides)) for overrides in job_overrides]
-        configs = apart([typed(config) for config in composed])
+        configs = apart([self._composed(overrides) for overrides in job_overrides])
         place = self.place()
-        cores = [
-            place.cores(config) for config in configs
-        ]  # what can never run here is told before a folder is made
-        jobs = {path_of(config): Job.of(config, share) for config, share in zip(configs, cores, strict=True)}
+        # What can never run here is told before a folder is made.
+        cores = [place.cores(config) for config in configs]
+        paths = [path_of(config) for config in configs]
+        there = {
+            path: Job.of(*each) for path, each in zip(paths, zip(configs, cores, strict=True), strict=True)
+        }
+        jobs = list(there.values())
         try:
-            run_sweep(list(jobs.values()), place, Board(list(jobs.values())))
+            run_sweep(jobs, place, Board(jobs))
         finally:
-            print_summary(list(jobs.values()))
-            if isinstance(self.task_function, Task):
-                self.task_function.jobs += jobs.values()
+            print_summary(jobs)
+            self.task.jobs += jobs
         returns = []
-        for overrides, config in zip(job_overrides, configs, strict=True):
-            job = jobs[path_of(config)]
+        for overrides, path in zip(job_overrides, paths, strict=True):
+            job = there[path]
             done = JobReturn(overrides=list(overrides), task_name=job.name, status=JobStatus.COMPLETED)
             done.return_value = job.objective()
             returns.append(done)
         return returns
+
+    def _composed(self, overrides: Sequence[str]) -> TrainConfig:
+        """Of a grid it is there; a search decides as it goes."""
+        there = self.task.composed.get(tuple(overrides))
+        return there or typed(
+            self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
+        )
 
 
 class LocalLauncher(FolderLauncher):

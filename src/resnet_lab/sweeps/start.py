@@ -13,8 +13,8 @@ from resnet_lab.config.groups import config_dir
 from resnet_lab.config.overrides import read
 from resnet_lab.runs.devices import check
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.sweeps.expand import configurations, is_search
-from resnet_lab.sweeps.jobs import ALREADY, FINISHED
+from resnet_lab.sweeps.expand import composed, is_search
+from resnet_lab.sweeps.jobs import ALREADY, FINISHED, Job
 from resnet_lab.sweeps.plugins import register
 from resnet_lab.sweeps.task import Task
 
@@ -49,15 +49,16 @@ def sweep(overrides: list[str]) -> int:
     register()
     register_schemas()
     overrides = read(overrides)
-    if not is_search(overrides):  # a search checks what it may choose from
-        configurations(overrides)
-    task = Task()
+    # A search composes as it goes, and checks what it may choose from.
+    task = Task({} if is_search(overrides) else composed(overrides))
     with (
         tempfile.TemporaryDirectory() as scratch,
         _called_with(["-m", f"hydra.sweep.dir={scratch}", *overrides]),
     ):
         hydra.main(str(config_dir()), ROOT, version_base="1.3")(task)()
-    return 0 if all(job.status in (FINISHED, ALREADY) for job in task.jobs) else 1
+    # A launcher that is not ours may have called the task in other processes.
+    ended = task.jobs or [Job.of(config) for config in task.composed.values()]
+    return 0 if all(job.status in (FINISHED, ALREADY) for job in ended) else 1
 
 
 @contextmanager

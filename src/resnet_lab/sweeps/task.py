@@ -1,26 +1,34 @@
 """What Hydra calls for each job, and the note of what became of them. Free of torch at import."""
 
+from collections.abc import Mapping
+
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from resnet_lab.config.compose import typed
-from resnet_lab.sweeps.jobs import Job
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.sweeps.jobs import WAITING, Job
 
 
 class Task:
     """Hydra's task function: a launcher that is not ours calls it, in a process of its choice.
 
-    Our launchers make the folders and execute them themselves; they note here what became of each job.
+    Our launchers take what is `composed` already, make the folders and execute them themselves; they note here what
+    became of each job.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, composed: Mapping[tuple[str, ...], TrainConfig]) -> None:
+        self.composed = composed  # a grid's jobs by their overrides; none of a search
         self.jobs: list[Job] = []
 
     def __call__(self, composed: DictConfig) -> float | None:
         """Train what was composed; returns what a search minimises, None when the run failed."""
         from resnet_lab.runs.__main__ import main
 
-        job = Job.of(typed(composed))
-        main([str(job.folder.path)])
-        job.settle()
+        there = self.composed.get(tuple(HydraConfig.get().overrides.task))
+        job = Job.of(there or typed(composed))
+        if job.status == WAITING:
+            main([str(job.folder.path)])
+            job.settle()
         self.jobs.append(job)
         return job.objective()

@@ -1,0 +1,66 @@
+"""Compose the many configurations of a sweep at the price of a few. Free of torch."""
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from functools import cache
+
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from resnet_lab.config.compose import compose_raw, typed
+from resnet_lab.config.groups import groups
+from resnet_lab.config.overrides import parse
+from resnet_lab.config.schema import TrainConfig
+
+
+def compose_each(
+    jobs: Iterable[Sequence[str]], hydra: Sequence[str] = (), *, planned: bool = False
+) -> list[TrainConfig]:
+    """Of each list of overrides, which were read, what `compose` makes of it together with those of `hydra`.
+
+    Hydra looks for files by the options of groups alone, and sets single keys last of all: so it composes each
+    combination of options once, and the keys are set here, as it would set them.
+    """
+    composer = Composer(hydra)
+    return [typed(composer(job), planned=planned) for job in jobs]
+
+
+class Composer:
+    """`compose_raw` of one list of overrides after another."""
+
+    def __init__(self, hydra: Sequence[str] = ()) -> None:
+        self._hydra = tuple(hydra)
+        self._bases: dict[tuple[str, ...], DictConfig] = {}
+
+    def __call__(self, job: Sequence[str]) -> DictConfig:
+        keys = [each for each in map(_parsed, job) if _sets_a_key(each)]
+        options = tuple(text for text in job if not _sets_a_key(_parsed(text)))
+        try:
+            if options not in self._bases:
+                self._bases[options] = compose_raw([*self._hydra, *options])
+            config = deepcopy(self._bases[options])
+            for override in keys:
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+            return config
+        except (HydraException, OmegaConfBaseException):
+            return compose_raw([*self._hydra, *job])  # which finds the words for it
+
+
+@cache
+def _parsed(text: str) -> Override:
+    [override] = parse([text])
+    return override
+
+
+def _sets_a_key(override: Override) -> bool:
+    """Whether it sets one key that is there, and chooses no file."""
+    plain = not (override.is_add() or override.is_force_add() or override.is_delete())
+    key = override.key_or_group
+    return plain and override.package is None and "/" not in key and key not in _groups()
+
+
+@cache
+def _groups() -> frozenset[str]:
+    return frozenset(groups())

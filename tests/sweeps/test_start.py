@@ -1,0 +1,54 @@
+"""A sweep from its command line: composed once, and left alone where it is finished."""
+
+from pathlib import Path
+
+import pytest
+
+from resnet_lab.config import compose
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.sweeps import start
+from resnet_lab.sweeps.expand import configurations
+from run_folders import finished
+
+SWEEP = ["experiment=quickstart", "seed=0,1"]  # 8 runs
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> list[RunFolder]:
+    """The runs of the sweep, all finished."""
+    return [finished(config, 1.0) for config in configurations([*SWEEP, f"runs_root={tmp_path}"])]
+
+
+def test_each_run_is_composed_once(
+    done: list[RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    composed = []
+    original = compose.completed
+    monkeypatch.setattr(compose, "completed", lambda config, **_: composed.append(config) or original(config))
+    assert start.sweep([*SWEEP, f"runs_root={tmp_path}"]) == 0
+    assert len(composed) == len(done) == 8
+    assert "8 runs: 8 already there" in capsys.readouterr().out
+
+
+def test_damaged_run_fails_and_the_others_are_told(
+    done: list[RunFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done[3].record_file.write_text("[]")
+    assert start.sweep([*SWEEP, f"runs_root={tmp_path}"]) == 1
+    out = capsys.readouterr().out
+    assert "8 runs: 7 already there, 1 failed" in out
+    assert out.count("record.json cannot be read (it is no record)") == 1
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_launcher_that_is_not_ours_runs_the_same_jobs(
+    damaged: bool, done: list[RunFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hydra's own, which calls the task for one job after another in this process."""
+    if damaged:
+        done[3].config_file.write_text("{")
+    code = start.sweep([*SWEEP, f"runs_root={tmp_path}", "hydra/launcher=basic"])
+    assert code == damaged
+    assert sorted(path.name for path in (tmp_path / "quickstart").iterdir()) == sorted(
+        f.path.name for f in done
+    )
