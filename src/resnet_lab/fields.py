@@ -53,9 +53,20 @@ def local(default: Any) -> Any:
     return field(default=default, metadata=LOCAL)
 
 
-def choice(default: str | None, allowed: Choices, *, own: bool = False, identity: bool = True) -> Any:
-    """A field that takes one of a few words; `own`: or the dotted path of something of one's own."""
-    return field(default=default, metadata={"choices": allowed, "own": own, "identity": identity})
+def choice(
+    default: str | None,
+    allowed: Choices,
+    *,
+    own: bool = False,
+    identity: bool = True,
+    usual: str | None = None,
+) -> Any:
+    """A field that takes one of a few words; `own`: or the dotted path of something of one's own.
+
+    `usual` is what a default of auto stands for.
+    """
+    metadata = {"choices": allowed, "own": own, "identity": identity}
+    return field(default=default, metadata=metadata if usual is None else {**metadata, "usual": usual})
 
 
 def number(default: float | None, *, identity: bool = True, **ends: float) -> Any:

@@ -11,6 +11,7 @@ from torch import nn
 from torchvision import models as torchvision_models
 from torchvision.models import get_model_weights
 
+from nets import uneven
 from resnet_lab.errors import UserError
 from resnet_lab.models import ModelConfig, build, create_model, named
 from resnet_lab.models.published import VARIANTS, net_of, variant
@@ -22,15 +23,6 @@ ONE_OF_EACH_KIND = (
     "wide_resnet50_2",
 )  # basic, bottleneck, grouped, wide
 NETS = [name if name in ONE_OF_EACH_KIND else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
-
-
-def uneven(net: nn.Module) -> nn.Module:
-    """Batch norms as training leaves them: those of a fresh net would hide a mistake, being all the same."""
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            for value in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
-                value.uniform_(0.5, 1.0)
-    return net.eval()
 
 
 def assert_same_logits(net: nn.Module, other: nn.Module) -> None:

@@ -1,10 +1,11 @@
 """Which descriptions can be and make sense, each mistake told in one line. Free of torch."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 
-from resnet_lab.errors import UserError, unknown
+from resnet_lab.errors import UserError
+from resnet_lab.fields import check as check_fields
 from resnet_lab.models import blocks
 from resnet_lab.models.described import untold
 from resnet_lab.models.description import (
@@ -18,7 +19,7 @@ from resnet_lab.models.description import (
     usual,
 )
 from resnet_lab.models.families import STEM_STRIDES
-from resnet_lab.models.kinds import ORDERS, SHARED_PREACTIVATION, SHORTCUTS, ZERO_CHANNELS
+from resnet_lab.models.kinds import ORDERS, SHORTCUTS
 from resnet_lab.models.published import variant
 
 
@@ -28,8 +29,8 @@ def check(config: ModelConfig, height: int | None = None, width: int | None = No
     Raises UserError for a net that cannot be, makes no sense, or is too deep for images of this size: `height` and
     `width` in pixels, None where they are not known.
     """
+    check_fields(config, "model.")
     family = family_of(config)
-    _check_values(config)
     _check_depth(config)
     net = resolve(config)
     for reason in _senseless(net):
@@ -56,32 +57,6 @@ def _check_weights(config: ModelConfig, net: Net) -> None:
         seen = unlike(net, path)
         net = replace(net, weights=None)
         raise UserError(f"{path} does not fit {label(net)}: it seems to be of {seen}" if seen else reason)
-
-
-def _check_values(config: ModelConfig) -> None:
-    allowed: dict[str, Iterable[str]] = {
-        "block": (AUTO, *blocks.names()),
-        "shortcut": (AUTO, *SHORTCUTS),
-        "order": ORDERS,
-        "stem": (AUTO, *STEM_STRIDES),
-        "stride_on": (AUTO, "1x1", "3x3"),
-        "zero_channels": (AUTO, *ZERO_CHANNELS),
-        "shared_preactivation": (AUTO, *SHARED_PREACTIVATION),
-        "downsample": ("conv", "pool"),
-        "init_fan": ("fan_in", "fan_out"),
-        "head": ("keep", "reset"),
-    }
-    for field, values in allowed.items():
-        if getattr(config, field) not in values:
-            raise unknown(f"model.{field}", getattr(config, field), values)
-    for field in ("depth", "width", "in_channels", "num_classes", "groups", "width_factor"):
-        given = getattr(config, field)
-        if given is not None and not 0 < given <= 100_000:
-            raise UserError(f"model.{field}={given}: must be greater than 0 and at most 100000")
-    for field in ("shortcut_dropout", "branch_dropout", "drop_path"):
-        given = getattr(config, field)
-        if not 0 <= given < 1:
-            raise UserError(f"model.{field}={given}: must be at least 0 and less than 1")
 
 
 def _check_depth(config: ModelConfig) -> None:

@@ -1,16 +1,30 @@
 """What a network is, in words: the dataclass that names every choice. Free of torch."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import Field, dataclass, fields
 from pathlib import PurePath
 from typing import Any
 
 from resnet_lab.errors import unknown
+from resnet_lab.fields import choice, number, path
 from resnet_lab.models import blocks
-from resnet_lab.models.families import FAMILIES, Family
+from resnet_lab.models.families import FAMILIES, STEM_STRIDES, Family
+from resnet_lab.models.kinds import ORDERS, SHARED_PREACTIVATION, SHORTCUTS, STRIDE_ON, ZERO_CHANNELS
 
 AUTO = "auto"
+
+
+def _open(allowed: Iterable[str], usual: str | None = None) -> Any:
+    return choice(AUTO, (AUTO, *allowed), usual=usual)
+
+
+def _positive(default: float | None) -> Any:
+    return number(default, above=0, most=100_000)
+
+
+def _ratio(default: float) -> Any:
+    return number(default, least=0, below=1)
 
 
 @dataclass
@@ -18,39 +32,43 @@ class ModelConfig:
     """One residual network: a family plans the stages, a unit is block + shortcut + order.
 
     Every field is a key of the Hydra group ``model`` and a keyword of `create_model`;
-    auto is what the papers do with this family, depth and block. Metadata: `usual` is what auto stands for
-    where no family decides it.
+    auto is what the papers do with this family, depth and block.
     """
 
-    family: str = "cifar"  # cifar: 3 stages, 6n+2 / 9n+2; wide: 6n+4; imagenet: 4 stages, the named depths
-    depth: int = 20  # weighted layers, counted as the papers count them
-    block: str = AUTO  # the kind of branch: a file of models/blocks/
-    shortcut: str = AUTO  # a name of SHORTCUTS; auto: A for blocks as wide as their stage on CIFAR, else B
-    order: str = "original"  # the activation order: a name of ORDERS
-    stem: str = AUTO  # 3x3; 7x7 with max pooling; deep (ResNet-D)
-    width: int | None = None  # channels of the first stage, doubled at each further one; None: 16 or 64
-    in_channels: int | None = None  # None: what the data has
-    num_classes: int | None = None  # None: what the data has
-    stride_on: str = AUTO  # where a bottleneck strides: 1x1 (the papers, v1) or 3x3 (torchvision, v1.5)
-    # Where zero-padded shortcuts put their zeros, and where those of pre-activated units read the activated signal:
-    # names of kinds.ZERO_CHANNELS and kinds.SHARED_PREACTIVATION. Weights from elsewhere need them said.
-    zero_channels: str = field(default=AUTO, metadata={"usual": "append"})
-    shared_preactivation: str = field(default=AUTO, metadata={"usual": "first_and_projections"})
-    downsample: str = "conv"  # projections: strided conv, or pool (ResNet-D's average pooling)
-    groups: int = 1  # groups of a bottleneck's 3x3 (ResNeXt)
-    width_factor: float = 1.0  # width of the 3x3 convolutions relative to the papers' (wide ResNets)
-    init_fan: str = "fan_out"  # He initialisation: fan_in or fan_out
+    # cifar: 3 stages, 6n+2 / 9n+2; wide: 6n+4; imagenet: 4 stages, the named depths
+    family: str = choice("cifar", FAMILIES)
+    depth: int = _positive(20)  # weighted layers, counted as the papers count them
+    block: str = choice(AUTO, lambda: (AUTO, *blocks.names()))  # the kind of branch: a file of models/blocks/
+    shortcut: str = _open(SHORTCUTS)  # auto: A for blocks as wide as their stage on CIFAR, else B
+    order: str = choice("original", ORDERS)  # of activation
+    stem: str = _open(STEM_STRIDES)  # 3x3; 7x7 with max pooling; deep (ResNet-D)
+    # Channels of the first stage, doubled at each further one; None: 16 or 64
+    width: int | None = _positive(None)
+    in_channels: int | None = _positive(None)  # None: what the data has
+    num_classes: int | None = _positive(None)  # None: what the data has
+    # Where a bottleneck strides: 1x1 (the papers, v1) or 3x3 (torchvision, v1.5)
+    stride_on: str = _open(STRIDE_ON)
+    # Where zero-padded shortcuts put their zeros, and where those of pre-activated units read the activated signal.
+    # Weights from elsewhere need both said.
+    zero_channels: str = _open(ZERO_CHANNELS, usual="append")
+    shared_preactivation: str = _open(SHARED_PREACTIVATION, usual="first_and_projections")
+    downsample: str = choice("conv", ("conv", "pool"))  # projections: strided, or after ResNet-D's pooling
+    groups: int = _positive(1)  # groups of a bottleneck's 3x3 (ResNeXt)
+    # Width of the 3x3 convolutions relative to the papers' (wide ResNets)
+    width_factor: float = _positive(1.0)
+    init_fan: str = choice("fan_out", ("fan_in", "fan_out"))  # He initialisation
     zero_init_gamma: bool = False  # zero the last gamma of each branch: a later trick, off in the papers
     batch_norm: bool = True
     shortcut_scale: float = 0.5  # constant_scaling: on the shortcut
     branch_scale: float = 0.5  # constant_scaling: on the branch
     gate_bias: float = -6.0  # gating: initial bias of the gates
-    shortcut_dropout: float = 0.5  # dropout: the ratio
-    branch_dropout: float = 0.0  # before the last convolution of a branch (wide ResNets)
-    drop_path: float = 0.0  # stochastic depth: rate of the last unit, growing linearly from 0
+    shortcut_dropout: float = _ratio(0.5)  # dropout on the shortcut
+    branch_dropout: float = _ratio(0.0)  # before the last convolution of a branch (wide ResNets)
+    drop_path: float = _ratio(0.0)  # stochastic depth: rate of the last unit, growing linearly from 0
     checkpointing: bool = False  # recompute activations in the backward pass: less memory, more time
-    weights: str | None = None  # published weights (imagenet, IMAGENET1K_V1, ...) or a path
-    head: str = "keep"  # of the weights: keep, or reset: start with a fresh classifier, of any class count
+    weights: str | None = path(None)  # published weights (imagenet, IMAGENET1K_V1, ...) or a path
+    # Of the weights: keep, or reset: start with a fresh classifier, of any class count
+    head: str = choice("keep", ("keep", "reset"))
 
 
 def family_of(config: ModelConfig) -> Family:
@@ -93,9 +111,9 @@ def resolve(config: ModelConfig) -> Net:
     return Net(**given)
 
 
-def usual(choice: Field[Any]) -> Any:
+def usual(each: Field[Any]) -> Any:
     """What a field is unasked, where no family decides it."""
-    return choice.metadata.get("usual", choice.default)
+    return each.metadata.get("usual", each.default)
 
 
 def unasked() -> ModelConfig:
