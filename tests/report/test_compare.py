@@ -90,6 +90,19 @@ def test_what_the_record_tells_goes_before_what_was_asked(
     assert told_apart_by(groups) == [key]
 
 
+def test_run_that_was_resumed_on_other_devices_stands_apart(tmp_path: Path) -> None:
+    for seed, trained_on in enumerate(([2], [2], [2, 1])):
+        folder = finished(configured(tmp_path, seed=seed), 8.0 + seed)
+        record = folder.record() or {}
+        cost = record["cost"] | {"devices": trained_on[-1], "trained_on": trained_on}
+        folder.write_record(record | {"cost": cost})
+    groups = summarise(collect(tmp_path))
+    assert [(group.n, group.choices["trainer.devices"], group.remarks) for group in groups] == [
+        (2, 2, ""),
+        (1, "2, then 1", "1 resumed on other devices"),
+    ]
+
+
 def test_images_without_a_fingerprint_are_told_apart_by_where_they_lie(tmp_path: Path) -> None:
     for seed, root in enumerate(("one/images", "two/images")):
         config = configured(tmp_path, seed=seed)

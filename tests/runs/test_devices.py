@@ -64,8 +64,7 @@ def test_one_and_two_devices_test_the_same_weights_to_the_same_digit(make_config
     shared = on_two(two)
     assert restored(two) == [18]
     assert shared["cost"]["devices"] == 2
-    assert alone["batch_norm"] == {"images": 30, "synced": False}
-    assert shared["batch_norm"] == {"images": 15, "synced": False}
+    assert shared["batch_norm"] == alone["batch_norm"] == {"images": 30, "synced": False}  # as it was trained
     for name in ("test/error", "test/top5_error"):
         assert shared["last"][name] == alone["last"][name], name
     assert shared["last"]["test/loss"] == pytest.approx(alone["last"]["test/loss"], 1e-6)
@@ -86,6 +85,19 @@ def test_two_devices_that_are_killed_go_on_together_bit_for_bit(make_config: Mak
     assert killed.weights_file.read_bytes() == whole.weights_file.read_bytes()
     expected = whole.record() or {}
     assert (record["last"], record["cost"]["images"]) == (expected["last"], expected["cost"]["images"])
+
+
+def test_record_tells_of_a_resume_on_another_number_of_devices(make_config: MakeConfig) -> None:
+    folder = make(make_config, "moved")
+
+    def train() -> None:
+        die_at("after", 8)
+        execute(folder.path)
+
+    assert -signal.SIGKILL in as_torchrun(train)
+    record = execute(folder.path)
+    assert (record["cost"]["trained_on"], record["cost"]["devices"]) == ([2, 1], 1)
+    assert record["batch_norm"] == {"images": 30, "synced": False}
 
 
 def test_failure_of_another_rank_is_in_the_record_with_its_rank(make_config: MakeConfig) -> None:

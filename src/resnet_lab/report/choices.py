@@ -23,14 +23,23 @@ CONDITIONS = (
     "data.root",
 )
 
+_COMPLETED: dict[
+    str, dict[str, Any]
+] = {}  # what a configuration comes to, by how it is written; but for the seed
+
 
 def complete(config: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """A nested configuration by dotted key; what it leaves to the schema or to the family is written out.
 
     What the record tells of the run's conditions takes the place of what was asked for.
     """
-    choices = {**_schema()[0], **flatten(config), **flatten({"model": resolve(model_of(config))})}
-    return choices | _as_computed(config, choices, record or {})
+    shared = {key: value for key, value in config.items() if key != "seed"}
+    text = repr(shared)
+    if text not in _COMPLETED:  # the seeds of a sweep share it
+        model = {"model": resolve(model_of(config))}
+        _COMPLETED[text] = {**_schema()[0], **flatten(shared), **flatten(model)}
+    choices = _COMPLETED[text]
+    return {**choices, "seed": config["seed"], **_as_computed(config, choices, record or {})}
 
 
 def _as_computed(config: Mapping[str, Any], choices: Choices, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,12 +47,13 @@ def _as_computed(config: Mapping[str, Any], choices: Choices, record: Mapping[st
     cost = record.get("cost") or {}
     asked = choices["trainer.devices"], choices["trainer.num_nodes"]
     devices = math.prod(asked) if all(type(count) is int and count > 0 for count in asked) else None
+    trained_on = cost.get("trained_on") or [cost.get("devices", devices)]
     on_cpu = "cpu" if choices["trainer.accelerator"] == "cpu" else None  # "gpu" does not tell which
     accelerator = cost.get("accelerator", on_cpu)
     threads = cost.get("threads", choices["trainer.threads"])
     folder_of_images = "crop" in config["data"] and not choices.get("data.fingerprint")
     return {
-        "trainer.devices": cost.get("devices", devices),
+        "trainer.devices": ", then ".join(map(str, trained_on)) if len(trained_on) > 1 else trained_on[0],
         "trainer.accelerator": accelerator,
         "trainer.threads": threads if accelerator in ("cpu", None) else None,
         "batch_norm.images": (record.get("batch_norm") or {}).get("images"),

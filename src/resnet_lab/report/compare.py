@@ -98,6 +98,9 @@ class Group:
         """What is not as it should be: failed and unfinished runs, copies, and failing as he2016 defines it."""
         states = Counter(f"failed: {run.error}" if run.error else run.state for run in self.runs)
         remarks = [f"{count} {state}" for state, count in sorted(states.items()) if state != "finished"]
+        moved = sum(len((run.record.get("cost") or {}).get("trained_on", [])) > 1 for run in self.runs)
+        if moved:
+            remarks.append(f"{moved} resumed on other devices")
         if self.copies:
             remarks.append(_counted_once(run.seed for run in (*self.runs, *self.copies)))
         return ", ".join([*remarks, *([f"fail (> {FAIL_ABOVE:.0f} %)"] if self.fails else [])])

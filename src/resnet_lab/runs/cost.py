@@ -21,6 +21,7 @@ class Cost(Callback):
         self._before = 0.0  # seconds of all that led to the checkpoint that this process started from
         self._began = time.monotonic()
         self._since: float | None = None  # training since then
+        self._devices: list[int] = []  # how many trained, one number after another where a resume changed it
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._trainer = trainer
@@ -32,6 +33,8 @@ class Cost(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.images += len(batch[1])
+        if self._devices[-1:] != [trainer.world_size]:
+            self._devices.append(trainer.world_size)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pause()
@@ -49,6 +52,7 @@ class Cost(Callback):
             self._since = time.monotonic()
         return {
             "images": self.all_images(),
+            "devices": self._devices,
             "train_seconds": self.train_seconds,
             "total_seconds": self.total_seconds(),
         }
@@ -58,6 +62,7 @@ class Cost(Callback):
         self.images = state_dict["images"] if first else 0
         self.train_seconds = state_dict["train_seconds"]
         self._before = state_dict["total_seconds"]
+        self._devices = list(state_dict.get("devices", []))
 
     def all_images(self) -> int:
         """Training images that all devices saw; every rank must ask."""
@@ -83,6 +88,8 @@ class Cost(Callback):
             "peak_memory_mib": round(_peak_memory_mib(device), 1),
             "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "devices": self._trainer.world_size,
+            "trained_on": self._devices
+            or [self._trainer.world_size],  # as [2, 1]: begun on two devices, resumed on one
             "threads": torch.get_num_threads(),
         }
 

@@ -92,10 +92,10 @@ def train(
 
         net = _final_net(folder, config, data, trainer)
         record["data"] |= {**data.sizes, "classes": data.info.classes}
-        synced = config.trainer.sync_batch_norm
-        images = recipes.images_per_statistic(recipe, trainer.world_size, synced=synced)
-        record["batch_norm"] = {"images": images, "synced": synced} if config.model.batch_norm else None
         record["cost"] = cost.told()
+        synced = config.trainer.sync_batch_norm
+        images = recipes.images_per_statistic(recipe, record["cost"]["trained_on"][-1], synced=synced)
+        record["batch_norm"] = {"images": images, "synced": synced} if config.model.batch_norm else None
         error = _error(net, data, final_test, trainer)
         if here.is_first:
             weights_file.write(folder.weights_file, net, config.model, data.preprocessing())
