@@ -18,7 +18,6 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
-from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -205,6 +204,5 @@ def iterations(folder: RunFolder) -> list[int]:
 
 
 def restored(folder: RunFolder) -> list[int]:
-    """The iterations from which the run went on, as its log tells."""
-    lines = folder.log_file.read_text().splitlines()
-    return [int(Path(line).stem) for line in lines if "Restored all states from the checkpoint at" in line]
+    """The iterations from which the run went on, as its record tells."""
+    return list((folder.record() or {})["resumed_from"])

@@ -1,15 +1,18 @@
 """Checkpoints: when they are written, how many stay, and which of them can be trusted."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from forked import iterations, killed, restored
 from resnet_lab.config.schema import CheckpointConfig, TrainConfig
-from resnet_lab.runs.checkpoints import UnreadableCheckpoint, newest_sound, weights_of
+from resnet_lab.models.build import build
+from resnet_lab.runs.checkpoints import UnreadableCheckpoint, newest_sound, remove_unfinished, weights_of
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.trained import source as nets
@@ -57,13 +60,61 @@ def replaced(path: Path) -> None:
     torch.save({"state_dict": Path("somewhere")}, path)
 
 
-@pytest.mark.parametrize("spoil", [truncated, emptied, flipped, replaced])
+def changed(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    checkpoint = torch.load(path, weights_only=True)
+    change(checkpoint)
+    torch.save(checkpoint, path)
+
+
+def of_another_program(path: Path) -> None:
+    torch.save({"net": torch.zeros(3), "epoch": 7}, path)
+
+
+def of_another_run(path: Path) -> None:
+    changed(path, lambda checkpoint: checkpoint["run"].update(chosen='{"seed":7}'))
+
+
+def of_another_net(path: Path) -> None:
+    """Of an earlier version, which does not tell whose it is."""
+
+    def change(checkpoint: dict[str, Any]) -> None:
+        del checkpoint["run"]
+        checkpoint["state_dict"]["backbone.fc.weight"] = torch.zeros(11, 16)
+
+    changed(path, change)
+
+
+def as_a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def as_a_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+SPOILT = [
+    truncated,
+    emptied,
+    flipped,
+    replaced,
+    of_another_program,
+    of_another_run,
+    of_another_net,
+    as_a_folder,
+    as_a_pipe,
+]
+
+
+@pytest.mark.parametrize("spoil", SPOILT)
 def test_spoilt_newest_checkpoint_falls_back_to_the_one_before(
     spoil: Callable[[Path], None], interrupted: RunFolder
 ) -> None:
     assert iterations(interrupted) == [8, 6]
     spoil(interrupted.checkpoints / "00000008.ckpt")
-    found = newest_sound(interrupted.checkpoints)
+    config = interrupted.config()
+    found = newest_sound(interrupted.checkpoints, config, build(config.model))
     assert found is not None
     assert found.name == "00000006.ckpt"
 
@@ -74,7 +125,7 @@ def test_run_with_a_spoilt_checkpoint_goes_on_from_the_one_before_and_tells_so(
     truncated(interrupted.checkpoints / "00000008.ckpt")
     assert execute(interrupted.path)["state"] == "finished"
     assert restored(interrupted) == [6]
-    assert "00000008.ckpt is unreadable" in interrupted.log_file.read_text()
+    assert "00000008.ckpt is no use (" in interrupted.log_file.read_text()
     assert len(interrupted.history_file.read_text().splitlines()) == 1 + 3
 
 
@@ -86,15 +137,35 @@ def test_run_whose_checkpoints_are_all_spoilt_fails_with_one_line_and_keeps_them
     record = execute(interrupted.path)
     assert record["state"] == "failed"
     assert record["error"]["kind"] == "unreadable_checkpoint"
-    message = f"cannot read 00000008.ckpt and 00000006.ckpt: delete {interrupted.checkpoints} to train from the start"
-    assert record["error"]["message"] == message
+    message = record["error"]["message"]
+    assert message.startswith("cannot go on from 00000008.ckpt (")
+    assert message.endswith(f"): delete {interrupted.checkpoints} to train from the start")
     assert iterations(interrupted) == [8, 6]
     with pytest.raises(UnreadableCheckpoint):
         nets.of_run(interrupted.path)
 
 
-def test_a_folder_without_checkpoints_has_no_newest(tmp_path: Path) -> None:
-    assert newest_sound(tmp_path) is None
+def test_checkpoints_of_another_run_are_refused_with_the_keys_that_differ(
+    interrupted: RunFolder, make_config: MakeConfig
+) -> None:
+    with pytest.raises(
+        UnreadableCheckpoint, match=r"it is of another run: recipe\.lr: 0\.2 is not the default"
+    ):
+        newest_sound(interrupted.checkpoints, make_config(recipe={"lr": 0.2}))
+
+
+def test_what_a_killed_process_was_writing_is_removed_wherever_it_lay(interrupted: RunFolder) -> None:
+    kept = [interrupted.path / "wandb" / "mine.tmp", interrupted.path / ".history.csv.swp"]
+    left = [interrupted.path / ".record.json.123.tmp", interrupted.checkpoints / ".00000010.ckpt.9.tmp"]
+    kept[0].parent.mkdir()
+    for path in (*kept, *left):
+        path.write_bytes(b"half")
+    remove_unfinished(interrupted.path)
+    assert [path.exists() for path in (*kept, *left)] == [True, True, False, False]
+
+
+def test_a_folder_without_checkpoints_has_no_newest(make_config: MakeConfig, tmp_path: Path) -> None:
+    assert newest_sound(tmp_path, make_config()) is None
 
 
 @pytest.mark.parametrize(

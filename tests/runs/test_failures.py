@@ -62,7 +62,7 @@ def test_loss_that_is_not_finite_stops_the_run_and_leaves_its_last_finite_checkp
     assert kind == "nonfinite_loss"
     assert message.startswith("the training loss was not finite at iteration 9; checkpoints/00000008.ckpt is")
     assert "recipe.lr" in message
-    newest = newest_sound(folder.checkpoints)
+    newest = newest_sound(folder.checkpoints, folder.config())
     assert newest is not None
     assert newest.stem == "00000008"
     assert all(value.isfinite().all() for value in weights_of(newest).values())
@@ -150,7 +150,7 @@ def test_disk_that_is_really_full_is_told(
     at_iteration_8(monkeypatch, filled)
     assert main([str(folder.path)]) == 1
     assert "disk_full: no space left for" in capsys.readouterr().out
-    assert newest_sound(folder.checkpoints) is not None
+    assert newest_sound(folder.checkpoints, folder.config()) is not None
     (small_disk / "else").unlink()
     monkeypatch.undo()
     assert execute(folder.path)["state"] == "finished"

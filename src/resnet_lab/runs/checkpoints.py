@@ -3,8 +3,11 @@
 # ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
 
 import logging
+import os
 import time
 import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,11 @@ import torch.distributed as dist
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import nn
 
-from resnet_lab.config.schema import CheckpointConfig
-from resnet_lab.files import UNFINISHED, replacing
+from resnet_lab.config.identity import chosen, edited
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.files import UNFINISHED, open_file, replacing
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.signals import Signals
 
@@ -23,9 +28,11 @@ log = logging.getLogger(__name__)
 
 AGREE_EVERY = 10  # iterations between the ranks' agreements whether one of them has a reason to write
 
+RUN = "run"  # of a checkpoint: which run's it is, and from where that went on
+
 
 class UnreadableCheckpoint(RuntimeError):
-    """No checkpoint of a run that wrote some can be read."""
+    """Of the checkpoints that lie there, none will do."""
 
 
 class NonFiniteWeights(ArithmeticError):
@@ -50,12 +57,25 @@ class Checkpoints(Checkpoint):
     tells of less than history.csv does.
     """
 
-    def __init__(self, folder: Path, config: CheckpointConfig, lock: Lock | None, signals: Signals) -> None:
+    def __init__(self, folder: Path, config: TrainConfig, lock: Lock | None, signals: Signals) -> None:
         self.folder = folder
-        self.config = config
+        self.config = config.callbacks.checkpoint
+        self.chosen = chosen(config)
+        self.resumed_from: list[int] = []  # the iterations of the checkpoints that led here
         self.lock = lock  # only the first rank holds it
         self.signals = signals
         self._written = time.monotonic()
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint[RUN] = {"chosen": self.chosen, "resumed_from": list(self.resumed_from)}
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        before = checkpoint.get(RUN, {}).get("resumed_from", [])
+        self.resumed_from += [*before, checkpoint["global_step"]]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.signals.hold()  # after Lightning has set its own handlers
@@ -121,43 +141,69 @@ def written(folder: Path) -> list[Path]:
     return sorted(folder.glob("[0-9]*.ckpt"), reverse=True)
 
 
-def newest_sound(folder: Path) -> Path | None:
-    """The newest checkpoint that can be read to its last byte; None when none was written yet.
+def newest_sound(folder: Path, config: TrainConfig, net: nn.Module | None = None) -> Path | None:
+    """The newest checkpoint of this run that can be read to its last byte; None when none was written yet.
 
-    Raises UnreadableCheckpoint when some were written and none can be read.
+    What is of another run, of another program or does not fit the `net` is passed over like what is damaged.
+    Raises UnreadableCheckpoint when some were written and none will do.
     """
-    candidates = written(folder)
-    for path in candidates:
-        reason = _spoilt(path)
-        if reason is None:
+    refused = {}
+    for path in written(folder):
+        refused[path] = _spoilt(path, config, net)
+        if refused[path] is None:
             return path
-        log.warning("%s is unreadable (%s): going on from the one before", path, reason)
-    if candidates:
-        names = " and ".join(path.name for path in candidates)
-        raise UnreadableCheckpoint(f"cannot read {names}: delete {folder} to train from the start")
+        log.warning("%s is no use (%s): going on from the one before", path, refused[path])
+    if refused:
+        names = " or ".join(f"{path.name} ({reason})" for path, reason in refused.items())
+        raise UnreadableCheckpoint(f"cannot go on from {names}: delete {folder} to train from the start")
     return None
 
 
 def weights_of(path: Path) -> dict[str, torch.Tensor]:
     """The net's weights in a checkpoint, under torchvision's names."""
-    state = torch.load(path, map_location="cpu", weights_only=True)["state_dict"]
+    return _weights(torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+    state = checkpoint["state_dict"]
     return {name.removeprefix("backbone."): value for name, value in state.items()}
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed process was writing; only for the holder of the lock."""
-    for path in folder.glob(UNFINISHED):
-        path.unlink()
+def remove_unfinished(run: Path) -> None:
+    """Remove what a killed process was writing, wherever in the run's folder; only for the holder of the lock."""
+    for path in run.rglob(UNFINISHED):
+        with suppress(OSError):
+            path.unlink()
 
 
-def _spoilt(path: Path) -> str | None:
-    """What is wrong with a checkpoint file, or None: checksums are compared, nothing is executed."""
+def _spoilt(path: Path, config: TrainConfig, net: nn.Module | None) -> str | None:
+    """Why a file is no checkpoint to go on from, or None: checksums are compared, nothing is executed."""
     try:
+        os.close(open_file(path))
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is not None:
             return f"{damaged} is damaged"
-        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return _foreign(torch.load(path, map_location="cpu", weights_only=True, mmap=True), config, net)
     except Exception as error:  # damage shows as anything
-        return str(error).splitlines()[0] if str(error) else type(error).__name__
+        return " ".join(str(error).split("\n")[0].split()) or type(error).__name__
+
+
+def _foreign(checkpoint: Any, config: TrainConfig, net: nn.Module | None) -> str | None:
+    """Why a sound file is none of this run's checkpoints, or None."""
+    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= {
+        "state_dict",
+        "global_step",
+        "callbacks",
+    }:
+        return "it is of another program"
+    run = checkpoint.get(RUN)  # none in those of an earlier version
+    if run is not None and (different := edited(config, run["chosen"])):
+        return f"it is of another run: {'; '.join(different)}"
+    if net is not None and _shapes(_weights(checkpoint)) != _shapes(net.state_dict()):
+        return "it is of another net"
     return None
+
+
+def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in state.items()}

@@ -5,6 +5,7 @@ import platform
 import subprocess
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.models.description import kind, label
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
+from resnet_lab.targets import digest
 
+PACKAGE = Path(__file__).resolve().parents[1]
 SCHEMA = 1  # counted up when a reader of older records would misunderstand a newer one
 METRICS = ("train/loss", "train/error", "val/loss", "val/error", "test/loss", "test/error", "test/top5_error")
 
@@ -50,6 +53,7 @@ def opened(config: TrainConfig, lock: Lock | None) -> dict[str, Any]:
         "started": lock.first_started if lock else None,
         "finished": None,
         "resumes": lock.attempt - 1 if lock else 0,
+        "resumed_from": [],  # the iterations of the checkpoints that led to the last one
         "error": None,
     }
 
@@ -80,19 +84,26 @@ def scores(folder: RunFolder, final: dict[str, float]) -> dict[str, Any]:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, and the commit of the code where it runs from a checkout."""
+    """Versions, a digest of this package's own code, and the commit of it where it runs from a checkout."""
     packages = {"torch": "torch", "lightning": "lightning", "resnet_lab": "resnet-lab"}
     return {
         "python": platform.python_version(),
         **{name: version(package) for name, package in packages.items()},
+        "code": _code(),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(changed) if (changed := _git("status", "--porcelain")) is not None else None,
     }
 
 
+@cache
+def _code() -> str:
+    """8 hexadecimal digits over every source file of this package."""
+    return digest({str(file.relative_to(PACKAGE)): file for file in PACKAGE.rglob("*.py")})
+
+
 def _git(*arguments: str) -> str | None:
     """What git answers about this package's own checkout; None where there is none."""
-    root = Path(__file__).resolve().parents[3]
+    root = PACKAGE.parents[1]
     if not (root / ".git").exists():
         return None
     try:

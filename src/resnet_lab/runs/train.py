@@ -71,7 +71,8 @@ def train(
     if config.trainer.compile:
         net.compile()
 
-    cost = Cost()
+    cost, checkpoints = Cost(), _checkpoints(folder, config, lock)
+    record["resumed_from"] = checkpoints.resumed_from
     with _loggers(config, folder, record, here) as loggers:
         trainer = Trainer(
             **trainer_arguments(config.trainer, here),
@@ -79,7 +80,7 @@ def train(
             precision=PRECISIONS[config.precision].lightning,  # type: ignore[arg-type]
             deterministic=config.trainer.deterministic,
             benchmark=not config.trainer.deterministic,
-            callbacks=[*_callbacks(folder, config, here), cost, _checkpoints(folder, config, lock)],
+            callbacks=[*_callbacks(folder, config, here), cost, checkpoints],
             logger=loggers,
             default_root_dir=folder.path,
             use_distributed_sampler=False,  # the loaders give each process its share
@@ -87,7 +88,7 @@ def train(
             enable_model_summary=False,
             enable_progress_bar=config.trainer.progress and sys.stdout.isatty(),
         )
-        start = newest_sound(folder.checkpoints)
+        start = newest_sound(folder.checkpoints, config, net)
         trainer.fit(classifier, datamodule=data, ckpt_path=start, weights_only=True)
 
         net = _final_net(folder, config, data, trainer)
@@ -140,15 +141,15 @@ def _tell_preprocessing(folder: RunFolder, trainer: Trainer, module: Any, stage:
 def _checkpoints(folder: RunFolder, config: TrainConfig, lock: Lock | None) -> Checkpoints:
     folder.checkpoints.mkdir(exist_ok=True)
     if lock is not None:
-        remove_unfinished(folder.checkpoints)
-    return Checkpoints(folder.checkpoints, config.callbacks.checkpoint, lock, Signals())
+        remove_unfinished(folder.path)
+    return Checkpoints(folder.checkpoints, config, lock, Signals())
 
 
 def _final_net(folder: RunFolder, config: TrainConfig, data: DataModule, trainer: Trainer) -> nn.Module:
     """The net as the last checkpoint has it: averaged if the recipe averages, whole if it was sharded."""
-    last = newest_sound(folder.checkpoints)
-    assert last is not None
     net = models.build(replace(config.model, weights=None))
+    last = newest_sound(folder.checkpoints, config, net)
+    assert last is not None
     net.load_state_dict(weights_of(last))
     net.to(trainer.strategy.root_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.recipe.recompute_bn:

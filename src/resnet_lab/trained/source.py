@@ -67,7 +67,7 @@ def of_run(path: Path) -> Trained:
         return Trained(
             name, path, model, seen, lambda: _filled(model, read(folder.weights_file), str(path)), config
         )
-    last = newest_sound(folder.checkpoints)
+    last = newest_sound(folder.checkpoints, config)
     if last is None:
         raise UserError(f"{path} is {folder.state()} and has written no checkpoint: train it first")
     note = f"{path} is {folder.state()}: taking iteration {int(last.stem)}"
