@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from resnet_lab.config.groups import groups
 from resnet_lab.data.spec import ImageFolderConfig
-from resnet_lab.errors import UserError, printable
+from resnet_lab.errors import UserError, lacking_memory, printable
 from resnet_lab.files import expanded
+from resnet_lab.streams import sturdy
 
 if TYPE_CHECKING:
     from resnet_lab.trained.given import Given
@@ -22,24 +23,42 @@ OVERRIDES = "key=value, group=option; the groups and their options are listed be
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0: done, 1: something failed, 2: a mistake in what was asked, told in one line."""
-    parser = _parser()
-    args, rest = parser.parse_known_args(arguments)
-    if any(text.startswith("-") for text in rest) or (rest and not hasattr(args, "overrides")):
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    if rest:  # key=value after an option, as in `train seed=0 -m model.depth=20,32`
-        args.overrides += rest
+    with sturdy() as output:
+        args = _parsed(arguments)
+        code = _run(args)
+        lost = output.lost_for_good()
+        if lost is None or isinstance(lost, BrokenPipeError):  # the reader, as in `| head`, has seen enough
+            return code
+        print(f"resnet-lab: standard output: {lost.strerror}", file=sys.stderr)
+        trains = args.command is _train and not args.cfg
+        return code if trains else code or 1  # what other commands have to give is what they print
+
+
+def _run(args: argparse.Namespace) -> int:
     command: Callable[[argparse.Namespace], int] = args.command
     try:
         return command(args)
     except UserError as error:
         print(f"resnet-lab: {error}", file=sys.stderr)
         return 2
-    except BrokenPipeError:  # the reader, as in `| head`, has seen enough
-        sys.stderr.close()
-        return 0
+    except (MemoryError, ImportError, OSError) as error:
+        if (line := lacking_memory(error)) is None:
+            raise
+        print(f"resnet-lab: {line}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("resnet-lab: interrupted; the same command goes on from here", file=sys.stderr)
         return 130
+
+
+def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    args, rest = parser.parse_known_args(arguments)
+    if any(text.startswith("-") for text in rest) or (rest and not hasattr(args, "overrides")):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:  # key=value after an option, as in `train seed=0 -m model.depth=20,32`
+        args.overrides += rest
+    return args
 
 
 def _train(args: argparse.Namespace) -> int:

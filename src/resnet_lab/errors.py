@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from errno import ENOMEM
 
 
 class UserError(ValueError):
@@ -9,6 +10,16 @@ class UserError(ValueError):
 
     def __init__(self, message: object) -> None:
         super().__init__(printable(message))
+
+
+def lacking_memory(error: BaseException) -> str | None:
+    """One line where the system had no memory to give, also to a library that was to be loaded; else None."""
+    told = str(error)
+    if isinstance(error, ImportError):
+        lacking = "failed to map segment" in told or "cannot allocate memory" in told.lower()
+    else:
+        lacking = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == ENOMEM)
+    return f"not enough memory: {printable(told or 'Python had none left')}" if lacking else None
 
 
 def printable(what: object) -> str:

@@ -5,9 +5,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, lacking_memory
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.parent import end_with_named_parent
+from resnet_lab.streams import sturdy
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,11 +16,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m resnet_lab.runs", description=__doc__)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
     end_with_named_parent()
+    run_dir = parser.parse_args(arguments).run_dir
+    with sturdy():
+        return _code(run_dir)
+
+
+def _code(run_dir: Path) -> int:
     try:
-        record = execute(parser.parse_args(arguments).run_dir)
+        record = execute(run_dir)
     except UserError as error:
         print(f"resnet-lab: {error}", file=sys.stderr)
         return 2
+    except (MemoryError, ImportError, OSError) as error:
+        if (line := lacking_memory(error)) is None:
+            raise
+        print(f"resnet-lab: {line}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
     failure = record.get("error")

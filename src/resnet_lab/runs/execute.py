@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,8 +115,7 @@ def _leave_failed(folder: RunFolder, record: dict[str, Any]) -> None:
 
 def _tell(folder: RunFolder, line: str) -> None:
     log.error(line)
-    with suppress(OSError):  # in a sweep it goes to log.txt, on a disk that may be full
-        print(f"{folder.path}: {line}", flush=True)
+    print(f"{folder.path}: {line}", flush=True)
 
 
 def _on_ranks(folder: RunFolder, config: TrainConfig, here: Place) -> dict[str, Any]:

@@ -176,7 +176,12 @@ class Local:
             start_new_session=True,
             env={key: text for key, text in os.environ.items() if key not in RANK_VARIABLES} | threads,
         )
-        while not any("ready" in answer for answer in self._answers(timeout=None)):
+        ready = False
+        while not ready:
+            for answer in self._answers(timeout=None):
+                if "lacking" in answer:
+                    raise MemoryError(answer["lacking"])
+                ready |= "ready" in answer
             if self._server is None:
                 raise RuntimeError("the process from which runs are forked ended while it started")
 

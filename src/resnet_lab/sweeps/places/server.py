@@ -19,6 +19,7 @@ import traceback
 from contextlib import suppress
 from typing import Any, NoReturn
 
+from resnet_lab.errors import lacking_memory
 from resnet_lab.runs.parent import GRACE, end_with
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -42,7 +43,7 @@ class Server:
             importlib.import_module(module)
         gc.collect()
         gc.freeze()  # or a collection in a run would copy the shared pages
-        self._tell(ready=True)
+        self.tell(ready=True)
 
     def serve(self) -> None:
         """Answer requests until there are no more."""
@@ -71,7 +72,7 @@ class Server:
             self._answers.close()
             _become(request, parent, self._heard)
         self._children[pid] = request["name"]
-        self._tell(name=request["name"], pid=pid)
+        self.tell(name=request["name"], pid=pid)
 
     def _reap(self) -> None:
         """Tell the exit codes of the children that ended; a negative code is the signal that ended one."""
@@ -80,9 +81,9 @@ class Server:
                 pid, status = ended
                 with suppress(ProcessLookupError):
                     os.killpg(pid, signal.SIGKILL)  # whatever it started ends with it
-                self._tell(name=self._children.pop(pid), code=os.waitstatus_to_exitcode(status))
+                self.tell(name=self._children.pop(pid), code=os.waitstatus_to_exitcode(status))
 
-    def _tell(self, **answer: Any) -> None:
+    def tell(self, **answer: Any) -> None:
         with suppress(BrokenPipeError):  # nobody listens any more: the end of stdin follows
             self._answers.write(json.dumps(answer).encode() + b"\n")
 
@@ -140,5 +141,11 @@ def _become(request: dict[str, Any], parent: int, heard: list[signal.Signals]) -
 
 if __name__ == "__main__":
     server = Server()
-    server.load(sys.argv[1:])
+    try:
+        server.load(sys.argv[1:])
+    except (MemoryError, ImportError, OSError) as error:
+        if lacking_memory(error) is None:
+            raise
+        server.tell(lacking=str(error))
+        sys.exit(1)
     server.serve()

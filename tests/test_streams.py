@@ -1,0 +1,106 @@
+"""Printing is no reason to lose a run, and what a command had to give is never lost in silence."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from resnet_lab.errors import lacking_memory
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.sweeps.expand import configurations
+from run_folders import finished
+
+CLI = f"{sys.executable} -m resnet_lab.cli"
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, timeout=60, env={**os.environ, **environment}, check=False
+    )
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> str:
+    """The command of a sweep that is finished, but for the folder of one run, which is damaged."""
+    axes = ["seed=0,1", f"runs_root={tmp_path}"]
+    first, _ = (finished(config, 1.0) for config in configurations(axes))
+    first.record_file.write_text("[]")
+    return f"{CLI} train -m {' '.join(axes)}"
+
+
+@pytest.mark.parametrize(
+    "where", [">&-", "2>&-", "<&- >&- 2>&-", ">/dev/full", "2>/dev/full", "&>/dev/full", "| head -1"]
+)
+@pytest.mark.parametrize("buffered", ["", "1"])
+def test_sweep_ends_as_it_would_wherever_it_prints(where: str, buffered: str, sweep: str) -> None:
+    done = shell(f"set -o pipefail; {sweep} {where}", PYTHONUNBUFFERED=buffered)
+    assert done.returncode == 1, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert b"Exception" not in done.stderr
+    assert done.stderr.count(b"\n") == (where == ">/dev/full")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "lines"),
+    [
+        ("models >/dev/full", 1, 1),
+        ("models >&-", 0, 0),
+        ("models | head -1", 0, 0),
+        ("train seeed=1 2>/dev/full", 2, 0),
+    ],
+)
+def test_command_whose_output_is_lost_says_so(command: str, code: int, lines: int) -> None:
+    done = shell(f"set -o pipefail; {CLI} {command}")
+    assert (done.returncode, done.stderr.count(b"\n")) == (code, lines), done.stderr
+    assert lines == 0 or done.stderr == b"resnet-lab: standard output: No space left on device\n"
+
+
+def test_lock_and_log_never_get_what_was_printed_to_a_closed_stream(tmp_path: Path) -> None:
+    """They would be given the descriptor of standard output."""
+    config = configurations([f"runs_root={tmp_path}"])[0]
+    folder = RunFolder.create(config)
+    code = (
+        "from resnet_lab.runs import train, __main__ as m; train.train = lambda *_: print('here'); m.main()"
+    )
+    shell(f"{sys.executable} -c \"import sys; sys.argv[1:] = ['{folder.path}']; {code}\" >&- 2>&-")
+    assert folder.lock_file.read_text().startswith('{"pid"')
+    assert "here" not in folder.log_file.read_text()
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
+def test_what_an_encoding_lacks_is_escaped(locale: str) -> None:
+    environment = {
+        "LC_ALL": locale,
+        "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+        "PYTHONIOENCODING": "ascii",
+    }
+    done = shell(f"{CLI} train -m 'name=„x“,y' seed=0 --cfg", **environment)
+    assert done.returncode in (0, 2)
+    assert b"Traceback" not in done.stderr
+    assert (done.stdout + done.stderr).isascii()
+
+
+@pytest.mark.parametrize("command", ["train debug=true", "train -m debug=true seed=0,1"])
+def test_memory_too_small_to_start_is_one_line(command: str, tmp_path: Path) -> None:
+    done = shell(f"ulimit -v 700000; {CLI} {command} runs_root={tmp_path}")
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"resnet-lab: not enough memory: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "lacks"),
+    [
+        (MemoryError(), True),
+        (OSError(12, "Cannot allocate memory"), True),
+        (ImportError("libtorch.so: failed to map segment from shared object"), True),
+        (ImportError("libtorch.so: cannot open shared object file: No such file"), False),
+        (OSError(28, "No space left on device"), False),
+        (ValueError("memory"), False),
+    ],
+)
+def test_lack_of_memory_is_told_from_other_errors(error: Exception, lacks: bool) -> None:
+    assert (lacking_memory(error) is not None) == lacks
