@@ -1,6 +1,7 @@
 """What a sweep composes in one go is what Hydra composes of each run alone."""
 
 import pytest
+from omegaconf import OmegaConf
 
 from resnet_lab.config import many
 from resnet_lab.config.compose import compose_raw
@@ -29,7 +30,11 @@ def test_every_kind_of_override_is_set_as_hydra_sets_it(job: str) -> None:
     overrides = read(JOBS[job])
     composer = Composer()
     for each in (["seed=9"], overrides, ["seed=8"], overrides):  # none leaves a trace
-        assert composer(each) == compose_raw(each)
+        found, expected = composer(each), compose_raw(each)
+        assert found == expected
+        assert OmegaConf.is_struct(found) == OmegaConf.is_struct(expected)
+        for key in expected:
+            assert OmegaConf.get_type(found, key) == OmegaConf.get_type(expected, key)
 
 
 @pytest.mark.parametrize("experiment", groups()["experiment"])
