@@ -80,6 +80,23 @@ MISTAKES = {
     "checkpoints without end": (["callbacks.checkpoint.every_minutes=0"], "greater than 0"),
     "negative interval": (["callbacks.checkpoint.every_iterations=-5"], "at least 1"),
     "negative probe": (["callbacks.probe.gradient_norms=-1"], "at least 0"),
+    "fp16 on a CPU": (["precision=16", "trainer.accelerator=cpu"], "precision=bf16"),
+    "ten crops of small images": (["protocol=ten_crop"], "protocol=single_view"),
+    "a name above the root": (["name=../../etc"], "name=../../etc"),
+    "a name from the root of the disk": (["name=/abs"], "name=/abs"),
+    "an empty name": (["name="], "name is empty"),
+    "a name of 300 letters": ([f"name={'x' * 300}"], "at most 120 bytes"),
+    "a name of two lines": (["name='a\nb'"], "line break"),
+    "a name with a bell": (["name='a\a'"], "control character"),
+    "the disk as run_dir": (["run_dir=/"], "holds other files"),
+    "an empty run_dir": (["run_dir="], "run_dir is empty"),
+    "an empty runs_root": (["runs_root="], "runs_root is empty"),
+    "a file as runs_root": (["runs_root=/dev/null"], "not a folder"),
+    "one image on a map of 1x1": (["data.size=4", "recipe.batch_size=1"], "2 is the least"),
+    "one last image on a map of 1x1": (
+        ["data.size=4", "data.train_images=65", "recipe.batch_size=32"],
+        "drop_last",
+    ),
     "not UTF-8": (["logger.project=\udcff"], "UTF-8"),
 }
 
@@ -88,6 +105,7 @@ OF_A_SWEEP = {
     "no step": ("seed=range(0,10,0)", "must not be zero"),
     "no option fits": ("model=glob(cifer_*)", "no value"),
     "an interval": ("recipe.lr=interval(0,1)", "hydra/sweeper=optuna"),
+    "all devices for each run": ("trainer.devices=auto,1", "say how many"),
     "one bad value": ("model.depth=20,21", "20 and 26"),
 }
 WITHOUT_M = {

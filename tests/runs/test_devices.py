@@ -202,3 +202,11 @@ def test_all_devices_are_every_core_where_there_is_no_gpu(monkeypatch: pytest.Mo
     assert counted(TrainerConfig(devices=-1)).devices == 3
     assert counted(TrainerConfig(devices=-1, accelerator="cpu")).devices == cores()
     assert counted(TrainerConfig(devices=2)).devices == 2
+
+
+@pytest.mark.parametrize("accelerator", ["cpu", "auto"])
+def test_fp16_on_a_cpu_is_refused(accelerator: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError, match="precision=bf16"):
+        trainer_arguments(TrainerConfig(accelerator=accelerator), Place(0, 1, 1, "nobody"), "16")

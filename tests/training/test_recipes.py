@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 
 from resnet_lab import reference
 from resnet_lab.errors import UserError
-from resnet_lab.training.recipes import RecipeConfig, check, total_iterations
+from resnet_lab.training.recipes import RecipeConfig, check, check_statistics, total_iterations
 from resnet_lab.training.schedules import learning_rate
 
 FOLDER = Path(__file__).parents[2] / "configs" / "recipe"
@@ -129,3 +129,27 @@ def test_recipes_schedules_and_protocols_load_no_torch() -> None:
     modules = "recipes, schedules, protocols"
     code = f"import sys; from resnet_lab.training import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("choices", "images", "devices", "told"),
+    [
+        ({"batch_size": 1}, 64, 1, "2 is the least"),
+        ({"batch_size": 8, "accumulate": 8}, 64, 1, "16 is the least"),
+        ({"batch_size": 3}, 64, 2, "4 is the least"),
+        ({"batch_size": 32}, 65, 1, "drop_last=true"),
+        ({"batch_size": 32}, 67, 2, "drop_last=true"),
+        ({"batch_size": 32, "drop_last": True}, 65, 1, None),
+        ({"batch_size": 32}, 64, 1, None),
+        ({"batch_size": 32}, 66, 1, None),
+    ],
+)
+def test_an_image_alone_on_its_device_is_told_with_what_mends_it(
+    choices: dict[str, Any], images: int, devices: int, told: str | None
+) -> None:
+    recipe = RecipeConfig(epochs=1, **choices)
+    if told is None:
+        check_statistics(recipe, images, devices)
+    else:
+        with pytest.raises(UserError, match=told):
+            check_statistics(recipe, images, devices)

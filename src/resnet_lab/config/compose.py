@@ -16,7 +16,10 @@ from resnet_lab.config.debug import shortened
 from resnet_lab.config.groups import config_dir
 from resnet_lab.config.mistakes import one_line, refuse_added_keys
 from resnet_lab.config.overrides import read
+from resnet_lab.config.paths import check as check_paths
+from resnet_lab.config.precision import check as check_precision
 from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
+from resnet_lab.config.statistics import check as check_statistics
 from resnet_lab.config.targets import targets_of, with_sources
 from resnet_lab.data import info, published
 from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, ShardsConfig, SmallImagesConfig
@@ -107,6 +110,8 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     """The configuration with what its data set decides filled in; UserError where it makes no sense."""
     config = at_home(config)
     check_fields(config)
+    check_paths(config)
+    check_precision(config.precision, config.trainer.accelerator)
     _check_frozen(config)
     if config.debug:
         config = shortened(config)
@@ -128,7 +133,9 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
             f"model.num_classes={model.num_classes}: {config.data.name} has {facts.classes} classes"
         )
     check_recipe(config.recipe)
+    _check_protocol(config)
     config = with_sources(replace(config, model=model))
+    check_statistics(config, facts)
     if config.recipe.optimizer_args or any(key.startswith("recipe.") for key in targets_of(config)):
         from resnet_lab.training.trial import try_out
 
@@ -150,4 +157,11 @@ def _check_frozen(config: TrainConfig) -> None:
     if config.recipe.freeze == "backbone" and config.model.weights is None:
         raise UserError(
             "recipe.freeze=backbone keeps the backbone as its weights have it: name them, as model.weights=imagenet"
+        )
+
+
+def _check_protocol(config: TrainConfig) -> None:
+    if isinstance(config.data, SmallImagesConfig) and config.protocol != "single_view":
+        raise UserError(
+            f"protocol={config.protocol}: images of {config.data.name} are tested as they are: protocol=single_view"
         )

@@ -30,20 +30,24 @@ def check(config: ModelConfig, height: int | None = None, width: int | None = No
     `width` in pixels, None where they are not known.
     """
     check_fields(config, "model.")
-    family = family_of(config)
     _check_depth(config)
     net = resolve(config)
     for reason in _senseless(net):
         raise UserError(f"model: {reason}")
     if config.weights is not None:
         _check_weights(config, net)
-    stride = STEM_STRIDES[net.stem] * 2 ** (family.stages - 1)
-    if height is not None and width is not None and min(height, width) < stride:
+    least = stride(net)
+    if height is not None and width is not None and min(height, width) < least:
         raise UserError(
             f"images of {height}x{width} pixels are too small for {label(net)}: "
-            f"its strides divide each side by {stride}, so {stride}x{stride} is the least"
+            f"its strides divide each side by {least}, so {least}x{least} is the least"
         )
     return net
+
+
+def stride(net: ModelConfig) -> int:
+    """By what a resolved net divides each side of an image, before its pooling."""
+    return int(STEM_STRIDES[net.stem] * 2 ** (family_of(net).stages - 1))
 
 
 def _check_weights(config: ModelConfig, net: Net) -> None:

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any
 
+from resnet_lab.config.precision import check as check_precision
 from resnet_lab.config.schema import ALL, TrainerConfig
 from resnet_lab.cores import THREAD_VARIABLES, cores
 from resnet_lab.errors import UserError
@@ -79,7 +80,7 @@ def compute_with(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def trainer_arguments(config: TrainerConfig, here: Place) -> dict[str, Any]:
+def trainer_arguments(config: TrainerConfig, here: Place, precision: str = "32") -> dict[str, Any]:
     """What Lightning's Trainer is to know of devices; UserError for what this machine cannot do."""
     import torch
     from lightning.fabric.plugins.environments import (
@@ -96,6 +97,7 @@ def trainer_arguments(config: TrainerConfig, here: Place) -> dict[str, Any]:
         accelerator = "gpu" if gpus or torch.backends.mps.is_available() else "cpu"
     if here.started_by != "torchrun":
         check(replace(config, accelerator=accelerator))
+    check_precision(precision, accelerator)
     if accelerator == "gpu" and not torch.backends.mps.is_available() and gpus < here.devices:
         raise UserError(f"trainer.devices={here.devices}: this machine shows {gpus} GPUs")
     if accelerator == "cpu" and config.sync_batch_norm and here.world_size > 1:

@@ -16,6 +16,7 @@ from resnet_lab import data as data_sets
 from resnet_lab import models
 from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.statistics import check as check_statistics
 from resnet_lab.config.targets import check_sources
 from resnet_lab.data.module import DataModule
 from resnet_lab.files import write_text
@@ -75,7 +76,7 @@ def train(
     record["resumed_from"] = checkpoints.resumed_from
     with _loggers(config, folder, record, here) as loggers:
         trainer = Trainer(
-            **trainer_arguments(config.trainer, here),
+            **trainer_arguments(config.trainer, here, config.precision),
             **recipes.trainer_arguments(recipe),
             precision=PRECISIONS[config.precision].lightning,  # type: ignore[arg-type]
             deterministic=config.trainer.deterministic,
@@ -113,7 +114,10 @@ def _loggers(
 def _callbacks(folder: RunFolder, config: TrainConfig, here: Place) -> list[Callback]:
     """In this order; what the folder holds of the run is written before the checkpoint that knows of it."""
     # Which sets are evaluated is known once the data are set up, just before the module is.
-    chosen: list[Callback] = [LambdaCallback(setup=_tell_eval_names)]
+    chosen: list[Callback] = [
+        LambdaCallback(setup=_tell_eval_names),
+        LambdaCallback(setup=partial(_check_statistics, config)),
+    ]
     if here.is_first:
         chosen.append(LambdaCallback(setup=partial(_tell_preprocessing, folder)))
     if config.recipe.ema:
@@ -126,6 +130,11 @@ def _callbacks(folder: RunFolder, config: TrainConfig, here: Place) -> list[Call
     if config.trainer.progress:
         chosen.append(progress())
     return [*chosen, History(folder.history_file)]
+
+
+def _check_statistics(config: TrainConfig, trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001
+    data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
+    check_statistics(config, data.info, data.sizes["train"], trainer.world_size)
 
 
 def _tell_eval_names(trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001

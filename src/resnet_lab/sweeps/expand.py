@@ -85,7 +85,7 @@ def is_search(overrides: list[str]) -> bool:
 def apart(configs: list[TrainConfig]) -> list[TrainConfig]:
     """Give runs that differ only in what changes no result, as trainer.devices, a folder each.
 
-    Raises UserError when one `run_dir` is asked for by runs that differ.
+    Raises UserError when one `run_dir` is asked for by runs that differ, or all devices by each of several.
     """
     if any(config.trainer.devices == ALL for config in configs):
         raise UserError(

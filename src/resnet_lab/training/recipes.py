@@ -120,6 +120,25 @@ def _check_combinations(recipe: RecipeConfig) -> None:
         raise UserError("recipe.recompute_bn would change the statistics that recipe.freeze=backbone keeps")
 
 
+def check_statistics(recipe: RecipeConfig, images: int, devices: int) -> None:
+    """Raise UserError where a device gets one training image alone, of which batch norm has no variance.
+
+    For a net whose last map is 1x1; `devices`: that take their statistics apart.
+    """
+    batch = loader_batch_size(recipe)
+    last = 0 if recipe.drop_last else images % batch
+    if batch // devices == 1:
+        raise UserError(
+            f"recipe.batch_size={recipe.batch_size}: one image at a time on a device, whose last map of 1x1 batch "
+            f"norm cannot normalise; {2 * devices * recipe.accumulate} is the least"
+        )
+    if last // devices == 1:
+        raise UserError(
+            f"recipe.batch_size={recipe.batch_size}: the last batch of {images} images leaves a device one alone, "
+            "whose last map of 1x1 batch norm cannot normalise; set recipe.drop_last=true or another batch size"
+        )
+
+
 def peak_lr(recipe: RecipeConfig) -> float:
     """The learning rate that the schedule scales, after linear scaling with the batch if asked for."""
     return recipe.lr * (recipe.batch_size / recipe.base_batch_size if recipe.scale_lr else 1.0)
