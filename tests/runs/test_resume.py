@@ -191,6 +191,31 @@ def test_signal_that_ends_a_run_leaves_a_checkpoint_of_the_very_iteration(
     assert told(folder) == expected
 
 
+@pytest.mark.parametrize("recipe", [{}, {"ema": 0.9}], ids=["plain", "averaged"])
+def test_signal_within_an_evaluation_keeps_its_epoch_and_the_evaluation_is_made_again(
+    recipe: dict[str, Any], make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once within the validation images of the second epoch, then within the test images after them."""
+    whole, stopped = (RunFolder.create(make_config(name=name, recipe=recipe)) for name in ("whole", "stopped"))
+    execute(whole.path)
+    step, stops = Classifier.validation_step, ["val", "test"]
+
+    def signalled(self: Classifier, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
+        step(self, batch, batch_idx, dataloader_idx)
+        if self.trainer.global_step == 10 and self.eval_names[dataloader_idx] in stops:
+            stops.remove(self.eval_names[dataloader_idx])
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Classifier, "validation_step", signalled)
+    while stops:
+        with pytest.raises(SystemExit):
+            execute(stopped.path)
+        assert iterations(stopped) == [10, 5]
+    execute(stopped.path)
+    assert restored(stopped) == [10, 10]
+    assert {**told(stopped), "experiment": ""} == {**told(whole), "experiment": ""}
+
+
 def test_terminated_process_exits_with_the_signals_code(folder: RunFolder) -> None:
     def train() -> None:
         terminate = lambda trainer: trainer.global_step == 3 and os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731

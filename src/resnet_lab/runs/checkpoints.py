@@ -26,6 +26,8 @@ from resnet_lab.runs.signals import Signals
 
 log = logging.getLogger(__name__)
 
+# How Lightning counts an evaluation that was left within its first batch, which it starts again.
+IN_EVALUATION = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
 AGREE_EVERY = 10  # iterations between the ranks' agreements whether one of them has a reason to write
 
 RUN = "run"  # of a checkpoint: which run's it is, and from where that went on
@@ -97,10 +99,20 @@ class Checkpoints(Checkpoint):
         self.signals.act()
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
-        self._act_if_alone(trainer)
+        # Several ranks would have to agree, and a run that ends within an epoch is one that Lightning would not
+        # evaluate when it goes on: those wait for the epoch's end.
+        if self.signals.received is not None and trainer.world_size == 1 and not trainer.should_stop:
+            self.write(trainer)
+            self.signals.act()
 
-    def on_test_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
-        self._act_if_alone(trainer)
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Of an evaluation that is under way nothing is kept: the run goes on with all of it."""
+        if trainer.validating:
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+            for counts in (progress["total"], progress["current"]):
+                counts |= IN_EVALUATION
 
     def write(self, trainer: Trainer) -> None:
         """Write the present state under its iteration and remove what is older than the last few."""
@@ -130,10 +142,6 @@ class Checkpoints(Checkpoint):
             late, received = shared.tolist()
             self.signals.received = received or None
         return bool(late)
-
-    def _act_if_alone(self, trainer: Trainer) -> None:
-        if trainer.world_size == 1:  # several ranks would have to agree: they wait for the epoch's end
-            self.signals.act()
 
 
 def written(folder: Path) -> list[Path]:

@@ -12,6 +12,14 @@ class MovingAverage(WeightAveraging):
     def __init__(self, decay: float) -> None:
         super().__init__(multi_avg_fn=get_ema_multi_avg_fn(decay))
 
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        if trainer.validating and self._average_model is not None:  # the two have changed places
+            checkpoint |= {
+                "state_dict": checkpoint["current_model_state"],
+                "current_model_state": checkpoint["state_dict"],
+            }
+
     def on_fit_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ARG002
         # A run resumed after its last iteration trains no more, so that Lightning's own hand-over, at the
         # end of training, never comes.
