@@ -196,7 +196,9 @@ def test_signal_within_an_evaluation_keeps_its_epoch_and_the_evaluation_is_made_
     recipe: dict[str, Any], make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once within the validation images of the second epoch, then within the test images after them."""
-    whole, stopped = (RunFolder.create(make_config(name=name, recipe=recipe)) for name in ("whole", "stopped"))
+    whole, stopped = (
+        RunFolder.create(make_config(name=name, recipe=recipe)) for name in ("whole", "stopped")
+    )
     execute(whole.path)
     step, stops = Classifier.validation_step, ["val", "test"]
 

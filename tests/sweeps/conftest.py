@@ -3,13 +3,13 @@
 import os
 import textwrap
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from processes import alive, processes_below, wait_for
 from resnet_lab.config.schema import TrainConfig, TrainerConfig
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.models.description import ModelConfig
@@ -113,27 +113,3 @@ def once() -> Iterator[Callable[..., None]]:
 def ends() -> Callable[[int], None]:
     """Fails unless the process has ended within two seconds."""
     return lambda pid: wait_for(lambda: not alive(pid), 2)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process lives, and is no zombie that waits to be reaped."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
-def processes_below(pid: int | None = None) -> list[int]:
-    """The living children of a process, and theirs."""
-    children = Path(f"/proc/{pid or os.getpid()}/task").glob("*/children")
-    found = [int(child) for path in children for child in path.read_text().split()]
-    return [each for child in found for each in (child, *processes_below(child)) if alive(each)]
-
-
-def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
-    """The condition's value once it holds; fails after so many seconds."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-    return value

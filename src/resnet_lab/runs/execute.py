@@ -97,9 +97,11 @@ def _accompany(folder: RunFolder, config: TrainConfig, here: Place) -> dict[str,
         failure = describe(error, folder)
         failure["message"] = f"rank {here.rank}: {failure['message']}"
         print(f"{folder.path}: {failure['kind']}: {failure['message']}", file=sys.stderr, flush=True)
+        with log_to(folder.log_file):
+            log.exception("rank %d failed", here.rank)
         if failure["kind"] != "other":  # what others say of it, as a closed connection, tells less
             _leave_failed(folder, records.closed(record, failure))
-        raise
+        raise SystemExit(1) from None
     return {}
 
 

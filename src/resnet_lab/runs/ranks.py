@@ -13,11 +13,10 @@ from resnet_lab.cores import share_of
 from resnet_lab.runs.devices import RANK
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.parent import PARENT
-from resnet_lab.runs.signals import killed_by
+from resnet_lab.runs.signals import OURS, killed_by
 
 PROGRAM = "resnet_lab.runs"  # python -m PROGRAM RUN_DIR
 PATIENCE = 5.0  # seconds that the others get, once one has failed, to say what they have to say
-PASSED_ON = (signal.SIGTERM, signal.SIGHUP)
 
 Process = subprocess.Popen[bytes]
 
@@ -25,15 +24,16 @@ Process = subprocess.Popen[bytes]
 def run_ranks(folder: RunFolder, devices: int) -> tuple[int, str]:
     """Train the folder with a process a device; the exit code of the first that failed, or 0.
 
-    Where that one was killed: by what, in one line.
+    Where that one was killed, and not with all of them by who stops the run: by what, in one line.
     """
     processes: list[Process] = []
     try:
-        with _passing_signals_to(processes):
+        with _passing_signals_to(processes) as received:
             for environment in _environments(devices):
                 command = [sys.executable, "-m", PROGRAM, str(folder.path)]
                 processes.append(subprocess.Popen(command, env=environment))
-            return _first_failure(processes)
+            code, killed = _first_failure(processes)
+            return (128 - code, "") if -code in received else (code, killed)
     finally:
         for process in processes:
             process.kill()
@@ -67,18 +67,19 @@ def _first_failure(processes: Sequence[Process]) -> tuple[int, str]:
 
 
 @contextmanager
-def _passing_signals_to(processes: Sequence[Process]) -> Iterator[None]:
-    """Ctrl-C reaches all processes, and they end by themselves; what else ends a run is passed on."""
+def _passing_signals_to(processes: Sequence[Process]) -> Iterator[set[int]]:
+    """Pass on what ends a run, but for Ctrl-C, which reaches all processes by itself. Yields what was received."""
+    received: set[int] = set()
 
-    def pass_on(number: int, _: object) -> None:
-        for process in processes:
+    def receive(number: int, _: object) -> None:
+        received.add(number)
+        for process in processes if number != signal.SIGINT else []:
             process.send_signal(number)
 
-    handlers = {signal.SIGINT: lambda *_: None, **dict.fromkeys(PASSED_ON, pass_on)}
-    heard = [number for number in handlers if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, handlers[number]) for number in heard}
+    heard = [number for number in OURS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, receive) for number in heard}
     try:
-        yield
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -85,7 +85,10 @@ class Job:
 
     def given_up(self) -> bool:
         """Whether the other process has let go of the run: it is finished, it failed, or it waits to go on."""
-        state = self.folder.state()
+        try:
+            state = self.folder.state()
+        except UserError:
+            state = "failed"  # it was damaged meanwhile
         if state == "running":
             return False
         self.told = ""
