@@ -3,9 +3,9 @@
     python benchmarks/sweep_packing.py
 
 `hydra/launcher=local` gives each run a process and a core of its own; the peer is one process that trains the same
-folders in turn, with as many threads as PyTorch chooses. Both times are of the whole, imports included. The table also
-tells what a run costs beyond its epochs: process, data, net, final test and record. The last line is the ratio of the
-times.
+runs in turn, with a thread on every core, as PyTorch chooses. Both times are of the whole, imports included. The table
+also tells what a run costs beyond its epochs: process, data, net, final test and record. The last line is the ratio of
+the times.
 """
 
 import argparse
@@ -48,9 +48,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sweep_packing-") as scratch:
         ways = {
             way: [
-                compose([*choices, f"seed={seed}", f"runs_root={scratch}/{way}"]) for seed in range(args.runs)
+                compose(
+                    [*choices, f"seed={seed}", f"runs_root={scratch}/{way}", f"trainer.threads={threads}"]
+                )
+                for seed in range(args.runs)
             ]
-            for way in ("sequence", "sweep")
+            for way, threads in (("sequence", cores()), ("sweep", "null"))
         }
         jobs = [Job.of(config) for config in ways["sweep"]]
         began = time.monotonic()
@@ -66,14 +69,13 @@ def main() -> None:
         trained = statistics.mean(epochs(job.folder) for job in jobs)
         beyond = [(job.seconds or 0.0) - epochs(job.folder) for job in jobs]
         same = all(errors(job.folder) == errors(other) for job, other in zip(jobs, folders, strict=True))
+        threads = (jobs[0].folder.record() or {})["cost"]["threads"]
         turns = statistics.mean(epochs(each) for each in folders)
 
     print(f"{args.runs} runs of depth {args.depth}, {args.epochs} epochs of the digits, {cores()} cores")
     print(f"{'':32}{'seconds':>8}  epochs of a run (s)  threads a run")
     at_a_time = args.slots or min(args.runs, cores())
-    print(
-        f"{f'hydra/launcher=local, {at_a_time} at a time':32}{packed:8.1f}{trained:21.1f}{cores() // at_a_time:15}"
-    )
+    print(f"{f'hydra/launcher=local, {at_a_time} at a time':32}{packed:8.1f}{trained:21.1f}{threads:15}")
     print(f"{'one process, one after another':32}{in_turn:8.1f}{turns:21.1f}{cores():15}")
     print(f"test errors of the two: {'the same' if same else 'not all the same (sums of other threads)'}")
     print(f"a run beyond its epochs: mean {statistics.mean(beyond):.2f} s, most {max(beyond):.2f} s")
