@@ -72,6 +72,10 @@ class Checkpoints(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         checkpoint[RUN] = {"chosen": self.chosen, "resumed_from": list(self.resumed_from)}
+        if trainer.validating:  # of an evaluation that is under way nothing is kept: it is made again
+            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
+            for counts in (progress["total"], progress["current"]):
+                counts |= IN_EVALUATION
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -104,15 +108,6 @@ class Checkpoints(Checkpoint):
         if self.signals.received is not None and trainer.world_size == 1 and not trainer.should_stop:
             self.write(trainer)
             self.signals.act()
-
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        """Of an evaluation that is under way nothing is kept: the run goes on with all of it."""
-        if trainer.validating:
-            progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
-            for counts in (progress["total"], progress["current"]):
-                counts |= IN_EVALUATION
 
     def write(self, trainer: Trainer) -> None:
         """Write the present state under its iteration and remove what is older than the last few."""
