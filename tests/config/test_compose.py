@@ -7,10 +7,12 @@ import pytest
 
 from resnet_lab.config.compose import compose
 from resnet_lab.config.groups import config_dir, groups
+from resnet_lab.config.identity import identity
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.errors import UserError
 from resnet_lab.models.description import ModelConfig
+from resnet_lab.runs.folder import RunFolder
 
 
 def test_the_default_is_a_typed_run_on_the_digits() -> None:
@@ -53,6 +55,11 @@ def test_debug_keeps_the_run_but_shortens_it() -> None:
     assert short.recipe.iterations < 20
     assert len(short.recipe.drops) == len(full.recipe.drops)
     assert short.data.train_images == 32
+
+
+def test_debug_gives_the_values_that_its_folder_will_be_read_with(tmp_path: Path) -> None:
+    config = compose(["recipe=he2015_cifar", "debug=true", f"runs_root={tmp_path}"])
+    assert identity(RunFolder.create(config).config()) == identity(config)  # 2 and 2.0 are two texts
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def shortened(config: TrainConfig) -> TrainConfig:
         recipe,
         iterations=iterations,
         epochs=None,
-        drops=[max(1, round(drop * scale)) for drop in recipe.drops],
+        drops=[float(max(1, round(drop * scale))) for drop in recipe.drops],
         warmup_iterations=min(recipe.warmup_iterations, 1),
         batch_size=min(recipe.batch_size, 8),
         accumulate=1,
