@@ -1,8 +1,8 @@
 """The command line: quick, helpful, and one line for each mistake."""
 
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,13 +173,22 @@ def test_a_mistake_from_a_shell_exits_with_2_and_one_line(tmp_path: Path) -> Non
     assert not list(tmp_path.iterdir())
 
 
-def test_a_configuration_error_takes_less_than_two_seconds(tmp_path: Path) -> None:
+def test_a_configuration_error_takes_less_than_two_seconds_of_processor(tmp_path: Path) -> None:
     def seconds() -> float:
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         resnet_lab("train", "model.dpeth=20", cwd=tmp_path)
-        return time.perf_counter() - start
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
-    assert min(seconds() for _ in range(3)) < 2  # the machine may be busy once
+    assert min(seconds() for _ in range(3)) < 2  # whatever else the machine does
+
+
+@pytest.mark.parametrize("command", [["report"], ["predict", "a.png", "--run"], ["export"]])
+def test_tilde_is_the_home_in_the_paths_of_every_command(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Callable[..., str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert f"{tmp_path}/home/none" in told(*command, "~/none")
 
 
 @pytest.mark.parametrize("module", TORCH_FREE)

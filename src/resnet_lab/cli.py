@@ -4,7 +4,6 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resnet_lab.config.groups import groups
@@ -113,7 +112,7 @@ def _predict(args: argparse.Namespace) -> int:
 def _export(args: argparse.Namespace) -> int:
     from resnet_lab.trained.export import export
 
-    return export(args.source, args.format, args.out, args.weights, _given(args), args.overrides)
+    return export(str(args.source), args.format, args.out, args.weights, _given(args), args.overrides)
 
 
 def _given(args: argparse.Namespace) -> "Given":
@@ -194,7 +193,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         told.add_argument(
             "--classes",
-            type=Path,
+            type=expanded,
             metavar="FILE",
             help="its classes in order: one a line, or a folder of class folders",
         )
@@ -220,13 +219,13 @@ def _parser() -> argparse.ArgumentParser:
     report = add(
         "report", _report, "print a sweep's table beside the paper's; write table.md, table.csv, curves.png"
     )
-    report.add_argument("folder", type=Path, help="a folder of runs, as runs/quickstart")
-    report.add_argument("--out", type=Path, help="where to write; default: the folder itself")
+    report.add_argument("folder", type=expanded, help="a folder of runs, as runs/quickstart")
+    report.add_argument("--out", type=expanded, help="where to write; default: the folder itself")
 
     evaluate = add(
         "evaluate", _evaluate, "test trained nets again: another protocol, other data, an ensemble"
     )
-    evaluate.add_argument("--run", type=Path, action="append", default=[], metavar="RUN_DIR", help=RUN)
+    evaluate.add_argument("--run", type=expanded, action="append", default=[], metavar="RUN_DIR", help=RUN)
     evaluate.add_argument("--model", action="append", default=[], metavar="NAME")
     evaluate.add_argument("--weights", action="append", default=[], help="of each --model: a name or a file")
     evaluate.add_argument(
@@ -237,8 +236,8 @@ def _parser() -> argparse.ArgumentParser:
     add_overrides(evaluate)
 
     predict = add("predict", _predict, "print the most probable classes of image files")
-    predict.add_argument("images", nargs="+", type=Path, metavar="IMAGE")
-    predict.add_argument("--run", type=Path, metavar="RUN_DIR", help=RUN)
+    predict.add_argument("images", nargs="+", type=expanded, metavar="IMAGE")
+    predict.add_argument("--run", type=expanded, metavar="RUN_DIR", help=RUN)
     predict.add_argument("--model", metavar="NAME")
     predict.add_argument("--weights", help="of --model: imagenet, IMAGENET1K_V1, ... or a file")
     predict.add_argument("--top", type=int, default=5, help="classes to print; default: 5")
@@ -247,12 +246,12 @@ def _parser() -> argparse.ArgumentParser:
     add_given(predict)
 
     export = add("export", _export, "write a trained net as a file for other programs")
-    export.add_argument("source", metavar="RUN_OR_MODEL")
+    export.add_argument("source", type=expanded, metavar="RUN_OR_MODEL")
     export.add_argument(
         "--format", default="safetensors", help="safetensors (default), torch or torch-export"
     )
     export.add_argument("--weights", help="of a model: imagenet, IMAGENET1K_V1, ... or a file")
-    export.add_argument("--out", type=Path, help="default: RUN_OR_MODEL's name, here")
+    export.add_argument("--out", type=expanded, help="default: RUN_OR_MODEL's name, here")
     export.add_argument("overrides", nargs="*", metavar="model.key=value", help=MODEL_KEYS)
     add_given(export)
 
@@ -267,7 +266,7 @@ def _parser() -> argparse.ArgumentParser:
     add_overrides(prepare)
 
     show = add("show", _show, "write contact sheets of augmented training images and of test images")
-    show.add_argument("--out", type=Path, help="the folder to write; default: here")
+    show.add_argument("--out", type=expanded, help="the folder to write; default: here")
     add_overrides(show)
     return parser
 
