@@ -185,10 +185,14 @@ def test_a_configuration_error_takes_less_than_two_seconds_of_processor(tmp_path
 
 @pytest.mark.parametrize("command", [["report"], ["predict", "a.png", "--run"], ["export"]])
 def test_tilde_is_the_home_in_the_paths_of_every_command(
-    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Callable[..., str]
+    command: list[str],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    told: Callable[..., str],
 ) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    assert f"{tmp_path}/home/none" in told(*command, "~/none")
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    assert f"{home}/none" in told(*command, "~/none")
 
 
 @pytest.mark.parametrize("module", TORCH_FREE)
