@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from resnet_lab.config.groups import groups
+from resnet_lab.config.groups import groups, use
 from resnet_lab.data.spec import ImageFolderConfig
 from resnet_lab.errors import UserError, lacking_memory, printable
 from resnet_lab.files import expanded
@@ -23,7 +23,11 @@ OVERRIDES = "key=value, group=option; the groups and their options are listed be
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0: done, 1: something failed, 2: a mistake in what was asked, told in one line."""
     with sturdy() as output:
-        args = _parsed(arguments)
+        try:
+            args = _parsed(arguments)
+        except UserError as error:
+            print(f"resnet-lab: {error}", file=sys.stderr)
+            return 2
         code = _run(args)
         lost = output.lost_for_good()
         if lost is None or isinstance(lost, BrokenPipeError):  # the reader, as in `| head`, has seen enough
@@ -51,6 +55,9 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    _add_config_dir(early)
+    use(early.parse_known_args(arguments)[0].config_dir)  # what the help lists lies there, too
     parser = _parser()
     args, rest = parser.parse_known_args(arguments)
     if any(text.startswith("-") for text in rest) or (rest and not hasattr(args, "overrides")):
@@ -156,6 +163,17 @@ def _show(args: argparse.Namespace) -> int:
     return 0
 
 
+def _add_config_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config-dir",
+        type=expanded,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="look there first for configurations, then in ./configs; may be repeated",
+    )
+
+
 def _choices() -> str:
     """The configuration groups and their options, for the end of a command's help."""
     lines = []
@@ -180,6 +198,7 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     def add_overrides(sub: argparse.ArgumentParser) -> None:
+        _add_config_dir(sub)
         sub.add_argument("overrides", nargs="*", metavar="key=value", help=OVERRIDES)
         sub.epilog = f"{sub.epilog or ''}\n\n{_choices()}".strip()
 

@@ -12,8 +12,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from resnet_lab.config import searchpath
 from resnet_lab.config.debug import shortened
-from resnet_lab.config.groups import config_dir
+from resnet_lab.config.groups import ROOT, config_dir
 from resnet_lab.config.mistakes import one_line, refuse_added_keys
 from resnet_lab.config.overrides import read
 from resnet_lab.config.paths import check as check_paths
@@ -31,8 +32,6 @@ from resnet_lab.models.description import ModelConfig
 from resnet_lab.training.recipes import RecipeConfig
 from resnet_lab.training.recipes import check as check_recipe
 
-ROOT = "train"  # configs/train.yaml, the only root
-
 SCHEMAS: dict[str, type] = {
     "schema": TrainConfig,
     "model/schema": ModelConfig,
@@ -47,7 +46,8 @@ SCHEMAS: dict[str, type] = {
 
 
 def register_schemas() -> None:
-    """Make the typed schemas known to Hydra under the names that the YAML files use."""
+    """Make the typed schemas known to Hydra, under the names that the YAML files use, and the user's folders."""
+    searchpath.register()
     store = ConfigStore.instance()
     for path, node in SCHEMAS.items():
         group, _, name = path.rpartition("/")
@@ -86,6 +86,7 @@ def compose_raw(overrides: list[str], *, with_hydra: bool = False) -> DictConfig
 
 def config_loader() -> ConfigLoader:
     """What knows the options of each group, for a glob over them."""
+    searchpath.register()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         return GlobalHydra.instance().config_loader()

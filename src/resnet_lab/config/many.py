@@ -32,11 +32,12 @@ class Composer:
 
     def __init__(self, hydra: Sequence[str] = ()) -> None:
         self._hydra = tuple(hydra)
+        self._groups = frozenset(groups())
         self._bases: dict[tuple[str, ...], bytes] = {}  # pickled: six times quicker to copy than by deepcopy
 
     def __call__(self, job: Sequence[str]) -> DictConfig:
-        keys = [each for each in map(_parsed, job) if _sets_a_key(each)]
-        options = tuple(text for text in job if not _sets_a_key(_parsed(text)))
+        keys = [each for each in map(_parsed, job) if self._sets_a_key(each)]
+        options = tuple(text for text in job if not self._sets_a_key(_parsed(text)))
         try:
             if options not in self._bases:
                 self._bases[options] = pickle.dumps(compose_raw([*self._hydra, *options]))
@@ -47,20 +48,14 @@ class Composer:
         except (HydraException, OmegaConfBaseException):
             return compose_raw([*self._hydra, *job])  # which finds the words for it
 
+    def _sets_a_key(self, override: Override) -> bool:
+        """Whether it sets one key that is there, and chooses no file."""
+        plain = not (override.is_add() or override.is_force_add() or override.is_delete())
+        key = override.key_or_group
+        return plain and override.package is None and "/" not in key and key not in self._groups
+
 
 @cache
 def _parsed(text: str) -> Override:
     [override] = parse([text])
     return override
-
-
-def _sets_a_key(override: Override) -> bool:
-    """Whether it sets one key that is there, and chooses no file."""
-    plain = not (override.is_add() or override.is_force_add() or override.is_delete())
-    key = override.key_or_group
-    return plain and override.package is None and "/" not in key and key not in _groups()
-
-
-@cache
-def _groups() -> frozenset[str]:
-    return frozenset(groups())

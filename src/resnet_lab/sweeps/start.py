@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import hydra
 
-from resnet_lab.config.compose import ROOT, compose, register_schemas
-from resnet_lab.config.groups import config_dir
+from resnet_lab.config.compose import compose, register_schemas
+from resnet_lab.config.groups import ROOT, config_dir
 from resnet_lab.config.overrides import read
 from resnet_lab.runs.devices import check
 from resnet_lab.runs.folder import RunFolder
