@@ -48,6 +48,23 @@ class Range:
         return words if self.also is None else f"{words}, or {self.also}"
 
 
+@dataclass(frozen=True)
+class Text:
+    """Which words are allowed: never an empty one."""
+
+    most: int  # characters
+    without: str = ""  # characters that it may not have
+
+    def fault(self, word: str) -> str | None:
+        if not word.strip():
+            return "must not be empty"
+        if len(word) > self.most:
+            return f"must be at most {self.most} characters long"
+        if found := sorted({each for each in word if each in self.without or not each.isprintable()}):
+            return f"must not have {' '.join(map(repr, found))} in it"
+        return None
+
+
 def local(default: Any) -> Any:
     """A field that never changes a result."""
     return field(default=default, metadata=LOCAL)
@@ -74,6 +91,11 @@ def number(default: float | None, *, identity: bool = True, **ends: float) -> An
     return field(default=default, metadata={"range": Range(**ends), "identity": identity})
 
 
+def text(default: str | None, **limits: Any) -> Any:
+    """A field that takes the words of a `Text`, as in ``text(None, most=64, without="/")``."""
+    return field(default=default, metadata={"text": Text(**limits)})
+
+
 def path(default: str | None, *, identity: bool = True) -> Any:
     """A field that names a file or a folder: ~ is the home."""
     return field(default=default, metadata={"path": True, "identity": identity})
@@ -94,16 +116,21 @@ def check(config: Any, prefix: str = "") -> None:
 
 def _check_value(each: Field[Any], key: str, value: Any) -> None:
     allowed: Choices | None = each.metadata.get("choices")
+    given = value if isinstance(value, list) else [value]
     if allowed is not None:
         words = tuple(allowed() if callable(allowed) else allowed)
-        if value not in words and not (each.metadata.get("own") and "." in value):
-            raise unknown(key, value, words)
+        for word in given:
+            if word not in words and not (each.metadata.get("own") and "." in word):
+                raise unknown(key, word, words)
     numbers: Range | None = each.metadata.get("range")
     if numbers is not None and value not in numbers:
         raise UserError(f"{key}={value}: must be {numbers}")
-    for text in value if isinstance(value, list) else [value]:
-        if isinstance(text, str):
-            check_unicode(key, text)
+    limits: Text | None = each.metadata.get("text")
+    for word in given:
+        if isinstance(word, str):
+            check_unicode(key, word)
+            if limits is not None and (fault := limits.fault(word)):
+                raise UserError(f"{key}={word}: {fault}")
 
 
 def check_unicode(key: str, text: str) -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from resnet_lab.config.compose import compose
 from resnet_lab.config.overrides import read
+from resnet_lab.errors import UserError
 from resnet_lab.sweeps.expand import configurations
 
 TEXT = {
@@ -72,3 +73,27 @@ def test_a_glob_sweeps_over_the_options_of_its_group() -> None:
 def test_what_was_read_may_be_read_again(typed: str) -> None:
     once = read([typed])
     assert read(once) == once
+
+
+def test_a_list_of_loggers_is_all_of_them() -> None:
+    assert compose(["logger=[wandb,tensorboard]"]).logger.trackers == ["wandb", "tensorboard"]
+    assert compose(["logger.names=[csv,wandb]"]).logger.trackers == ["wandb"]
+    assert compose(["logger=wandb"]).logger.trackers == ["wandb"]
+
+
+@pytest.mark.parametrize(
+    ("override", "fault"),
+    [
+        ("logger=[]", "at least one"),
+        ("logger.names=[wand]", "wandb"),
+        ("logger.project=a/b", "'/'"),
+        ("logger.project=''", "empty"),
+        (f"logger.project={'p' * 129}", "128"),
+        ("logger.entity=a:b", "':'"),
+        (f"logger.tags=[a,{'t' * 65}]", "64"),
+        ("logger.tags=['']", "empty"),
+    ],
+)
+def test_what_wandb_would_refuse_is_refused_when_composed(override: str, fault: str) -> None:
+    with pytest.raises(UserError, match=fault):
+        compose([override])

@@ -1,16 +1,42 @@
-"""Just enough of W&B's server for a run to be online, and to be left alone by it."""
+"""Just enough of W&B's server for a run to be online, to go on where it was, to be refused, and to be left alone."""
 
+import gzip
 import json
 import threading
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+KEY = "0123456789abcdef0123456789abcdef01234567"  # of the right shape, and of nobody
+
+
+@dataclass
+class KeptRun:
+    """What the server has of a run."""
+
+    rows: list[str] = field(default_factory=list)  # a line of JSON each
+    summary: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    project: str = ""
+    exit_code: int | None = None
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        return [json.loads(row) for row in self.rows]
+
 
 class WandbServer:
-    """Takes every run, forgets it, and can be lost: from then on nobody listens at its address."""
+    """Keeps every run under its id; `refuse` answers each request with that status from then on.
+
+    Once it is lost, nobody listens at its address.
+    """
 
     def __init__(self) -> None:
+        self.runs: dict[str, KeptRun] = {}
+        self.refuse: int | None = None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+        self._server.told = self  # type: ignore[attr-defined]
         self.address = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
@@ -20,32 +46,81 @@ class WandbServer:
         self._server.shutdown()
         self._server.server_close()
 
+    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
+        """To a query of its GraphQL."""
+        query, given = request.get("query", ""), request.get("variables") or {}
+        project = {"id": "cA==", "name": "resnet-lab", "entity": {"id": "ZQ==", "name": "somebody"}}
+        if "RunResumeStatus" in query:
+            return {"model": project | {"internalId": "1", "bucket": self._bucket(given["name"])}}
+        if "upsertBucket" in query:
+            new = given.get("name") not in self.runs
+            run = self.runs.setdefault(given.get("name") or "cg==", KeptRun())
+            run.name, run.project = given.get("displayName") or run.name, given.get("project") or run.project
+            if given.get("config"):
+                told = json.loads(given["config"])
+                run.config = {key: each["value"] for key, each in told.items() if key != "_wandb"}
+            bucket = {"id": "cg==", "name": given.get("name"), "displayName": run.name, "project": project}
+            return {"upsertBucket": {"bucket": bucket, "inserted": new}}
+        if "createRunFiles" in query:
+            return {"createRunFiles": {"runID": "cg==", "uploadHeaders": [], "files": []}}
+        return {}
+
+    def stream(self, run: KeptRun, told: dict[str, Any]) -> None:
+        """Lines of a run's files, each file from the offset that is told."""
+        files = told.get("files") or {}
+        if history := files.get("wandb-history.jsonl"):
+            run.rows[history["offset"] :] = history["content"]
+        if summary := files.get("wandb-summary.json"):
+            run.summary = json.loads(summary["content"][-1])
+        if told.get("complete"):
+            run.exit_code = told.get("exitcode")
+
+    def _bucket(self, name: str) -> dict[str, Any] | None:
+        if (run := self.runs.get(name)) is None:
+            return None
+        return {
+            "id": "cg==",
+            "name": name,
+            "displayName": run.name,
+            "summaryMetrics": json.dumps(run.summary),
+            "config": json.dumps({key: {"value": value} for key, value in run.config.items()}),
+            "wandbConfig": json.dumps({"t": 1}),
+            "tags": [],
+            "logLineCount": 0,
+            "eventsLineCount": 0,
+            "eventsTail": "[]",
+            "historyLineCount": len(run.rows),
+            "historyTail": json.dumps(run.rows[-1:]),
+        }
+
 
 class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
+        server: WandbServer = self.server.told  # type: ignore[attr-defined]
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.headers.get("Content-Encoding") == "gzip":
+            body = gzip.decompress(body)
+        if server.refuse is not None:
+            self._send(server.refuse, {"data": None, "errors": [{"message": "the server says no"}]})
+            return
         try:
-            data = _answer(json.loads(body))
+            told = json.loads(body)
         except ValueError:
-            data = {}
-        answer = json.dumps({"data": data}).encode()
-        self.send_response(200)
+            told = {}
+        if self.path.endswith("/file_stream"):
+            server.stream(server.runs.setdefault(self.path.split("/")[-2], KeptRun()), told)
+            self._send(200, {})
+        else:
+            self._send(200, {"data": server.answer(told)})
+
+    do_GET = do_PUT = do_POST
+
+    def _send(self, status: int, content: dict[str, Any]) -> None:
+        answer = json.dumps(content).encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()
         self.wfile.write(answer)
 
-    do_GET = do_PUT = do_POST
-
     def log_message(self, *arguments: Any) -> None:
         pass
-
-
-def _answer(request: dict[str, Any]) -> dict[str, Any]:
-    query = request.get("query", "")
-    if "upsertBucket" in query:
-        project = {"id": "cA==", "name": "resnet-lab", "entity": {"id": "ZQ==", "name": "somebody"}}
-        run = {"id": "cg==", "name": request["variables"].get("name"), "project": project}
-        return {"upsertBucket": {"bucket": run, "inserted": True}}
-    if "createRunFiles" in query:
-        return {"createRunFiles": {"runID": "cg==", "uploadHeaders": [], "files": []}}
-    return {}

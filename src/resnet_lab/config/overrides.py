@@ -39,7 +39,7 @@ def read(overrides: Iterable[str]) -> list[str]:
     Raises UserError for what is outside Hydra's grammar, with the quoting that would do, and for what it takes
     and nothing here reads: hydra.run.dir, ~logger, logger=null.
     """
-    return [_read(override) for override in overrides]
+    return [text for override in overrides for text in _one_logger(_read(override))]
 
 
 def parse(overrides: Iterable[str], loader: ConfigLoader | None = None) -> list[Override]:
@@ -71,6 +71,17 @@ def _read(text: str) -> str:
     if key == "trainer.devices":
         text = re.sub(r"(?<=[=,])auto(?=,|$)", str(ALL), text)
     return _as_text(text) if key in _text_keys() else text
+
+
+def _one_logger(text: str) -> list[str]:
+    """logger=[wandb,tensorboard] as Hydra is to take it, for which a later option of a group replaces the earlier."""
+    if not text.startswith("logger=["):
+        return [text]
+    [override] = parse([text])
+    names = override.value()
+    if not isinstance(names, list) or not names:
+        raise UserError(f"{text}: name at least one logger")
+    return [f"logger={names[0]}", f"logger.names=[{','.join(map(str, names))}]"]
 
 
 def _home(tilde: str) -> Path:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from resnet_lab import reference
 from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.data.spec import DataConfig
-from resnet_lab.fields import LOCAL, choice, local, number, path
+from resnet_lab.fields import LOCAL, Text, choice, local, number, path, text
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.training.protocols import PROTOCOLS
 from resnet_lab.training.recipes import RecipeConfig
@@ -29,16 +29,29 @@ class TrainerConfig:
     progress: bool = local(True)  # a bar on a terminal, plain lines elsewhere
 
 
+LOGGERS = ("csv", "wandb", "tensorboard")
+NO_NAME = "/\\#?%:"  # characters that W&B has in no name
+
+
 @dataclass
 class LoggerConfig:
     """Where metrics go beside history.csv, which is always written."""
 
-    name: str = choice("csv", ("csv", "wandb", "tensorboard"))
-    project: str | None = None  # None: WANDB_PROJECT, or resnet-lab
-    entity: str | None = None  # None: WANDB_ENTITY, or W&B's default
+    name: str = choice("csv", LOGGERS)
+    names: list[str] = field(
+        default_factory=list, metadata={"choices": LOGGERS}
+    )  # several; empty: `name` alone
+    project: str | None = text(None, most=128, without=NO_NAME)  # None: WANDB_PROJECT, or resnet-lab
+    entity: str | None = text(None, most=128, without=NO_NAME)  # None: WANDB_ENTITY, or W&B's default
     # auto: as WANDB_MODE says, else online with a key and offline without
     mode: str = choice("auto", ("auto", "online", "offline", "disabled"))
-    tags: list[str] = field(default_factory=list)
+    tags: list[str] = field(default_factory=list, metadata={"text": Text(most=64)})
+
+    @property
+    def trackers(self) -> list[str]:
+        """Who is told beside history.csv."""
+        names = dict.fromkeys(self.names or [self.name])
+        return [name for name in names if name != "csv" and (name, self.mode) != ("wandb", "disabled")]
 
 
 @dataclass

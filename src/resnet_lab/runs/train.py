@@ -1,7 +1,6 @@
 """The one place where model, data and training meet."""
 
 import sys
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, LambdaCallback
-from lightning.pytorch.loggers import Logger
 from torch import nn
 
 from resnet_lab import data as data_sets
@@ -34,8 +32,8 @@ from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.record import scores
 from resnet_lab.runs.signals import Signals
+from resnet_lab.runs.tell import trackers
 from resnet_lab.runs.threads import threads_of
-from resnet_lab.tracking.loggers import open_loggers
 from resnet_lab.training import Classifier, recipes
 from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.batch_norm import recompute
@@ -74,15 +72,15 @@ def train(
 
     cost, checkpoints = Cost(), _checkpoints(folder, config, lock)
     record["resumed_from"] = checkpoints.resumed_from
-    with _loggers(config, folder, record, here) as loggers:
+    with trackers(config, folder, record, first=here.is_first) as told:
         trainer = Trainer(
             **trainer_arguments(config.trainer, here, config.precision),
             **recipes.trainer_arguments(recipe),
             precision=PRECISIONS[config.precision].lightning,  # type: ignore[arg-type]
             deterministic=config.trainer.deterministic,
             benchmark=not config.trainer.deterministic,
-            callbacks=[*_callbacks(folder, config, here), cost, checkpoints],
-            logger=loggers,
+            callbacks=[*_callbacks(folder, config, here), cost, checkpoints, *told],
+            logger=False,
             default_root_dir=folder.path,
             use_distributed_sampler=False,  # the loaders give each process its share
             num_sanity_val_steps=0,
@@ -102,13 +100,6 @@ def train(
         if here.is_first:
             weights_file.write(folder.weights_file, net, config.model, data.preprocessing())
             record |= scores(folder, error)
-
-
-def _loggers(
-    config: TrainConfig, folder: RunFolder, record: dict[str, Any], here: Place
-) -> AbstractContextManager[list[Logger]]:
-    """Only the first process tells anybody of the run."""
-    return open_loggers(config.logger, folder.path, record) if here.is_first else nullcontext([])
 
 
 def _callbacks(folder: RunFolder, config: TrainConfig, here: Place) -> list[Callback]:

@@ -1,0 +1,53 @@
+"""Trackers are told of an epoch once a checkpoint knows it: what is told is never taken back."""
+
+# ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback, Checkpoint
+
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.signals import Interrupted
+from resnet_lab.tracking import Facts, Teller, read_rows, telling
+
+
+class Tell(Checkpoint):
+    """To be listed after `Checkpoints`: Lightning calls these in order."""
+
+    def __init__(self, teller: Teller, folder: RunFolder) -> None:
+        self._teller = teller
+        self._folder = folder
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._tell()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._tell()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        if isinstance(exception, Interrupted):  # which is raised once a checkpoint is written
+            self._tell()
+
+    def _tell(self) -> None:
+        self._teller.rows(len(read_rows(self._folder.history_file)))
+
+
+@contextmanager
+def trackers(
+    config: TrainConfig, folder: RunFolder, record: dict[str, Any], *, first: bool
+) -> Iterator[list[Callback]]:
+    """The callbacks that tell of a run, which `record` grows to describe; only the first process tells."""
+    if not first:
+        yield []
+        return
+
+    def facts() -> Facts:
+        return Facts.of(config, record, folder.path, socket.gethostname())
+
+    with telling(config.logger, folder.path, facts) as teller:
+        yield [] if teller is None else [Tell(teller, folder)]

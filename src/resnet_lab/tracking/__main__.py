@@ -1,0 +1,123 @@
+"""The process beside a run that tells its trackers: ``python -m resnet_lab.tracking``, fed by `telling`.
+
+One JSON object a line comes in: where the run lies and what it is, how many of its rows are certain, how it ended.
+When the one who writes them is gone, what is certain is told and the trackers are closed.
+"""
+
+import json
+import logging
+import os
+import select
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from resnet_lab.config.schema import LoggerConfig
+from resnet_lab.tracking.facts import Facts
+from resnet_lab.tracking.rows import Row, read_rows, told_by_one
+from resnet_lab.tracking.tensorboard import TensorBoard
+from resnet_lab.tracking.wandb_run import WandbRun, one_line
+
+log = logging.getLogger(__name__)
+
+LOOK = 1.0  # seconds between two looks whether the run is still there
+
+
+class Tracker(Protocol):
+    """W&B, TensorBoard: brought level with a run's rows as often as one likes."""
+
+    def level(self, rows: list[Row]) -> int: ...
+    def finish(self, facts: Facts) -> None: ...
+
+
+def follow(messages: Iterator[dict[str, Any]]) -> None:
+    """Tell what the messages say, until they end; a tracker that fails is told no more."""
+    first = next(messages)
+    folder = Path(first["folder"])
+    try:
+        with told_by_one(folder):
+            _follow(first, folder, messages)
+    except TimeoutError as error:
+        _tell(f"{error}: {_later('wandb', folder)}")
+
+
+def _follow(first: dict[str, Any], folder: Path, messages: Iterator[dict[str, Any]]) -> None:
+    config, facts = LoggerConfig(**first["logger"]), Facts(**first["facts"])
+    trackers: dict[str, Tracker] = {}
+    for name in config.trackers:
+        if (opened := _open(name, config, facts, folder, first["pid"])) is not None:
+            trackers[name] = opened
+    ended, certain = replace(facts, error="the run's process died"), 0
+    for message in messages:
+        certain = message["rows"]
+        if "facts" in message:
+            ended = Facts(**message["facts"])
+            break
+        _level(trackers, folder / "history.csv", certain)
+    _level(trackers, folder / "history.csv", certain)
+    for name, tracker in trackers.items():
+        try:
+            tracker.finish(ended)
+        except Exception as error:
+            _tell(f"{name} could not be closed ({one_line(error)}): {_later(name, folder)}")
+
+
+def _open(name: str, config: LoggerConfig, facts: Facts, folder: Path, pid: int) -> Tracker | None:
+    try:
+        if name == "tensorboard":
+            return TensorBoard(facts, folder)
+        run = WandbRun(config, facts, folder, pid=pid)
+    except Exception as error:
+        _tell(f"{name} takes no run ({one_line(error)}): {_later(name, folder)}")
+        return None
+    if run.offline is not None:
+        _tell(f"W&B is offline ({run.offline}): {_later(name, folder)}")
+    return run
+
+
+def _level(trackers: dict[str, Tracker], history: Path, certain: int | None) -> None:
+    """`certain` rows are those that a checkpoint knows, None: all; a row after them may be made again."""
+    for name, tracker in list(trackers.items()):
+        try:
+            tracker.level(read_rows(history)[:certain])
+        except Exception as error:
+            del trackers[name]
+            _tell(f"{name} takes no more rows ({one_line(error)}): {_later(name, history.parent)}")
+
+
+def _later(name: str, folder: Path) -> str:
+    return f"resnet-lab sync {folder} sends it" if name == "wandb" else "history.csv has them all"
+
+
+def _tell(line: str) -> None:
+    try:
+        print(line, flush=True)
+    except OSError:
+        log.warning(line)
+
+
+def from_pipe(descriptor: int, parent: int) -> Iterator[dict[str, Any]]:
+    """The messages, until the pipe is closed or the parent is gone: its loaders may hold the pipe open."""
+    buffer = b""
+    while True:
+        if not select.select([descriptor], [], [], LOOK)[0]:
+            if os.getppid() != parent:
+                return
+            continue
+        if not (read := os.read(descriptor, 65536)):
+            return
+        *lines, buffer = (buffer + read).split(b"\n")
+        yield from map(json.loads, lines)
+
+
+if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the run says when it is over
+    os.nice(5)  # training goes first
+    os.environ["WANDB_SILENT"] = "true"
+    logging.getLogger("wandb").setLevel(logging.CRITICAL)
+    logging.basicConfig(stream=sys.stderr, level=logging.CRITICAL)
+    follow(from_pipe(0, os.getppid()))

@@ -1,0 +1,85 @@
+"""Which W&B project and account, and why a run is offline. Imports nothing of W&B's: asking takes no time."""
+
+import configparser
+import logging
+import os
+import socket
+from dataclasses import replace
+from netrc import NetrcParseError, netrc
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+from resnet_lab.config.schema import LoggerConfig
+from resnet_lab.files import expanded
+
+log = logging.getLogger(__name__)
+
+PROJECT = "resnet-lab"  # of W&B, where nothing names another
+SERVER = "https://api.wandb.ai"
+SECONDS_TO_REACH = 5.0  # the server, before it is asked for a run
+MODES = {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}  # of WANDB_MODE; any other: auto
+
+
+def from_environment(config: LoggerConfig, file: Path) -> LoggerConfig:
+    """The same with what WANDB_PROJECT, WANDB_ENTITY and WANDB_MODE say of what it leaves open.
+
+    W&B's variables of the `file` (a .env) count as the environment's, which has the last word over them.
+    """
+    try:
+        given = dotenv_values(file)
+    except (OSError, UnicodeDecodeError):
+        given = {}
+        log.warning("%s cannot be read", file, exc_info=True)
+    for name, value in given.items():
+        if name.startswith("WANDB_") and value:
+            os.environ.setdefault(name, value)
+    return replace(
+        config,
+        project=config.project or os.environ.get("WANDB_PROJECT") or PROJECT,
+        entity=config.entity or os.environ.get("WANDB_ENTITY"),
+        mode=MODES.get(os.environ.get("WANDB_MODE", ""), "auto") if config.mode == "auto" else config.mode,
+    )
+
+
+def why_offline(mode: str) -> str | None:
+    """Why a run cannot or should not be online; None: it can."""
+    if mode == "offline":
+        return "as asked"
+    address = urlsplit(server())
+    if not _has_key(address.netloc):
+        return "no key: set WANDB_API_KEY, in .env for example"
+    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")):
+        return None  # the proxy decides; starting the run is bounded too
+    try:
+        port = address.port or (80 if address.scheme == "http" else 443)
+        socket.create_connection((address.hostname or "", port), SECONDS_TO_REACH).close()
+    except (OSError, ValueError) as error:
+        return f"cannot reach {address.hostname}: {getattr(error, 'strerror', None) or error}"
+    return None
+
+
+def server() -> str:
+    """The address of W&B's server, of the environment or of the settings files in which `wandb login` notes it."""
+    if given := os.environ.get("WANDB_BASE_URL"):
+        return given
+    home = expanded(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb")
+    settings = configparser.ConfigParser(interpolation=None)
+    try:
+        settings.read([home / "settings", Path("wandb") / "settings"])
+    except (configparser.Error, UnicodeDecodeError):
+        return SERVER
+    return settings.get("default", "base_url", fallback=SERVER)
+
+
+def _has_key(host: str) -> bool:
+    """Whether W&B will find credentials where it looks for them; it is not asked, since it might prompt."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    path = os.environ.get("NETRC") or Path.home() / ".netrc"  # where `wandb login` writes it
+    try:
+        found = netrc(path).authenticators(host)
+    except (OSError, NetrcParseError):
+        return False
+    return found is not None and bool(found[2])

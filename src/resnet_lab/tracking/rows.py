@@ -1,0 +1,68 @@
+"""The rows of a history.csv, as a tracker takes them: whatever columns it has, a number each."""
+
+import csv
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from resnet_lab.files import read_text
+
+Row = dict[str, float]
+
+PATIENCE = 60.0  # seconds: a killed run's trackers are told what is certain, and then the run goes on
+
+
+@contextmanager
+def told_by_one(folder: Path) -> Iterator[None]:
+    """One process at a time tells of a run folder; TimeoutError where another does not come to its end."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"another process tells of {folder}") from None
+            time.sleep(0.05)
+        except OSError:  # a file system that locks no folder
+            return None
+
+
+def read_rows(history: Path) -> list[Row]:
+    """One row an epoch, empty cells left out; none without a file, and none of a line that is not whole."""
+    try:
+        whole, _, _ = read_text(history).rpartition("\n")
+    except FileNotFoundError:
+        return []
+    header, *lines = csv.reader(whole.splitlines() or [""])
+    return [_row(header, line) for line in lines if len(line) == len(header)]
+
+
+def _row(header: list[str], line: list[str]) -> Row:
+    row: Row = {}
+    for name, cell in zip(header, line, strict=True):
+        try:
+            row[name] = int(cell) if cell.isdecimal() else float(cell)
+        except ValueError:
+            continue
+    return row
+
+
+def seconds_after_start(rows: Sequence[Row]) -> list[float]:
+    """When each row ended, by the seconds that its epochs took."""
+    passed, ends = 0.0, []
+    for row in rows:
+        passed += row.get("seconds", 0.0)
+        ends.append(passed)
+    return ends

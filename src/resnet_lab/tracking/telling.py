@@ -1,0 +1,83 @@
+"""A run hands its rows to trackers in a process beside it: they cost it no time, and never the run."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.config.schema import LoggerConfig
+from resnet_lab.errors import UserError
+from resnet_lab.tracking.account import from_environment
+from resnet_lab.tracking.facts import Facts
+from resnet_lab.tracking.wandb_run import SECONDS_TO_FINISH, SECONDS_TO_START
+
+GRACE = 10.0  # seconds more, to start and to end
+
+
+class Teller:
+    """Says how many rows of history.csv are certain, and waits for nobody."""
+
+    def __init__(self, config: LoggerConfig, folder: Path, facts: Facts) -> None:
+        self._told = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "resnet_lab.tracking"],
+            stdin=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,  # Ctrl-C is for the run
+        )
+        first = {"logger": asdict(config), "folder": str(folder), "facts": asdict(facts), "pid": os.getpid()}
+        self._send(first)
+        assert self._process.stdin is not None
+        os.set_blocking(self._process.stdin.fileno(), False)
+
+    def rows(self, certain: int) -> None:
+        """The first `certain` rows of history.csv will not change."""
+        self._told = certain
+        self._send({"rows": certain})
+
+    def end(self, facts: Facts, *, complete: bool) -> None:
+        """Tell the end, `complete`: all rows are certain, and wait for what is still under way, but not for ever."""
+        last = _line({"rows": None if complete else self._told, "facts": asdict(facts)})
+        try:
+            self._process.communicate(last, timeout=SECONDS_TO_START + SECONDS_TO_FINISH + GRACE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin is not None
+        # Full: the next message says as much. Broken: the process has told why it is gone.
+        with suppress(BlockingIOError, BrokenPipeError):
+            self._process.stdin.write(_line(message))
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    return json.dumps(message).encode() + b"\n"
+
+
+@contextmanager
+def telling(config: LoggerConfig, folder: Path, facts: Callable[[], Facts]) -> Iterator[Teller | None]:
+    """The teller of a run, which says at the end whether it came through; None where nobody is to be told.
+
+    `facts` is asked again at the end. Raises UserError where a tracker's package is missing.
+    """
+    if "wandb" in config.trackers:
+        config = from_environment(config, Path(".env"))
+    if not config.trackers:
+        yield None
+        return
+    if "tensorboard" in config.trackers and find_spec("tensorboard") is None:
+        raise UserError("logger=tensorboard needs a package: pip install tensorboard")
+    teller = Teller(config, folder, facts())
+    try:
+        yield teller
+    except BaseException as error:
+        teller.end(replace(facts(), error=str(error) or type(error).__name__), complete=False)
+        raise
+    teller.end(facts(), complete=True)

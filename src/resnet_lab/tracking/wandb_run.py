@@ -1,0 +1,164 @@
+"""One run of W&B, made level with the rows of a run folder: online with a key, else as an offline file."""
+
+import json
+import logging
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.config.schema import LoggerConfig
+from resnet_lab.files import read_text, write_text
+from resnet_lab.tracking.account import why_offline
+from resnet_lab.tracking.facts import Facts
+from resnet_lab.tracking.rows import Row, seconds_after_start
+
+log = logging.getLogger(__name__)
+
+NOTE = "wandb.json"  # in the run folder: the id of its run
+ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
+SECONDS_TO_START = float(os.environ.get("WANDB_INIT_TIMEOUT", 30))
+SECONDS_TO_FINISH = float(os.environ.get("WANDB_FINISH_TIMEOUT", 60))
+SYNCED = ".synced"  # how `wandb sync` marks the file that it has sent
+SETTINGS: dict[str, Any] = {
+    "console": "off",  # log.txt has it
+    "silent": True,
+    "disable_git": True,  # the record tells the commit
+    "disable_code": True,
+    "x_save_requirements": False,
+    "x_transaction_log_flush_interval": 1.0,  # seconds: at 15, a run killed early leaves nothing
+}
+
+
+class WandbRun:
+    """Takes rows by their epoch, each once, whatever the server has of the run already."""
+
+    def __init__(
+        self,
+        config: LoggerConfig,
+        facts: Facts,
+        folder: Path,
+        place: Path | None = None,
+        pid: int | None = None,
+    ) -> None:
+        """`config` with the environment's part filled in; W&B's files go to `place`/wandb, by default the folder's.
+
+        `pid` trains: its use of the machine is shown. Raises whatever W&B raises, where it takes no run at all.
+        """
+        import wandb
+
+        place = place or folder
+        given = id_of(folder, facts.hash)
+        sent = _clear(given, folder, place)
+        common: dict[str, Any] = {
+            "project": config.project,
+            "entity": config.entity,
+            "dir": str(place),
+            "id": given,
+            "resume": "allow",
+            "group": facts.group[:128],
+            "name": f"{facts.name}-{given.rpartition('-')[2]}"[:128],
+            "job_type": "train",
+            "tags": facts.tags,
+            "config": facts.config,
+            "reinit": "finish_previous",
+        }
+        settings = SETTINGS | {"init_timeout": SECONDS_TO_START, "finish_timeout": SECONDS_TO_FINISH}
+        settings |= {"x_disable_stats": True} if pid is None else {"x_stats_pid": pid}
+        self.offline = why_offline(config.mode)  # None: it is online
+        self._run: Any = None
+        if self.offline is None:
+            try:
+                self._run = wandb.init(**common, mode="online", settings=wandb.Settings(**settings))
+            except Exception as error:
+                wandb.teardown()
+                log.info("W&B takes no run online", exc_info=True)
+                self.offline = one_line(error)
+                _clear(given, folder, place)
+        if self._run is None:
+            self._run = wandb.init(**common, mode="offline", settings=wandb.Settings(**settings))
+        self._told = max(self._run.starting_step - 1, sent)  # the last epoch that W&B has
+        self._started = _seconds(facts.started)
+        self._run.define_metric("*", step_metric="iteration")
+        self._run.define_metric("val/error", step_metric="iteration", summary="min")
+        for name in ("lr", "seconds"):  # of an epoch, and no figures of the run
+            self._run.define_metric(name, step_metric="iteration", summary="none")
+
+    def level(self, rows: Sequence[Row]) -> int:
+        """Tell what W&B lacks of all rows so far; how many that were."""
+        lacking = 0
+        for row, end in zip(rows, seconds_after_start(rows), strict=True):
+            if (epoch := int(row["epoch"])) > self._told:
+                when = {} if self._started is None else {"_timestamp": self._started + end}
+                self._run.log(row | when, step=epoch, commit=True)
+                self._told = epoch
+                lacking += 1
+        return lacking
+
+    def finish(self, facts: Facts) -> None:
+        """The final figures, and the end, within SECONDS_TO_FINISH."""
+        self._run.config.update(facts.config, allow_val_change=True)
+        # val/error has its minimum there, and each figure stands there once.
+        summary = {name: value for name, value in facts.summary.items() if name != "val/error"}
+        if facts.error is not None or self._run.summary.get("error"):
+            summary["error"] = facts.error
+        self._run.summary.update(summary)
+        self._run.finish(exit_code=0 if facts.error is None else 1)
+
+
+def id_of(folder: Path, hash: str) -> str:
+    """The id that belongs to a run folder, made once: its identity's hash, and what no other folder has."""
+    note = folder / NOTE
+    try:
+        told = json.loads(read_text(note))
+        if re.fullmatch(r"[\w-]{1,64}", told["id"]):
+            return str(told["id"])
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, KeyError, TypeError):
+        log.warning("%s cannot be read: the run gets a new id", note)
+    given = f"{hash}-{''.join(secrets.choice(ALPHABET) for _ in range(5))}"
+    write_text(note, json.dumps({"id": given}) + "\n")
+    return given
+
+
+def one_line(error: BaseException) -> str:
+    """What W&B or its server says of a failure, without the JSON around it."""
+    text = str(error) or type(error).__name__
+    if messages := re.findall(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)"', text):
+        return " ".join(str(messages[0]).split())
+    return " ".join(text.split("\n")[0].partition("{")[0].split()).rstrip(" :") or type(error).__name__
+
+
+def _clear(given: str, *places: Path) -> int:
+    """Remove W&B's files of the run, broken ones too: the folder has it all, and they are made again.
+
+    The last epoch in those that `wandb sync` has sent, which stay, so that no row is sent twice; 0: none were.
+    """
+    sent = 0
+    for path in {path for place in places for path in place.glob(f"wandb/*run-*-{given}")}:
+        if any(path.glob(f"*{SYNCED}")):
+            sent = max([sent, *map(_last_step, path.glob("*.wandb"))])
+        else:
+            shutil.rmtree(path, ignore_errors=True)
+    return sent
+
+
+def _last_step(file: Path) -> int:
+    """The highest step in a file of W&B's, as far as it can be read."""
+    leet = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(file)]
+    told = subprocess.run(leet, capture_output=True, text=True, check=False).stdout
+    return max((int(step) for step in re.findall(r'"step":\{"num":(\d+)', told)), default=0)
+
+
+def _seconds(when: str | None) -> float | None:
+    try:
+        return datetime.fromisoformat(when).timestamp() if when else None
+    except ValueError:
+        return None

@@ -1,0 +1,77 @@
+"""Which project and account W&B is given, and why a run is offline."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from resnet_lab.config.schema import LoggerConfig
+from resnet_lab.tracking.account import from_environment, why_offline
+from resnet_lab.tracking.wandb_run import one_line
+from wandb_server import KEY
+
+OPEN = LoggerConfig(name="wandb")
+SAID: dict[str, tuple[LoggerConfig, str, dict[str, str], tuple[str, str | None, str]]] = {
+    "nothing": (OPEN, "", {}, ("resnet-lab", None, "auto")),
+    "by the environment": (
+        OPEN,
+        "",
+        {"WANDB_PROJECT": "p", "WANDB_ENTITY": "e", "WANDB_MODE": "disabled"},
+        ("p", "e", "disabled"),
+    ),
+    "by the file": (
+        OPEN,
+        "export WANDB_PROJECT=p # a comment\nexport WANDB_ENTITY='e'\nWANDB_MODE=offline\n",
+        {},
+        ("p", "e", "offline"),
+    ),
+    "by both": (OPEN, "WANDB_PROJECT=file", {"WANDB_PROJECT": "environment"}, ("environment", None, "auto")),
+    "by the keys too": (
+        LoggerConfig(name="wandb", project="key", entity="key", mode="online"),
+        "",
+        {"WANDB_PROJECT": "p", "WANDB_ENTITY": "e", "WANDB_MODE": "disabled"},
+        ("key", "key", "online"),
+    ),
+}
+
+
+@pytest.mark.parametrize("said", SAID)
+def test_keys_come_before_the_environment_and_that_before_the_env_file(
+    said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, file, environment, expected = SAID[said]
+    (tmp_path / ".env").write_text(file)
+    monkeypatch.setattr(os, "environ", {**os.environ, **environment})
+    told = from_environment(config, tmp_path / ".env")
+    assert (told.project, told.entity, told.mode) == expected
+
+
+@pytest.mark.parametrize(("host", "why"), [("127.0.0.1:9", "cannot reach"), ("wandb.example.org", "no key")])
+@pytest.mark.parametrize("noted", ["environment", "settings"])
+def test_key_that_wandb_login_wrote_is_found_and_is_for_its_host_alone(
+    host: str, why: str, noted: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if noted == "environment":
+        monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    else:
+        (tmp_path / "wandb_home").mkdir()
+        (tmp_path / "wandb_home" / "settings").write_text("[default]\nbase_url = http://127.0.0.1:9\n")
+    (tmp_path / "netrc").write_text(f"machine {host}\n  login user\n  password {KEY}\n")
+    (tmp_path / "netrc").chmod(0o600)
+    assert (why_offline("auto") or "").startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        ('returned error 404: {"data":null,"errors":[{"message":"no such project"}]}', "no such project"),
+        (
+            "Run initialization has timed out after 2.0 sec.\nPlease try again",
+            "Run initialization has timed out after 2.0 sec.",
+        ),
+        ('returned error 500: {"data": null}', "returned error 500"),
+        ("", "ValueError"),
+    ],
+)
+def test_answer_of_the_server_is_one_line_without_json(said: str, line: str) -> None:
+    assert one_line(ValueError(said)) == line
