@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from resnet_lab.config import searchpath
 from resnet_lab.config.debug import shortened
 from resnet_lab.config.groups import ROOT, config_dir
+from resnet_lab.config.machine import with_local, with_local_data
 from resnet_lab.config.mistakes import one_line, refuse_added_keys
 from resnet_lab.config.overrides import read
 from resnet_lab.config.paths import check as check_paths
@@ -70,7 +71,7 @@ def compose(overrides: list[str], *, planned: bool = False) -> TrainConfig:
 
     Raises UserError for an unknown key, group or option, a wrong type, or a combination that makes no sense.
     """
-    return typed(compose_raw(read(overrides)), planned=planned)
+    return typed(compose_raw(with_local(read(overrides))), planned=planned)
 
 
 def compose_raw(overrides: list[str], *, with_hydra: bool = False) -> DictConfig:
@@ -109,7 +110,7 @@ def typed(composed: DictConfig, *, planned: bool = False) -> TrainConfig:
 
 def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     """The configuration with what its data set decides filled in; UserError where it makes no sense."""
-    config = at_home(config)
+    config = at_home(replace(config, data=with_local_data(config.data)))
     check_fields(config)
     check_paths(config)
     check_precision(config.precision, config.trainer.accelerator)

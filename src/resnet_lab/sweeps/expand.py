@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 
 from resnet_lab.config.compose import compose_raw, config_loader
 from resnet_lab.config.identity import differences, flatten
+from resnet_lab.config.machine import with_local
 from resnet_lab.config.many import compose_each
 from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.schema import ALL, TrainConfig
@@ -64,7 +65,7 @@ def composed(overrides: list[str], *, planned: bool = False) -> dict[tuple[str, 
 
     `planned` as in `compose`.
     """
-    overrides = read(overrides)
+    overrides = with_local(read(overrides))
     jobs = expand(overrides)
     ours = [_line(o) for o in parse(overrides) if o.is_hydra_override()]
     configs = apart(compose_each(jobs, ours, planned=planned))
@@ -78,7 +79,7 @@ def configurations(overrides: list[str], *, planned: bool = False) -> list[Train
 
 def is_search(overrides: list[str]) -> bool:
     """Whether the runs are chosen one after another, by a sweeper that is not the default one."""
-    ours = [_line(o) for o in parse(read(overrides)) if o.is_hydra_override()]
+    ours = [_line(o) for o in parse(with_local(read(overrides))) if o.is_hydra_override()]
     return bool(ours) and compose_raw(ours, with_hydra=True).hydra.sweeper["_target_"] != GRID
 
 

@@ -10,6 +10,7 @@ import hydra
 
 from resnet_lab.config.compose import compose, register_schemas
 from resnet_lab.config.groups import ROOT, config_dir
+from resnet_lab.config.machine import with_local
 from resnet_lab.config.overrides import read
 from resnet_lab.runs.devices import check
 from resnet_lab.runs.folder import RunFolder
@@ -48,7 +49,7 @@ def sweep(overrides: list[str]) -> int:
     """Every run of a multirun, by Hydra's sweeper and launcher."""
     register()
     register_schemas()
-    overrides = read(overrides)
+    overrides = with_local(read(overrides))
     # A search composes as it goes, and checks what it may choose from.
     task = Task({} if is_search(overrides) else composed(overrides))
     with (

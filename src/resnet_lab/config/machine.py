@@ -1,0 +1,116 @@
+"""`local.yaml` of the working folder: what is so on this machine alone, and changes no result. Free of torch.
+
+    runs_root: ~/runs
+    logger: wandb
+    data: {cifar10: {root: ~/data/cifar}, imagenet: {root: /data/imagenet, workers: 16}}
+    hydra/launcher: slurm
+    hydra.launcher: {partition: gpu}
+
+The command line goes before it, and it before experiments and defaults. What stands under `data` is for that set.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import yaml
+
+from resnet_lab.config.groups import groups
+from resnet_lab.config.overrides import parse
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.data.spec import DataConfig
+from resnet_lab.errors import UserError, unknown
+
+FILE = Path("local.yaml")
+GROUPS = ("logger", "hydra/launcher")  # those whose options change no result, whichever is chosen
+OF_A_RUN = ("name", "run_dir", "answers")  # local, but of one run and not of a machine
+LAUNCHER = "hydra.launcher."
+
+
+def with_local(overrides: list[str]) -> list[str]:
+    """The overrides, which were read, after those of `local.yaml` that they leave open; again: the same.
+
+    Raises UserError for what the file may not set.
+    """
+    said = {override.key_or_group for override in parse(overrides)}
+    return [*(f"{key}={value}" for key, value in _settings().items() if not _said(key, said)), *overrides]
+
+
+def with_local_data(data: DataConfig) -> DataConfig:
+    """The data set with what `local.yaml` says of it, where nothing else says anything. Raises UserError."""
+    own = _content().get("data", {}).get(data.name, {})
+    usual = {each.name: each.default for each in fields(data)}
+    allowed = [each.name for each in fields(data) if not each.metadata.get("identity", True)]
+    for key in own:
+        if key not in allowed:
+            raise _not_local(f"data.{data.name}.{key}", [f"data.{data.name}.{each}" for each in allowed])
+    return replace(data, **{key: value for key, value in own.items() if getattr(data, key) == usual[key]})
+
+
+def _said(key: str, said: set[str]) -> bool:
+    return key in said or (key.startswith(LAUNCHER) and "hydra/launcher" in said)
+
+
+def _settings() -> dict[str, str]:
+    """Key or group, and the value in Hydra's grammar, of all but the data sets."""
+    found: dict[str, str] = {}
+    for key, value in _flat({key: value for key, value in _content().items() if key != "data"}).items():
+        if key in groups():
+            if key not in GROUPS:
+                raise UserError(f"{FILE}: {key}={value} may change a result: it belongs on the command line")
+        elif not key.startswith(LAUNCHER) and key not in (allowed := _local_keys()):
+            raise _not_local(key, [*GROUPS, *allowed])
+        found[key] = json.dumps(value, ensure_ascii=False)
+    return found
+
+
+def _not_local(key: str, allowed: list[str]) -> UserError:
+    if key in OF_A_RUN:
+        return UserError(f"{FILE}: {key} is of one run, not of a machine: it belongs on the command line")
+    if key in _flat_keys(TrainConfig, "", local=False):
+        return UserError(
+            f"{FILE}: {key} may change a result: it belongs on the command line or in an experiment"
+        )
+    return unknown(f"key of {FILE}", key, allowed)
+
+
+def _content() -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(FILE.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{FILE} cannot be read: {' '.join(str(error).split())}") from None
+    data = content.get("data", {}) if isinstance(content, dict) else None
+    if not isinstance(data, dict) or not all(isinstance(own, dict) for own in data.values()):
+        raise UserError(
+            f"{FILE}: key: value lines are needed, and below data a set's name, as {{cifar10: {{root: …}}}}"
+        )
+    return dict(content)
+
+
+def _flat(content: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        nested = isinstance(value, Mapping) and value
+        flat |= _flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
+    return flat
+
+
+def _local_keys() -> list[str]:
+    return [key for key in _flat_keys(TrainConfig, "", local=True) if key not in OF_A_RUN]
+
+
+def _flat_keys(kind: type, prefix: str, *, local: bool, inside: bool = False) -> list[str]:
+    """The dotted keys of a schema that are local, or all of them."""
+    hints, keys = get_type_hints(kind), []
+    for each in fields(kind):
+        is_local = inside or not each.metadata.get("identity", True)
+        hint = hints[each.name]
+        if is_dataclass(hint) and isinstance(hint, type):
+            keys += _flat_keys(hint, f"{prefix}{each.name}.", local=local, inside=is_local)
+        elif is_local or not local:
+            keys.append(f"{prefix}{each.name}")
+    return keys
