@@ -4,6 +4,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,9 @@ def test_cfg_of_a_sweep_prints_the_configuration_of_each_run(
     assert main(["train", "-m", "--cfg", "seed=0,1", "model.depth=8"]) == 0
     seeds = [OmegaConf.create(text).seed for text in capsys.readouterr().out.split("---\n")]
     assert seeds == [0, 1]
+
+
+def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"resnet-lab {metadata.version('resnet-lab')}\n"

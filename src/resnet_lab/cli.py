@@ -4,6 +4,7 @@ import argparse
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from resnet_lab.config.groups import groups, use
@@ -188,6 +189,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="resnet-lab",
         description="Deep residual networks as experiments: a run is a folder, a sweep is many.",
     )
+    parser.add_argument("--version", action="version", version=f"resnet-lab {version('resnet-lab')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
     def add(name: str, command: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:

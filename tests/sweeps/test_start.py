@@ -7,7 +7,7 @@ import pytest
 from resnet_lab.config import compose
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps import start
-from resnet_lab.sweeps.expand import configurations
+from resnet_lab.sweeps.expand import configurations, runs_of_experiment
 from run_folders import finished
 
 SWEEP = ["experiment=quickstart", "seed=0,1"]  # 8 runs
@@ -52,3 +52,9 @@ def test_launcher_that_is_not_ours_runs_the_same_jobs(
     assert sorted(path.name for path in (tmp_path / "quickstart").iterdir()) == sorted(
         f.path.name for f in done
     )
+
+
+def test_an_experiment_that_is_a_sweep_says_so_when_one_run_is_asked_for() -> None:
+    assert runs_of_experiment(["experiment=quickstart"]) == 12
+    assert runs_of_experiment(["experiment=quickstart", "seed=5"]) == 4
+    assert runs_of_experiment(["model.depth=56"]) == 1

@@ -77,6 +77,14 @@ def configurations(overrides: list[str], *, planned: bool = False) -> list[Train
     return list(composed(overrides, planned=planned).values())
 
 
+def runs_of_experiment(overrides: list[str]) -> int:
+    """How many runs the experiment that is asked for would have as a sweep; 1 without one."""
+    asked = with_local(read(overrides))
+    if not any(o.key_or_group == "experiment" for o in parse(asked)) or is_search(overrides):
+        return 1
+    return len(expand(asked))
+
+
 def is_search(overrides: list[str]) -> bool:
     """Whether the runs are chosen one after another, by a sweeper that is not the default one."""
     ours = [_line(o) for o in parse(with_local(read(overrides))) if o.is_hydra_override()]

@@ -14,7 +14,7 @@ from resnet_lab.config.machine import with_local
 from resnet_lab.config.overrides import read
 from resnet_lab.runs.devices import check
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.sweeps.expand import composed, is_search
+from resnet_lab.sweeps.expand import composed, is_search, runs_of_experiment
 from resnet_lab.sweeps.jobs import ALREADY, FINISHED, Job
 from resnet_lab.sweeps.plugins import register
 from resnet_lab.sweeps.task import Task
@@ -32,6 +32,11 @@ def run(overrides: list[str]) -> int:
     """One run, in this process."""
     config = compose(overrides)
     check(config.trainer)
+    if (runs := runs_of_experiment(overrides)) > 1:
+        print(
+            f"resnet-lab: this experiment is a sweep of {runs} runs: add -m; here its one run of defaults",
+            file=sys.stderr,
+        )
     folder = RunFolder.create(config)
     before = folder.state()
     from resnet_lab.runs.__main__ import main
