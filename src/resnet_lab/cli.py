@@ -100,6 +100,12 @@ def _report(args: argparse.Namespace) -> int:
     return report(args.folder, args.out)
 
 
+def _sync(args: argparse.Namespace) -> int:
+    from resnet_lab.report.sync import Target, sync
+
+    return sync(Target(args.folder, args.project, args.entity))
+
+
 def _evaluate(args: argparse.Namespace) -> int:
     from resnet_lab.trained.evaluate import evaluate
 
@@ -242,6 +248,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     report.add_argument("folder", type=expanded, help="a folder of runs, as runs/quickstart")
     report.add_argument("--out", type=expanded, help="where to write; default: the folder itself")
+
+    sync = add(
+        "sync",
+        _sync,
+        "send W&B what it lacks of the runs below a folder; without a key, write its files there",
+    )
+    sync.add_argument("folder", type=expanded, help="a folder of runs, as runs/quickstart, or one run")
+    sync.add_argument("--project", help="default: each run's logger.project, or WANDB_PROJECT, or resnet-lab")
+    sync.add_argument("--entity", help="default: each run's logger.entity, or WANDB_ENTITY, or W&B's default")
 
     evaluate = add(
         "evaluate", _evaluate, "test trained nets again: another protocol, other data, an ensemble"

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from resnet_lab.cli import main
 from resnet_lab.config.schema import LoggerConfig
+from resnet_lab.sweeps import start
+from resnet_lab.sweeps.expand import composed
+from resnet_lab.sweeps.task import Task
 from resnet_lab.tracking.account import from_environment, why_offline
 from resnet_lab.tracking.wandb_run import one_line
 from wandb_server import KEY
@@ -75,3 +79,25 @@ def test_key_that_wandb_login_wrote_is_found_and_is_for_its_host_alone(
 )
 def test_answer_of_the_server_is_one_line_without_json(said: str, line: str) -> None:
     assert one_line(ValueError(said)) == line
+
+
+def test_online_without_a_key_is_a_mistake_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["train", "logger=wandb", "logger.mode=online", f"runs_root={tmp_path / 'runs'}"]) == 2
+    assert "no key: set WANDB_API_KEY" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_sweep_says_once_that_its_runs_are_offline_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    start._announce(Task(composed(["logger=wandb", "seed=0,1,2", "name=of three"])))
+    [line] = capsys.readouterr().out.splitlines()
+    assert line == (
+        "W&B is offline (no key: set WANDB_API_KEY, in .env for example): "
+        "resnet-lab sync 'runs/of three' sends the runs"
+    )
+
+
+def test_a_sweep_without_wandb_says_nothing_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    start._announce(Task(composed(["seed=0,1"])))
+    assert capsys.readouterr().out == ""

@@ -1,6 +1,7 @@
 """Start what `resnet-lab train` asks for: one run, or a sweep. Free of torch at import."""
 
 import os
+import shlex
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,11 +14,12 @@ from resnet_lab.config.groups import ROOT, config_dir
 from resnet_lab.config.machine import with_local
 from resnet_lab.config.overrides import read
 from resnet_lab.runs.devices import check
-from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.sweeps.expand import composed, is_search, runs_of_experiment
 from resnet_lab.sweeps.jobs import ALREADY, FINISHED, Job
 from resnet_lab.sweeps.plugins import register
 from resnet_lab.sweeps.task import Task
+from resnet_lab.tracking.account import announced
 
 
 def train(overrides: list[str], multirun: bool) -> int:
@@ -32,6 +34,7 @@ def run(overrides: list[str]) -> int:
     """One run, in this process."""
     config = compose(overrides)
     check(config.trainer)
+    announced(config.logger)  # the run itself says why it is offline
     if (runs := runs_of_experiment(overrides)) > 1:
         print(
             f"resnet-lab: this experiment is a sweep of {runs} runs: add -m; here its one run of defaults",
@@ -57,6 +60,7 @@ def sweep(overrides: list[str]) -> int:
     overrides = with_local(read(overrides))
     # A search composes as it goes, and checks what it may choose from.
     task = Task({} if is_search(overrides) else composed(overrides))
+    _announce(task)
     with (
         tempfile.TemporaryDirectory() as scratch,
         _called_with(["-m", f"hydra.sweep.dir={scratch}", *overrides]),
@@ -65,6 +69,15 @@ def sweep(overrides: list[str]) -> int:
     # A launcher that is not ours may have called the task in other processes.
     ended = task.jobs or [Job.of(config) for config in task.composed.values()]
     return 0 if all(job.status in (FINISHED, ALREADY) for job in ended) else 1
+
+
+def _announce(task: Task) -> None:
+    """Say once what else only each log.txt would: that W&B is offline, and why."""
+    for config in task.composed.values():
+        if (reason := announced(config.logger)) is not None:
+            place = shlex.quote(str(path_of(config).parent))
+            print(f"W&B is offline ({reason}): resnet-lab sync {place} sends the runs", flush=True)
+            return
 
 
 @contextmanager

@@ -12,12 +12,14 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from resnet_lab.config.schema import LoggerConfig
+from resnet_lab.errors import UserError
 from resnet_lab.files import expanded
 
 log = logging.getLogger(__name__)
 
 PROJECT = "resnet-lab"  # of W&B, where nothing names another
 SERVER = "https://api.wandb.ai"
+NO_KEY = "no key"
 SECONDS_TO_REACH = 5.0  # the server, before it is asked for a run
 MODES = {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}  # of WANDB_MODE; any other: auto
 
@@ -49,7 +51,7 @@ def why_offline(mode: str) -> str | None:
         return "as asked"
     address = urlsplit(server())
     if not _has_key(address.netloc):
-        return "no key: set WANDB_API_KEY, in .env for example"
+        return f"{NO_KEY}: set WANDB_API_KEY, in .env for example"
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")):
         return None  # the proxy decides; starting the run is bounded too
     try:
@@ -58,6 +60,20 @@ def why_offline(mode: str) -> str | None:
     except (OSError, ValueError) as error:
         return f"cannot reach {address.hostname}: {getattr(error, 'strerror', None) or error}"
     return None
+
+
+def announced(config: LoggerConfig) -> str | None:
+    """Why the runs of a configuration will be offline, before they begin; None: they will not, or tell W&B nothing.
+
+    Raises UserError where they are to be online and there is no key.
+    """
+    if "wandb" not in config.trackers:
+        return None
+    config = from_environment(config, Path(".env"))
+    reason = why_offline(config.mode) if "wandb" in config.trackers else None
+    if reason is not None and reason.startswith(NO_KEY) and config.mode == "online":
+        raise UserError(f"logger.mode=online: {reason}, or leave logger.mode out to send the runs later")
+    return reason
 
 
 def server() -> str:

@@ -32,15 +32,12 @@ class TensorBoard:
 
     def level(self, rows: Sequence[Row]) -> int:
         """Write the rows that the file lacks; how many that were."""
-        lacking = [
-            pair
-            for pair in zip(rows, seconds_after_start(rows), strict=True)
-            if pair[0]["epoch"] > self._told
-        ]
+        lacking = list(zip(rows, seconds_after_start(rows), strict=True))[self._told :]
         for row, end in lacking:
-            self._told, self._iteration = int(row["epoch"]), int(row["iteration"])
+            self._iteration = int(row["iteration"])
             values = {name: value for name, value in row.items() if name != "iteration"}
             self._write(_scalars(values), self._started + end, self._iteration)
+        self._told += len(lacking)
         self._writer.flush()
         return len(lacking)
 

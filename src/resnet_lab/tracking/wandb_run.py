@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {
 
 
 class WandbRun:
-    """Takes rows by their epoch, each once, whatever the server has of the run already."""
+    """Takes rows in their order, each once, whatever the server has of the run already."""
 
     def __init__(
         self,
@@ -72,6 +72,7 @@ class WandbRun:
         settings = SETTINGS | {"init_timeout": SECONDS_TO_START, "finish_timeout": SECONDS_TO_FINISH}
         settings |= {"x_disable_stats": True} if pid is None else {"x_stats_pid": pid}
         self.offline = why_offline(config.mode)  # None: it is online
+        self.refused = False  # by a server that could be reached
         self._run: Any = None
         if self.offline is None:
             try:
@@ -79,11 +80,11 @@ class WandbRun:
             except Exception as error:
                 wandb.teardown()
                 log.info("W&B takes no run online", exc_info=True)
-                self.offline = one_line(error)
+                self.offline, self.refused = one_line(error), True
                 _clear(given, folder, place)
         if self._run is None:
             self._run = wandb.init(**common, mode="offline", settings=wandb.Settings(**settings))
-        self._told = max(self._run.starting_step - 1, sent)  # the last epoch that W&B has
+        self._told = max(self._run.starting_step - 1, sent)  # rows that W&B has
         self._started = _seconds(facts.started)
         self._run.define_metric("*", step_metric="iteration")
         self._run.define_metric("val/error", step_metric="iteration", summary="min")
@@ -93,11 +94,11 @@ class WandbRun:
     def level(self, rows: Sequence[Row]) -> int:
         """Tell what W&B lacks of all rows so far; how many that were."""
         lacking = 0
-        for row, end in zip(rows, seconds_after_start(rows), strict=True):
-            if (epoch := int(row["epoch"])) > self._told:
+        for step, (row, end) in enumerate(zip(rows, seconds_after_start(rows), strict=True), start=1):
+            if step > self._told:
                 when = {} if self._started is None else {"_timestamp": self._started + end}
-                self._run.log(row | when, step=epoch, commit=True)
-                self._told = epoch
+                self._run.log(row | when, step=step, commit=True)
+                self._told = step
                 lacking += 1
         return lacking
 
@@ -110,6 +111,13 @@ class WandbRun:
             summary["error"] = facts.error
         self._run.summary.update(summary)
         self._run.finish(exit_code=0 if facts.error is None else 1)
+
+
+def close() -> None:
+    """Let go of W&B's helper process, which would keep to the server that it was started for."""
+    import wandb
+
+    wandb.teardown()
 
 
 def id_of(folder: Path, hash: str) -> str:
@@ -139,7 +147,7 @@ def one_line(error: BaseException) -> str:
 def _clear(given: str, *places: Path) -> int:
     """Remove W&B's files of the run, broken ones too: the folder has it all, and they are made again.
 
-    The last epoch in those that `wandb sync` has sent, which stay, so that no row is sent twice; 0: none were.
+    How many rows are in those that `wandb sync` has sent, which stay, so that no row is sent twice.
     """
     sent = 0
     for path in {path for place in places for path in place.glob(f"wandb/*run-*-{given}")}:

@@ -1,0 +1,141 @@
+"""The command: bring W&B level with what the run folders below a folder hold. Free of torch."""
+
+import logging
+import os
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from resnet_lab.config.schema import LoggerConfig, TrainConfig
+from resnet_lab.errors import UserError, printable
+from resnet_lab.report.collect import to_stderr
+from resnet_lab.report.walk import run_folders
+from resnet_lab.runs import record as records
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.lock import holder
+from resnet_lab.tracking import Facts, Row, read_rows
+from resnet_lab.tracking.account import from_environment, why_offline
+from resnet_lab.tracking.rows import told_by_one
+from resnet_lab.tracking.wandb_run import WandbRun, close, one_line
+
+PASSED_OVER = {"new": "it has not begun", "running": "it tells by itself while it trains"}
+MAGIC = b":W&B"  # how a file of W&B's begins
+HEADER = 7  # bytes of one that holds nothing yet
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where runs go, where the command line says so."""
+
+    folder: Path  # whose wandb/ takes the files of what cannot be sent
+    project: str | None = None
+    entity: str | None = None
+
+    def of(self, config: LoggerConfig) -> LoggerConfig:
+        """What the run was to use, offline where the server cannot be had."""
+        given = replace(config, project=self.project or config.project, entity=self.entity or config.entity)
+        given = from_environment(replace(given, mode="auto"), Path(".env"))
+        return replace(given, mode="offline") if _reason(given.mode) else given
+
+
+def sync(target: Target) -> int:
+    """Send each run what W&B lacks of it, under its own id; without a key or a network, as files in `folder`/wandb.
+
+    A run that fails costs one line and does not stop the others; 0: none did. Raises UserError when there is no run.
+    """
+    if not target.folder.is_dir():
+        raise UserError(f"{target.folder} is not a folder")
+    paths = sorted(run_folders(target.folder, to_stderr))
+    if not paths:
+        raise UserError(f"{target.folder} holds no run")
+    os.environ["WANDB_SILENT"] = "true"
+    logging.getLogger("wandb").setLevel(logging.CRITICAL)
+    for path in _broken(target.folder):
+        to_stderr(f"passed over {printable(path)}: it holds nothing, as its run was killed early")
+    level, rows, failed = 0, 0, 0
+    bar = Console(stderr=True)
+    try:
+        for path in track(paths, "W&B", console=bar, disable=not bar.is_terminal, transient=True):
+            try:
+                told = _bring_level(RunFolder(path), target)
+            except Exception as error:
+                failed += 1
+                to_stderr(f"{printable(path)}: {one_line(error)}")
+            else:
+                level += told is not None
+                rows += told or 0
+    finally:
+        close()
+    print(_said(target, level, rows))
+    return 1 if failed else 0
+
+
+def _bring_level(run: RunFolder, target: Target) -> int | None:
+    """How many rows W&B lacked of a run; None where it is passed over. Raises whatever keeps it from being sent."""
+    state = run.state()
+    if state in PASSED_OVER:
+        to_stderr(f"passed over {printable(run.path)}: {PASSED_OVER[state]}")
+        return None
+    config = run.config()
+    record = run.record() or _unfinished(run, config)
+    facts = Facts.of(config, record, run.path, holder(run.lock_file).get("host"))
+    with told_by_one(run.path):
+        shown = WandbRun(target.of(config.logger), facts, run.path, target.folder)
+        lacking = shown.level(_certain(run, state))
+        shown.finish(facts)
+    if shown.refused:
+        raise UserError(f"{shown.offline}; it lies in {target.folder / 'wandb'}")
+    return lacking
+
+
+def _unfinished(run: RunFolder, config: TrainConfig) -> dict[str, Any]:
+    """What is known of a run that was killed."""
+    error = {"kind": "interrupted", "message": "the same command goes on"}
+    started = holder(run.lock_file).get("first_started")
+    return records.opened(config, None) | {"environment": None, "started": started, "error": error}
+
+
+def _certain(run: RunFolder, state: str) -> list[Row]:
+    """The rows that will not change: those that a checkpoint knows, where a run may go on from one."""
+    rows = read_rows(run.history_file)
+    known = [int(path.stem) for path in run.checkpoints.glob("[0-9]*.ckpt") if path.stem.isdecimal()]
+    if state == "finished" or not known:
+        return rows
+    return [row for row in rows if row["iteration"] <= max(known)]
+
+
+def _broken(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*.wandb")):
+        try:
+            with path.open("rb") as file:
+                head = file.read(HEADER + 1)
+        except OSError:
+            yield path
+        else:
+            if len(head) <= HEADER or not head.startswith(MAGIC):
+                yield path
+
+
+@cache
+def _reason(mode: str) -> str | None:
+    """Asked once for all runs."""
+    return why_offline(mode)
+
+
+def _said(target: Target, level: int, rows: int) -> str:
+    runs = f"{level} run{'' if level == 1 else 's'}"
+    reason = _reason(from_environment(LoggerConfig(), Path(".env")).mode)
+    if reason is None:
+        return f"W&B is level with {runs}: {rows} rows were sent"
+    place = shlex.quote(str(target.folder))
+    return (
+        f"W&B is offline ({reason}): {runs} lie in {printable(target.folder / 'wandb')}\n"
+        f"  to see them:  wandb leet {place}/wandb\n"
+        f"  to send them: resnet-lab sync {place}"
+    )
