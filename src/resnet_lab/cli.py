@@ -135,6 +135,12 @@ def _given(args: argparse.Namespace) -> "Given":
     return Given.of(args.mean, args.std, args.size, args.resize, args.classes)
 
 
+def _new(args: argparse.Namespace) -> int:
+    from resnet_lab.template import new
+
+    return new(args.folder)
+
+
 def _models(args: argparse.Namespace) -> int:
     from resnet_lab.models.listing import print_models
 
@@ -290,6 +296,9 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=expanded, help="default: RUN_OR_MODEL's name, here")
     export.add_argument("overrides", nargs="*", metavar="model.key=value", help=MODEL_KEYS)
     add_given(export)
+
+    new = add("new", _new, "write a small project: parts of your own, and an experiment that sweeps them")
+    new.add_argument("folder", type=expanded, metavar="FOLDER")
 
     models = add("models", _models, "list the networks: depth, parameters, multiply-adds, source")
     models.add_argument("pattern", nargs="?", help="a name, or a part with * and ?")
