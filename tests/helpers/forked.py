@@ -18,6 +18,7 @@ from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
@@ -47,17 +48,18 @@ class Output:
             os.dup2(each.detach(), descriptor)
 
 
-def act(action: bytes, environment: dict[str, str], _: None) -> None:
+def act(action: bytes, environment: dict[str, str], folder: Path, _: None) -> None:
+    os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     pickle.loads(action)()
 
 
 def forked(action: Callable[[], Any]) -> int:
-    """Start the action in a process of its own, and return its pid."""
+    """Start the action in a process of its own, in the working folder of this one, and return its pid."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
         cloudpickle.register_pickle_by_value(sys.modules[name])  # pytest's to import, nobody else's
-    arguments = (cloudpickle.dumps(action), dict(os.environ), Output())
+    arguments = (cloudpickle.dumps(action), dict(os.environ), Path.cwd(), Output())
     process = SERVER.Process(target=act, args=arguments, name="forked")
     process.start()
     assert process.pid is not None

@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from torch import Tensor, nn
 
 from resnet_lab.training import Classifier, RecipeConfig
+from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.recipes import check, loader_batch_size, trainer_arguments
 
 CLASSES = 6
@@ -129,10 +130,11 @@ def fit(
     checkpoint: Path | None = None,
     seed: int = 1,
     test_images: int = 40,
+    metrics: Metrics | None = None,
     **choices: Any,
 ) -> tuple[Classifier, Trainer]:
     """Train the toy net; the last batch of an epoch is smaller than the others."""
-    module = Classifier(backbone or net(), recipe, CLASSES, ("test",), seed=seed)
+    module = Classifier(backbone or net(), recipe, CLASSES, ("test",), seed=seed, metrics=metrics)
     runner = trainer(recipe, *callbacks, **choices)
     loaders = TrainLoader(train_images, loader_batch_size(recipe)), [TestLoader(test_images)]
     runner.fit(module, *loaders, ckpt_path=checkpoint, weights_only=True)

@@ -142,6 +142,10 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
         from resnet_lab.training.trial import try_out
 
         try_out(config.recipe, model.num_classes or facts.classes)
+    if config.metrics:
+        from resnet_lab.training.metrics import Metrics
+
+        Metrics(config.metrics, facts.class_names, model.num_classes)
     return config
 
 

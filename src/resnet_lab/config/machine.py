@@ -24,7 +24,7 @@ from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, unknown
 
 FILE = Path("local.yaml")
-GROUPS = ("logger", "hydra/launcher")  # those whose options change no result, whichever is chosen
+GROUPS = ("logger", "metrics", "hydra/launcher")  # those whose options change no result, whichever is chosen
 OF_A_RUN = ("name", "run_dir", "answers")  # local, but of one run and not of a machine
 LAUNCHER = "hydra.launcher."
 

@@ -1,6 +1,7 @@
 """The typed configuration of one run. Free of torch, so that a mistake is told at once."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from resnet_lab import reference
 from resnet_lab.config.precision import PRECISIONS
@@ -85,6 +86,8 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig, metadata=LOCAL)
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig, metadata=LOCAL)
+    # Further metrics of each evaluation: name -> {_target_: …, argument: …} (training/metrics.py).
+    metrics: dict[str, Any] = field(default_factory=dict, metadata=LOCAL)
     name: str = local("scratch")  # the experiment, and its folder under runs_root
     # The table that it answers, as in he2015/table6.
     answers: str | None = choice(None, reference.names, identity=False)

@@ -3,7 +3,7 @@
 Free of torch, as far as what is named is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -32,16 +32,30 @@ def authorised(path: str, key: str) -> Any:
 
 def targets_of(config: TrainConfig) -> dict[str, str]:
     """Every dotted path that a configuration names, by its key."""
-    return dict(_targets(config, ""))
+    return dict(_targets(config, "", local=True))
 
 
-def _targets(config: Any, prefix: str) -> Iterator[tuple[str, str]]:
+def _targets(config: Any, prefix: str, *, local: bool) -> Iterator[tuple[str, str]]:
+    """`local` False: without those that change no result."""
     for each in fields(config):
         key, value = f"{prefix}{each.name}", getattr(config, each.name)
+        if not local and not each.metadata.get("identity", True):
+            continue
         if is_dataclass(value):
-            yield from _targets(value, f"{key}.")
+            yield from _targets(value, f"{key}.", local=local)
+        elif isinstance(value, Mapping):
+            yield from _targets_within(value, f"{key}.", local=local)
         elif each.metadata.get("own") and "." in str(value):
             yield key, value
+
+
+def _targets_within(values: Mapping[str, Any], prefix: str, *, local: bool) -> Iterator[tuple[str, str]]:
+    """Those of a dictionary of any keys, at any depth: {_target_: a.dotted.Path, …}."""
+    for name, value in values.items():
+        if name == "_target_":
+            yield f"{prefix}{name}", str(value)
+        elif isinstance(value, Mapping) and (local or value.get("identity") is not False):
+            yield from _targets_within(value, f"{prefix}{name}.", local=local)
 
 
 def with_sources(config: TrainConfig) -> TrainConfig:
@@ -63,9 +77,10 @@ def check_sources(config: TrainConfig) -> None:
 
 
 def _sources(config: TrainConfig) -> dict[str, str]:
-    found = {}
     for key, path in targets_of(config).items():
         authorised(path, key)
+    found = {}
+    for key, path in _targets(config, "", local=False):
         if files := own_sources(path, key):
             found[path] = digest(files)
     return found

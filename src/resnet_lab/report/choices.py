@@ -75,7 +75,11 @@ def model_of(config: Mapping[str, Any]) -> ModelConfig:
 def but_for_the_seed(choices: Choices) -> dict[str, Any]:
     """What the runs of one group share: every choice that can change the result but the seed; hashable."""
     local = _schema()[1].union(CONDITIONS)
-    return {key: _frozen(value) for key, value in choices.items() if key not in local and key != "seed"}
+    return {
+        key: _frozen(value)
+        for key, value in choices.items()
+        if key not in local and key != "seed" and not key.startswith("metrics.")
+    }
 
 
 def differing(groups: Iterable[Choices]) -> list[str]:

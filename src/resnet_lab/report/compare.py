@@ -16,6 +16,7 @@ from resnet_lab.report.collect import Run
 from resnet_lab.report.spread import Spread
 
 FAIL_ABOVE = 20.0  # per cent test error: he2016 Table 1 prints such a net as "fail" (CIFAR-10)
+BUILT_IN = ("test/loss", "test/error", "test/top5_error")
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ class Group:
         """A metric at the last iteration over the finished runs, as in ``test/error`` (per cent)."""
         found = {run.seed: value for run in self.finished if not math.isnan(value := run.last(metric))}
         return Spread(tuple(found.values()), tuple(found))
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """The further ones of the final test that its runs recorded, as ``accuracy/cat``."""
+        names = [name for run in self.finished for name in run.record["last"] if name.startswith("test/")]
+        return [name.removeprefix("test/") for name in dict.fromkeys(names) if name not in BUILT_IN]
 
     @property
     def test(self) -> Spread:

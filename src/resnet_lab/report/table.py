@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 from resnet_lab.report.choices import shown
 from resnet_lab.report.compare import Group, told_apart_by
 from resnet_lab.report.paper import Beside
+from resnet_lab.report.spread import Spread
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
+
+MANY = 12  # further metrics, beyond which a table for the eye leaves out those of single classes
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,12 @@ class Table:
 def group_table(groups: Sequence[Group]) -> Table:
     """Depth and kind of unit against parameters, multiply-adds, test error (per cent) and seconds.
 
-    A column for each further choice in which groups differ; empty columns are left out. Median and best of
-    the seeds are in `group_csv`.
+    A column for each further choice in which groups differ, and for each further metric, but for those of classes
+    where they are many; empty columns are left out. Median and best of the seeds are in `group_csv`.
     """
-    keys = told_apart_by(groups)
+    keys, metrics = told_apart_by(groups), _metrics(groups)
+    if len(metrics) > MANY:
+        metrics = [name for name in metrics if "/" not in name]
     rows = [
         {
             "depth": str(group.depth),
@@ -69,6 +74,7 @@ def group_table(groups: Sequence[Group]) -> Table:
             "validation error (%)": str(group.last("val/error")),
             "test error (%)": str(group.test),
             "n": str(group.n),
+            **{name: _fraction(group.last(f"test/{name}")) for name in metrics},
             "at best val epoch": str(group.at_best_epoch) if group.at_best_epoch.n else "",
             "training error (%)": str(group.train),
             "train s": _seconds(group.cost("train_seconds").mean),
@@ -105,7 +111,7 @@ def paper_table(beside: Sequence[Beside]) -> Table:
 
 def group_csv(groups: Sequence[Group]) -> str:
     """The figures of `group_table`, unrounded, one line a group."""
-    keys = told_apart_by(groups)
+    keys, metrics = told_apart_by(groups), _metrics(groups)
     rows = [
         {
             "experiment": group.choices["name"],
@@ -124,6 +130,8 @@ def group_csv(groups: Sequence[Group]) -> str:
             "test_error_best": group.test.best,
             "test_error_at_best_val_epoch": group.at_best_epoch.mean,
             "train_error_mean": group.train.mean,
+            **{f"test_{name}_mean": group.last(f"test/{name}").mean for name in metrics},
+            **{f"test_{name}_std": group.last(f"test/{name}").std for name in metrics},
             "train_seconds_mean": group.cost("train_seconds").mean,
             "remarks": group.remarks,
         }
@@ -156,6 +164,17 @@ def paper_csv(beside: Sequence[Beside]) -> str:
         for each in beside
     ]
     return _csv(rows)
+
+
+def _metrics(groups: Sequence[Group]) -> list[str]:
+    return list(dict.fromkeys(name for group in groups for name in group.metrics))
+
+
+def _fraction(spread: Spread) -> str:
+    """Metrics lie between 0 and 1, most of them: four digits."""
+    if not spread.values:
+        return "–"
+    return f"{spread.mean:.4g}" if spread.n == 1 else f"{spread.mean:.4g} ± {spread.std:.2g}"
 
 
 def _without_empty(rows: Sequence[dict[str, str]], words: set[str]) -> Table:

@@ -1,6 +1,7 @@
 """The record that a run leaves: what it was, what it scored, what it cost. Free of torch."""
 
 import csv
+import math
 import platform
 import subprocess
 from dataclasses import asdict
@@ -19,7 +20,7 @@ from resnet_lab.targets import digest
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SCHEMA = 1  # counted up when a reader of older records would misunderstand a newer one
-METRICS = ("train/loss", "train/error", "val/loss", "val/error", "test/loss", "test/error", "test/top5_error")
+METRICS = ("train/", "val/", "test/")  # what the columns of history.csv that tell of them begin with
 
 
 def opened(config: TrainConfig, lock: Lock | None) -> dict[str, Any]:
@@ -65,20 +66,28 @@ def closed(record: dict[str, Any], error: dict[str, str] | None = None) -> dict[
     return record | {"state": state, "error": error, "finished": now}
 
 
+def lacking(config: TrainConfig, record: dict[str, Any]) -> str:
+    """The line that tells which metrics a finished run was not asked for, and this configuration asks; or none."""
+    told = {name.split("/")[1] for name in record.get("last") or {} if name.startswith("test/")}
+    names = [name for name in config.metrics if name not in told]
+    return f"finished without metrics={','.join(names)}, which change no training" if names else ""
+
+
 def scores(folder: RunFolder, final: dict[str, float]) -> dict[str, Any]:
     """`last`, the epoch in which the last iteration fell with the final test, and `best`, by val/error alone.
 
-    The best epoch is never chosen on the test set, so without validation images there is none.
+    The best epoch is never chosen on the test set, so without validation images there is none. A metric that is
+    not defined, as that of a class without images, is None.
     """
     with folder.history_file.open(newline="") as file:
         rows = list(csv.DictReader(file))
     end = rows[-1]
     last: dict[str, float] = {"epoch": int(end["epoch"]), "iteration": int(end["iteration"])}
-    last |= {name: float(end[name]) for name in METRICS if end.get(name)}
+    last |= {name: float(cell) for name, cell in end.items() if cell and name.startswith(METRICS)}
     validated = [row for row in rows if row.get("val/error")]
     best = min(validated, key=lambda row: float(row["val/error"]), default=None)
     return {
-        "last": last | final,
+        "last": {name: value if math.isfinite(value) else None for name, value in (last | final).items()},
         "best": best and {"val/error": float(best["val/error"]), "epoch": int(best["epoch"])},
     }
 

@@ -39,6 +39,7 @@ from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.batch_norm import recompute
 from resnet_lab.training.callbacks import History, progress
 from resnet_lab.training.evaluation import evaluate
+from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.probes import GradientNorms, LayerResponses
 from resnet_lab.training.protocols import Protocol, protocol
 
@@ -66,7 +67,8 @@ def train(
     shape = (data.info.channels, data.info.height, data.info.width)
     record["model"] |= asdict(count(net, shape)) | {"input": list(shape)}
 
-    classifier = Classifier(net, recipe, data.info.classes, seed=config.seed)
+    metrics = _metrics(config, data)
+    classifier = Classifier(net, recipe, data.info.classes, seed=config.seed, metrics=metrics)
     if config.trainer.compile:
         net.compile()
 
@@ -79,7 +81,7 @@ def train(
             precision=PRECISIONS[config.precision].lightning,  # type: ignore[arg-type]
             deterministic=config.trainer.deterministic,
             benchmark=not config.trainer.deterministic,
-            callbacks=[*_callbacks(folder, config, here), cost, checkpoints, *told],
+            callbacks=[*_callbacks(folder, config, here, metrics), cost, checkpoints, *told],
             logger=False,
             default_root_dir=folder.path,
             use_distributed_sampler=False,  # the loaders give each process its share
@@ -96,13 +98,20 @@ def train(
         synced = config.trainer.sync_batch_norm
         images = recipes.images_per_statistic(recipe, record["cost"]["trained_on"][-1], synced=synced)
         record["batch_norm"] = {"images": images, "synced": synced} if config.model.batch_norm else None
-        error = _error(net, data, final_test, trainer)
+        error = _error(net, data, final_test, trainer, metrics)
         if here.is_first:
             weights_file.write(folder.weights_file, net, config.model, data.preprocessing())
             record |= scores(folder, error)
 
 
-def _callbacks(folder: RunFolder, config: TrainConfig, here: Place) -> list[Callback]:
+def _metrics(config: TrainConfig, data: DataModule) -> Metrics | None:
+    names, outputs = data.info.class_names, config.model.num_classes
+    return Metrics(config.metrics, names, outputs) if config.metrics else None
+
+
+def _callbacks(
+    folder: RunFolder, config: TrainConfig, here: Place, metrics: Metrics | None
+) -> list[Callback]:
     """In this order; what the folder holds of the run is written before the checkpoint that knows of it."""
     # Which sets are evaluated is known once the data are set up, just before the module is.
     chosen: list[Callback] = [
@@ -120,7 +129,7 @@ def _callbacks(folder: RunFolder, config: TrainConfig, here: Place) -> list[Call
         chosen.append(GradientNorms(folder.path / "gradient_norms.csv", probe.gradient_norms))
     if config.trainer.progress:
         chosen.append(progress())
-    return [*chosen, History(folder.history_file)]
+    return [*chosen, History(folder.history_file, metrics.columns if metrics else ())]
 
 
 def _check_statistics(config: TrainConfig, trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001
@@ -157,9 +166,11 @@ def _final_net(folder: RunFolder, config: TrainConfig, data: DataModule, trainer
     return net
 
 
-def _error(net: nn.Module, data: DataModule, how: Protocol, trainer: Trainer) -> dict[str, float]:
+def _error(
+    net: nn.Module, data: DataModule, how: Protocol, trainer: Trainer, metrics: Metrics | None
+) -> dict[str, float]:
     """The final test, in the precision of training, each image exactly once on however many devices."""
     loaders = [data.test_views(scale.resize, scale.crop) for scale in how.scales]
     with trainer.precision_plugin.forward_context():
-        rates = evaluate(net, loaders, how, trainer.strategy.root_device)
-    return {f"test/{name}": rates[name] for name in ("loss", "error", "top5_error")}
+        rates = evaluate(net, loaders, how, trainer.strategy.root_device, metrics)
+    return {f"test/{name}": value for name, value in rates.items() if name != "images"}

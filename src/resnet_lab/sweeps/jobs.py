@@ -11,6 +11,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.files import read_text, tail
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.lock import holder
+from resnet_lab.runs.record import lacking
 
 WAITING = "waiting"
 RUNNING = "running"
@@ -30,7 +31,7 @@ class Job:
     config: TrainConfig
     folder: RunFolder
     status: str = WAITING
-    told: str = ""  # why it failed, in one line
+    told: str = ""  # why it failed, or what it lacks, in one line
     began: float = field(default=0.0, repr=False)  # time.monotonic()
     seconds: float | None = None  # from start to end
 
@@ -45,7 +46,7 @@ class Job:
             folder = RunFolder.create(config, cores)
             state = folder.state()
             if state == "finished":
-                job.status = ALREADY
+                job.status, job.told = ALREADY, lacking(config, folder.record() or {})
             elif state == "running":
                 job.status, job.told = ELSEWHERE, _holder(job.folder)
             else:

@@ -15,6 +15,7 @@ from resnet_lab.config.machine import with_local
 from resnet_lab.config.overrides import read
 from resnet_lab.runs.devices import check
 from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.record import lacking
 from resnet_lab.sweeps.expand import composed, is_search, runs_of_experiment
 from resnet_lab.sweeps.jobs import ALREADY, FINISHED, Job
 from resnet_lab.sweeps.plugins import register
@@ -46,10 +47,13 @@ def run(overrides: list[str]) -> int:
 
     code = main([str(folder.path)])
     if code == 0:
-        error = (folder.record() or {})["last"]["test/error"]
+        record = folder.record() or {}
+        error = record["last"]["test/error"]
         print(
             f"{folder.path}: {'already ' if before == 'finished' else ''}finished, test error {error:.2f} %"
         )
+        if told := lacking(config, record):
+            print(f"{folder.path}: {told}")
     return code
 
 

@@ -4,6 +4,7 @@
 
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,11 @@ class _EpochEnd(Checkpoint):
 class History(_EpochEnd):
     """`history.csv`: one row an epoch. A resumed run writes again what its checkpoint knows of it."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, metrics: Sequence[str] = ()) -> None:
+        """`metrics`: the further columns of each evaluation, as ``accuracy/cat``."""
         super().__init__()
-        self._table = Table(path, COLUMNS)
+        further = [f"{name}/{metric}" for name in ("val", "test") for metric in metrics]
+        self._table = Table(path, [*COLUMNS, *further])
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -93,7 +96,7 @@ class History(_EpochEnd):
     def on_row(self, row: dict[str, float], trainer: Trainer) -> None:
         # Six digits: all that a mean in single precision holds, and a per-cent error of any test set.
         counts = {name: str(int(row[name])) for name in ("epoch", "iteration")}
-        shown = {name: f"{row[name]:.6g}" for name in COLUMNS if name in row}
+        shown = {name: f"{row[name]:.6g}" for name in self._table.columns if name in row}
         self._table.append([shown | counts])
 
     def state_dict(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 
 import math
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, Self
 
 import torch
@@ -17,6 +18,7 @@ from torch.optim import Optimizer
 from resnet_lab.errors import UserError
 from resnet_lab.training import freezing, optimizers, own
 from resnet_lab.training.batch_norm import frozen_statistics
+from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.mixing import mixing, seed_device
 from resnet_lab.training.recipes import RecipeConfig, total_iterations
 from resnet_lab.training.schedules import learning_rate
@@ -39,8 +41,9 @@ class Classifier(LightningModule):
     """Any `backbone` that maps (N, C, H, W) to scores (N, num_classes), under a recipe.
 
     Logs once an epoch, over all devices: `train/loss` and `train/error` (as training ran), and for each of
-    `eval_names`, the validation loaders in order, `/loss`, `/error` and `/top5_error` (per cent). The test
-    loop logs `test/…`. Whatever training draws at random is a function of `seed` and of where the run stands.
+    `eval_names`, the validation loaders in order, `/loss`, `/error` and `/top5_error` (per cent), and what
+    `metrics` add. The test loop logs `test/…`. Whatever training draws at random is a function of `seed` and of
+    where the run stands.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Classifier(LightningModule):
         num_classes: int,
         eval_names: Sequence[str] = ("val", "test"),
         seed: int = 0,
+        metrics: Metrics | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone.to(memory_format=torch.channels_last)
@@ -61,6 +65,8 @@ class Classifier(LightningModule):
         self._own_loss = own.loss(recipe) if "." in recipe.loss else None
         self._train = Sums(top5=False)
         self._eval = {name: Sums() for name in (*self.eval_names, "test")}
+        # Kept out of the modules, whose states a checkpoint holds: each evaluation begins anew.
+        self._metrics = {name: deepcopy(metrics) for name in self._eval if metrics}
         self._counted = False  # SAM looks at a batch twice; it counts once
         if recipe.freeze == "backbone":
             freezing.freeze(self.backbone)
@@ -202,6 +208,8 @@ class Classifier(LightningModule):
     def _start_evaluation(self) -> None:
         for sums in self._eval.values():
             sums.reset()
+        for metrics in self._metrics.values():
+            metrics.start(self.device)
         if world_size() > 1:
             # Each rank has averaged its own batch statistics; the checkpoint, and so the test, is rank 0's.
             for buffer in self.backbone.buffers():
@@ -211,9 +219,13 @@ class Classifier(LightningModule):
         images, labels = batch
         scores = self.backbone(images)
         self._eval[name].add(F.cross_entropy(scores, labels, reduction="sum"), scores, labels)
+        if self._metrics:
+            self._metrics[name].add(scores.float().softmax(1), labels)
 
     def _finish_evaluation(self, name: str) -> None:
         values = rates(self._eval[name].reduced(self.device))
+        if self._metrics:
+            values |= self._metrics[name].computed()
         self._log({f"{name}/{key}": value for key, value in values.items()})
 
     def _log(self, values: dict[str, float]) -> None:

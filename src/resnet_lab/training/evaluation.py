@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torchvision.transforms.v2 import functional as views
 
 from resnet_lab.errors import UserError
+from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.protocols import Protocol
 from resnet_lab.training.sums import Sums, rates
 
@@ -27,9 +28,13 @@ class Ensemble(nn.Module):
 
 
 def evaluate(
-    model: nn.Module, loaders: Sequence[Loader], protocol: Protocol, device: torch.device
+    model: nn.Module,
+    loaders: Sequence[Loader],
+    protocol: Protocol,
+    device: torch.device,
+    metrics: Metrics | None = None,
 ) -> dict[str, float]:
-    """Mean loss, `error` and `top5_error` (per cent) and the number of images, over all ranks.
+    """Mean loss, `error` and `top5_error` (per cent), what `metrics` add, and the number of images, over all ranks.
 
     One loader for each of `protocol.scales`, all in the same order and batches. Raises UserError where the
     images are too small for the protocol's views.
@@ -37,6 +42,8 @@ def evaluate(
     was_training = model.training
     model.to(device).eval()
     sums = Sums()
+    if metrics:
+        metrics.start(device)
     with torch.inference_mode():
         for batches in zip(*loaders, strict=True):
             labels = batches[0][1]
@@ -47,9 +54,12 @@ def evaluate(
             labels = labels.to(device)
             log_mean = mean.clamp_min(torch.finfo(mean.dtype).tiny).log()
             sums.add(F.nll_loss(log_mean, labels, reduction="sum"), mean, labels)
+            if metrics:
+                metrics.add(mean, labels)
     model.train(was_training)
     totals = sums.reduced(device)
-    return rates(totals) | {"images": totals["images"]}
+    further = metrics.computed() if metrics else {}
+    return rates(totals) | further | {"images": totals["images"]}
 
 
 def probabilities(model: nn.Module, images: Images, protocol: Protocol, device: torch.device) -> Tensor:

@@ -8,8 +8,9 @@ loss: a class, made with `recipe.loss_args`, or a function, called with them; ma
 Free of torch at import.
 """
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,26 @@ def called(target: Callable[..., Any], what: str, *arguments: Any, **named: Any)
         return target(*arguments, **named)
     except (TypeError, ValueError) as error:
         raise UserError(f"{what}: {' '.join(str(error).split())}") from error
+
+
+def made(spec: Any, key: str, filled: Mapping[str, Any] | None = None) -> Any:
+    """What ``{_target_: a.dotted.Path, argument: value}`` stands for, its arguments of that form too.
+
+    Of `filled` it gets what it takes and `spec` leaves out. Raises UserError, which names the configuration's `key`,
+    for what has no target or cannot be made.
+    """
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("_target_"), str):
+        raise UserError(f"{key}={spec}: {{_target_: a.dotted.Path, argument: value}} is needed")
+    path = spec["_target_"]
+    target = located(path, f"{key}._target_")
+    given = {
+        name: made(value, f"{key}.{name}") if isinstance(value, Mapping) and "_target_" in value else value
+        for name, value in spec.items()
+        if name != "_target_"
+    }
+    takes = inspect.signature(target).parameters if filled and callable(target) else {}
+    usual = {name: value for name, value in (filled or {}).items() if name in takes}
+    return called(target, f"{key} ({path})", **{**usual, **given})
 
 
 def factor(schedule: str, iteration: int, total: int) -> float:

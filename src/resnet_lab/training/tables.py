@@ -21,24 +21,36 @@ class Table:
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
-        self.columns = columns
+        self.columns = list(columns)
         self._text = ""
         self._restored = False
 
     def append(self, rows: Iterable[Mapping[str, object]]) -> None:
         """Add rows; a column that a row lacks stays empty."""
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns, restval="", lineterminator="\n")
-        if not self._text:
-            writer.writeheader()
-        writer.writerows(rows)
-        self._text += text.getvalue()
+        self._text += self._written(rows, header=not self._text)
         write_text(self.path, self._text)
 
     def begin(self) -> None:
         """What lies there of an earlier start goes, unless this one goes on from a checkpoint."""
         if not self._restored:
             self.path.unlink(missing_ok=True)
+
+    def _with_all_columns(self, text: str) -> str:
+        """The rows of an earlier start, which may have been told of fewer columns, or of others."""
+        rows = csv.DictReader(io.StringIO(text))
+        before = list(rows.fieldnames or self.columns)
+        if before == self.columns:
+            return text
+        self.columns = [*self.columns, *(name for name in before if name not in self.columns)]
+        return self._written(rows, header=True)
+
+    def _written(self, rows: Iterable[Mapping[str, object]], *, header: bool) -> str:
+        text = io.StringIO()
+        writer = csv.DictWriter(text, self.columns, restval="", lineterminator="\n")
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
 
     def state(self) -> dict[str, Any]:
         """For the checkpoint: the whole text, some hundred bytes a row."""
@@ -54,7 +66,7 @@ class Table:
                 f"the checkpoint of iteration {iteration} does not hold the rows of {self.path}, so it cannot go on:"
                 f" delete {self.path.parent / 'checkpoints'} to train from the start"
             )
-        self._text, self._restored = str(state["table"]), True
+        self._text, self._restored = self._with_all_columns(str(state["table"])), True
         if not write:
             return
         if self._text:
