@@ -1,4 +1,4 @@
-"""A metric of one's own, from a file outside the package: trained, killed, resumed, swept and reported."""
+"""A metric and a callback of one's own, of files outside the package: trained, killed, resumed, swept, reported."""
 
 import csv
 import sys
@@ -12,6 +12,7 @@ from forked import killed, restored
 from resnet_lab.cli import main
 from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
+from resnet_lab.errors import UserError
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.training import own
@@ -22,18 +23,49 @@ SMALL = [
     *("recipe.batch_size=32", "recipe.epochs=3", "trainer.accelerator=cpu", "trainer.progress=false"),
     "trainer.threads=1",
 ]
+STOP = "callbacks.extra.stop={_target_: my_callback.Stop, target: 100, times: 2}"
 METRIC = "metrics.brier={_target_: my_metric.Brier}"
+OTHERS = """
+
+import torch
+
+
+class Halved(Callback):  # what a checkpoint holds is not what was trained
+    def on_save_checkpoint(self, trainer, module, checkpoint):
+        checkpoint["state_dict"] = {name: value / 2 for name, value in checkpoint["state_dict"].items()}
+
+
+class Late(Callback):  # as StochasticWeightAveraging does
+    def on_train_end(self, trainer, module):
+        for value in module.parameters():
+            value.data.zero_()
+
+
+class Counting(Callback):  # and keeps nothing of it
+    def __init__(self):
+        self.batches = 0
+
+    def on_train_batch_end(self, *_):
+        self.batches += 1
+
+
+class Odd(Callback):
+    def state_dict(self):
+        return {"function": Odd}
+"""
 
 
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of somebody's own, in which the commands are given."""
     (tmp_path / "my_metric.py").write_text((EXAMPLES / "brier.py").read_text())
+    (tmp_path / "my_callback.py").write_text((EXAMPLES / "patience.py").read_text() + OTHERS)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     own.located.cache_clear()
     yield tmp_path
-    sys.modules.pop("my_metric", None)
+    for name in ("my_metric", "my_callback"):
+        sys.modules.pop(name, None)
 
 
 def rows(folder: RunFolder) -> list[dict[str, Any]]:
@@ -69,17 +101,66 @@ def test_a_metric_makes_no_other_run_and_one_that_is_lacking_is_told(
     assert last.endswith("finished without metrics=brier, which change no training")
 
 
-def test_a_metric_of_ones_own_is_swept_and_reported(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sweep = [*SMALL, METRIC, "recipe.epochs=1", "seed=0,1", "recipe.lr=0.05,0.1", "name=brier"]
+def test_a_callback_that_stops_early_is_killed_and_stops_where_the_run_stopped_that_was_not() -> None:
+    asked = [*SMALL, STOP, "recipe.epochs=4", "callbacks.checkpoint.every_iterations=2"]
+    whole = RunFolder.create(compose([*asked, "name=whole"]))
+    record = execute(whole.path)
+    assert (record["error"], record["stopped_early_at"]) == (None, 6)
+    # after its first evaluation, which it must still count; and once it has stopped, before the test
+    for name, iteration in (("counting", 4), ("stopped", 6)):
+        folder = RunFolder.create(compose([*asked, f"name={name}"]))
+        killed(folder, "after", iteration)
+        resumed = execute(folder.path)
+        assert restored(folder) == [iteration]
+        assert resumed["stopped_early_at"] == 6
+        assert rows(folder) == rows(whole)
+        assert folder.weights_file.read_bytes() == whole.weights_file.read_bytes()
+
+
+def test_a_callback_makes_another_run_unless_it_says_that_it_changes_no_result(project: Path) -> None:
+    plain, stops = compose(SMALL), compose([*SMALL, STOP])
+    silent = "callbacks.extra.stop={_target_: my_callback.Stop, identity: false}"
+    assert identity(stops) != identity(plain)
+    assert identity(compose([*SMALL, silent])) == identity(plain)
+    assert identity(compose([*SMALL, STOP.replace("times: 2", "times: 2, identity: true")])) == identity(
+        stops
+    )
+    file = project / "my_callback.py"
+    file.write_text(file.read_text() + "# edited")
+    assert identity(compose([*SMALL, STOP])) != identity(stops)
+    assert identity(compose([*SMALL, silent])) == identity(plain)
+
+
+def test_the_record_tells_of_other_weights_and_of_what_keeps_no_state() -> None:
+    extra = "callbacks.extra={half: {_target_: my_callback.Halved}, count: {_target_: my_callback.Counting}}"
+    folder = RunFolder.create(compose([*SMALL, "recipe.epochs=1", extra]))
+    record = execute(folder.path)
+    assert record["weights_of_a_callback"] is True
+    assert record["without_state"] == ["count"]
+    assert "callbacks.extra.count has no state_dict" in folder.log_file.read_text()
+
+
+def test_weights_that_a_callback_sets_after_training_are_told_and_not_tested() -> None:
+    one = "recipe.epochs=1"
+    plain = execute(RunFolder.create(compose([*SMALL, one])).path)
+    folder = RunFolder.create(compose([*SMALL, one, "callbacks.extra.late={_target_: my_callback.Late}"]))
+    record = execute(folder.path)
+    assert (plain["changed_after_training"], record["changed_after_training"]) == (False, True)
+    assert record["last"] == plain["last"]
+    assert "tested is the net of the checkpoint" in folder.log_file.read_text()
+
+
+def test_both_are_swept_and_reported(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = [*SMALL, METRIC, STOP, "seed=0,1", "callbacks.extra.stop.times=1,3", "name=own"]
     assert main(["train", "-m", *sweep]) == 0
-    assert main(["report", "runs/brier"]) == 0
+    assert main(["report", "runs/own"]) == 0
     header = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| depth"))
     assert " brier " in header
-    with (project / "runs" / "brier" / "table.csv").open(newline="") as file:
+    assert " callbacks.extra.stop.times " in header
+    with (project / "runs" / "own" / "table.csv").open(newline="") as file:
         groups = list(csv.DictReader(file))
     assert [group["n"] for group in groups] == ["2", "2"]
+    assert [group["remarks"].partition(",")[0] for group in groups] == ["2 stopped early", "fail (> 20 %)"]
     assert all(0 < float(group["test_brier_mean"]) < 2 and group["test_brier_std"] for group in groups)
 
 
@@ -93,8 +174,34 @@ MISTAKES = {
         "metrics.x={_target_: my_metric.Brier, bins: 3}",
         "metrics.x (my_metric.Brier): Brier.__init__() got an unexpected keyword argument 'bins'",
     ),
+    "a callback that is none": (
+        "callbacks.extra.x={_target_: my_metric.Brier}",
+        "callbacks.extra.x gives Brier: a lightning.pytorch.Callback is needed",
+    ),
+    "a monitor that is misspelt": (
+        "callbacks.extra.x={_target_: my_callback.Stop, monitor: val/eror}",
+        "did you mean 'val/error'",
+    ),
+    "a choice on the test images": (
+        "callbacks.extra.x={_target_: my_callback.Stop, monitor: test/error}",
+        "nothing is chosen on the test images",
+    ),
+    "a state that no checkpoint takes": (
+        "callbacks.extra.x={_target_: my_callback.Odd}",
+        "callbacks.extra.x has a state that no checkpoint takes",
+    ),
+    "two states under one name": (
+        "callbacks.extra={x: {_target_: my_callback.Stop}, y: {_target_: my_callback.Stop}}",
+        "callbacks.extra.y and callbacks.extra.x keep their states under one name, Stop",
+    ),
     "no such group": ("metrics=per_clas", "did you mean 'per_class'"),
 }
+
+
+def test_a_monitor_needs_images_that_are_set_aside() -> None:
+    early = "callbacks.extra.x={_target_: lightning.pytorch.callbacks.EarlyStopping, monitor: val/error}"
+    with pytest.raises(UserError, match="no images are set aside for it"):
+        compose([*SMALL, early, "data.validation=0"])
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -142,11 +142,21 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
         from resnet_lab.training.trial import try_out
 
         try_out(config.recipe, model.num_classes or facts.classes)
+    _try_own(config, facts)
+    return config
+
+
+def _try_own(config: TrainConfig, facts: DataInfo) -> None:
+    """Raise UserError for a metric or a callback that cannot be made, or is none."""
+    metrics: tuple[str, ...] = ()
     if config.metrics:
         from resnet_lab.training.metrics import Metrics
 
-        Metrics(config.metrics, facts.class_names, model.num_classes)
-    return config
+        metrics = Metrics(config.metrics, facts.class_names, config.model.num_classes).columns
+    if config.callbacks.extra:
+        from resnet_lab.training import extra
+
+        extra.made(config.callbacks.extra, validated=config.data.validation > 0, metrics=metrics)
 
 
 def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:

@@ -32,6 +32,7 @@ def shortened(config: TrainConfig) -> TrainConfig:
     data = config.data
     few: dict[str, Any] = {"validation": 0, "train_images": 32, "test_images": 16}
     if isinstance(data, SmallImagesConfig):
+        few["validation"] = min(data.validation, 16)
         data = replace(data, name="digits", root=None, size=None, pad=1, flip=False, **few)
     elif isinstance(data, ImageFolderConfig):
         root = debug_images.make(Path(config.runs_root) / "debug-images")

@@ -14,9 +14,14 @@ from resnet_lab.training.recipes import RecipeConfig
 
 
 def flatten(config: Any, prefix: str = "", *, local: bool = True) -> dict[str, Any]:
-    """Every value of nested dataclasses or mappings by its dotted key; `local` False: without the fields marked so."""
+    """Every value of nested dataclasses or mappings by its dotted key.
+
+    `local` False: without the fields marked so, and without what says so of itself: {_target_: …, identity: false}.
+    """
     if isinstance(config, Mapping):
-        values = config
+        values = (
+            config if local else {name: each for name, each in config.items() if not _local(config, name)}
+        )
     else:
         values = {
             field.name: getattr(config, field.name)
@@ -29,6 +34,21 @@ def flatten(config: Any, prefix: str = "", *, local: bool = True) -> dict[str, A
         nested = is_dataclass(value) or isinstance(value, Mapping)
         flat |= flatten(value, f"{key}.", local=local) if nested else {key: value}
     return flat
+
+
+def _local(config: Mapping[str, Any], name: str) -> bool:
+    value = config[name]
+    if isinstance(value, Mapping):
+        return "_target_" in value and value.get("identity") is False
+    return name == "identity" and "_target_" in config
+
+
+def local_beginnings(flat: Mapping[str, Any]) -> tuple[str, ...]:
+    """What the keys of a flat configuration begin with that no schema knows and that change no result."""
+    told = [
+        key for key in flat if key.endswith(".identity") and f"{key.removesuffix('identity')}_target_" in flat
+    ]
+    return ("metrics.", *told, *(key.removesuffix("identity") for key in told if flat[key] is False))
 
 
 def identity_part(config: TrainConfig) -> dict[str, Any]:

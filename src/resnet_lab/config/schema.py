@@ -72,8 +72,11 @@ class ProbeConfig:
 
 @dataclass
 class CallbacksConfig:
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig, metadata=LOCAL)
+    probe: ProbeConfig = field(default_factory=ProbeConfig, metadata=LOCAL)
+    # Lightning callbacks of one's own: name -> {_target_: …, argument: …}, with identity: false where one changes no
+    # result (training/extra.py).
+    extra: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass
@@ -85,7 +88,7 @@ class TrainConfig:
     recipe: RecipeConfig
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig, metadata=LOCAL)
-    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig, metadata=LOCAL)
+    callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
     # Further metrics of each evaluation: name -> {_target_: …, argument: …} (training/metrics.py).
     metrics: dict[str, Any] = field(default_factory=dict, metadata=LOCAL)
     name: str = local("scratch")  # the experiment, and its folder under runs_root

@@ -6,7 +6,7 @@ from dataclasses import fields
 from functools import cache
 from typing import Any, get_type_hints
 
-from resnet_lab.config.identity import flatten, identity_part
+from resnet_lab.config.identity import flatten, identity_part, local_beginnings
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.models.description import ModelConfig, resolve
 
@@ -74,11 +74,11 @@ def model_of(config: Mapping[str, Any]) -> ModelConfig:
 
 def but_for_the_seed(choices: Choices) -> dict[str, Any]:
     """What the runs of one group share: every choice that can change the result but the seed; hashable."""
-    local = _schema()[1].union(CONDITIONS)
+    local, beginnings = _schema()[1].union(CONDITIONS), local_beginnings(choices)
     return {
         key: _frozen(value)
         for key, value in choices.items()
-        if key not in local and key != "seed" and not key.startswith("metrics.")
+        if key not in local and key != "seed" and not key.startswith(beginnings)
     }
 
 

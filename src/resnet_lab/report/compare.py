@@ -108,6 +108,9 @@ class Group:
         moved = sum(len((run.record.get("cost") or {}).get("trained_on", [])) > 1 for run in self.runs)
         if moved:
             remarks.append(f"{moved} resumed on other devices")
+        early = sum(run.record.get("stopped_early_at") is not None for run in self.finished)
+        if early:
+            remarks.append(f"{early} stopped early")
         if self.copies:
             remarks.append(_counted_once(run.seed for run in (*self.runs, *self.copies)))
         return ", ".join([*remarks, *([f"fail (> {FAIL_ABOVE:.0f} %)"] if self.fails else [])])

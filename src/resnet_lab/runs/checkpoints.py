@@ -64,6 +64,9 @@ class Checkpoints(Checkpoint):
         self.config = config.callbacks.checkpoint
         self.chosen = chosen(config)
         self.resumed_from: list[int] = []  # the iterations of the checkpoints that led here
+        self.stopped_early_at: int | None = None  # the iteration at which a callback ended training
+        self.swapped = False  # whether a callback puts other weights into checkpoints than it trains
+        self._extra = bool(config.callbacks.extra) and config.trainer.strategy != "fsdp"
         self.lock = lock  # only the first rank holds it
         self.signals = signals
         self._written = time.monotonic()
@@ -71,7 +74,12 @@ class Checkpoints(Checkpoint):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        checkpoint[RUN] = {"chosen": self.chosen, "resumed_from": list(self.resumed_from)}
+        checkpoint[RUN] = {
+            "chosen": self.chosen,
+            "resumed_from": list(self.resumed_from),
+            "stopped_early_at": self.stopped_early_at,
+        }
+        self.swapped = self._is_swapped(pl_module, checkpoint["state_dict"])
         if trainer.validating:  # of an evaluation that is under way nothing is kept: it is made again
             progress = checkpoint["loops"]["fit_loop"]["epoch_loop.val_loop.batch_progress"]
             for counts in (progress["total"], progress["current"]):
@@ -80,11 +88,14 @@ class Checkpoints(Checkpoint):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        before = checkpoint.get(RUN, {}).get("resumed_from", [])
-        self.resumed_from += [*before, checkpoint["global_step"]]
+        run = checkpoint.get(RUN, {})
+        self.resumed_from += [*run.get("resumed_from", []), checkpoint["global_step"]]
+        self.stopped_early_at = run.get("stopped_early_at")
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.signals.hold()  # after Lightning has set its own handlers
+        if self.stopped_early_at is not None:  # killed between its last iteration and its test
+            trainer.should_stop = True
         self._written = time.monotonic()
 
     def on_train_batch_end(
@@ -97,7 +108,9 @@ class Checkpoints(Checkpoint):
             self.write(trainer)
             self.signals.act()
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
+        if trainer.should_stop and trainer.global_step < pl_module.total_iterations:
+            self.stopped_early_at = trainer.global_step
         self.write(trainer)
         self._over_ranks(trainer, late=False)
         self.signals.act()
@@ -108,6 +121,12 @@ class Checkpoints(Checkpoint):
         if self.signals.received is not None and trainer.world_size == 1 and not trainer.should_stop:
             self.write(trainer)
             self.signals.act()
+
+    def _is_swapped(self, module: LightningModule, saved: dict[str, torch.Tensor]) -> bool:
+        trained = module.state_dict() if self._extra else {}
+        return any(
+            saved[name].data_ptr() != value.data_ptr() for name, value in trained.items() if name in saved
+        )
 
     def write(self, trainer: Trainer) -> None:
         """Write the present state under its iteration and remove what is older than the last few."""

@@ -55,6 +55,13 @@ def opened(config: TrainConfig, lock: Lock | None) -> dict[str, Any]:
         "finished": None,
         "resumes": lock.attempt - 1 if lock else 0,
         "resumed_from": [],  # the iterations of the checkpoints that led to the last one
+        # What callbacks of one's own did: the iteration at which one ended training; whether one put other weights into
+        # the checkpoints, and so into the test, than were trained; whether one changed them later, which is not tested;
+        # the names of those that begin anew with a resume.
+        "stopped_early_at": None,
+        "weights_of_a_callback": False,
+        "changed_after_training": False,
+        "without_state": [],
         "error": None,
     }
 

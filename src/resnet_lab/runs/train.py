@@ -1,5 +1,6 @@
 """The one place where model, data and training meet."""
 
+import logging
 import sys
 from dataclasses import asdict, replace
 from functools import partial
@@ -34,7 +35,7 @@ from resnet_lab.runs.record import scores
 from resnet_lab.runs.signals import Signals
 from resnet_lab.runs.tell import trackers
 from resnet_lab.runs.threads import threads_of
-from resnet_lab.training import Classifier, recipes
+from resnet_lab.training import Classifier, extra, recipes
 from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.batch_norm import recompute
 from resnet_lab.training.callbacks import History, progress
@@ -42,6 +43,8 @@ from resnet_lab.training.evaluation import evaluate
 from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.probes import GradientNorms, LayerResponses
 from resnet_lab.training.protocols import Protocol, protocol
+
+log = logging.getLogger(__name__)
 
 
 def train(
@@ -72,6 +75,12 @@ def train(
     if config.trainer.compile:
         net.compile()
 
+    own = extra.made(
+        config.callbacks.extra,
+        validated=config.data.validation > 0,
+        metrics=metrics.columns if metrics else (),
+    )
+    record["without_state"] = extra.without_state(own)
     cost, checkpoints = Cost(), _checkpoints(folder, config, lock)
     record["resumed_from"] = checkpoints.resumed_from
     with trackers(config, folder, record, first=here.is_first) as told:
@@ -81,7 +90,14 @@ def train(
             precision=PRECISIONS[config.precision].lightning,  # type: ignore[arg-type]
             deterministic=config.trainer.deterministic,
             benchmark=not config.trainer.deterministic,
-            callbacks=[*_callbacks(folder, config, here, metrics), cost, checkpoints, *told],
+            callbacks=[
+                *_callbacks(folder, config, here),
+                *own.values(),
+                History(folder.history_file, metrics.columns if metrics else ()),
+                cost,
+                checkpoints,
+                *told,
+            ],
             logger=False,
             default_root_dir=folder.path,
             use_distributed_sampler=False,  # the loaders give each process its share
@@ -93,6 +109,10 @@ def train(
         trainer.fit(classifier, datamodule=data, ckpt_path=start, weights_only=True)
 
         net = _final_net(folder, config, data, trainer)
+        record["stopped_early_at"] = checkpoints.stopped_early_at
+        record["weights_of_a_callback"] = checkpoints.swapped and not recipe.ema
+        if own and config.trainer.strategy != "fsdp":
+            record["changed_after_training"] = _is_changed(trainer, net)
         record["data"] |= {**data.sizes, "classes": data.info.classes}
         record["cost"] = cost.told()
         synced = config.trainer.sync_batch_norm
@@ -109,9 +129,7 @@ def _metrics(config: TrainConfig, data: DataModule) -> Metrics | None:
     return Metrics(config.metrics, names, outputs) if config.metrics else None
 
 
-def _callbacks(
-    folder: RunFolder, config: TrainConfig, here: Place, metrics: Metrics | None
-) -> list[Callback]:
+def _callbacks(folder: RunFolder, config: TrainConfig, here: Place) -> list[Callback]:
     """In this order; what the folder holds of the run is written before the checkpoint that knows of it."""
     # Which sets are evaluated is known once the data are set up, just before the module is.
     chosen: list[Callback] = [
@@ -129,7 +147,7 @@ def _callbacks(
         chosen.append(GradientNorms(folder.path / "gradient_norms.csv", probe.gradient_norms))
     if config.trainer.progress:
         chosen.append(progress())
-    return [*chosen, History(folder.history_file, metrics.columns if metrics else ())]
+    return chosen
 
 
 def _check_statistics(config: TrainConfig, trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001
@@ -164,6 +182,17 @@ def _final_net(folder: RunFolder, config: TrainConfig, data: DataModule, trainer
     if config.recipe.recompute_bn:
         recompute(net, data.train_dataloader(), trainer.strategy.root_device)
     return net
+
+
+def _is_changed(trainer: Trainer, net: nn.Module) -> bool:
+    """Whether a callback changed the weights after the last checkpoint, which is what is tested and kept."""
+    trained = trainer.lightning_module.backbone.state_dict()  # type: ignore[union-attr]
+    changed = any(not torch.equal(value.cpu(), trained[name].cpu()) for name, value in net.named_parameters())
+    if changed:
+        log.warning(
+            "a callback changed the weights after the last checkpoint: tested is the net of the checkpoint"
+        )
+    return changed
 
 
 def _error(

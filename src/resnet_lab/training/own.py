@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 located = cache(locate)
 
 
-def called(target: Callable[..., Any], what: str, *arguments: Any, **named: Any) -> Any:
+def called(target: Callable[..., Any], what: str, /, *arguments: Any, **named: Any) -> Any:
     """The target's result; arguments that it does not take are a UserError, which begins with `what`."""
     try:
         return target(*arguments, **named)
