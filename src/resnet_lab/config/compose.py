@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import is_dataclass, replace
+from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -14,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.config import searchpath
 from resnet_lab.config.debug import shortened
-from resnet_lab.config.groups import ROOT, config_dir
+from resnet_lab.config.groups import ROOT, config_dir, own_dirs
 from resnet_lab.config.machine import with_local, with_local_data
 from resnet_lab.config.mistakes import one_line, refuse_added_keys
 from resnet_lab.config.overrides import read
@@ -22,20 +23,22 @@ from resnet_lab.config.paths import check as check_paths
 from resnet_lab.config.precision import check as check_precision
 from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
 from resnet_lab.config.statistics import check as check_statistics
-from resnet_lab.config.targets import targets_of, with_sources
+from resnet_lab.config.targets import authorised, targets_of, with_sources
 from resnet_lab.data import info, published
 from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, ShardsConfig, SmallImagesConfig
 from resnet_lab.errors import UserError
 from resnet_lab.fields import at_home
 from resnet_lab.fields import check as check_fields
-from resnet_lab.models.checks import check as check_model
+from resnet_lab.models import made, nets
 from resnet_lab.models.description import ModelConfig
+from resnet_lab.models.other import OtherConfig
 from resnet_lab.training.recipes import RecipeConfig
 from resnet_lab.training.recipes import check as check_recipe
 
 SCHEMAS: dict[str, type] = {
     "schema": TrainConfig,
     "model/schema": ModelConfig,
+    "model/other_schema": OtherConfig,
     "recipe/schema": RecipeConfig,
     "data/small_images_schema": SmallImagesConfig,
     "data/image_folder_schema": ImageFolderConfig,
@@ -80,9 +83,21 @@ def compose_raw(overrides: list[str], *, with_hydra: bool = False) -> DictConfig
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return hydra_compose(ROOT, overrides, return_hydra_config=with_hydra)
+            composed = hydra_compose(ROOT, overrides, return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise one_line(error) from None
+
+    return _with_net_named(composed, keep_hydra=with_hydra)
+
+
+def _with_net_named(composed: DictConfig, *, keep_hydra: bool = False) -> DictConfig:
+    """The same, in which a net of another kind than ours has the name of its file, which Hydra alone knows."""
+    with open_dict(composed):
+        if OmegaConf.get_type(composed.model) is OtherConfig and composed.model.name is None:
+            composed.model.name = composed.hydra.runtime.choices.get("model")
+        if not keep_hydra:
+            del composed["hydra"]
+    return composed
 
 
 def config_loader() -> ConfigLoader:
@@ -96,9 +111,7 @@ def config_loader() -> ConfigLoader:
 def typed(composed: DictConfig, *, planned: bool = False) -> TrainConfig:
     """A composed configuration as dataclasses, completed from its data set and checked."""
     if "hydra" in composed:
-        composed = deepcopy(composed)
-        with open_dict(composed):
-            del composed["hydra"]
+        composed = _with_net_named(deepcopy(composed))
     refuse_added_keys(composed)
     try:
         config = OmegaConf.to_object(composed)
@@ -119,13 +132,11 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
         config = shortened(config)
     facts = (published(config.data) if planned else None) or info(config.data)
     config = replace(config, data=_with_fingerprint(config.data, facts))
-    net = check_model(config.model, facts.height, facts.width)
-    channels, classes = config.model.in_channels, config.model.num_classes
-    model = replace(
-        net,
-        in_channels=facts.channels if channels is None else channels,
-        num_classes=facts.classes if classes is None else classes,
-    )
+    for key, path in targets_of(config).items():  # before any of them is called
+        authorised(path, key)
+    model = made.completed(config.model, (facts.channels, facts.height, facts.width), facts.classes)
+    if isinstance(model, OtherConfig):
+        model = replace(model, told=_told(model))
     if model.in_channels != facts.channels:
         raise UserError(
             f"model.in_channels={model.in_channels}: images of {config.data.name} have {facts.channels}"
@@ -169,8 +180,17 @@ def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:
     return data
 
 
+def _told(net: OtherConfig) -> list[str]:
+    """The arguments that are not as the net's file has them."""
+    places = (root / "model" / f"{net.name}.yaml" for root in (*own_dirs(), config_dir()))
+    file = next((path for path in places if path.is_file()), None)
+    content: Any = OmegaConf.load(file) if file else {}
+    usual = content.get("args") or {}
+    return [key for key, value in net.args.items() if key not in usual or usual[key] != value]
+
+
 def _check_frozen(config: TrainConfig) -> None:
-    if config.recipe.freeze == "backbone" and config.model.weights is None:
+    if config.recipe.freeze == "backbone" and not nets.begins_trained(config.model):
         raise UserError(
             "recipe.freeze=backbone keeps the backbone as its weights have it: name them, as model.weights=imagenet"
         )

@@ -7,7 +7,8 @@ from typing import Any
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import debug_images
 from resnet_lab.data.spec import ImageFolderConfig, SmallImagesConfig
-from resnet_lab.models.published import variant
+from resnet_lab.models.made import has_published_weights
+from resnet_lab.models.nets import without_weights
 
 ITERATIONS = 6
 
@@ -45,7 +46,7 @@ def shortened(config: TrainConfig) -> TrainConfig:
         }
         data = replace(data, name="image_folder", root=str(root), fingerprint=None, **sizes, **few)
     model = config.model
-    if model.weights is not None and variant(model) is not None:
-        model = replace(model, weights=None, head="keep")
+    if has_published_weights(model):
+        model = without_weights(model)
     # A folder of its own, so that no report takes it for the experiment.
     return replace(config, name=f"debug/{config.name}", model=model, recipe=recipe, data=data)

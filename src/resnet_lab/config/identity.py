@@ -9,7 +9,8 @@ from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import DataConfig
-from resnet_lab.models.description import resolve, unasked
+from resnet_lab.models.description import unasked
+from resnet_lab.models.nets import resolved
 from resnet_lab.training.recipes import RecipeConfig
 
 
@@ -110,4 +111,4 @@ def _usual(data: Callable[[], DataConfig]) -> dict[str, Any]:
 
 def _written_out(config: TrainConfig) -> TrainConfig:
     """What the model's family decides, written out: saying the usual does not make another run."""
-    return replace(config, model=resolve(config.model))
+    return replace(config, model=resolved(config.model))

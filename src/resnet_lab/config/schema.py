@@ -7,7 +7,7 @@ from resnet_lab import reference
 from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.fields import LOCAL, Text, choice, local, number, path, text
-from resnet_lab.models.description import ModelConfig
+from resnet_lab.models.description import NetConfig
 from resnet_lab.training.protocols import PROTOCOLS
 from resnet_lab.training.recipes import RecipeConfig
 
@@ -84,7 +84,7 @@ class TrainConfig:
     """One run: one configuration and one seed."""
 
     data: DataConfig
-    model: ModelConfig
+    model: NetConfig
     recipe: RecipeConfig
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig, metadata=LOCAL)

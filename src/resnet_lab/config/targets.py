@@ -43,18 +43,20 @@ def _targets(config: Any, prefix: str, *, local: bool) -> Iterator[tuple[str, st
             continue
         if is_dataclass(value):
             yield from _targets(value, f"{key}.", local=local)
-        elif isinstance(value, Mapping):
+        elif isinstance(value, Mapping | list):
             yield from _targets_within(value, f"{key}.", local=local)
-        elif each.metadata.get("own") and "." in str(value):
+        elif (each.metadata.get("own") and "." in str(value)) or (each.name == "_target_" and value):
             yield key, value
 
 
-def _targets_within(values: Mapping[str, Any], prefix: str, *, local: bool) -> Iterator[tuple[str, str]]:
-    """Those of a dictionary of any keys, at any depth: {_target_: a.dotted.Path, …}."""
-    for name, value in values.items():
+def _targets_within(values: Any, prefix: str, *, local: bool) -> Iterator[tuple[str, str]]:
+    """Those of a dictionary of any keys, or of a list, at any depth: {_target_: a.dotted.Path, …}."""
+    for name, value in values.items() if isinstance(values, Mapping) else enumerate(values):
         if name == "_target_":
             yield f"{prefix}{name}", str(value)
-        elif isinstance(value, Mapping) and (local or value.get("identity") is not False):
+        elif isinstance(value, list) or (
+            isinstance(value, Mapping) and (local or value.get("identity") is not False)
+        ):
             yield from _targets_within(value, f"{prefix}{name}.", local=local)
 
 
@@ -63,12 +65,12 @@ def with_sources(config: TrainConfig) -> TrainConfig:
 
     Raises UserError for a target that may not be named or is not there.
     """
-    return replace(config, sources=_sources(config))
+    return replace(config, sources=sources_of(config))
 
 
 def check_sources(config: TrainConfig) -> None:
     """Raises UserError where a run's own code is no longer that of its configuration, or may not be named."""
-    for path, found in _sources(config).items():
+    for path, found in sources_of(config).items():
         if found != config.sources.get(path):
             raise UserError(
                 f"the code of {path} was edited since this run was made: the command that made it makes another run"
@@ -76,11 +78,15 @@ def check_sources(config: TrainConfig) -> None:
             )
 
 
-def _sources(config: TrainConfig) -> dict[str, str]:
-    for key, path in targets_of(config).items():
+def sources_of(config: Any, prefix: str = "") -> dict[str, str]:
+    """The digest of one's own code behind each dotted path of a configuration, or of a part of it at `prefix`.
+
+    Raises UserError for a target that may not be named or is not there.
+    """
+    for key, path in _targets(config, prefix, local=True):
         authorised(path, key)
     found = {}
-    for key, path in _targets(config, "", local=False):
+    for key, path in _targets(config, prefix, local=False):
         if files := own_sources(path, key):
             found[path] = digest(files)
     return found

@@ -28,7 +28,16 @@ def _ratio(default: float) -> Any:
 
 
 @dataclass
-class ModelConfig:
+class NetConfig:
+    """What every net has, whichever kind it is: the part of a configuration that is called ``model``."""
+
+    in_channels: int | None = _positive(None)  # None: what the data has
+    num_classes: int | None = _positive(None)  # None: what the data has
+    weights: str | None = path(None)  # published weights (imagenet, IMAGENET1K_V1, ...) or a path
+
+
+@dataclass
+class ModelConfig(NetConfig):
     """One residual network: a family plans the stages, a unit is block + shortcut + order.
 
     Every field is a key of the Hydra group ``model`` and a keyword of `create_model`;
@@ -44,8 +53,6 @@ class ModelConfig:
     stem: str = _open(STEM_STRIDES)  # 3x3; 7x7 with max pooling; deep (ResNet-D)
     # Channels of the first stage, doubled at each further one; None: 16 or 64
     width: int | None = _positive(None)
-    in_channels: int | None = _positive(None)  # None: what the data has
-    num_classes: int | None = _positive(None)  # None: what the data has
     # Where a bottleneck strides: 1x1 (the papers, v1) or 3x3 (torchvision, v1.5)
     stride_on: str = _open(STRIDE_ON)
     # Where zero-padded shortcuts put their zeros, and where those of pre-activated units read the activated signal.
@@ -66,7 +73,6 @@ class ModelConfig:
     branch_dropout: float = _ratio(0.0)  # before the last convolution of a branch (wide ResNets)
     drop_path: float = _ratio(0.0)  # stochastic depth: rate of the last unit, growing linearly from 0
     checkpointing: bool = False  # recompute activations in the backward pass: less memory, more time
-    weights: str | None = path(None)  # published weights (imagenet, IMAGENET1K_V1, ...) or a path
     # Of the weights: keep, or reset: start with a fresh classifier, of any class count
     head: str = choice("keep", ("keep", "reset"))
 
@@ -157,7 +163,7 @@ def _unusual(net: Net) -> Iterator[tuple[str, str]]:
     """The fields, and their values as text, that differ from what the papers do with this depth and block."""
     papers = resolve(ModelConfig(family=net.family, depth=net.depth))
     papers.shortcut = family_of(net).usual_shortcut(blocks.load(net.block).expansion)
-    for each in fields(ModelConfig):
+    for each in sorted(fields(ModelConfig), key=lambda each: each.name == "weights"):  # told last
         value = getattr(net, each.name)
         if each.name not in _UNTOLD and value != getattr(papers, each.name):
             yield each.name, _text(each.name, value)

@@ -59,7 +59,7 @@ def weights_in(found: Any, source: str, tell: Callable[[str], None]) -> State:
 
     `tell` gets a line where there was a choice. Raises UserError where there is no state dict, or more than one net.
     """
-    found = _unwrapped(found, source, tell)
+    found = unwrapped(found, source, tell)
     named = {
         str(name).replace("_orig_mod.", ""): value
         for name, value in (found.items() if isinstance(found, Mapping) else ())
@@ -90,7 +90,7 @@ def translated(state: State) -> State:
     }
 
 
-def _unwrapped(found: Any, source: str, tell: Callable[[str], None]) -> Any:
+def unwrapped(found: Any, source: str, tell: Callable[[str], None]) -> Any:
     """What lies within the containers of a checkpoint, averaged weights first."""
     while True:
         averaged, current = ([key for key in keys if _holds(found, key)] for keys in (AVERAGED, CURRENT))

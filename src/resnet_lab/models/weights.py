@@ -14,11 +14,12 @@ from torch import nn
 from resnet_lab.errors import UserError
 from resnet_lab.models import published
 from resnet_lab.models.description import ModelConfig, Net
-from resnet_lab.models.foreign import State, weights_in
+from resnet_lab.models.foreign import State, unwrapped, weights_in
 from resnet_lab.models.recognise import recognised, words
 from resnet_lab.models.resnet import ResNet
 
 HEAD = "fc."
+WRAPPERS = ("", "backbone.", "model.", "module.", "_orig_mod.")  # of a LightningModule, DDP, compile
 SHOWN = 3  # entries listed of each kind
 
 
@@ -28,11 +29,12 @@ def load_weights(model: nn.Module, config: ModelConfig) -> None:
     Raises UserError where they cannot be had, or do not fit.
     """
     entry = published.entry(config)
+    head = HEAD if config.head == "reset" else None
     if entry is not None:
-        load_state(model, published.fetch(entry), str(config.weights), head=config.head)
+        load_state(model, published.fetch(entry), str(config.weights), head=head)
     else:
         path = Path(str(config.weights)).expanduser()
-        load_state(model, read(path), str(path), head=config.head)
+        load_state(model, read(path), str(path), head=head)
 
 
 def read(path: Path) -> State:
@@ -58,6 +60,25 @@ def read(path: Path) -> State:
     return read(written[0])
 
 
+def read_exactly(path: Path, names: Iterable[str]) -> State:
+    """The same of a net that is none of ours, whose `names` no program translates; a wrapper's prefix is taken off."""
+    if path.is_dir():
+        written = (
+            [path / "weights.safetensors"]
+            if _finished(path)
+            else sorted((path / "checkpoints").glob("*.ckpt"))
+        )
+        if not written:
+            raise UserError(f"{path} is no run folder with a checkpoint")
+        path = written[-1]
+    found = unwrapped(_content(path), str(path), _tell)
+    if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
+        raise UserError(f"{path} holds no state dict")
+    known = set(names)
+    prefix = next((each for each in WRAPPERS if any(f"{each}{name}" in found for name in known)), "")
+    return {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
+
+
 def unlike(net: Net, path: Path) -> str:
     """How the net of a file differs from a description, as what to type; empty: in nothing that its names tell."""
     with torch.device("meta"):
@@ -78,16 +99,16 @@ def _tell(line: str) -> None:
     print(f"resnet-lab: {line}", file=sys.stderr)
 
 
-def load_state(model: nn.Module, state: State, source: str, *, head: str = "keep") -> None:
-    """Fill the model with every entry of a state dict; with head=reset its classifier stays as it is.
+def load_state(model: nn.Module, state: State, source: str, *, head: str | None = None) -> None:
+    """Fill the model with every entry of a state dict; those that begin with `head` stay as they are.
 
     Raises UserError, which names `source`, where entries are missing, unexpected or of another shape. Batch
     norm's counters of batches may be missing: PyTorch before 0.4.1 had none.
     """
     own = model.state_dict()
-    if head == "reset":
-        state = {name: value for name, value in state.items() if not name.startswith(HEAD)}
-        state |= {name: value for name, value in own.items() if name.startswith(HEAD)}
+    if head is not None:
+        state = {name: value for name, value in state.items() if not name.startswith(head)}
+        state |= {name: value for name, value in own.items() if name.startswith(head)}
     missing = [name for name in own if name not in state and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in state if name not in own]
     wrong = [name for name in own if name in state and state[name].shape != own[name].shape]

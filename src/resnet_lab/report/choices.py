@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from functools import cache
+from itertools import product
 from typing import Any, get_type_hints
 
 from resnet_lab.config.identity import flatten, identity_part, local_beginnings
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.models.description import ModelConfig, resolve
+from resnet_lab.models.description import ModelConfig, NetConfig
+from resnet_lab.models.nets import KINDS, kind_of, resolved
 
 Choices = Mapping[str, Any]
 
@@ -36,8 +38,13 @@ def complete(config: Mapping[str, Any], record: Mapping[str, Any] | None = None)
     shared = {key: value for key, value in config.items() if key != "seed"}
     text = repr(shared)
     if text not in _COMPLETED:  # the seeds of a sweep share it
-        model = {"model": resolve(model_of(config))}
-        _COMPLETED[text] = {**_schema()[0], **flatten(shared), **flatten(model)}
+        net = model_of(config)
+        ours = {
+            key: value
+            for key, value in _schema()[0].items()
+            if isinstance(net, ModelConfig) or not of_net(key)
+        }
+        _COMPLETED[text] = {**ours, **flatten(shared), **flatten({"model": resolved(net)})}
     choices = _COMPLETED[text]
     return {**choices, "seed": config["seed"], **_as_computed(config, choices, record or {})}
 
@@ -66,10 +73,15 @@ def conditions(choices: Choices) -> dict[str, Any]:
     return {key: choices[key] for key in CONDITIONS if choices.get(key) is not None}
 
 
-def model_of(config: Mapping[str, Any]) -> ModelConfig:
+def model_of(config: Mapping[str, Any]) -> NetConfig:
     """The net's description, without keys that this version does not know."""
-    known = {field.name for field in fields(ModelConfig)}
-    return ModelConfig(**{key: value for key, value in config["model"].items() if key in known})
+    kind = kind_of(config["model"])
+    known = {field.name for field in fields(kind)}
+    return kind(**{key: value for key, value in config["model"].items() if key in known})
+
+
+def of_net(key: str) -> bool:
+    return key.startswith("model.")
 
 
 def but_for_the_seed(choices: Choices) -> dict[str, Any]:
@@ -100,6 +112,8 @@ def shown(choices: Choices, key: str) -> str:
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tuple((key, _frozen(each)) for key, each in sorted(value.items()))
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
@@ -109,8 +123,8 @@ def _schema() -> tuple[dict[str, Any], frozenset[str]]:
     types = get_type_hints(TrainConfig)
     defaults: dict[str, Any] = {}
     shared: set[str] = set()
-    for data in (types["data"], *types["data"].__subclasses__()):
-        config = TrainConfig(data=data(), model=types["model"](), recipe=types["recipe"]())
+    for data, model in product((types["data"], *types["data"].__subclasses__()), reversed(KINDS)):
+        config = TrainConfig(data=data(), model=model(), recipe=types["recipe"]())
         defaults |= flatten(config)
         shared |= identity_part(config).keys()
     return defaults, frozenset(defaults.keys() - shared)

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from resnet_lab.files import read_text
-from resnet_lab.models.description import kind, label
+from resnet_lab.models.nets import depth, kind, label
 from resnet_lab.report.choices import Choices, complete, model_of
 from resnet_lab.report.walk import run_folders
 from resnet_lab.runs.folder import RunFolder
@@ -53,7 +53,7 @@ class Run:
     choices: Choices  # its configuration by dotted key, complete with defaults
     record: dict[str, Any]  # record.json; empty before the run has ended
     history: Columns  # a column of history.csv -> one value an epoch; nan where the cell is empty
-    depth: int
+    depth: int | None  # weighted layers as the papers count them; None of a net that they do not count
     kind: str  # of unit: plain, residual (basic, A), ...
     label: str  # as in resnet-20
     seed: int
@@ -112,7 +112,7 @@ def read(path: Path) -> Run:
         complete(config, record),
         record,
         read_columns(path / "history.csv"),
-        depth=int(model.depth),
+        depth=depth(model),
         kind=str(described["kind"]),
         label=str(described["label"]),
         seed=int(config["seed"]),

@@ -27,8 +27,13 @@ class Group:
     copies: tuple[Run, ...] = ()  # further runs of seeds that are among `runs`
 
     @property
-    def depth(self) -> int:
+    def depth(self) -> int | None:
         return self.runs[0].depth
+
+    @property
+    def net(self) -> str:
+        """As in ``residual (basic, A), 20 layers``; of a net whose layers no paper counts, its kind alone."""
+        return self.kind if self.depth is None else f"{self.kind}, {self.depth} layers"
 
     @property
     def kind(self) -> str:
@@ -166,14 +171,14 @@ def _counted_once(seeds: Iterable[int]) -> str:
 
 def told_apart_by(groups: Sequence[Group]) -> list[str]:
     """The keys that a table must show beside depth and kind, because these do not decide them."""
-    nets: dict[tuple[int, str], list[Group]] = {}
+    nets: dict[tuple[int | None, str], list[Group]] = {}
     for group in groups:
         nets.setdefault((group.depth, group.kind), []).append(group)
     return sorted({key for alike in nets.values() for key in differing(group.choices for group in alike)})
 
 
 def _rank(group: Group) -> tuple[bool, str, int]:
-    return group.kind != "plain", group.kind, group.depth
+    return group.kind != "plain", group.kind, group.depth or 0
 
 
 def _sortable(value: Any) -> tuple[str, float, str]:

@@ -74,7 +74,7 @@ def gradients(groups: Sequence[Group]) -> str:
     for group in groups:
         norms = measured(group, "gradient_norms", last=False).values()
         if norms and min(norms) > 0:
-            said.append(f"{group.kind}, {group.depth} layers: {_times(max(norms) / min(norms))}")
+            said.append(f"{group.net}: {_times(max(norms) / min(norms))}")
     what = "Largest over smallest gradient norm among a net's layers, at the first measured epoch"
     return f"{what}: {'; '.join(said)}." if said else ""
 
@@ -112,7 +112,7 @@ def _by_depth(groups: Sequence[Group]) -> dict[str, dict[int, Group]]:
     """The nets of each kind of unit that was tried at several depths; empty where depth is not all that differs."""
     kinds: dict[str, dict[int, Group]] = {}
     for group in groups:
-        if group.n or group.diverged:
+        if group.depth is not None and (group.n or group.diverged):
             if group.depth in kinds.setdefault(group.kind, {}):
                 return {}
             kinds[group.kind][group.depth] = group
@@ -179,7 +179,7 @@ def _times(ratio: float) -> str:
 
 def _name(group: Group, keys: Sequence[str]) -> str:
     words = [f"{key.split('.')[-1]} {choice}" for key in keys if (choice := shown(group.choices, key))]
-    return ", ".join([f"{group.kind}, {group.depth} layers", *words])
+    return ", ".join([group.net, *words])
 
 
 def _caution(seeds: Sequence[int]) -> str:

@@ -49,14 +49,16 @@ def _panels(groups: Sequence[Group]) -> dict[str, dict[str, Group]]:
     kinds = list(dict.fromkeys(group.kind for group in groups))
     depths = {group.depth for group in groups}
     if len(kinds) == len(groups) <= FEW and len(depths) == 1:
-        return {f"{groups[0].depth} layers": {group.kind: group for group in groups}}
+        return {_layers(groups[0]): {group.kind: group for group in groups}}
     panels: dict[str, dict[str, Group]] = {kind: {} for kind in kinds}
     for group in groups:
         words = [f"{key.split('.')[-1]} {shown(group.choices, key)}" for key in keys]
-        panels[group.kind][", ".join([f"{group.depth} layers"] * (len(depths) > 1 or not keys) + words)] = (
-            group
-        )
+        panels[group.kind][", ".join([_layers(group)] * (len(depths) > 1 or not keys) + words)] = group
     return panels
+
+
+def _layers(group: Group) -> str:
+    return "any depth" if group.depth is None else f"{group.depth} layers"
 
 
 def _draw_group(axes: "Axes", group: Group, name: str, color: str, linestyle: str) -> None:

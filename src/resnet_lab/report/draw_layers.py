@@ -90,4 +90,4 @@ def _paper() -> dict[str, Profile]:
 
 
 def _name(group: Group) -> str:
-    return f"{group.kind}, {group.depth} layers"
+    return group.net

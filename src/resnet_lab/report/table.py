@@ -66,7 +66,7 @@ def group_table(groups: Sequence[Group]) -> Table:
         metrics = [name for name in metrics if "/" not in name]
     rows = [
         {
-            "depth": str(group.depth),
+            "depth": "" if group.depth is None else str(group.depth),
             "kind of unit": group.kind,
             **{key: shown(group.choices, key) for key in keys},
             "parameters": _whole(group.fact("parameters")),

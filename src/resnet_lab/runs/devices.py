@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from resnet_lab.config.precision import check as check_precision
@@ -10,6 +11,7 @@ from resnet_lab.cores import THREAD_VARIABLES, cores
 from resnet_lab.errors import UserError
 
 RANK = "RESNET_LAB_RANK"  # of a process that `ranks` started
+FSDP_PARAMETERS = 1_000_000  # of a module that is sharded as a whole
 # What libraries read of a process among several; left over in an environment, it means nothing to a run of one.
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
 
@@ -80,8 +82,13 @@ def compute_with(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def trainer_arguments(config: TrainerConfig, here: Place, precision: str = "32") -> dict[str, Any]:
-    """What Lightning's Trainer is to know of devices; UserError for what this machine cannot do."""
+def trainer_arguments(
+    config: TrainerConfig, here: Place, precision: str = "32", *, units: bool = True
+) -> dict[str, Any]:
+    """What Lightning's Trainer is to know of devices; `units`: the net is made of residual units.
+
+    UserError for what this machine cannot do.
+    """
     import torch
     from lightning.fabric.plugins.environments import (
         LightningEnvironment,
@@ -112,13 +119,13 @@ def trainer_arguments(config: TrainerConfig, here: Place, precision: str = "32")
         "accelerator": accelerator,
         "devices": here.devices,
         "num_nodes": here.nodes,
-        "strategy": _strategy(config.strategy, accelerator, here),
+        "strategy": _strategy(config.strategy, accelerator, here, units=units),
         "sync_batchnorm": config.sync_batch_norm and here.world_size > 1,
         "plugins": [AtomicFiles(), environments[here.started_by]()],
     }
 
 
-def _strategy(name: str, accelerator: str, here: Place) -> Any:
+def _strategy(name: str, accelerator: str, here: Place, *, units: bool) -> Any:
     from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 
     from resnet_lab.models.units import Unit
@@ -127,8 +134,15 @@ def _strategy(name: str, accelerator: str, here: Place) -> Any:
         if accelerator != "gpu":
             raise UserError("trainer.strategy=fsdp needs GPUs")
         # Whole checkpoints: they load on any number of devices.
-        return FSDPStrategy(state_dict_type="full", auto_wrap_policy={Unit})
+        return FSDPStrategy(state_dict_type="full", auto_wrap_policy={Unit} if units else _by_size())
     if name == "ddp" or here.world_size > 1:
         # The running statistics of batch norm are brought together for each evaluation, not for each step.
         return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
     return "auto"
+
+
+def _by_size() -> Any:
+    """How FSDP cuts a net of which nothing is known: modules of so many parameters each."""
+    from torch.distributed.fsdp.wrap import size_based_auto_wrap_policy
+
+    return partial(size_based_auto_wrap_policy, min_num_params=FSDP_PARAMETERS)

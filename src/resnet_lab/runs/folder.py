@@ -17,7 +17,7 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError
 from resnet_lab.files import read_text, write_text
-from resnet_lab.models.description import label, resolve
+from resnet_lab.models.nets import kind_of, label, resolved
 from resnet_lab.runs.lock import Lock, held
 from resnet_lab.runs.threads import threads_of
 
@@ -136,13 +136,15 @@ class RunFolder:
             schema = OmegaConf.structured(TrainConfig)
             if isinstance(loaded, DictConfig) and isinstance(loaded.get("data"), DictConfig):
                 schema.data = OmegaConf.structured(_data_class(loaded.data))
+            if isinstance(loaded, DictConfig) and isinstance(loaded.get("model"), DictConfig):
+                schema.model = OmegaConf.structured(kind_of(loaded.model))
             config = OmegaConf.to_object(OmegaConf.merge(schema, loaded))
         except (OmegaConfBaseException, YAMLError, OSError, TypeError, ValueError) as error:
             raise UserError(f"{self.config_file}: {str(error).splitlines()[0]}") from None
         except RecursionError:
             raise UserError(f"{self.config_file}: it is nested too deeply") from None
         assert isinstance(config, TrainConfig)
-        return replace(config, model=resolve(config.model))
+        return replace(config, model=resolved(config.model))
 
     def _refuse_edited(self, config: TrainConfig, written: str | None) -> None:
         """A run that goes on as another one would be a mixture of both."""

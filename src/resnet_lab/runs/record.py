@@ -13,7 +13,7 @@ from typing import Any
 
 from resnet_lab.config.identity import identity
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.models.description import kind, label
+from resnet_lab.models.nets import depth, kind, label
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
 from resnet_lab.targets import digest
@@ -38,7 +38,7 @@ def opened(config: TrainConfig, lock: Lock | None) -> dict[str, Any]:
         "model": {
             "label": label(model),
             "kind": kind(model),
-            "depth": model.depth,
+            "depth": depth(model),
             "parameters": None,
             "multiply_adds": None,
             "layers": None,

@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from lightning import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, LambdaCallback
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from resnet_lab import data as data_sets
 from resnet_lab import models
@@ -20,6 +21,8 @@ from resnet_lab.config.targets import check_sources
 from resnet_lab.data.module import DataModule
 from resnet_lab.files import write_text
 from resnet_lab.models.counting import count
+from resnet_lab.models.nets import head, without_weights
+from resnet_lab.models.resnet import ResNet
 from resnet_lab.runs import weights_file
 from resnet_lab.runs.checkpoints import (
     Checkpoints,
@@ -71,7 +74,9 @@ def train(
     record["model"] |= asdict(count(net, shape)) | {"input": list(shape)}
 
     metrics = _metrics(config, data)
-    classifier = Classifier(net, recipe, data.info.classes, seed=config.seed, metrics=metrics)
+    classifier = Classifier(
+        net, recipe, data.info.classes, seed=config.seed, metrics=metrics, head=head(config.model)
+    )
     if config.trainer.compile:
         net.compile()
 
@@ -85,7 +90,7 @@ def train(
     record["resumed_from"] = checkpoints.resumed_from
     with trackers(config, folder, record, first=here.is_first) as told:
         trainer = Trainer(
-            **trainer_arguments(config.trainer, here, config.precision),
+            **trainer_arguments(config.trainer, here, config.precision, units=isinstance(net, ResNet)),
             **recipes.trainer_arguments(recipe),
             precision=PRECISIONS[config.precision].lightning,  # type: ignore[arg-type]
             deterministic=config.trainer.deterministic,
@@ -117,7 +122,8 @@ def train(
         record["cost"] = cost.told()
         synced = config.trainer.sync_batch_norm
         images = recipes.images_per_statistic(recipe, record["cost"]["trained_on"][-1], synced=synced)
-        record["batch_norm"] = {"images": images, "synced": synced} if config.model.batch_norm else None
+        normed = any(isinstance(module, _BatchNorm) for module in net.modules())
+        record["batch_norm"] = {"images": images, "synced": synced} if normed else None
         error = _error(net, data, final_test, trainer, metrics)
         if here.is_first:
             weights_file.write(folder.weights_file, net, config.model, data.preprocessing())
@@ -174,7 +180,7 @@ def _checkpoints(folder: RunFolder, config: TrainConfig, lock: Lock | None) -> C
 
 def _final_net(folder: RunFolder, config: TrainConfig, data: DataModule, trainer: Trainer) -> nn.Module:
     """The net as the last checkpoint has it: averaged if the recipe averages, whole if it was sharded."""
-    net = models.build(replace(config.model, weights=None))
+    net = models.build(without_weights(config.model))
     last = newest_sound(folder.checkpoints, config, net)
     assert last is not None
     net.load_state_dict(weights_of(last))

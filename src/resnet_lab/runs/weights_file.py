@@ -1,7 +1,7 @@
 """Tested weights as a safetensors file that says what net they are of, and how it sees images."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +11,38 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
+from resnet_lab.config.targets import sources_of
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.errors import UserError
 from resnet_lab.files import replacing
-from resnet_lab.models.description import ModelConfig
+from resnet_lab.models.description import NetConfig
+from resnet_lab.models.nets import kind_of, without_weights
 
 
-def write(path: Path, net: nn.Module, model: ModelConfig, seen: Preprocessing | None) -> None:
-    """Under torchvision's names; description and preprocessing are JSON in the file's metadata."""
+def write(path: Path, net: nn.Module, model: NetConfig, seen: Preprocessing | None) -> None:
+    """Under the net's own names, of ours torchvision's; description and preprocessing are JSON in the metadata.
+
+    Of a net of one's own the digest of its code lies there too.
+    """
     weights = {name: value.contiguous() for name, value in net.state_dict().items()}
-    told = {"format": "pt", "model": json.dumps(asdict(_bare(model)))}
+    if len({value.data_ptr() for value in weights.values() if value.numel()}) < len(weights):
+        weights = {
+            name: value.clone() for name, value in weights.items()
+        }  # shared ones: each has its own here
+    told = {"format": "pt", "model": json.dumps(asdict(without_weights(model)))}
+    if sources := sources_of(model, "model."):
+        told["sources"] = json.dumps(sources)
     if seen is not None:
         told["preprocessing"] = seen.to_json()
     with replacing(path) as temporary:
         temporary.write_bytes(_in_order(save(weights, told)))
 
 
-def described(path: Path) -> tuple[ModelConfig, Preprocessing | None] | None:
-    """What a file says of itself; None of any other file. Raises UserError where that cannot be read."""
+def described(path: Path) -> tuple[NetConfig, Preprocessing | None] | None:
+    """What a file says of itself; None of any other file.
+
+    Raises UserError where that cannot be read, and where it names code that may not be named or is another than it was.
+    """
     try:
         with safe_open(str(path), "pt") as file:
             told: dict[str, str] = file.metadata() or {}
@@ -37,15 +51,18 @@ def described(path: Path) -> tuple[ModelConfig, Preprocessing | None] | None:
     if "model" not in told:
         return None
     try:
-        model: Any = OmegaConf.to_object(
-            OmegaConf.merge(OmegaConf.structured(ModelConfig), json.loads(told["model"]))
-        )
+        said = json.loads(told["model"])
+        model: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind_of(said)), said))
+        sources = dict(json.loads(told.get("sources", "{}")))
         seen = Preprocessing.from_json(told["preprocessing"]) if "preprocessing" in told else None
     except (OmegaConfBaseException, TypeError, ValueError) as error:
         raise UserError(
             f"{path} says what it is in words unknown here: {str(error).splitlines()[0]}"
         ) from None
-    return _bare(model), seen
+    for name, found in sources_of(model, "model.").items():
+        if found != sources.get(name):
+            raise UserError(f"{path}: the code of {name} is not what it was when these weights were written")
+    return without_weights(model), seen
 
 
 def _in_order(data: bytes) -> bytes:
@@ -56,8 +73,3 @@ def _in_order(data: bytes) -> bytes:
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8 bytes
     return len(text).to_bytes(8, "little") + text + data[8 + size :]
-
-
-def _bare(model: ModelConfig) -> ModelConfig:
-    """Without where its weights came from: they are in the file."""
-    return replace(model, weights=None, head="keep")

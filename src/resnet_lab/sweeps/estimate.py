@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 
 from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import info, published
 from resnet_lab.data.spec import DataConfig
-from resnet_lab.models.description import ModelConfig
+from resnet_lab.models.description import NetConfig
+from resnet_lab.models.made import outline
+from resnet_lab.models.nets import without_weights
 from resnet_lab.training.recipes import loader_batch_size, total_iterations
 
 # Peak operations a second of a GPU's matrix units without sparsity, as its maker states them: TFLOP/s in
@@ -42,7 +44,7 @@ TRAINING_IMAGES = {
 
 Shape = tuple[int, int, int]  # (C, H, W)
 # A net, what it sees, its multiply-adds of one image and the precision, to the seconds that an image trains.
-Clock = Callable[[ModelConfig, Shape, int, str], float]
+Clock = Callable[[NetConfig, Shape, int, str], float]
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,12 @@ class Cost:
 
 def estimate(config: TrainConfig, clock: Clock) -> Cost:
     """The cost of one run; `clock` gives the training seconds an image."""
-    import torch
-
-    from resnet_lab.models import build
     from resnet_lab.models.counting import count
 
     facts = published(config.data) or info(config.data)
     shape = (facts.channels, facts.height, facts.width)
-    net = replace(config.model, weights=None)
-    with torch.device("meta"):
-        model = build(net)
-    counts = count(model, shape)
+    net = without_weights(config.model)
+    counts = count(outline(net, shape), shape)
     iterations = _iterations(config)
     seconds = (
         iterations * config.recipe.batch_size * clock(net, shape, counts.multiply_adds, config.precision)
@@ -80,7 +77,7 @@ def estimate(config: TrainConfig, clock: Clock) -> Cost:
 def on_gpu(name: str, efficiency: float) -> Clock:
     """The seconds an image on a named GPU that reaches this share of its peak."""
 
-    def seconds(_net: ModelConfig, _shape: Shape, multiply_adds: int, precision: str) -> float:
+    def seconds(_net: NetConfig, _shape: Shape, multiply_adds: int, precision: str) -> float:
         peak = GPU_PEAKS[name][precision != "32"] * 1e12
         # The backward pass costs twice the forward pass; a multiply-add is two operations.
         return multiply_adds * 6 / (peak * efficiency)
@@ -88,7 +85,7 @@ def on_gpu(name: str, efficiency: float) -> Clock:
     return seconds
 
 
-def here(net: ModelConfig, shape: Shape, multiply_adds: int, precision: str) -> float:
+def here(net: NetConfig, shape: Shape, multiply_adds: int, precision: str) -> float:
     """Median seconds an image of a few training steps on this machine: of its GPU, or of one core.
 
     A core's own time is counted, so that whatever else runs there does not lengthen the plan.
@@ -146,11 +143,9 @@ def _training_images(data: DataConfig) -> int:
     return int(module.sizes["train"])
 
 
-def _activation_bytes(net: ModelConfig, shape: Shape) -> int:
+def _activation_bytes(net: NetConfig, shape: Shape) -> int:
     """Bytes kept for the backward pass of one image, as autograd itself saves them. Computes nothing."""
     import torch
-
-    from resnet_lab.models import build
 
     sizes: dict[int, int] = {}
 
@@ -160,9 +155,8 @@ def _activation_bytes(net: ModelConfig, shape: Shape) -> int:
         return tensor
 
     kept: list[torch.Tensor] = []
-    with torch.device("meta"):
-        model = build(net).train()
-        images = torch.empty(2, *shape)
+    model = outline(net, shape).train()
+    images = torch.empty(2, *shape, device=next(model.parameters()).device)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         model(images)
     weights = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())

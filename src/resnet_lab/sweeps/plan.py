@@ -11,7 +11,7 @@ from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity_part
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.models.description import label
+from resnet_lab.models.nets import label
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.sweeps.board import lines_console
 from resnet_lab.sweeps.estimate import GPU_PEAKS, Cost, estimate, here, on_gpu

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from resnet_lab.config.identity import identity, identity_part
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.models.description import ModelConfig
 
 NET = ("layers", "parameters", "multiply_adds")
 COST = ("train_seconds", "total_seconds", "images_per_second", "peak_memory_mib", "accelerator", "devices")
@@ -58,15 +59,16 @@ class Facts:
 
 
 def _tags(config: TrainConfig, kind: str) -> list[str]:
-    net = config.model
-    words = [
-        config.data.name,
-        "plain" if kind.startswith("plain") else "residual",
-        getattr(net, "block", None),
-        f"shortcut {net.shortcut}" if getattr(net, "shortcut", None) not in (None, "none") else None,
-        f"depth {net.depth}" if getattr(net, "depth", None) else None,
-        *config.logger.tags,
-    ]
+    net, said = config.model, [kind]
+    if isinstance(net, ModelConfig):
+        shortcut = f"shortcut {net.shortcut}" if net.shortcut != "none" else ""
+        said = [
+            "plain" if kind.startswith("plain") else "residual",
+            net.block,
+            shortcut,
+            f"depth {net.depth}",
+        ]
+    words = [config.data.name, *said, *config.logger.tags]
     return list(dict.fromkeys(str(word)[:LONGEST] for word in words if word))
 
 

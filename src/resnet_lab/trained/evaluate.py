@@ -15,7 +15,7 @@ from resnet_lab.config.compose import compose
 from resnet_lab.data.module import DataModule
 from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, printable
-from resnet_lab.models.checks import check
+from resnet_lab.models.made import check
 from resnet_lab.trained import source as nets
 from resnet_lab.trained import views
 from resnet_lab.trained.classes import Match, match
@@ -62,7 +62,7 @@ def evaluate(
     first = next((net.run for net in trained if net.run), None)
     way = protocol(how or (first.protocol if first else "single_view"), crop=facts.height)
     for net in trained:
-        check(net.model, facts.height, facts.width)
+        check(net.model, (facts.channels, facts.height, facts.width))
         views.check_fits(net, given, config, facts, way)
     matches = [_match(net, given, config, facts) for net in trained]
     _check_together(trained, matches)

@@ -9,14 +9,17 @@ import torch
 from torch import nn
 
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.targets import check_sources
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.errors import UserError, nearest
 from resnet_lab.models import published
-from resnet_lab.models.build import build
 from resnet_lab.models.checks import check
-from resnet_lab.models.description import ModelConfig, family_of, resolve
+from resnet_lab.models.description import ModelConfig, NetConfig, family_of, resolve
+from resnet_lab.models.made import build
 from resnet_lab.models.names import NAMED, named
-from resnet_lab.models.weights import load_state, read
+from resnet_lab.models.nets import label, without_weights
+from resnet_lab.models.other import OtherConfig
+from resnet_lab.models.weights import load_state, read, read_exactly
 from resnet_lab.runs.checkpoints import newest_sound, weights_of
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.weights_file import described
@@ -31,7 +34,7 @@ class Trained:
 
     name: str
     place: Path | None  # of the folder or file it lies in
-    model: ModelConfig
+    model: NetConfig
     seen: Preprocessing | None  # as it was tested; None: nothing tells
     load: Callable[[], nn.Module]  # in eval mode, on the CPU
     run: TrainConfig | None = None  # of a run folder
@@ -50,7 +53,7 @@ def of_itself(path: Path) -> Trained:
         if told is None:
             raise UserError(f"{path} does not say what net it is of: --model NAME --weights {path}")
         model, seen = told
-        return Trained(path.name, path, model, seen, lambda: _filled(model, read(path), str(path)))
+        return Trained(path.name, path, model, seen, lambda: _filled(model, path))
     return of_run(path)
 
 
@@ -61,17 +64,16 @@ def of_run(path: Path) -> Trained:
     """
     folder = RunFolder(path)
     config = folder.config()
-    model = replace(config.model, weights=None, head="keep")
+    check_sources(config)
+    model = without_weights(config.model)
     name, seen = path.resolve().name, _written(folder)
     if folder.state() == "finished" and folder.weights_file.exists():
-        return Trained(
-            name, path, model, seen, lambda: _filled(model, read(folder.weights_file), str(path)), config
-        )
+        return Trained(name, path, model, seen, lambda: _filled(model, folder.weights_file), config)
     last = newest_sound(folder.checkpoints, config)
     if last is None:
         raise UserError(f"{path} is {folder.state()} and has written no checkpoint: train it first")
     note = f"{path} is {folder.state()}: taking iteration {int(last.stem)}"
-    return Trained(name, path, model, seen, lambda: _filled(model, weights_of(last), str(path)), config, note)
+    return Trained(name, path, model, seen, lambda: _filled(model, last), config, note)
 
 
 def of_name(name: str, weights: str | None, choices: Mapping[str, Any] | None = None) -> Trained:
@@ -150,8 +152,10 @@ def _published(entry: Any) -> Preprocessing:
     return Preprocessing(3, (crop, crop), resize, mean, std, tuple(entry.meta["categories"]))
 
 
-def _check_same(asked: ModelConfig, ours: ModelConfig, path: Path) -> None:
+def _check_same(asked: ModelConfig, ours: NetConfig, path: Path) -> None:
     """Raises UserError where a file of ours is of another net than the one that was named."""
+    if not isinstance(ours, ModelConfig):
+        raise UserError(f"{path} is of another net: {label(ours)}; --run {path} takes it as it is")
     one, other = resolve(asked), resolve(ours)
     names = [field.name for field in fields(ModelConfig) if field.name not in TRAINING]
     different = [
@@ -163,9 +167,13 @@ def _check_same(asked: ModelConfig, ours: ModelConfig, path: Path) -> None:
         raise UserError(f"{path} is of another net: {', '.join(different)}; --run {path} takes it as it is")
 
 
-def _filled(model: ModelConfig, state: dict[str, torch.Tensor], source: str) -> nn.Module:
+def _filled(model: NetConfig, path: Path) -> nn.Module:
     net = build(model)
-    load_state(net, state, source)
+    if path.suffix == ".ckpt":
+        state = weights_of(path)
+    else:
+        state = read_exactly(path, net.state_dict()) if isinstance(model, OtherConfig) else read(path)
+    load_state(net, state, str(path))
     return _ready(net)
 
 

@@ -54,6 +54,7 @@ class Classifier(LightningModule):
         eval_names: Sequence[str] = ("val", "test"),
         seed: int = 0,
         metrics: Metrics | None = None,
+        head: str | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone.to(memory_format=torch.channels_last)
@@ -69,7 +70,7 @@ class Classifier(LightningModule):
         self._metrics = {name: deepcopy(metrics) for name in self._eval if metrics}
         self._counted = False  # SAM looks at a batch twice; it counts once
         if recipe.freeze == "backbone":
-            freezing.freeze(self.backbone)
+            freezing.freeze(self.backbone, head)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.backbone(images)
