@@ -1,28 +1,21 @@
 """A metric and a callback of one's own, of files outside the package: trained, killed, resumed, swept, reported."""
 
 import csv
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from forked import killed, restored
+from own_project import SMALL, project, rows
 from resnet_lab.cli import main
 from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
 from resnet_lab.errors import UserError
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.training import own
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SMALL = [
-    *("data.train_images=96", "data.validation=40", "data.test_images=40", "model.depth=8", "model.width=4"),
-    *("recipe.batch_size=32", "recipe.epochs=3", "trainer.accelerator=cpu", "trainer.progress=false"),
-    "trainer.threads=1",
-]
 STOP = "callbacks.extra.stop={_target_: my_callback.Stop, target: 100, times: 2}"
 METRIC = "metrics.brier={_target_: my_metric.Brier}"
 OTHERS = """
@@ -56,27 +49,17 @@ class Odd(Callback):
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of somebody's own, in which the commands are given."""
-    (tmp_path / "my_metric.py").write_text((EXAMPLES / "brier.py").read_text())
-    (tmp_path / "my_callback.py").write_text((EXAMPLES / "patience.py").read_text() + OTHERS)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    own.located.cache_clear()
-    yield tmp_path
-    for name in ("my_metric", "my_callback"):
-        sys.modules.pop(name, None)
-
-
-def rows(folder: RunFolder) -> list[dict[str, Any]]:
-    with folder.history_file.open(newline="") as file:
-        return [
-            {key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)
-        ]
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    parts = {
+        "my_metric": (EXAMPLES / "brier.py").read_text(),
+        "my_callback": (EXAMPLES / "patience.py").read_text() + OTHERS,
+    }
+    with project(tmp_path, monkeypatch, parts) as path:
+        yield path
 
 
 def test_a_run_with_a_metric_of_ones_own_is_killed_and_ends_as_the_run_that_was_not() -> None:
-    asked = [*SMALL, METRIC, "metrics=per_class", "callbacks.checkpoint.every_iterations=2"]
+    asked = [*SMALL, METRIC, "metrics=per_class"]
     whole = RunFolder.create(compose([*asked, "name=whole"]))
     record = execute(whole.path)
     assert record["error"] is None
@@ -91,7 +74,7 @@ def test_a_run_with_a_metric_of_ones_own_is_killed_and_ends_as_the_run_that_was_
 
 
 def test_a_metric_makes_no_other_run_and_one_that_is_lacking_is_told(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain = compose(SMALL)
     assert identity(compose([*SMALL, METRIC])) == identity(plain)
@@ -102,7 +85,7 @@ def test_a_metric_makes_no_other_run_and_one_that_is_lacking_is_told(
 
 
 def test_a_callback_that_stops_early_is_killed_and_stops_where_the_run_stopped_that_was_not() -> None:
-    asked = [*SMALL, STOP, "recipe.epochs=4", "callbacks.checkpoint.every_iterations=2"]
+    asked = [*SMALL, STOP, "recipe.epochs=4"]
     whole = RunFolder.create(compose([*asked, "name=whole"]))
     record = execute(whole.path)
     assert (record["error"], record["stopped_early_at"]) == (None, 6)
@@ -117,7 +100,7 @@ def test_a_callback_that_stops_early_is_killed_and_stops_where_the_run_stopped_t
         assert folder.weights_file.read_bytes() == whole.weights_file.read_bytes()
 
 
-def test_a_callback_makes_another_run_unless_it_says_that_it_changes_no_result(project: Path) -> None:
+def test_a_callback_makes_another_run_unless_it_says_that_it_changes_no_result(folder: Path) -> None:
     plain, stops = compose(SMALL), compose([*SMALL, STOP])
     silent = "callbacks.extra.stop={_target_: my_callback.Stop, identity: false}"
     assert identity(stops) != identity(plain)
@@ -125,7 +108,7 @@ def test_a_callback_makes_another_run_unless_it_says_that_it_changes_no_result(p
     assert identity(compose([*SMALL, STOP.replace("times: 2", "times: 2, identity: true")])) == identity(
         stops
     )
-    file = project / "my_callback.py"
+    file = folder / "my_callback.py"
     file.write_text(file.read_text() + "# edited")
     assert identity(compose([*SMALL, STOP])) != identity(stops)
     assert identity(compose([*SMALL, silent])) == identity(plain)
@@ -150,14 +133,14 @@ def test_weights_that_a_callback_sets_after_training_are_told_and_not_tested() -
     assert "tested is the net of the checkpoint" in folder.log_file.read_text()
 
 
-def test_both_are_swept_and_reported(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_both_are_swept_and_reported(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = [*SMALL, METRIC, STOP, "seed=0,1", "callbacks.extra.stop.times=1,3", "name=own"]
     assert main(["train", "-m", *sweep]) == 0
     assert main(["report", "runs/own"]) == 0
     header = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| depth"))
     assert " brier " in header
     assert " callbacks.extra.stop.times " in header
-    with (project / "runs" / "own" / "table.csv").open(newline="") as file:
+    with (folder / "runs" / "own" / "table.csv").open(newline="") as file:
         groups = list(csv.DictReader(file))
     assert [group["n"] for group in groups] == ["2", "2"]
     assert [group["remarks"].partition(",")[0] for group in groups] == ["2 stopped early", "fail (> 20 %)"]
@@ -206,11 +189,11 @@ def test_a_monitor_needs_images_that_are_set_aside() -> None:
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_one_line_before_anything_is_written(
-    mistake: str, project: Path, capsys: pytest.CaptureFixture[str]
+    mistake: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     override, told = MISTAKES[mistake]
     assert main(["train", *SMALL, override]) == 2
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
-    assert not (project / "runs").exists()
+    assert not (folder / "runs").exists()

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from resnet_lab.config import searchpath
 from resnet_lab.config.debug import shortened
 from resnet_lab.config.groups import ROOT, config_dir, own_dirs
+from resnet_lab.config.handed import check as check_handed
 from resnet_lab.config.machine import with_local, with_local_data
 from resnet_lab.config.mistakes import one_line, refuse_added_keys
 from resnet_lab.config.overrides import read
@@ -127,6 +128,7 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     check_fields(config)
     check_paths(config)
     check_precision(config.precision, config.trainer.accelerator)
+    check_handed(config.trainer.extra)
     _check_frozen(config)
     if config.debug:
         config = shortened(config)

@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import Field, fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
-from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.schema import HARMLESS, TrainConfig
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.models.description import unasked
 from resnet_lab.models.nets import resolved
@@ -26,6 +26,8 @@ def flatten(config: Any, prefix: str = "", *, local: bool = True) -> dict[str, A
     else:
         values = {
             field.name: getattr(config, field.name)
+            if local
+            else _without_local(field, getattr(config, field.name))
             for field in fields(config)
             if local or field.metadata.get("identity", True)
         }
@@ -44,12 +46,23 @@ def _local(config: Mapping[str, Any], name: str) -> bool:
     return name == "identity" and "_target_" in config
 
 
+def _without_local(field: Field[Any], value: Any) -> Any:
+    keys = field.metadata.get("local_keys", ())
+    return {name: each for name, each in value.items() if name not in keys} if keys else value
+
+
 def local_beginnings(flat: Mapping[str, Any]) -> tuple[str, ...]:
     """What the keys of a flat configuration begin with that no schema knows and that change no result."""
     told = [
         key for key in flat if key.endswith(".identity") and f"{key.removesuffix('identity')}_target_" in flat
     ]
-    return ("metrics.", *told, *(key.removesuffix("identity") for key in told if flat[key] is False))
+    harmless = (f"trainer.extra.{name}" for name in HARMLESS)
+    return (
+        "metrics.",
+        *harmless,
+        *told,
+        *(key.removesuffix("identity") for key in told if flat[key] is False),
+    )
 
 
 def identity_part(config: TrainConfig) -> dict[str, Any]:

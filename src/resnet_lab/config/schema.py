@@ -12,6 +12,8 @@ from resnet_lab.training.protocols import PROTOCOLS
 from resnet_lab.training.recipes import RecipeConfig
 
 ALL = -1  # trainer.devices: as many as there are
+# Of what trainer.extra hands to Lightning's Trainer: changes no result.
+HARMLESS = ("profiler", "detect_anomaly", "log_every_n_steps", "enable_autolog_hparams")
 
 
 @dataclass
@@ -28,6 +30,8 @@ class TrainerConfig:
     # CPU threads of each process, fixed with the folder; None: 1 for small images, else the share of its cores.
     threads: int | None = number(None, least=1, identity=False)
     progress: bool = local(True)  # a bar on a terminal, plain lines elsewhere
+    # Any other argument of Lightning's Trainer, as {limit_train_batches: 10}.
+    extra: dict[str, Any] = field(default_factory=dict, metadata={"local_keys": HARMLESS})
 
 
 LOGGERS = ("csv", "wandb", "tensorboard")

@@ -108,6 +108,7 @@ def train(
             use_distributed_sampler=False,  # the loaders give each process its share
             num_sanity_val_steps=0,
             enable_model_summary=False,
+            **config.trainer.extra,
             enable_progress_bar=config.trainer.progress and sys.stdout.isatty(),
         )
         start = newest_sound(folder.checkpoints, config, net)

@@ -30,8 +30,21 @@ def called(target: Callable[..., Any], what: str, /, *arguments: Any, **named: A
     """The target's result; arguments that it does not take are a UserError, which begins with `what`."""
     try:
         return target(*arguments, **named)
+    except UserError:
+        raise
     except (TypeError, ValueError) as error:
         raise UserError(f"{what}: {' '.join(str(error).split())}") from error
+
+
+def tried(what: str, target: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
+    """The same where nothing is trained yet: whatever the code of somebody's own raises is a UserError."""
+    try:
+        return called(target, what, *arguments, **named)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{what} fails: {type(error).__name__}: {reason}") from error
 
 
 def made(spec: Any, key: str, filled: Mapping[str, Any] | None = None) -> Any:
@@ -51,7 +64,7 @@ def made(spec: Any, key: str, filled: Mapping[str, Any] | None = None) -> Any:
     }
     takes = inspect.signature(target).parameters if filled and callable(target) else {}
     usual = {name: value for name, value in (filled or {}).items() if name in takes}
-    return called(target, f"{key} ({path})", **{**usual, **given})
+    return tried(f"{key} ({path})", target, **{**usual, **given})
 
 
 def factor(schedule: str, iteration: int, total: int) -> float:

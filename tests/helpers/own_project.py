@@ -1,0 +1,42 @@
+"""A folder of somebody's own, in which commands are given, and what its runs leave."""
+
+import csv
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.training import own
+
+SMALL = [  # 3 iterations an epoch
+    *("data.train_images=96", "data.validation=40", "data.test_images=40", "model.depth=8", "model.width=4"),
+    *("recipe.batch_size=32", "recipe.epochs=3", "trainer.accelerator=cpu", "trainer.progress=false"),
+    *("trainer.threads=1", "callbacks.checkpoint.every_iterations=2"),
+]
+
+
+@contextmanager
+def project(folder: Path, patch: pytest.MonkeyPatch, modules: Mapping[str, str]) -> Iterator[Path]:
+    """Work in a folder with these modules, name -> code."""
+    for name, code in modules.items():
+        (folder / f"{name}.py").write_text(code)
+    patch.chdir(folder)
+    patch.setattr(sys, "path", [str(folder), *sys.path])
+    own.located.cache_clear()
+    try:
+        yield folder
+    finally:
+        for name in modules:
+            sys.modules.pop(name, None)
+
+
+def rows(folder: RunFolder) -> list[dict[str, Any]]:
+    """The history without its times."""
+    with folder.history_file.open(newline="") as file:
+        return [
+            {key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)
+        ]
