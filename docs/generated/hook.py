@@ -1,0 +1,20 @@
+"""MkDocs' hook: pages that are looked up in the code, so that they cannot drift, and the figures of results/."""
+
+from pathlib import Path
+
+import keys
+import modules
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+PAGES = {**keys.pages(), **modules.pages()}
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    for path, text in PAGES.items():
+        files.append(File.generated(config, path, content=text))
+    root = Path(config.config_file_path).parent
+    for figure in sorted(root.glob("results/**/curves.png")):
+        path = figure.relative_to(root).as_posix()
+        files.append(File.generated(config, path, abs_src_path=str(figure)))
+    return files
