@@ -48,6 +48,14 @@ def test_fewer_classes_than_the_data_has_is_refused() -> None:
         compose(["model.num_classes=9"])
 
 
+def test_a_shortened_run_is_the_one_whose_numbers_are_typed(tmp_path: Path) -> None:
+    short = compose(["recipe=he2015_cifar", "recipe.shorten=16", f"runs_root={tmp_path}"])
+    typed = ["recipe.iterations=4000", "recipe.drops=[2000,3000]"]
+    assert identity(short) == identity(compose(["recipe=he2015_cifar", *typed]))
+    assert identity(short) != identity(compose(["recipe=he2015_cifar"]))
+    assert identity(RunFolder.create(short).config()) == identity(short)
+
+
 def test_debug_keeps_the_run_but_shortens_it() -> None:
     full, short = compose(["recipe=he2015_cifar"]), compose(["recipe=he2015_cifar", "debug=true"])
     assert short.model == full.model

@@ -1,5 +1,7 @@
 """Recipes: what is refused, and that the papers' are the papers'."""
 
+import dataclasses
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,14 @@ from omegaconf import OmegaConf
 
 from resnet_lab import reference
 from resnet_lab.errors import UserError
-from resnet_lab.training.recipes import RecipeConfig, check, check_statistics, total_iterations
+from resnet_lab.training.recipes import (
+    RecipeConfig,
+    check,
+    check_statistics,
+    peak_lr,
+    shortened,
+    total_iterations,
+)
 from resnet_lab.training.schedules import learning_rate
 
 FOLDER = Path(__file__).parents[2] / "configs" / "recipe"
@@ -117,6 +126,35 @@ def test_mistake_is_one_line_that_names_the_key(message: str) -> None:
         check(RecipeConfig(**choices))
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("shorten", [1.5, 4, 16])
+def test_a_shortened_recipe_has_its_schedule_in_proportion(name: str, shorten: float) -> None:
+    full = load(name)
+    short = shortened(dataclasses.replace(full, shorten=shorten))
+    check(short)
+    total, less = (recipe.iterations or (recipe.epochs or 0) * 1000 for recipe in (full, short))
+    assert less == pytest.approx(total / shorten, abs=0.5 if full.iterations else 500)
+    warm = short.warmup_iterations
+    assert warm == math.ceil(full.warmup_iterations * less / total)
+    for part in (0.1, 0.3, 0.45, 0.6, 0.9):  # beyond the warm-up, and beside the drops
+        rates = learning_rate(int(part * total), full, total), learning_rate(int(part * less), short, less)
+        assert rates[0] == pytest.approx(rates[1], abs=peak_lr(full) / min(warm or 250, 250)), part
+
+
+def test_shortening_is_done_but_once_and_leaves_the_other_choices() -> None:
+    full = load("he2016_cifar")
+    short = shortened(dataclasses.replace(full, shorten=16))
+    assert (short.iterations, short.drops, short.warmup_iterations) == (4000, [2000, 3000], 25)
+    assert shortened(short) == short
+    changed = {key for key in vars(full) if getattr(full, key) != getattr(short, key)}
+    assert changed == {"iterations", "drops", "warmup_iterations"}
+
+
+def test_a_recipe_of_which_shortening_leaves_nothing_is_refused() -> None:
+    with pytest.raises(UserError, match="shorten=500 leaves nothing of 90 epochs: 90 is the most"):
+        shortened(RecipeConfig(epochs=90, shorten=500))
 
 
 def test_epochs_count_steps_and_not_batches_when_gradients_accumulate() -> None:

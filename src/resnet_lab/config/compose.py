@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.config import searchpath
-from resnet_lab.config.debug import shortened
+from resnet_lab.config.debug import within_a_minute
 from resnet_lab.config.groups import ROOT, config_dir, own_dirs
 from resnet_lab.config.handed import check as check_handed
 from resnet_lab.config.machine import with_local, with_local_data
@@ -33,7 +33,7 @@ from resnet_lab.fields import check as check_fields
 from resnet_lab.models import made, nets
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.other import OtherConfig
-from resnet_lab.training.recipes import RecipeConfig
+from resnet_lab.training.recipes import RecipeConfig, shortened
 from resnet_lab.training.recipes import check as check_recipe
 
 SCHEMAS: dict[str, type] = {
@@ -130,8 +130,9 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     check_precision(config.precision, config.trainer.accelerator)
     check_handed(config.trainer.extra)
     _check_frozen(config)
+    config = replace(config, recipe=shortened(config.recipe))
     if config.debug:
-        config = shortened(config)
+        config = within_a_minute(config)
     facts = (published(config.data) if planned else None) or info(config.data)
     config = replace(config, data=_with_fingerprint(config.data, facts))
     for key, path in targets_of(config).items():  # before any of them is called

@@ -9,23 +9,23 @@ from resnet_lab.data import debug_images
 from resnet_lab.data.spec import ImageFolderConfig, SmallImagesConfig
 from resnet_lab.models.made import has_published_weights
 from resnet_lab.models.nets import without_weights
+from resnet_lab.training import recipes
 
 ITERATIONS = 6
 
 
-def shortened(config: TrainConfig) -> TrainConfig:
+def within_a_minute(config: TrainConfig) -> TrainConfig:
     """The same run within a minute on a CPU: a few iterations on embedded images, its schedule in proportion.
 
     Sets of small images become the digits, and image folders crops of two photographs. Published weights, which
     may need a network, are left out; those of a file load.
     """
-    recipe, iterations = config.recipe, ITERATIONS
-    scale = iterations / (recipe.iterations or recipe.epochs or iterations)
+    length = config.recipe.iterations or config.recipe.epochs or ITERATIONS
+    recipe = recipes.shortened(replace(config.recipe, shorten=length / ITERATIONS))
     recipe = replace(
         recipe,
-        iterations=iterations,
+        iterations=ITERATIONS,
         epochs=None,
-        drops=[float(max(1, round(drop * scale))) for drop in recipe.drops],
         warmup_iterations=min(recipe.warmup_iterations, 1),
         batch_size=min(recipe.batch_size, 8),
         accumulate=1,

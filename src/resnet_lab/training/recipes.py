@@ -1,7 +1,7 @@
 """How a net is trained, in words: every choice of a recipe. Free of torch."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from resnet_lab.errors import UserError
@@ -40,6 +40,8 @@ class RecipeConfig:
     drop_last: bool = False  # leave out the last, smaller batch of an epoch
     iterations: int | None = number(None, least=1)  # exactly one of iterations and epochs is set
     epochs: int | None = number(None, least=1)
+    # Divides the length, the drops and the warm-up: its own schedule in less time. 1 once that is done.
+    shorten: float = number(1.0, least=1)
     schedule: str = choice("step", SCHEDULES, own=True)
     drops: list[float] = field(default_factory=list)  # step: when, in the unit of the length
     drop_factor: float = number(0.1, above=0)
@@ -61,6 +63,26 @@ class RecipeConfig:
     base_batch_size: int = number(128, least=1)
     freeze: str = choice("none", FREEZABLE)  # backbone: train the classifier alone; all else, BN too, stays
     recompute_bn: bool = False  # BN statistics as a plain average over training images, after training
+
+
+def shortened(recipe: RecipeConfig) -> RecipeConfig:
+    """The recipe with its length, drops and warm-up divided by `shorten`, which is 1 then: so it is done but once.
+
+    A length is a whole number, and the rest is in proportion to it. Raises UserError where nothing of it is left.
+    """
+    full = recipe.iterations or recipe.epochs
+    if recipe.shorten == 1 or full is None:
+        return recipe
+    unit = "iterations" if recipe.iterations else "epochs"
+    length = round(full / recipe.shorten)
+    if length < 1:
+        raise UserError(
+            f"recipe.shorten={recipe.shorten:g} leaves nothing of {full} {unit}: {full} is the most"
+        )
+    warmup = math.ceil(recipe.warmup_iterations * length / full)
+    drops = [drop * length / full for drop in recipe.drops]
+    recipe = replace(recipe, drops=drops, warmup_iterations=warmup, shorten=1.0)
+    return replace(recipe, iterations=length) if recipe.iterations else replace(recipe, epochs=length)
 
 
 def check(recipe: RecipeConfig) -> None:
