@@ -73,7 +73,7 @@ def _train(args: argparse.Namespace) -> int:
         return _print_configurations(args)
     from resnet_lab.sweeps.start import train
 
-    return train(args.overrides, multirun=args.multirun)
+    return train(args.overrides, multirun=args.multirun, fresh=args.fresh)
 
 
 def _print_configurations(args: argparse.Namespace) -> int:
@@ -235,6 +235,9 @@ def _parser() -> argparse.ArgumentParser:
         "train", _train, "train one run, or with -m a sweep; again: resume, or return what is finished"
     )
     train.add_argument("-m", "--multirun", action="store_true", help="sweep over values given as key=a,b,c")
+    train.add_argument(
+        "--fresh", action="store_true", help="train what is finished anew, in a folder beside it"
+    )
     train.add_argument("--cfg", action="store_true", help="print the composed configuration and stop")
     add_overrides(train)
 

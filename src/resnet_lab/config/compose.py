@@ -137,9 +137,10 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     config = replace(config, data=_with_fingerprint(config.data, facts))
     for key, path in targets_of(config).items():  # before any of them is called
         authorised(path, key)
-    model = made.completed(config.model, (facts.channels, facts.height, facts.width), facts.classes)
-    if isinstance(model, OtherConfig):
-        model = replace(model, told=_told(model))
+    asked = config.model
+    if isinstance(asked, OtherConfig):
+        asked = replace(asked, told=_told(asked))
+    model = made.completed(asked, (facts.channels, facts.height, facts.width), facts.classes)
     if model.in_channels != facts.channels:
         raise UserError(
             f"model.in_channels={model.in_channels}: images of {config.data.name} have {facts.channels}"

@@ -149,10 +149,12 @@ def _by_conditions(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _group(runs: Sequence[Run]) -> Group:
-    """Each seed once: a finished run before others, then the first by its path."""
+    """Each seed once: a finished run before others, of those the last one finished, then the first by its path."""
     chosen: dict[int, Run] = {}
     copies = []
-    for run in sorted(runs, key=lambda run: (run.seed, run.state != "finished", run.path)):
+    by_path = sorted(runs, key=lambda run: run.path)
+    newest_first = sorted(by_path, key=lambda run: str(run.record.get("finished") or ""), reverse=True)
+    for run in sorted(newest_first, key=lambda run: (run.seed, run.state != "finished")):
         if run.seed in chosen:
             copies.append(run)
         else:

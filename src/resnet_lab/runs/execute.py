@@ -14,6 +14,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.runs import record as records
 from resnet_lab.runs.devices import Place, check, counted, forget_ranks, place
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.fresh import of_other_code
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.logs import log_to, quieten
 from resnet_lab.runs.ranks import run_ranks
@@ -33,6 +34,8 @@ def execute(run_dir: Path | str) -> dict[str, Any]:
     folder = RunFolder(run_dir)
     config = folder.config()
     if folder.state() == "finished":
+        if told := of_other_code(folder):
+            print(f"resnet-lab: {folder.path} was {told}", file=sys.stderr)
         return folder.record() or {}
     folder.check()
     config = replace(config, trainer=counted(config.trainer))

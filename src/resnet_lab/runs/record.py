@@ -4,6 +4,7 @@ import csv
 import math
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cache
@@ -109,6 +110,11 @@ def environment() -> dict[str, Any]:
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(changed) if (changed := _git("status", "--porcelain")) is not None else None,
     }
+
+
+def of_this_code(record: Mapping[str, Any]) -> bool:
+    """Whether this package's code is still that which made the run; a record that tells of none is an earlier one's."""
+    return (record.get("environment") or {}).get("code") == _code()
 
 
 @cache

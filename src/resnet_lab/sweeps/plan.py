@@ -99,7 +99,7 @@ def _table(lines: Sequence[Line]) -> Table:
         table.add_row(
             label(config.model),
             config.data.name,
-            *(str(choices[key]) for key in keys),
+            *(str(choices.get(key, "")) for key in keys),
             " ".join(str(each.seed) for each in line.configs),
             ", ".join(f"{line.states.count(state)} {state}" for state in dict.fromkeys(line.states)),
             f"{cost.parameters:,}",
@@ -119,7 +119,7 @@ def _told_apart_by(lines: Sequence[Line]) -> list[str]:
     return [
         key
         for key in choices[0]
-        if not key.startswith("model.")
+        if not key.startswith(("model.", "sources."))
         and key not in ("data.name", "seed")
         and len({repr(each.get(key)) for each in choices}) > 1
         and (len(names) == 1 or not key.startswith("recipe.") or key == "recipe.name")

@@ -4,7 +4,8 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import hydra
@@ -13,8 +14,11 @@ from resnet_lab.config.compose import compose, register_schemas
 from resnet_lab.config.groups import ROOT, config_dir
 from resnet_lab.config.machine import with_local
 from resnet_lab.config.overrides import read
+from resnet_lab.errors import UserError
 from resnet_lab.runs.devices import check
 from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.fresh import fresh as trained_anew
+from resnet_lab.runs.fresh import of_other_code
 from resnet_lab.runs.record import lacking
 from resnet_lab.sweeps.expand import composed, is_search, runs_of_experiment
 from resnet_lab.sweeps.jobs import ALREADY, FINISHED, Job
@@ -23,17 +27,21 @@ from resnet_lab.sweeps.task import Task
 from resnet_lab.tracking.account import announced
 
 
-def train(overrides: list[str], multirun: bool) -> int:
+def train(overrides: list[str], multirun: bool, *, fresh: bool = False) -> int:
     """Bring a run, or every run of a sweep, to its end; 0: all are finished, 1: one is not.
+
+    `fresh` trains what is finished anew, in a folder beside it.
 
     Raises UserError before anything is written when the configuration of any run is wrong.
     """
-    return sweep(overrides) if multirun else run(overrides)
+    return sweep(overrides, fresh=fresh) if multirun else run(overrides, fresh=fresh)
 
 
-def run(overrides: list[str]) -> int:
+def run(overrides: list[str], *, fresh: bool = False) -> int:
     """One run, in this process."""
     config = compose(overrides)
+    if fresh:
+        (config,) = trained_anew([config])
     check(config.trainer)
     announced(config.logger)  # the run itself says why it is offline
     if (runs := runs_of_experiment(overrides)) > 1:
@@ -57,13 +65,18 @@ def run(overrides: list[str]) -> int:
     return code
 
 
-def sweep(overrides: list[str]) -> int:
+def sweep(overrides: list[str], *, fresh: bool = False) -> int:
     """Every run of a multirun, by Hydra's sweeper and launcher."""
     register()
     register_schemas()
     overrides = with_local(read(overrides))
     # A search composes as it goes, and checks what it may choose from.
-    task = Task({} if is_search(overrides) else composed(overrides))
+    jobs = {} if is_search(overrides) else composed(overrides)
+    if fresh and not jobs:
+        raise UserError("train --fresh is for a grid: a search decides by the runs that are there")
+    if fresh:
+        jobs = dict(zip(jobs, trained_anew(list(jobs.values())), strict=True))
+    task = Task(jobs)
     _announce(task)
     with (
         tempfile.TemporaryDirectory() as scratch,
@@ -72,7 +85,16 @@ def sweep(overrides: list[str]) -> int:
         hydra.main(str(config_dir()), ROOT, version_base="1.3")(task)()
     # A launcher that is not ours may have called the task in other processes.
     ended = task.jobs or [Job.of(config) for config in task.composed.values()]
+    _tell_other_code(ended)
     return 0 if all(job.status in (FINISHED, ALREADY) for job in ended) else 1
+
+
+def _tell_other_code(jobs: Sequence[Job]) -> None:
+    """Say once how many runs were there that this package would make anew otherwise."""
+    told = Counter(of_other_code(job.folder) for job in jobs if job.status == ALREADY)
+    for line, count in told.items():
+        if line:
+            print(f"resnet-lab: {count} of {len(jobs)} runs: {line}", file=sys.stderr)
 
 
 def _announce(task: Task) -> None:
