@@ -26,7 +26,16 @@ from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig,
 from resnet_lab.config.statistics import check as check_statistics
 from resnet_lab.config.targets import authorised, targets_of, with_sources
 from resnet_lab.data import info, published
-from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, ShardsConfig, SmallImagesConfig
+from resnet_lab.data.spec import (
+    FOLDERS,
+    DataConfig,
+    DataInfo,
+    ImageFolderConfig,
+    InMemoryConfig,
+    ShardsConfig,
+    SmallFolderConfig,
+    SmallImagesConfig,
+)
 from resnet_lab.errors import UserError
 from resnet_lab.fields import at_home
 from resnet_lab.fields import check as check_fields
@@ -42,6 +51,7 @@ SCHEMAS: dict[str, type] = {
     "model/other_schema": OtherConfig,
     "recipe/schema": RecipeConfig,
     "data/small_images_schema": SmallImagesConfig,
+    "data/small_folder_schema": SmallFolderConfig,
     "data/image_folder_schema": ImageFolderConfig,
     "data/shards_schema": ShardsConfig,
     "trainer/schema": TrainerConfig,
@@ -179,7 +189,7 @@ def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:
     if facts.classes < 2:
         only = ", ".join(facts.class_names)
         raise UserError(f"data.root={data.root} holds one class ({only}): to be told apart, two are needed")
-    if isinstance(data, ImageFolderConfig) and facts.fingerprint is not None:
+    if isinstance(data, FOLDERS) and facts.fingerprint is not None:
         return replace(data, fingerprint=facts.fingerprint)
     return data
 
@@ -201,7 +211,7 @@ def _check_frozen(config: TrainConfig) -> None:
 
 
 def _check_protocol(config: TrainConfig) -> None:
-    if isinstance(config.data, SmallImagesConfig) and config.protocol != "single_view":
+    if isinstance(config.data, InMemoryConfig) and config.protocol != "single_view":
         raise UserError(
             f"protocol={config.protocol}: images of {config.data.name} are tested as they are: protocol=single_view"
         )

@@ -6,7 +6,7 @@ from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import debug_images
-from resnet_lab.data.spec import ImageFolderConfig, SmallImagesConfig
+from resnet_lab.data.spec import ImageFolderConfig, InMemoryConfig, SmallImagesConfig
 from resnet_lab.models.made import has_published_weights
 from resnet_lab.models.nets import without_weights
 from resnet_lab.training import recipes
@@ -35,6 +35,9 @@ def within_a_minute(config: TrainConfig) -> TrainConfig:
     if isinstance(data, SmallImagesConfig):
         few["validation"] = min(data.validation, 16)
         data = replace(data, name="digits", root=None, size=None, pad=1, flip=False, **few)
+    elif isinstance(data, InMemoryConfig):
+        kept: dict[str, Any] = {"mean": data.mean, "divide_by_std": data.divide_by_std, "cutout": data.cutout}
+        data = SmallImagesConfig(name="digits", pad=1, flip=False, **kept, **few)
     elif isinstance(data, ImageFolderConfig):
         root = debug_images.make(Path(config.runs_root) / "debug-images")
         sizes: dict[str, Any] = {

@@ -7,7 +7,14 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, ShardsConfig, SmallImagesConfig
+from resnet_lab.data.spec import (
+    DataConfig,
+    DataInfo,
+    ImageFolderConfig,
+    ShardsConfig,
+    SmallFolderConfig,
+    SmallImagesConfig,
+)
 
 if TYPE_CHECKING:
     from resnet_lab.data.module import DataModule
@@ -17,6 +24,7 @@ __all__ = [
     "DataInfo",
     "ImageFolderConfig",
     "ShardsConfig",
+    "SmallFolderConfig",
     "SmallImagesConfig",
     "build",
     "info",
@@ -25,7 +33,12 @@ __all__ = [
 
 IMAGENET_CLASSES = 1000
 IMAGENET_TEST_IMAGES = 50_000
-_ROOMS = {SmallImagesConfig: "small", ImageFolderConfig: "folders", ShardsConfig: "shards"}
+_ROOMS = {
+    SmallImagesConfig: "small",
+    SmallFolderConfig: "small.folder",
+    ImageFolderConfig: "folders",
+    ShardsConfig: "shards",
+}
 
 
 def info(config: DataConfig) -> DataInfo:

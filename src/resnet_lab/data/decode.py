@@ -136,6 +136,18 @@ def crop_resized(picture: Picture, box: Box, size: int) -> Pixels:
     return resized(pixels[top:bottom, left:right], size, size)
 
 
+def averaged(pixels: Pixels, side: int) -> Pixels:
+    """The middle square at (side, side, 3), each pixel the mean of the area that it covers; enlarged as `resized`."""
+    shorter = min(pixels.shape[:2])
+    top, left = (pixels.shape[0] - shorter) // 2, (pixels.shape[1] - shorter) // 2
+    square = pixels[top : top + shorter, left : left + shorter]
+    if shorter <= side:
+        return resized(square, side, side)
+    images = torch.from_numpy(np.ascontiguousarray(square))[None].permute(0, 3, 1, 2).float()
+    small = interpolate(images, (side, side), mode="area").round_().to(torch.uint8)
+    return small[0].permute(1, 2, 0).numpy()
+
+
 def resized(pixels: Pixels, height: int, width: int) -> Pixels:
     """The pixels at (height, width, 3): bilinear with antialiasing."""
     if pixels.shape[:2] == (height, width):

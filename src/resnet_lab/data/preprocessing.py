@@ -67,7 +67,9 @@ class Preprocessing:
         if self.resize is not None:
             pixels = CentreView(self.resize, self.size[0])(picture)
         else:
-            pixels = _square(picture.pixels())
+            pixels = picture.pixels()
+            if pixels.shape[:2] != self.size:  # a set's own images need not be square
+                pixels = _square(pixels)
         if self.channels == 1:
             pixels = np.array(Image.fromarray(pixels).convert("L"))[..., None]
         return pixels if self.resize is not None else resized(pixels, *self.size)

@@ -12,7 +12,7 @@ from torch import Tensor
 from resnet_lab.data import build
 from resnet_lab.data.order import Batch
 from resnet_lab.data.preprocessing import Preprocessing
-from resnet_lab.data.spec import DataConfig, SmallImagesConfig
+from resnet_lab.data.spec import DataConfig, InMemoryConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import expanded
 
@@ -24,7 +24,7 @@ def show(config: DataConfig, out: Path | None = None, *, seed: int = 0) -> list[
 
     Raises UserError where the data or the folder will not do.
     """
-    if isinstance(config, SmallImagesConfig):
+    if isinstance(config, InMemoryConfig):
         # A mean that differs from pixel to pixel cannot be added again to a crop.
         config = replace(config, mean="channel")
     data = build(config, batch_size=1, drop_last=False, seed=seed)

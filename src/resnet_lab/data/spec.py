@@ -1,9 +1,10 @@
 """What a data set is, in words: typed choices and facts. Free of torch."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from resnet_lab.fields import path
+from resnet_lab.fields import number, path
 
 # Where the images lie and how they are read never changes a result, so it stays out of a run's identity.
 LOCAL: dict[str, Any] = {"identity": False}
@@ -21,8 +22,8 @@ class DataConfig:
 
 
 @dataclass
-class SmallImagesConfig(DataConfig):
-    """Sets that fit in memory as one uint8 tensor: digits, CIFAR, Fashion-MNIST."""
+class InMemoryConfig(DataConfig):
+    """Small images that are held as one uint8 tensor."""
 
     size: int | None = None  # average the images down to this side, in pixels
     pad: int = 4  # zero-pad each side, crop at a random offset: (2 pad + 1)^2 places
@@ -30,7 +31,25 @@ class SmallImagesConfig(DataConfig):
     cutout: int = 0  # side of the square that is blanked, in pixels; 0: off
     mean: str = "pixel"  # subtract the mean per pixel (the papers) or per channel
     divide_by_std: bool = False
+
+
+@dataclass
+class SmallImagesConfig(InMemoryConfig):
+    """Published sets: digits, CIFAR, Fashion-MNIST."""
+
     download: bool = field(default=True, metadata=LOCAL)
+
+
+@dataclass
+class SmallFolderConfig(InMemoryConfig):
+    """Class folders of small image files; another `size` than theirs enlarges, too, and takes the middle square."""
+
+    fingerprint: str | None = None  # which images these are, wherever they lie; None: taken of those at root
+    test_share: float = number(0.2, above=0, below=1)  # as ImageFolderConfig has it
+    channels: int | None = None  # 1: grey, 3: RGB; None: grey where all images are
+    on_error: str = field(default="stop", metadata=LOCAL)  # a broken file: stop, or skip and count
+    # Decoding threads, of the first run alone; None: all cores.
+    workers: int | None = number(None, least=1, identity=False)
 
 
 @dataclass
@@ -63,6 +82,23 @@ class ShardsConfig(ImageFolderConfig):
     cache_gb: float | None = field(default=None, metadata=LOCAL)  # keep at most so many; None: all
 
 
+FOLDERS = (SmallFolderConfig, ImageFolderConfig)  # sets of files, which a fingerprint tells apart
+KINDS = (SmallImagesConfig, SmallFolderConfig, ImageFolderConfig, ShardsConfig)
+
+
+def data_kind(keys: Collection[str]) -> type[DataConfig]:
+    """The kind of data set whose choices these are, as far as they are any's: the least that knows the most of them.
+
+    A configuration that was written names every field that there was then.
+    """
+
+    def fit(kind: type[DataConfig]) -> tuple[int, int]:
+        known = {each.name for each in fields(kind)}
+        return len(known & set(keys)), -len(known)
+
+    return max(KINDS, key=fit)
+
+
 @dataclass(frozen=True)
 class DataInfo:
     """Facts about a data set that are known before it is loaded."""
@@ -72,6 +108,7 @@ class DataInfo:
     width: int
     class_names: tuple[str, ...]
     fingerprint: str | None = None  # which images these are, where the name of the set does not say it
+    training: int | None = None  # images that a run trains on, where that is known so early
 
     @property
     def classes(self) -> int:

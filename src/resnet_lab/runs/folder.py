@@ -4,7 +4,7 @@ import io
 import json
 import os
 import re
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from yaml import YAMLError
 
 from resnet_lab.config.identity import chosen, differences, edited, identity
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.data.spec import DataConfig
+from resnet_lab.data.spec import data_kind
 from resnet_lab.errors import UserError
 from resnet_lab.files import read_text, write_text
 from resnet_lab.models.nets import kind_of, label, resolved
@@ -135,7 +135,7 @@ class RunFolder:
             loaded = OmegaConf.load(io.StringIO(text))
             schema = OmegaConf.structured(TrainConfig)
             if isinstance(loaded, DictConfig) and isinstance(loaded.get("data"), DictConfig):
-                schema.data = OmegaConf.structured(_data_class(loaded.data))
+                schema.data = OmegaConf.structured(data_kind([str(key) for key in loaded.data]))
             if isinstance(loaded, DictConfig) and isinstance(loaded.get("model"), DictConfig):
                 schema.model = OmegaConf.structured(kind_of(loaded.model))
             config = OmegaConf.to_object(OmegaConf.merge(schema, loaded))
@@ -203,11 +203,3 @@ def _check(record: Any) -> None:
         )
         if not sound:
             raise ValueError("its error is no record")
-
-
-def _data_class(data: DictConfig) -> type[DataConfig]:
-    """The kind of data set whose choices these are: a written configuration names every field."""
-    for kind in DataConfig.__subclasses__():
-        if set(data) <= {field.name for field in fields(kind)}:
-            return kind
-    return DataConfig

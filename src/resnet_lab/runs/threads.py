@@ -6,13 +6,13 @@ torch.
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import cores
-from resnet_lab.data.spec import SmallImagesConfig
+from resnet_lab.data.spec import InMemoryConfig
 
 
 def threads_of(config: TrainConfig, share: int | None = None) -> int:
     """Threads of each process of a run that has this `share` of the cores; None: all of them."""
     if config.trainer.threads is not None:
         return config.trainer.threads
-    if isinstance(config.data, SmallImagesConfig):
+    if isinstance(config.data, InMemoryConfig):
         return 1  # nets for small images gain little from a second: runs side by side gain all
     return max(1, (share or cores()) // max(1, config.trainer.devices))

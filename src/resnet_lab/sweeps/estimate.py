@@ -136,6 +136,8 @@ def _training_images(data: DataConfig) -> int:
         return data.train_images
     if data.name in TRAINING_IMAGES:
         return TRAINING_IMAGES[data.name] - data.validation
+    if (known := info(data).training) is not None:
+        return known
     from resnet_lab.data import build
 
     module = build(data, batch_size=1, drop_last=False, seed=0)

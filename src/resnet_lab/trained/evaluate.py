@@ -13,7 +13,7 @@ from tqdm import tqdm
 from resnet_lab import data as data_sets
 from resnet_lab.config.compose import compose
 from resnet_lab.data.module import DataModule
-from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
+from resnet_lab.data.spec import FOLDERS, DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.models.made import check
 from resnet_lab.trained import source as nets
@@ -198,6 +198,6 @@ def _share(config: DataConfig, data: DataModule, images: int) -> str:
     if isinstance(config, ImageFolderConfig) and config.name != "image_folder":
         there = max(there, data_sets.IMAGENET_TEST_IMAGES)
     said = f"all {images:,} images" if images == there else f"{images:,} of {there:,} images"
-    if isinstance(config, ImageFolderConfig) and data.tests_a_share:
+    if isinstance(config, FOLDERS) and data.tests_a_share:
         said += f" (data.test_share={config.test_share:g} of a folder without test images of its own)"
     return said

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_lab.data.spec import DataConfig, ImageFolderConfig
+from resnet_lab.data.spec import FOLDERS, DataConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.description import ModelConfig
 
@@ -50,7 +50,7 @@ def changed_data(config: DataConfig, given: Sequence[str]) -> DataConfig:
     changes = _values(config, "data", given)
     if "root" in changes:  # other images, on purpose: of what was chosen of the former, only the test matters
         changes = {"train_images": None, "validation": 0, **changes}
-        if isinstance(config, ImageFolderConfig):
+        if isinstance(config, FOLDERS):
             changes = {"fingerprint": None, **changes}
     return replace(config, **changes)
 

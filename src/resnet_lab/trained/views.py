@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
-from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
+from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, InMemoryConfig
 from resnet_lab.errors import UserError
 from resnet_lab.trained.given import Given
 from resnet_lab.trained.seen import check_channels, names, resize_of, size_of, words
@@ -29,7 +29,7 @@ def as_seen(config: DataConfig, nets: Sequence[Trained], given: Given, chosen: S
 
     Raises UserError where two nets see other parts of an image: together they are tested on the same pixels.
     """
-    if isinstance(config, SmallImagesConfig):
+    if isinstance(config, InMemoryConfig):
         if any(untold(net, given, of_data="mean" in chosen or "divide_by_std" in chosen) for net in nets):
             return replace(config, mean="channel", divide_by_std=True)
         return config
@@ -71,7 +71,7 @@ def check_fits(net: Trained, given: Given, config: DataConfig, facts: DataInfo, 
         raise UserError(
             f"{net.name} sees {channels} channels, and images of {config.name} have {facts.channels}"
         )
-    if isinstance(config, SmallImagesConfig):
+    if isinstance(config, InMemoryConfig):
         size = net.seen.size if net.seen else (given.size,) * 2 if given.size else None
         if size not in (None, (facts.height, facts.width)):
             raise UserError(

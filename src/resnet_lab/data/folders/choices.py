@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from resnet_lab.data.folders.fingerprint import FolderImages, look
-from resnet_lab.data.spec import DataInfo, ImageFolderConfig
+from resnet_lab.data.spec import DataInfo, ImageFolderConfig, SmallFolderConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.files import expanded
 
@@ -44,6 +44,12 @@ def info(config: ImageFolderConfig) -> DataInfo:
 
 def facts(config: ImageFolderConfig, found: Found) -> DataInfo:
     """The same of what was found, whole images or shards."""
+    check_found(config, found)
+    return DataInfo(3, config.crop, config.crop, found.class_names, found.fingerprint)
+
+
+def check_found(config: ImageFolderConfig | SmallFolderConfig, found: Found) -> None:
+    """Raises UserError where other images are there than were meant, or fewer than are asked for."""
     if config.fingerprint not in (None, found.fingerprint):
         raise UserError(
             f"data.root={config.root} holds other images than data.fingerprint={config.fingerprint}: theirs is "
@@ -51,12 +57,11 @@ def facts(config: ImageFolderConfig, found: Found) -> DataInfo:
         )
     if "val" in found.splits and config.validation:
         raise UserError(f"data.validation={config.validation}: {config.root} keeps its own validation images")
-    _check_counts(config, found.counts)
-    return DataInfo(3, config.crop, config.crop, found.class_names, found.fingerprint)
+    check_counts(config, found.counts)
 
 
-def _check_counts(config: ImageFolderConfig, counts: Mapping[str, int]) -> None:
-    """Raises UserError where more images are asked for than there are."""
+def check_counts(config: ImageFolderConfig | SmallFolderConfig, counts: Mapping[str, int]) -> int:
+    """The images to train on. Raises UserError where more images are asked for than there are."""
     left = counts["train"]
     tested = counts["test"] if "test" in counts else round(config.test_share * left)
     if not tested:
@@ -72,14 +77,15 @@ def _check_counts(config: ImageFolderConfig, counts: Mapping[str, int]) -> None:
             raise UserError(
                 f"data.{key}={getattr(config, key)}: there are only {there} images to take them from"
             )
+    return rest if config.train_images is None else config.train_images
 
 
-def found(config: ImageFolderConfig) -> FolderImages:
+def found(config: ImageFolderConfig | SmallFolderConfig) -> FolderImages:
     """The images that the configuration names. Raises UserError where they are not there."""
     return look(expanded(root(config)))
 
 
-def root(config: ImageFolderConfig) -> str:
+def root(config: ImageFolderConfig | SmallFolderConfig) -> str:
     """The folder or URL that the configuration names. Raises UserError where it names none."""
     if config.root is None:
         raise UserError(f"data={config.name} needs to know where its images lie: data.root=…")

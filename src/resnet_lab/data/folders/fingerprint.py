@@ -32,6 +32,7 @@ class FolderImages:
     class_names: tuple[str, ...]
     counts: dict[str, int]  # images of each split
     fingerprint: str
+    written: str = ""  # a digest of when each file was written: what was made of other pixels is of another
 
 
 def look(root: Path) -> FolderImages:
@@ -56,31 +57,33 @@ def fingerprint_of(count: int, content: bytes) -> str:
 
 
 def _taken(layout: Layout, stamps: dict[str, Stamp]) -> FolderImages:
-    counts = {}
+    counts, times = {}, hashlib.sha256()
     parts = [json.dumps([VERSION, [os.fsencode(name).hex() for name in layout.class_names]]).encode()]
     for part, folder in layout.splits.items():
         counts[part] = 0
         digest = hashlib.sha256(part.encode())
         for name in layout.class_names:
-            lines = sorted(
-                b"%s\0%d\n" % (os.fsencode(path), _size(entry))
+            files = sorted(
+                (b"%s\0%d\n" % (os.fsencode(path), (stat := _stat(entry))[0]), stat[1])
                 for path, entry in images(folder, name, stamps)
             )
-            if not lines:
+            if not files:
                 check_filled(folder, name)
-            counts[part] += len(lines)
-            digest.update(b"".join(lines))
+            counts[part] += len(files)
+            digest.update(b"".join(line for line, _ in files))
+            times.update(repr([time for _, time in files]).encode())
         parts.append(digest.digest())
     mark = fingerprint_of(sum(counts.values()), b"".join(parts))
-    return FolderImages(layout.splits, layout.class_names, counts, mark)
+    return FolderImages(layout.splits, layout.class_names, counts, mark, times.hexdigest()[:12])
 
 
-def _size(entry: os.DirEntry[str]) -> int:
-    """Bytes; -1 of a link that leads nowhere, which is a broken image to whoever reads it."""
+def _stat(entry: os.DirEntry[str]) -> tuple[int, int]:
+    """Bytes and time of writing in ns; -1 of a link that leads nowhere, a broken image to whoever reads it."""
     try:
-        return entry.stat().st_size
+        stat = entry.stat()
+        return stat.st_size, stat.st_mtime_ns
     except OSError:
-        return -1
+        return -1, 0
 
 
 def _remember(note: Path, root: Path, found: FolderImages, stamps: dict[str, Stamp]) -> None:
@@ -105,7 +108,11 @@ def _remembered(note: Path, root: Path) -> FolderImages | None:
             return None
         splits = {part: root / folder for part, folder in told["splits"].items()}
         return FolderImages(
-            splits, tuple(told["class_names"]), dict(told["counts"]), str(told["fingerprint"])
+            splits,
+            tuple(told["class_names"]),
+            dict(told["counts"]),
+            str(told["fingerprint"]),
+            str(told["written"]),
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None

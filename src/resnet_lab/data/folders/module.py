@@ -21,12 +21,10 @@ from resnet_lab.data.folders.loader import (
     fresh,
 )
 from resnet_lab.data.module import DataModule
-from resnet_lab.data.order import EvalOrder, generator, place, sample_random
+from resnet_lab.data.order import EvalOrder, place, sample_random
 from resnet_lab.data.preprocessing import CentreView, Preprocessing, by_channel
 from resnet_lab.data.spec import DataInfo, ImageFolderConfig
-from resnet_lab.data.subsets import in_proportion
-
-SPLIT_SEED = 0  # which images are set aside belongs to the data set, not to the run
+from resnet_lab.data.subsets import shared_out
 
 Chosen = tuple[ImageFiles, Tensor]  # files, and the indices of those that are used
 
@@ -63,7 +61,7 @@ class ImageData(DataModule):
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
         if not self._splits:
             files = self._files()
-            self._splits = split(self.config, files)
+            self._splits = shared_out(self.config, files)
             self.tests_a_share = "test" not in files
             self.test_images_there = len(files["train" if self.tests_a_share else "test"].labels)
             self.sizes = {name: len(chosen) for name, (_, chosen) in self._splits.items()}
@@ -144,30 +142,3 @@ def build(config: ImageFolderConfig, *, batch_size: int, drop_last: bool, seed: 
         return {name: FolderFiles(folder, found.class_names) for name, folder in found.splits.items()}
 
     return ImageData(config, facts, files, batch_size=batch_size, drop_last=drop_last, seed=seed)
-
-
-def split(config: ImageFolderConfig, files: dict[str, ImageFiles]) -> dict[str, Chosen]:
-    """Which images train, validate and test, as `config` wants them."""
-    train = files["train"]
-    rest = torch.arange(len(train.labels))
-
-    def take(key: str, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        assert count <= len(labels)  # checked before: see `choices`
-        return in_proportion(labels, count, generator(SPLIT_SEED, 0, key))
-
-    splits: dict[str, Chosen] = {}
-    if "test" in files:
-        test, tested = files["test"], torch.arange(len(files["test"].labels))
-    else:
-        held_out, kept = take("test_share", train.labels, round(config.test_share * len(rest)))
-        test, tested, rest = train, held_out, kept
-    if "val" in files:
-        splits["val"] = files["val"], torch.arange(len(files["val"].labels))
-    elif config.validation:
-        chosen, kept = take("validation", train.labels[rest], config.validation)
-        splits["val"], rest = (train, rest[chosen]), rest[kept]
-    if config.train_images is not None:
-        rest = rest[take("train_images", train.labels[rest], config.train_images)[0]]
-    if config.test_images is not None:
-        tested = tested[take("test_images", test.labels[tested], config.test_images)[0]]
-    return {"train": (train, rest), **splits, "test": (test, tested)}

@@ -1,7 +1,7 @@
 """Which choices a set of small images allows, and what they make of it. Free of torch."""
 
 from resnet_lab.data.small.sets import SETS
-from resnet_lab.data.spec import DataInfo, SmallImagesConfig
+from resnet_lab.data.spec import DataInfo, InMemoryConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.files import expanded
 
@@ -13,21 +13,28 @@ def info(config: SmallImagesConfig) -> DataInfo:
     if config.name not in SETS:
         raise unknown("data.name", config.name, SETS)
     known = SETS[config.name]
-    if config.mean not in MEANS:
-        raise unknown("data.mean", config.mean, MEANS)
     side = known.side if config.size is None else config.size
     left = known.train - config.validation
-    for key, low, high, unit in (
-        ("size", 1, known.side, "pixels"),
-        ("pad", 0, side - 1, "pixels"),
-        ("cutout", 0, side, "pixels"),
-        ("validation", 0, known.train - 1, "training images"),
-        ("train_images", 1, left, "training images"),
-        ("test_images", 1, known.test, "test images"),
-    ):
-        value = getattr(config, key)
-        if value is not None and not low <= value <= high:
-            raise UserError(f"data.{key}={value}: {low} to {high} {unit} of {config.name}")
+    check_range(config, "size", 1, known.side, "pixels")
+    check_augmentation(config, side)
+    check_range(config, "validation", 0, known.train - 1, "training images")
+    check_range(config, "train_images", 1, left, "training images")
+    check_range(config, "test_images", 1, known.test, "test images")
     if config.root is not None and not expanded(config.root).is_dir():
         raise UserError(f"no such folder: {config.root} (data.root)")
     return known.info(config.size)
+
+
+def check_augmentation(config: InMemoryConfig, side: int) -> None:
+    """Raises UserError for what makes no sense of images with a shorter side of so many pixels."""
+    if config.mean not in MEANS:
+        raise unknown("data.mean", config.mean, MEANS)
+    check_range(config, "pad", 0, side - 1, "pixels")
+    check_range(config, "cutout", 0, side, "pixels")
+
+
+def check_range(config: InMemoryConfig, key: str, low: int, high: int, unit: str) -> None:
+    """Raises UserError for a number out of its range; None is allowed."""
+    value = getattr(config, key)
+    if value is not None and not low <= value <= high:
+        raise UserError(f"data.{key}={value}: {low} to {high} {unit} of {config.name}")

@@ -1,5 +1,8 @@
 """Small images as one uint8 tensor on the training device: split, averaged down, normalised."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -17,39 +20,55 @@ from resnet_lab.data.small.in_memory import (
     Normalisation,
 )
 from resnet_lab.data.small.sets import SETS
-from resnet_lab.data.spec import DataInfo, SmallImagesConfig
-from resnet_lab.data.subsets import in_proportion
+from resnet_lab.data.spec import DataInfo, InMemoryConfig, SmallImagesConfig
+from resnet_lab.data.subsets import SPLIT_SEED, in_proportion
 from resnet_lab.errors import UserError
 
-SPLIT_SEED = 0  # which images are set aside belongs to the data set, not to the run
 PIECE = 1000  # images at a time, where their float copies would take four or eight times the set's memory
 
 Split = tuple[Tensor, Tensor]  # uint8 images (N, H, W, C) and int64 labels (N,)
 
 
+@dataclass(frozen=True)
+class Parts:
+    """Which images of a set are used, on the CPU."""
+
+    splits: dict[str, Split]  # train, test, and val where there are some
+    test_images_there: int
+    tests_a_share: bool = False
+
+
 class SmallImages(DataModule):
-    """A set of small images as training, validation and test batches."""
+    """Small images as training, validation and test batches."""
 
     def __init__(
-        self, config: SmallImagesConfig, info: DataInfo, *, batch_size: int, drop_last: bool, seed: int
+        self,
+        config: InMemoryConfig,
+        info: DataInfo,
+        read: Callable[[], Parts],
+        *,
+        batch_size: int,
+        drop_last: bool,
+        seed: int,
     ) -> None:
         super().__init__()
-        self.config, self.info = config, info
+        self.config, self.info, self._read = config, info, read
         self.batch_size, self.drop_last, self.seed = batch_size, drop_last, seed
         self._splits: dict[str, Split] = {}
-        self.eval_names = ("val", "test") if config.validation else ("test",)
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
         if self._splits:
             return
         device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        splits = split(self.config)
+        parts = self._read()
+        splits = parts.splits
         self.normalise = normalisation(splits["train"][0], self.config).to(device)
         self._splits = {
             name: (images.to(device), labels.to(device)) for name, (images, labels) in splits.items()
         }
         self.sizes = {name: len(labels) for name, (_, labels) in splits.items()}
-        self.test_images_there = SETS[self.config.name].test
+        self.eval_names = tuple(name for name in ("val", "test") if name in splits)
+        self.test_images_there, self.tests_a_share = parts.test_images_there, parts.tests_a_share
 
     def train_dataloader(self) -> InMemoryTrainLoader:
         order = TrainOrder(self.sizes["train"], self.batch_size, self.drop_last, self.seed, *place())
@@ -84,7 +103,12 @@ class SmallImages(DataModule):
 
 def build(config: SmallImagesConfig, *, batch_size: int, drop_last: bool, seed: int) -> SmallImages:
     """The set as training, validation and test batches. Raises UserError as `info` does."""
-    return SmallImages(config, info(config), batch_size=batch_size, drop_last=drop_last, seed=seed)
+    facts = info(config)
+
+    def read() -> Parts:
+        return Parts(split(config), SETS[config.name].test)
+
+    return SmallImages(config, facts, read, batch_size=batch_size, drop_last=drop_last, seed=seed)
 
 
 def split(config: SmallImagesConfig) -> dict[str, Split]:
@@ -119,7 +143,7 @@ def averaged_down(images: NDArray[np.uint8], size: int | None) -> Tensor:
     return torch.cat(list(smaller)).permute(0, 2, 3, 1).contiguous()
 
 
-def normalisation(images: Tensor, config: SmallImagesConfig) -> Normalisation:
+def normalisation(images: Tensor, config: InMemoryConfig) -> Normalisation:
     """Mean, and standard deviation where asked, over the training images uint8 (N, H, W, C)."""
     count, height, width, channels = images.shape
     total = torch.zeros(height, width, channels, dtype=torch.float64)

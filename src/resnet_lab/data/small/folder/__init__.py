@@ -1,0 +1,1 @@
+"""Class folders of small image files, decoded once and held in memory."""

@@ -1,0 +1,129 @@
+"""The pixels of class folders in one file of the user's cache, which every run of these images maps.
+
+Which file, is said by the folder's fingerprint, by when its files were written, and by all that decides pixels: the
+choices and the versions of the decoders. It is written at once and by one process; another than it should be, it is
+made again. Free of torch where the file is there.
+"""
+
+import fcntl
+import hashlib
+import json
+import zlib
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from safetensors import SafetensorError, safe_open
+
+from resnet_lab.data.folders.fingerprint import FolderImages
+from resnet_lab.data.spec import SmallFolderConfig
+from resnet_lab.errors import UserError
+from resnet_lab.files import cache_folder, replacing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+VERSION = 1  # of the file, and of our own steps from a file's bytes to pixels
+DECODERS = ("pillow", "simplejpeg")
+
+
+@dataclass(frozen=True)
+class Held:
+    """Decoded images that lie in a file."""
+
+    file: Path
+    height: int  # pixels
+    width: int
+    channels: int
+    counts: dict[str, int]  # sound images of each part
+    broken: list[str]  # what is wrong with the others
+
+    def load(self) -> "dict[str, tuple[Tensor, Tensor]] | None":
+        """uint8 images (N, H, W, C) and int64 labels (N,) of each part, mapped; None where the file is damaged."""
+        from safetensors.torch import load_file
+
+        try:
+            with safe_open(self.file, framework="numpy") as file:
+                sums = json.loads(file.metadata()["sums"])
+            tensors = load_file(self.file)
+        except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+            return None
+        if {name: zlib.crc32(tensor.numpy().data) for name, tensor in tensors.items()} != sums:
+            return None
+        return {part: (tensors[f"{part}.images"], tensors[f"{part}.labels"]) for part in self.counts}
+
+
+def held(config: SmallFolderConfig, found: FolderImages) -> Held:
+    """The decoded images of a folder, from the cache where they are there.
+
+    Raises UserError for images that cannot be held together, for broken ones, and where nothing can be written.
+    """
+    file = _file(config, found)
+    known = _opened(file)
+    if known is None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                known = _opened(file) or _made(file, config, found)
+        except OSError as error:
+            raise UserError(
+                f"cannot keep the decoded images in {file.parent}: {error.strerror}; XDG_CACHE_HOME names another"
+                " folder for the cache"
+            ) from None
+    if known.broken and config.on_error != "skip":
+        raise UserError(f"broken image {known.broken[0]} (data.on_error=skip would leave it out)")
+    return known
+
+
+def loaded(config: SmallFolderConfig, found: FolderImages) -> "dict[str, tuple[Tensor, Tensor]]":
+    """The images and labels of each part; decoded anew where the file was damaged. Raises UserError as `held`."""
+    images = held(config, found).load()
+    if images is None:
+        _file(config, found).unlink(missing_ok=True)
+        images = held(config, found).load()
+    assert images is not None
+    return images
+
+
+def _file(config: SmallFolderConfig, found: FolderImages) -> Path:
+    pixels = [VERSION, found.written, config.size, config.channels, [version(name) for name in DECODERS]]
+    digest = hashlib.sha256(json.dumps(pixels).encode()).hexdigest()[:8]
+    return cache_folder() / "small_folder" / f"{found.fingerprint}-{digest}.safetensors"
+
+
+def _opened(file: Path) -> Held | None:
+    """What a file says of itself, if it is whole; its pixels are not read."""
+    try:
+        with safe_open(file, framework="numpy") as opened:
+            told: dict[str, Any] = json.loads(opened.metadata()["held"])
+            counts = {part: opened.get_slice(f"{part}.images").get_shape()[0] for part in told["parts"]}
+        return Held(file, told["height"], told["width"], told["channels"], counts, told["broken"])
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+        return None
+
+
+def _made(file: Path, config: SmallFolderConfig, found: FolderImages) -> Held:
+    from safetensors.numpy import save_file
+
+    from resnet_lab.data.small.folder.decoding import decoded
+
+    parts, broken = decoded(config, found)
+    arrays: dict[str, Any] = {}
+    for part, (images, labels) in parts.items():
+        arrays |= {f"{part}.images": images, f"{part}.labels": labels}
+    height, width, channels = arrays["train.images"].shape[1:]
+    told = {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "parts": list(parts),
+        "broken": broken,
+    }
+    sums = {name: zlib.crc32(array) for name, array in arrays.items()}
+    with replacing(file) as temporary:
+        save_file(arrays, temporary, {"held": json.dumps(told), "sums": json.dumps(sums)})
+    made = _opened(file)
+    assert made is not None
+    return made
