@@ -23,6 +23,7 @@ from resnet_lab.config.overrides import read
 from resnet_lab.config.paths import check as check_paths
 from resnet_lab.config.precision import check as check_precision
 from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
+from resnet_lab.config.sharded import check as check_sharded
 from resnet_lab.config.statistics import check as check_statistics
 from resnet_lab.config.targets import authorised, targets_of, with_sources
 from resnet_lab.data import info, published
@@ -138,6 +139,7 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     check_fields(config)
     check_paths(config)
     check_precision(config.precision, config.trainer.accelerator)
+    check_sharded(config)
     check_handed(config.trainer.extra)
     _check_frozen(config)
     config = replace(config, recipe=shortened(config.recipe))

@@ -71,6 +71,7 @@ class Classifier(LightningModule):
         self._counted = False  # SAM looks at a batch twice; it counts once
         if recipe.freeze == "backbone":
             freezing.freeze(self.backbone, head)
+        self._decayed = optimizers.decayed(recipe, self.backbone)  # before a strategy shards it
 
     def forward(self, images: Tensor) -> Tensor:
         return self.backbone(images)
@@ -86,7 +87,7 @@ class Classifier(LightningModule):
     def configure_optimizers(self) -> Optimizer:
         if self.recipe.sam and self.trainer.precision == "16-mixed":
             raise UserError("recipe.sam does not go with precision=16: it cannot follow scaled gradients")
-        return optimizers.build(self.recipe, self.backbone)
+        return optimizers.build(self.recipe, self.backbone, self._decayed)
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
         if self.recipe.clip:

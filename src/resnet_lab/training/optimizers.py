@@ -1,6 +1,6 @@
 """Optimisers of a recipe, and which parameters weight decay covers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Any
@@ -15,14 +15,16 @@ from resnet_lab.training.recipes import RecipeConfig, peak_lr
 # PyTorch's step on the CPU walks through the parameters one by one unless fused: 0.2 against 1.5 ms for
 # 60 small tensors. On GPUs its own choice (foreach) stands, which mixed precision can clip.
 FUSED_ON = "cpu"
+SHARDED = "_fsdp_wrapped_module."  # what FSDP puts before the names of what it wraps
 
 
-def build(recipe: RecipeConfig, model: nn.Module) -> optim.Optimizer:
+def build(recipe: RecipeConfig, model: nn.Module, covered: Collection[str] | None = None) -> optim.Optimizer:
     """The optimiser of the recipe over the parameters of the model that need a gradient.
 
-    Raises UserError where it needs the extra `optim` and that is not installed.
+    `covered` is what `decayed` gave before the model was sharded, if it is. Raises UserError where it needs the extra
+    `optim` and that is not installed.
     """
-    groups = parameter_groups(recipe, model)
+    groups = parameter_groups(recipe, model, decayed(recipe, model) if covered is None else covered)
     on = {parameter.device.type for group in groups for parameter in group["params"]}
     kind, options = _kind(recipe, fused=on == {FUSED_ON})
     options |= {"lr": peak_lr(recipe), **recipe.optimizer_args}
@@ -36,12 +38,10 @@ def build(recipe: RecipeConfig, model: nn.Module) -> optim.Optimizer:
     return optimizer
 
 
-def parameter_groups(recipe: RecipeConfig, model: nn.Module) -> list[dict[str, Any]]:
-    """The parameters with weight decay and those without, as `recipe.weight_decay_scope` says.
+def decayed(recipe: RecipeConfig, model: nn.Module) -> frozenset[str]:
+    """The names of the parameters that weight decay covers, which the papers leave open.
 
-    The papers leave open what weight decay covers; in each group parameters keep the model's order. Parameters
-    that `recipe.lr_scale` names have groups of their own, whose `lr_scale` multiplies the schedule's rate.
-    Raises UserError for a pattern that no parameter matches.
+    Of a net that is whole: the parameters of a sharded one are flat, and tell no weight from a bias.
     """
     convolutions = {id(module.weight) for module in model.modules() if isinstance(module, _ConvNd)}
     covers: dict[str, Callable[[nn.Parameter], bool]] = {
@@ -49,33 +49,48 @@ def parameter_groups(recipe: RecipeConfig, model: nn.Module) -> list[dict[str, A
         "weights": lambda parameter: parameter.ndim > 1,
         "conv": lambda parameter: id(parameter) in convolutions,
     }
-    decays = covers[recipe.weight_decay_scope]
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    scales = _scales(recipe, model)
+    covered = covers[recipe.weight_decay_scope]
+    return frozenset(name for name, parameter in model.named_parameters() if covered(parameter))
+
+
+def parameter_groups(
+    recipe: RecipeConfig, model: nn.Module, covered: Collection[str]
+) -> list[dict[str, Any]]:
+    """The parameters with weight decay, whose names are `covered`, and those without, each in the model's order.
+
+    Parameters that `recipe.lr_scale` names have groups of their own, whose `lr_scale` multiplies the schedule's rate.
+    Raises UserError for a pattern that no parameter matches.
+    """
+    named = {name.replace(SHARDED, ""): parameter for name, parameter in model.named_parameters()}
+    trained = {name: parameter for name, parameter in named.items() if parameter.requires_grad}
+    scales = _scales(recipe, named)
     groups: list[dict[str, Any]] = []
     for scale in dict.fromkeys([1.0, *recipe.lr_scale.values()]):
-        scaled = [p for p in trained if scales.get(id(p), 1.0) == scale]
+        scaled = {name: p for name, p in trained.items() if scales.get(name, 1.0) == scale}
         own = {"lr_scale": scale} if scale != 1.0 else {}
         groups += [
-            {"params": [p for p in scaled if decays(p)], "weight_decay": recipe.weight_decay, **own},
-            {"params": [p for p in scaled if not decays(p)], "weight_decay": 0.0, **own},
+            {
+                "params": [p for name, p in scaled.items() if name in covered],
+                "weight_decay": recipe.weight_decay,
+                **own,
+            },
+            {"params": [p for name, p in scaled.items() if name not in covered], "weight_decay": 0.0, **own},
         ]
         if recipe.optimizer == "lamb":
             groups[-1]["adam"] = True  # no trust ratio for biases and norms, as is common practice
     return [group for group in groups if group["params"]]
 
 
-def _scales(recipe: RecipeConfig, model: nn.Module) -> dict[int, float]:
-    """The factor of each parameter, by identity, that a pattern names; the last pattern that fits counts."""
-    scales: dict[int, float] = {}
-    names = dict(model.named_parameters())
+def _scales(recipe: RecipeConfig, names: Collection[str]) -> dict[str, float]:
+    """The factor of each parameter that a pattern names; the last pattern that fits counts."""
+    scales: dict[str, float] = {}
     for pattern, scale in recipe.lr_scale.items():
         fitting = [name for name in names if fnmatchcase(name, pattern)]
         if not fitting:
             close = nearest(pattern, [*names, *{f"{name.partition('.')[0]}.*" for name in names}])
             hint = f"; did you mean {close!r}?" if close else ""
             raise UserError(f"recipe.lr_scale: no parameter is named {pattern!r}{hint}")
-        scales |= {id(names[name]): scale for name in fitting}
+        scales |= dict.fromkeys(fitting, scale)
     return scales
 
 
