@@ -1,14 +1,17 @@
 """Averaged weights, and batch norm statistics computed anew."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 import toy_training as toy
-from resnet_lab.training.averaging import MovingAverage
+from dispatched import Dispatched
+from resnet_lab.training.averaging import Average, MovingAverage
 from resnet_lab.training.batch_norm import frozen_statistics, recompute
 
 
@@ -32,6 +35,28 @@ def test_average_follows_its_definition_and_is_what_is_tested_and_kept(tmp_path:
     logged = trainer.callback_metrics["test/loss"]
     tested = toy.trainer(recipe).test(module, toy.TestLoader(40), verbose=False)[0]
     assert float(logged) == tested["test/loss"]
+
+
+def test_ema_lives_where_the_net_will_train_before_the_net_is_there() -> None:
+    """`setup` comes before the strategy moves the net; the meta device stands for a GPU."""
+    callback, device = MovingAverage(0.9), torch.device("meta")
+    callback.setup(SimpleNamespace(strategy=SimpleNamespace(root_device=device)), toy.net(), "fit")
+    average = callback._average_model
+    assert average is not None
+    assert {value.device for value in average.module.state_dict().values()} == {device}
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_ema_is_one_operation_a_step_for_which_nothing_waits(batch_norm: bool) -> None:
+    """On the meta device, which holds no numbers, whatever looks at one raises."""
+    device = torch.device("meta")
+    net = toy.net(batch_norm=batch_norm).to(device)
+    average = Average(net, 0.9, device)
+    average.update_parameters(net)
+    with Dispatched() as seen:
+        average.update_parameters(net)
+    assert seen.on("meta") == {"_foreach_lerp_": 1} | ({"_foreach_copy_": 1} if batch_norm else {})
+    assert int(average.n_averaged) == 2
 
 
 def test_recomputed_statistics_are_the_plain_average_over_the_batches() -> None:
