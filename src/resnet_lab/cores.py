@@ -1,4 +1,4 @@
-"""What of this machine's CPU a process may use. Standard library only."""
+"""What of this machine a process may use: its cores, its GPUs. Standard library only."""
 
 import os
 from pathlib import Path
@@ -17,6 +17,12 @@ def cores() -> int:
     except (OSError, ValueError):
         return usable
     return usable if quota == "max" else max(1, min(usable, int(quota) // int(period)))
+
+
+def gpus_listed() -> int:
+    """How many NVIDIA GPUs the system lists, without a look at any of them."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return len(given.split(",")) if given else len(list(Path("/dev").glob("nvidia[0-9]*")))
 
 
 def share_of(processes: int) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from forked import ended, forked
 from processes import alive, wait_for
@@ -174,11 +175,27 @@ def test_processes_of_a_run_end_when_the_one_that_started_them_is_killed(folder:
         wait_for(lambda each=each: not alive(each), 3)  # type: ignore[misc]
 
 
-def test_more_processes_than_cores_are_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("accelerator", "gpus", "has"),
+    [("cpu", 8, "2 CPU cores"), ("auto", 0, "2 CPU cores and 0 GPUs"), ("gpu", 8, "2 CPU cores and 8 GPUs")],
+)
+def test_more_processes_than_devices_are_refused_in_one_line(
+    accelerator: str, gpus: int, has: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(devices, "cores", lambda: 2)
-    check(TrainerConfig(accelerator="cpu", devices=2))
-    with pytest.raises(UserError, match=r"^trainer\.devices=1000: this machine has 2 CPU cores$"):
-        check(TrainerConfig(accelerator="cpu", devices=1000))
+    monkeypatch.setattr(devices, "gpus_listed", lambda: gpus)
+    check(TrainerConfig(accelerator=accelerator, devices=2 if accelerator == "cpu" else max(2, gpus)))
+    with pytest.raises(UserError, match=rf"^trainer\.devices=1000: this machine has {has}$"):
+        check(TrainerConfig(accelerator=accelerator, devices=1000))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for a machine without a GPU")
+@pytest.mark.parametrize("accelerator", ["auto", "cpu"])
+def test_what_a_cpu_cannot_do_is_refused_before_the_folder_is_made(accelerator: str) -> None:
+    with pytest.raises(UserError, match="precision=16 is for GPUs"):
+        check(TrainerConfig(accelerator=accelerator), precision="16")
+    with pytest.raises(UserError, match="sync_batch_norm needs GPUs"):
+        check(TrainerConfig(accelerator=accelerator, devices=2, sync_batch_norm=True))
 
 
 def test_run_on_several_nodes_that_nobody_started_there_is_refused_with_the_way(

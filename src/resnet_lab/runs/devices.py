@@ -7,7 +7,7 @@ from typing import Any
 
 from resnet_lab.config.precision import check as check_precision
 from resnet_lab.config.schema import ALL, TrainerConfig
-from resnet_lab.cores import THREAD_VARIABLES, cores
+from resnet_lab.cores import THREAD_VARIABLES, cores, gpus_listed
 from resnet_lab.errors import UserError
 
 RANK = "RESNET_LAB_RANK"  # of a process that `ranks` started
@@ -55,10 +55,29 @@ def forget_ranks() -> None:
         os.environ.pop(name, None)
 
 
-def check(config: TrainerConfig) -> None:
-    """UserError for more processes than this machine's CPU can serve; what a GPU can is known once it is seen."""
-    if config.accelerator == "cpu" and config.devices > cores():
-        raise UserError(f"trainer.devices={config.devices}: this machine has {cores()} CPU cores")
+def check(config: TrainerConfig, precision: str = "32") -> None:
+    """UserError for more processes than this machine has devices, or for what these cannot do."""
+    gpus = 0 if config.accelerator == "cpu" else gpus_listed()
+    if config.devices > max(cores(), gpus):
+        has = f"{cores()} CPU cores" + f" and {gpus} GPUs" * (config.accelerator != "cpu")
+        raise UserError(f"trainer.devices={config.devices}: this machine has {has}")
+    if precision == "16" or config.sync_batch_norm:  # then torch is asked which they are
+        _check_abilities(config, precision, config.devices * config.num_nodes)
+
+
+def _check_abilities(config: TrainerConfig, precision: str, devices: int) -> None:
+    accelerator = _accelerator(config)
+    check_precision(precision, accelerator)
+    if accelerator == "cpu" and config.sync_batch_norm and devices > 1:
+        raise UserError("trainer.sync_batch_norm needs GPUs: PyTorch has none for the CPU")
+
+
+def _accelerator(config: TrainerConfig) -> str:
+    if config.accelerator != "auto":
+        return config.accelerator
+    import torch
+
+    return "gpu" if torch.cuda.device_count() or torch.backends.mps.is_available() else "cpu"
 
 
 def counted(config: TrainerConfig) -> TrainerConfig:
@@ -98,17 +117,12 @@ def trainer_arguments(
 
     from resnet_lab.runs.checkpoints import AtomicFiles
 
-    gpus = torch.cuda.device_count()
-    accelerator = config.accelerator
-    if accelerator == "auto":
-        accelerator = "gpu" if gpus or torch.backends.mps.is_available() else "cpu"
+    gpus, accelerator = torch.cuda.device_count(), _accelerator(config)
     if here.started_by != "torchrun":
         check(replace(config, accelerator=accelerator))
-    check_precision(precision, accelerator)
+    _check_abilities(config, precision, here.world_size)
     if accelerator == "gpu" and not torch.backends.mps.is_available() and gpus < here.devices:
         raise UserError(f"trainer.devices={here.devices}: this machine shows {gpus} GPUs")
-    if accelerator == "cpu" and config.sync_batch_norm and here.world_size > 1:
-        raise UserError("trainer.sync_batch_norm needs GPUs: PyTorch has none for the CPU")
     environments: dict[str, Any] = {
         "torchrun": TorchElasticEnvironment,
         "slurm": lambda: SLURMEnvironment(auto_requeue=False),  # our checkpoints need no help to be found

@@ -45,7 +45,7 @@ def execute(run_dir: Path | str) -> dict[str, Any]:
         if here.nodes > 1:
             raise UserError(_how_to_start(folder, here))
         if here.devices > 1:
-            check(config.trainer)
+            check(config.trainer, config.precision)
             return _on_ranks(folder, config, here)
     os.environ |= share_of(here.devices if here.started_by == "torchrun" else 1)
     if not here.is_first:

@@ -10,6 +10,7 @@ from rich.table import Table
 from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity_part
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.cores import cores
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.nets import label
 from resnet_lab.runs.folder import RunFolder, path_of
@@ -17,7 +18,6 @@ from resnet_lab.sweeps.board import lines_console
 from resnet_lab.sweeps.estimate import GPU_PEAKS, Cost, estimate, here, on_gpu
 from resnet_lab.sweeps.expand import configurations
 from resnet_lab.sweeps.jobs import last_row
-from resnet_lab.sweeps.places.slots import cores
 
 
 @dataclass(frozen=True)

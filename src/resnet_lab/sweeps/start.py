@@ -42,7 +42,7 @@ def run(overrides: list[str], *, fresh: bool = False) -> int:
     config = compose(overrides)
     if fresh:
         (config,) = trained_anew([config])
-    check(config.trainer)
+    check(config.trainer, config.precision)
     announced(config.logger)  # the run itself says why it is offline
     if (runs := runs_of_experiment(overrides)) > 1:
         print(

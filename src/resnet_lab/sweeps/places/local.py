@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.cores import THREAD_VARIABLES, cores
+from resnet_lab.cores import THREAD_VARIABLES, cores, gpus_listed
 from resnet_lab.errors import UserError
 from resnet_lab.runs.devices import RANK_VARIABLES, check
 from resnet_lab.runs.parent import GRACE
@@ -21,7 +21,7 @@ from resnet_lab.runs.signals import killed_by
 from resnet_lab.runs.threads import threads_of
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places.server import kill, terminate
-from resnet_lab.sweeps.places.slots import Slot, Slots, core_slots, gpu_names, gpu_slots, gpus_listed
+from resnet_lab.sweeps.places.slots import Slot, Slots, core_slots, gpu_names, gpu_slots
 
 PROGRAM = "resnet_lab.runs.__main__"
 # What a run would otherwise import itself; of scikit-learn, the digits and their split.
@@ -78,7 +78,7 @@ class Local:
 
     def cores(self, config: TrainConfig) -> int:
         """The cores of a run; UserError when it can never run here."""
-        check(config.trainer)
+        check(config.trainer, config.precision)
         if config.trainer.num_nodes > 1:
             raise UserError(
                 f"trainer.num_nodes={config.trainer.num_nodes}: one machine here; use hydra/launcher=slurm"

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from resnet_lab.cores import SHARE, cores
 
@@ -70,9 +69,3 @@ def gpu_names(count: int) -> list[str]:
     """The ids of the `count` GPUs that torch sees, as CUDA_VISIBLE_DEVICES names them."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     return [name.strip() for name in given.split(",")][:count] if given else [str(i) for i in range(count)]
-
-
-def gpus_listed() -> int:
-    """How many NVIDIA GPUs the system lists, without a look at any of them."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return len(given.split(",")) if given else len(list(Path("/dev").glob("nvidia[0-9]*")))
