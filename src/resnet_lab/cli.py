@@ -95,9 +95,15 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from resnet_lab.report import report
+    from resnet_lab.report.publish import Asked, report
+    from resnet_lab.report.view import Question, show
 
-    return report(args.folder, args.out)
+    question = Question(args.by, args.rows, args.columns, args.baseline, args.format)
+    if not question.asked:
+        return report(args.folder, asked=Asked(args.where, args.out, args.figures.split(",")))
+    if args.out:
+        raise UserError("--out is for a whole report: a table that is asked for is printed, so redirect it")
+    return show(args.folder, args.where, question)
 
 
 def _sync(args: argparse.Namespace) -> int:
@@ -253,10 +259,34 @@ def _parser() -> argparse.ArgumentParser:
     add_overrides(plan)
 
     report = add(
-        "report", _report, "print a sweep's table beside the paper's; write table.md, table.csv, curves.png"
+        "report",
+        _report,
+        "print a sweep's table beside the paper's; write table.md, .csv and .tex, runs.csv, curves",
     )
-    report.add_argument("folder", type=expanded, help="a folder of runs, as runs/quickstart")
-    report.add_argument("--out", type=expanded, help="where to write; default: the folder itself")
+    report.add_argument(
+        "folder", nargs="+", type=expanded, help="a folder of runs, as runs/quickstart; several are compared"
+    )
+    report.add_argument("--out", type=expanded, help="where to write; default: beside the runs")
+    report.add_argument("--figures", default="png", help="png (default), svg, pdf, or several with commas")
+    report.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="only runs like that; model.depth=20,56 is either, model.shortcut!=none is another",
+    )
+    asked = report.add_argument_group("one table, printed alone, averaged over all choices but those named")
+    asked.add_argument("--format", help="md, csv, latex or json")
+    asked.add_argument("--rows", metavar="KEY", help="a row for each value, as model.depth")
+    asked.add_argument("--columns", metavar="KEY", help="a column for each value, as model.shortcut")
+    asked.add_argument("--by", action="append", default=[], metavar="KEY", help="a line for each value")
+    asked.add_argument(
+        "--baseline",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="differences to the net with this choice, with their 95 %% interval",
+    )
 
     sync = add(
         "sync",

@@ -38,6 +38,8 @@ def test_finished_quickstart_gives_table_sentence_and_figure(
     assert {path.name for path in folder.iterdir() if path.is_file()} == {
         "table.md",
         "table.csv",
+        "table.tex",
+        "runs.csv",
         "curves.png",
     }
     text = (folder / "table.md").read_text()
@@ -84,7 +86,7 @@ def test_rebuild_from_records_and_histories_alone_is_identical(tmp_path: Path) -
         for name in ("record.json", "history.csv"):
             shutil.copy(run / name, elsewhere / run.name / name)
     report(elsewhere)
-    for name in ("table.md", "table.csv", "curves.png"):
+    for name in ("table.md", "table.csv", "table.tex", "runs.csv", "curves.png"):
         assert (folder / name).read_bytes() == (elsewhere / name).read_bytes(), name
 
 

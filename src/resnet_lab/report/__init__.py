@@ -1,7 +1,7 @@
 """From run folders to tables, figures and a conclusion. Free of torch.
 
-In a notebook: ``groups = summarise(collect(folder))``, then ``group_table(groups)``, ``draw_curves(groups)``
-and ``conclude(groups)``. The command ``resnet-lab report`` is `report`.
+In a notebook: ``compare(folder)`` is a data frame; ``groups = summarise(collect(folder))``, then
+``draw_curves(groups)`` and ``conclude(groups)``. The command ``resnet-lab report`` is `report`.
 """
 
 from resnet_lab.report.collect import Run, collect
@@ -10,11 +10,13 @@ from resnet_lab.report.conclude import conclude
 from resnet_lab.report.draw import draw_curves
 from resnet_lab.report.draw_layers import draw_gradients, draw_responses
 from resnet_lab.report.draw_rates import draw_rates
+from resnet_lab.report.frame import compare, compare_runs
 from resnet_lab.report.paper import Beside, beside_the_paper
 from resnet_lab.report.publish import report
 from resnet_lab.report.spread import Spread
 from resnet_lab.report.style import save
-from resnet_lab.report.table import Table, group_csv, group_table, paper_csv, paper_table
+from resnet_lab.report.table import group_csv, group_table, paper_csv, paper_table
+from resnet_lab.report.tabular import Table
 
 __all__ = [
     "Beside",
@@ -24,6 +26,8 @@ __all__ = [
     "Table",
     "beside_the_paper",
     "collect",
+    "compare",
+    "compare_runs",
     "conclude",
     "draw_curves",
     "draw_gradients",

@@ -15,6 +15,7 @@ from resnet_lab.files import read_text
 from resnet_lab.models.nets import depth, kind, label
 from resnet_lab.report.choices import Choices, complete, model_of
 from resnet_lab.report.walk import run_folders
+from resnet_lab.report.words import as_the_paper_says
 from resnet_lab.runs.folder import RunFolder
 
 RECORD_SCHEMA = 1
@@ -106,14 +107,15 @@ def read(path: Path) -> Run:
     config = record["config"] if record else _configuration(path / "config.yaml")
     model = model_of(config)
     described = record.get("model") or {"kind": kind(model), "label": label(model)}
+    choices = complete(config, record)
     return Run(
         path,
         state,
-        complete(config, record),
+        choices,
         record,
         read_columns(path / "history.csv"),
         depth=depth(model),
-        kind=str(described["kind"]),
+        kind=as_the_paper_says(str(described["kind"]), choices["answers"]),
         label=str(described["label"]),
         seed=int(config["seed"]),
     )

@@ -108,8 +108,7 @@ class Group:
     @property
     def remarks(self) -> str:
         """What is not as it should be: failed and unfinished runs, copies, and failing as he2016 defines it."""
-        states = Counter(f"failed: {run.error}" if run.error else run.state for run in self.runs)
-        remarks = [f"{count} {state}" for state, count in sorted(states.items()) if state != "finished"]
+        remarks = states_of(self.runs)
         moved = sum(len((run.record.get("cost") or {}).get("trained_on", [])) > 1 for run in self.runs)
         if moved:
             remarks.append(f"{moved} resumed on other devices")
@@ -121,6 +120,12 @@ class Group:
         return ", ".join([*remarks, *([f"fail (> {FAIL_ABOVE:.0f} %)"] if self.fails else [])])
 
 
+def states_of(runs: Iterable[Run]) -> list[str]:
+    """How many are not finished, as ``1 failed: out_of_memory``, ``2 running``."""
+    states = Counter(f"failed: {run.error}" if run.error else run.state for run in runs)
+    return [f"{count} {state}" for state, count in sorted(states.items()) if state != "finished"]
+
+
 def summarise(runs: Iterable[Run]) -> list[Group]:
     """The runs in groups that differ only in the seed: plain nets first, then by kind, depth and choices."""
     alike: dict[frozenset[tuple[str, Any]], list[Run]] = {}
@@ -128,9 +133,7 @@ def summarise(runs: Iterable[Run]) -> list[Group]:
         alike.setdefault(frozenset(but_for_the_seed(run.choices).items()), []).append(run)
     made = [_group(members) for same in alike.values() for members in _by_conditions(same)]
     varying = differing(group.choices for group in made)
-    return sorted(
-        made, key=lambda group: (_rank(group), [_sortable(group.choices.get(key)) for key in varying])
-    )
+    return sorted(made, key=lambda group: (_rank(group), [ranked(group.choices.get(key)) for key in varying]))
 
 
 def _by_conditions(runs: Sequence[Run]) -> list[list[Run]]:
@@ -183,6 +186,8 @@ def _rank(group: Group) -> tuple[bool, str, int]:
     return group.kind != "plain", group.kind, group.depth or 0
 
 
-def _sortable(value: Any) -> tuple[str, float, str]:
-    number = value if isinstance(value, int | float) else 0.0
-    return type(value).__name__ if number == 0.0 else "number", float(number), str(value)
+def ranked(value: Any) -> tuple[str, float, str]:
+    """What values of any type are sorted by: numbers by their size."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "number", float(value), ""
+    return type(value).__name__, 0.0, str(value)

@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 LEVEL = 0.95  # of every interval, two-sided
@@ -14,7 +15,8 @@ class Spread:
     """One figure over several seeds; nan where there are too few."""
 
     values: tuple[float, ...] = ()
-    seeds: tuple[int, ...] = ()  # of the values, in their order; empty where nobody knows
+    # Of the values, in their order, or whatever else pairs them with another's; empty where nobody knows.
+    seeds: tuple[Hashable, ...] = ()
 
     @property
     def n(self) -> int:
@@ -84,10 +86,11 @@ def difference(ours: Spread, theirs: Spread) -> Difference:
     """
     mean = ours.mean - theirs.mean
     pairs = dict(zip(theirs.seeds, theirs.values, strict=bool(theirs.seeds)))
-    if len(pairs) > 1 and sorted(pairs) == sorted(ours.seeds):
+    if len(pairs) > 1 and len(ours.seeds) == len(pairs) and pairs.keys() == set(ours.seeds):
         gaps = [value - pairs[seed] for seed, value in zip(ours.seeds, ours.values, strict=True)]
         error = statistics.stdev(gaps) / math.sqrt(ours.n)
-        return _within(mean, error, ours.n - 1, f"paired over {ours.n} seeds")
+        what = "seeds" if all(isinstance(seed, int) for seed in pairs) else "runs"
+        return _within(mean, error, ours.n - 1, f"paired over {ours.n} {what}")
     return welch(mean, ours.std, ours.n, theirs.std, theirs.n)
 
 

@@ -1,67 +1,27 @@
 """Groups of runs as tables: for the terminal, Markdown and CSV. Free of torch."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from resnet_lab.report.choices import shown
+from resnet_lab.report.against import Held, held_against
+from resnet_lab.report.choices import differing, shown
 from resnet_lab.report.compare import Group, told_apart_by
 from resnet_lab.report.paper import Beside
 from resnet_lab.report.spread import Spread
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
+from resnet_lab.report.tabular import Figures, Table, as_csv, large, seconds, two, whole
 
 MANY = 12  # further metrics, beyond which a table for the eye leaves out those of single classes
 
 
-@dataclass(frozen=True)
-class Table:
-    """Words in rows and columns; a column whose name is in `numbers` is set flush right."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    numbers: frozenset[str] = frozenset()
-
-    def markdown(self) -> str:
-        """Padded, so that it reads as plain text too."""
-        widths = [max(3, *map(len, cells)) for cells in zip(self.columns, *self.rows, strict=True)]
-        right = [name in self.numbers for name in self.columns]
-        rule = [
-            "-" * (width - 1) + (":" if flush else "-") for width, flush in zip(widths, right, strict=True)
-        ]
-
-        def line(cells: Sequence[str]) -> str:
-            padded = [
-                cell.rjust(width) if flush else cell.ljust(width)
-                for cell, width, flush in zip(cells, widths, right, strict=True)
-            ]
-            return f"| {' | '.join(padded)} |\n"
-
-        return "".join(line(cells) for cells in (self.columns, rule, *self.rows))
-
-    def rich(self) -> "RichTable":
-        from rich.box import SIMPLE_HEAD
-        from rich.table import Table as RichTable
-
-        table = RichTable(box=SIMPLE_HEAD)
-        for name in self.columns:
-            table.add_column(name, justify="right" if name in self.numbers else "left")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
-
-
-def group_table(groups: Sequence[Group]) -> Table:
+def group_table(groups: Sequence[Group], baseline: Sequence[str] = ()) -> Table:
     """Depth and kind of unit against parameters, multiply-adds, test error (per cent) and seconds.
 
     A column for each further choice in which groups differ, and for each further metric, but for those of classes
-    where they are many; empty columns are left out. Median and best of the seeds are in `group_csv`.
+    where they are many; empty columns are left out. `baseline`, as ``model.shortcut=none``, adds differences. Median
+    and best of the seeds are in `group_figures`.
     """
-    keys, metrics = told_apart_by(groups), _metrics(groups)
+    keys, metrics = told_apart_by(groups), metrics_of(groups)
     if len(metrics) > MANY:
         metrics = [name for name in metrics if "/" not in name]
     rows = [
@@ -69,20 +29,21 @@ def group_table(groups: Sequence[Group]) -> Table:
             "depth": "" if group.depth is None else str(group.depth),
             "kind of unit": group.kind,
             **{key: shown(group.choices, key) for key in keys},
-            "parameters": _whole(group.fact("parameters")),
-            "multiply-adds": _large(group.fact("multiply_adds")),
+            "parameters": whole(group.fact("parameters")),
+            "multiply-adds": large(group.fact("multiply_adds")),
             "validation error (%)": str(group.last("val/error")),
             "test error (%)": str(group.test),
             "n": str(group.n),
             **{name: _fraction(group.last(f"test/{name}")) for name in metrics},
             "at best val epoch": str(group.at_best_epoch) if group.at_best_epoch.n else "",
             "training error (%)": str(group.train),
-            "train s": _seconds(group.cost("train_seconds").mean),
+            "train s": seconds(group.cost("train_seconds").mean),
+            **difference_words(held, baseline),
             "remarks": group.remarks,
         }
-        for group in groups
+        for group, held in zip(groups, _held(groups, baseline), strict=True)
     ]
-    return _without_empty(rows, words={"kind of unit", "remarks"})
+    return Table.of(rows, words={"kind of unit", "difference", "remarks"})
 
 
 def paper_table(beside: Sequence[Beside]) -> Table:
@@ -98,21 +59,26 @@ def paper_table(beside: Sequence[Beside]) -> Table:
                 "paper": str(each.figure),
                 "ours": str(test) if test else "",
                 "n": str(test.n) if test else "",
-                "median": _two(test.median) if test else "",
-                "best": _two(test.best) if test else "",
+                "median": two(test.median) if test else "",
+                "best": two(test.best) if test else "",
                 "difference": "" if math.isnan(each.difference.mean) else f"{each.difference.mean:+.2f}",
                 "95 % interval": each.difference.interval,
                 "verdict": each.verdict,
                 "others": _range(sorted(row["error"] for row in each.figure.others())),
             }
         )
-    return _without_empty(rows, words={"net", "paper", "verdict", "others"})
+    return Table.of(rows, words={"net", "paper", "verdict", "others"})
 
 
 def group_csv(groups: Sequence[Group]) -> str:
     """The figures of `group_table`, unrounded, one line a group."""
-    keys, metrics = told_apart_by(groups), _metrics(groups)
-    rows = [
+    return as_csv(group_figures(groups))
+
+
+def group_figures(groups: Sequence[Group], baseline: Sequence[str] = ()) -> list[Figures]:
+    """The figures of `group_table`, unrounded, with those of each seed."""
+    keys, metrics = told_apart_by(groups), metrics_of(groups)
+    return [
         {
             "experiment": group.choices["name"],
             "depth": group.depth,
@@ -121,7 +87,8 @@ def group_csv(groups: Sequence[Group]) -> str:
             "parameters": group.fact("parameters"),
             "multiply_adds": group.fact("multiply_adds"),
             "n": group.n,
-            "seeds": " ".join(str(run.seed) for run in group.finished),
+            "seeds": [run.seed for run in group.finished],
+            "test_error_of_seeds": [run.last("test/error") for run in group.finished],
             "val_error_mean": group.last("val/error").mean,
             "val_error_std": group.last("val/error").std,
             "test_error_mean": group.test.mean,
@@ -133,11 +100,11 @@ def group_csv(groups: Sequence[Group]) -> str:
             **{f"test_{name}_mean": group.last(f"test/{name}").mean for name in metrics},
             **{f"test_{name}_std": group.last(f"test/{name}").std for name in metrics},
             "train_seconds_mean": group.cost("train_seconds").mean,
+            **difference_figures(held, baseline),
             "remarks": group.remarks,
         }
-        for group in groups
+        for group, held in zip(groups, _held(groups, baseline), strict=True)
     ]
-    return _csv(rows)
 
 
 def paper_csv(beside: Sequence[Beside]) -> str:
@@ -163,11 +130,43 @@ def paper_csv(beside: Sequence[Beside]) -> str:
         }
         for each in beside
     ]
-    return _csv(rows)
+    return as_csv(rows)
 
 
-def _metrics(groups: Sequence[Group]) -> list[str]:
+def metrics_of(groups: Sequence[Group]) -> list[str]:
+    """The further metrics that any of these recorded."""
     return list(dict.fromkeys(name for group in groups for name in group.metrics))
+
+
+def difference_words(held: Held, baseline: Sequence[str]) -> dict[str, str]:
+    """The cells of a line that is held against a baseline; none without one."""
+    if not baseline:
+        return {}
+    found = held.difference
+    return {
+        f"minus {' '.join(baseline)}": "" if math.isnan(found.mean) else f"{found.mean:+.2f}",
+        "95 % interval": found.interval,
+        "difference": held.note,
+    }
+
+
+def difference_figures(held: Held, baseline: Sequence[str]) -> dict[str, Any]:
+    """The same, unrounded."""
+    if not baseline:
+        return {}
+    found = held.difference
+    return {
+        "difference": found.mean,
+        "interval_low": found.low,
+        "interval_high": found.high,
+        "difference_note": held.note,
+    }
+
+
+def _held(groups: Sequence[Group], baseline: Sequence[str]) -> Sequence[Held]:
+    if not baseline:
+        return [Held()] * len(groups)
+    return held_against(groups, baseline, differing(group.choices for group in groups))
 
 
 def _fraction(spread: Spread) -> str:
@@ -175,50 +174,6 @@ def _fraction(spread: Spread) -> str:
     if not spread.values:
         return "–"
     return f"{spread.mean:.4g}" if spread.n == 1 else f"{spread.mean:.4g} ± {spread.std:.2g}"
-
-
-def _without_empty(rows: Sequence[dict[str, str]], words: set[str]) -> Table:
-    columns = tuple(
-        name for name in (rows[0] if rows else {}) if any(row[name] not in ("", "–") for row in rows)
-    )
-    return Table(
-        columns, tuple(tuple(row[name] for name in columns) for row in rows), frozenset(columns) - words
-    )
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    """Rows as CSV; a figure that is not there is an empty cell."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _cell(value) for name, value in row.items()})
-    return text.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
-    return value
-
-
-def _two(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.2f}"
-
-
-def _seconds(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
-
-
-def _whole(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
-
-
-def _large(value: int | None) -> str:
-    """40551040 as 40.6 M, 3857973248 as 3.86 G."""
-    if value is None:
-        return "–"
-    return f"{value / 1e9:.2f} G" if value >= 1e9 else f"{value / 1e6:.2f} M"
 
 
 def _range(values: Sequence[float]) -> str:

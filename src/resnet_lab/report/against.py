@@ -1,0 +1,67 @@
+"""Each line of a table against the one that has the baseline's choices. Free of torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from resnet_lab.errors import UserError
+from resnet_lab.report.select import Condition, check_key
+from resnet_lab.report.spread import Difference, Spread, difference
+
+OTHER_QUESTION = ("data.", "protocol")  # the test itself differs: figures that cannot be compared
+
+
+class Line(Protocol):
+    """A group, or groups that were pooled."""
+
+    @property
+    def choices(self) -> Mapping[str, Any]: ...
+
+    def last(self, metric: str) -> Spread: ...
+
+
+@dataclass(frozen=True)
+class Held:
+    """One line beside its baseline: the difference of the test errors, or why there is none."""
+
+    difference: Difference = field(default_factory=Difference)
+    note: str = ""  # the baseline; not comparable: why; also differs in ...; how the interval was made
+
+
+def held_against(lines: Sequence[Line], baseline: Sequence[str], varying: Sequence[str]) -> list[Held]:
+    """Test error minus that of the line that has the baseline's choices, and else the same of those that vary.
+
+    Where no line is like that, the one that differs least is taken and the note says in what. Raises UserError where no
+    line has the baseline's choices.
+    """
+    asked = [Condition.of(text, "--baseline") for text in baseline]
+    for each in asked:
+        check_key(each.key, [line.choices for line in lines], "--baseline")
+    bases = [line for line in lines if all(each.holds(line.choices) for each in asked)]
+    if not bases:
+        raise UserError(f"--baseline {' '.join(map(str, asked))}: no line of the table is like that")
+    given = {each.key for each in asked}
+    rest = [key for key in varying if key not in given]
+    return [_held(line, bases, rest) for line in lines]
+
+
+def _held(line: Line, bases: Sequence[Line], varying: Sequence[str]) -> Held:
+    if any(line is base for base in bases):
+        return Held(note="the baseline")
+    apart = {
+        place: [key for key in varying if base.choices.get(key) != line.choices.get(key)]
+        for place, base in enumerate(bases)
+    }
+    least = min(len(keys) for keys in apart.values())
+    nearest = [place for place, keys in apart.items() if len(keys) == least]
+    if len(nearest) > 1:
+        return Held(note=f"no one baseline: {len(nearest)} lines are as near")
+    others = apart[nearest[0]]
+    if unlike := [key for key in others if key.startswith(OTHER_QUESTION)]:
+        return Held(note=f"not comparable: {', '.join(unlike)} differs")
+    ours, theirs = line.last("test/error"), bases[nearest[0]].last("test/error")
+    if not ours.n or not theirs.n:
+        return Held(note="not comparable: no run has finished")
+    found = difference(ours, theirs)
+    also = f"also differs in {', '.join(others)}; " if others else ""
+    return Held(found, f"{also}{found.how}")

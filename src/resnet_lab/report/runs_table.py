@@ -1,0 +1,61 @@
+"""A line a run, for a spreadsheet or a data frame. Free of torch."""
+
+from collections.abc import Sequence
+
+from resnet_lab.report.choices import differing
+from resnet_lab.report.collect import Run
+from resnet_lab.report.compare import Group
+from resnet_lab.report.table import metrics_of
+from resnet_lab.report.tabular import Figures, as_csv
+
+LAST = ("val/error", "test/error", "test/top5_error", "test/loss", "train/error", "train/loss")
+COST = ("train_seconds", "total_seconds", "images_per_second", "peak_memory_mib")
+CONDITIONS = ("accelerator", "devices", "threads")
+
+
+def runs_csv(groups: Sequence[Group]) -> str:
+    return as_csv(run_figures(groups))
+
+
+def run_figures(groups: Sequence[Group]) -> list[Figures]:
+    """Every run with each choice that varies, its state, its last and best figures, its cost, device and commit.
+
+    `counted` is false for a further run of a seed that a group has already.
+    """
+    keys = differing(group.choices for group in groups)
+    further = [f"test/{name}" for name in metrics_of(groups)]
+    return [
+        _line(run, keys, further, counted=counted)
+        for group in groups
+        for runs, counted in ((group.runs, True), (group.copies, False))
+        for run in runs
+    ]
+
+
+def _line(run: Run, keys: Sequence[str], further: Sequence[str], *, counted: bool) -> Figures:
+    record = run.record
+    last, best, cost = record.get("last") or {}, record.get("best") or {}, record.get("cost") or {}
+    model, environment = record.get("model") or {}, record.get("environment") or {}
+    return {
+        "experiment": run.choices["name"],
+        "run": run.path.name,
+        "state": run.state,
+        "error": run.error,
+        "counted": counted,
+        "label": run.label,
+        "kind": run.kind,
+        "depth": run.depth,
+        "seed": run.seed,
+        **{key: run.choices.get(key) for key in keys},
+        "parameters": model.get("parameters"),
+        "multiply_adds": model.get("multiply_adds"),
+        "iterations": run.iterations,
+        **{f"last_{name.replace('/', '_', 1)}": last.get(name) for name in (*LAST, *further)},
+        "best_val_error": best.get("val/error"),
+        "best_val_epoch": best.get("epoch"),
+        **{name: cost.get(name) for name in COST},
+        **{name: cost.get(name) for name in CONDITIONS},
+        "commit": environment.get("git_commit"),
+        "dirty": environment.get("git_dirty"),
+        "code": environment.get("code"),
+    }

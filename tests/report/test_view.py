@@ -1,0 +1,271 @@
+"""Tables one can paste and data one can load: `report` with --rows, --by, --where, --baseline, --format, --figures."""
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from resnet_lab.cli import main
+from resnet_lab.report import compare, compare_runs
+from run_folders import configured, failed, finished, interrupted, quickstart
+
+DEPTH = Path(__file__).parents[2] / "results" / "claims" / "depth"
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    assert main(["report", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def mistake(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    assert main(["report", *map(str, arguments)]) == 2
+    out, said = capsys.readouterr()
+    assert not out
+    assert said.count("\n") == 1
+    return said
+
+
+def lines(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def typeset(latex: str) -> list[list[str]]:
+    """The cells of a table in booktabs form, as a reader sees them; fails for what LaTeX would not read."""
+    (body,) = re.findall(
+        r"\\begin\{tabular\}\{([lr]+)\}\n\\toprule\n(.*)\\bottomrule\n\\end\{tabular\}", latex, re.S
+    )
+    align, inside = body
+    rows = [row.strip() for row in inside.replace("\\midrule\n", "").split("\\\\\n") if row.strip()]
+    cells = [row.replace("~$\\pm$~", " ± ").replace("$-$", "-").split(" & ") for row in rows]
+    assert all(len(row) == len(align) for row in cells)
+    assert not re.search(r"(?<!\\)[%#_]", latex)
+    assert latex.count("{") == latex.count("}")
+    return cells
+
+
+def test_a_pivot_in_latex_has_the_figures_of_its_csv(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = (DEPTH, "--rows", "model.depth", "--columns", "model.shortcut")
+    figures = lines(printed(capsys, *asked, "--format", "csv"))
+    (_, *heads), *rows = typeset(printed(capsys, *asked, "--format", "latex"))
+    assert heads == [f"model.shortcut={kind}" for kind in ("A", "none")]
+    told = {
+        (depth, head.partition("=")[2]): cell
+        for depth, *cells in rows
+        for head, cell in zip(heads, cells, strict=True)
+    }
+    assert told == {
+        (each["model.depth"], each["model.shortcut"]): (
+            f"{float(each['test_error_mean']):.2f} ± {float(each['test_error_std']):.2f}"
+        )
+        for each in figures
+    }
+    assert len(told) == 8
+    caption = printed(capsys, *asked, "--format", "md").splitlines()[-1]
+    assert "taken over seed; n = 3 in each cell" in caption
+
+
+def test_a_pivot_averages_over_everything_else_and_marks_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rate, error in ((0.1, 4.0), (0.2, 8.0)):
+        finished(configured(tmp_path, 20, **{"recipe.lr": rate}), error)
+        finished(configured(tmp_path, 56, "none", **{"recipe.lr": rate}), 2 * error)
+    failed(configured(tmp_path, 20, "none"))
+    interrupted(configured(tmp_path, 32, "none"))
+    asked = (tmp_path, "--rows", "model.depth", "--columns", "model.shortcut", "--format", "md")
+    table, _, caption = printed(capsys, *asked).rpartition("\n\n")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert rows == [
+        ["20", "6.00 ± 2.83 (2)", "1 failed: nonfinite_loss"],
+        ["32", "–", "1 interrupted"],
+        ["56", "–", "12.00 ± 5.66 (2)"],
+    ]
+    assert "taken over recipe.lr, seed" in caption
+
+
+def test_runs_of_other_conditions_are_never_averaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for threads, error in ((1, 4.0), (2, 8.0)):
+        finished(configured(tmp_path / str(threads), **{"trainer.threads": threads}), error)
+    rows = lines(printed(capsys, tmp_path, "--by", "model.depth", "--format", "csv"))
+    assert [(row["trainer.threads"], row["test_error_mean"]) for row in rows] == [("1", "4"), ("2", "8")]
+
+
+def test_a_run_in_two_folders_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for place in ("one", "two"):
+        finished(configured(tmp_path / place), 4.0)
+    finished(configured(tmp_path / "two", seed=1), 6.0)
+    out = printed(capsys, tmp_path / "one", tmp_path / "two", tmp_path / "two", "--by", "model.depth")
+    assert "quickstart: 3 runs" in out
+    assert "5.00 ± 1.41" in out
+
+
+def test_several_folders_are_one_comparison_that_is_written_where_they_lie(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished(configured(tmp_path, 20, name="one"), 4.0)
+    finished(configured(tmp_path, 56, name="two"), 6.0)
+    assert "one, two: 2 runs" in printed(capsys, tmp_path / "one", tmp_path / "two")
+    assert [row["depth"] for row in lines((tmp_path / "table.csv").read_text())] == ["20", "56"]
+    assert not (tmp_path / "one" / "table.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("where", "left"),
+    [
+        (["model.depth=56"], 4),
+        (["model.depth=20,56"], 8),
+        (["model.depth=56", "model.shortcut!=none"], 2),
+        (["recipe.lr=1e-1", "seed=0"], 4),
+        (["data.flip=false"], 8),
+        (["kind=plain", "state=finished"], 4),
+    ],
+)
+def test_where_keeps_the_runs_that_are_like_that(
+    tmp_path: Path, where: list[str], left: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quickstart(tmp_path)
+    before = sorted(tmp_path.rglob("*"))
+    asked = [word for each in where for word in ("--where", each)]
+    assert f"quickstart: {left} runs, {left} finished" in printed(capsys, tmp_path, *asked)
+    assert sorted(tmp_path.rglob("*")) == before  # a part of a sweep does not replace its report
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (["--where", "depth=3"], "unknown --where 'depth': did you mean 'model.depth'?"),
+        (["--where", "model.depth=3"], "no run is like that; here model.depth is 20, 56"),
+        (["--where", "model.depth"], "key=value or key!=value is needed"),
+        (["--by", "model.dpeth"], "did you mean 'model.depth'?"),
+        (["--by", "seed"], "--by seed: it makes no other group of runs"),
+        (["--by", "logger.name"], "--by logger.name: it makes no other group"),
+        (["--rows", "model.depth"], "--rows and --columns go together"),
+        (["--rows", "model.depth", "--columns", "model.depth"], "two different choices"),
+        (["--rows", "model.depth", "--columns", "kind", "--by", "kind"], "two tables"),
+        (["--baseline", "model.shortcut=B"], "no line of the table is like that"),
+        (["--format", "mdd"], "did you mean 'md'?"),
+        (["--format", "md", "--out", "x"], "redirect it"),
+        (["--figures", "jpg"], "allowed: png, svg, pdf"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_line(
+    tmp_path: Path, asked: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said in mistake(capsys, quickstart(tmp_path), *asked)
+
+
+def test_baseline_gives_each_line_its_difference_paired_where_seeds_are_shared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, (plain, residual) in enumerate(((4.0, 3.0), (6.0, 4.5), (5.0, 4.0))):
+        finished(configured(tmp_path, 20, "none", seed), plain)
+        finished(configured(tmp_path, 20, "A", seed), residual)
+    base, other = lines(printed(capsys, tmp_path, "--baseline", "model.shortcut=none", "--format", "csv"))
+    assert (base["difference"], base["difference_note"]) == ("", "the baseline")
+    assert (other["difference"], other["difference_note"]) == ("-1.16667", "paired over 3 seeds")
+    assert float(other["interval_low"]) == pytest.approx(-1.8838, abs=1e-3)
+    table = printed(capsys, tmp_path, "--baseline", "model.shortcut=none", "--format", "md")
+    assert "-1.88 to -0.45" in table
+
+
+def test_baseline_says_what_else_differs_and_compares_no_other_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished(configured(tmp_path, 20), 4.0)
+    finished(configured(tmp_path, 56, **{"recipe.warmup_iterations": 400}), 5.0)
+    finished(configured(tmp_path, 56, **{"data.name": "fashion_mnist"}), 5.0)
+    rows = lines(printed(capsys, tmp_path, "--baseline", "model.depth=20", "--format", "csv"))
+    assert {row["difference_note"] for row in rows} == {
+        "the baseline",
+        "also differs in recipe.warmup_iterations; one seed has no spread",
+        "not comparable: data.name differs",
+    }
+
+
+def test_json_has_each_seeds_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    quickstart(tmp_path)
+    plain, *_ = json.loads(printed(capsys, tmp_path, "--format", "json"))
+    assert plain["seeds"] == [0, 1]
+    assert plain["test_error_of_seeds"] == [1.2, 1.6]
+    assert plain["val_error_mean"] is None
+
+
+def test_runs_csv_has_a_line_a_run_whatever_its_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished(configured(tmp_path, seed=0), 4.0)
+    finished(configured(tmp_path / "again", seed=0), 5.0)
+    failed(configured(tmp_path, seed=1), "out_of_memory")
+    interrupted(configured(tmp_path, 56, seed=0))
+    printed(capsys, tmp_path, tmp_path / "again")
+    rows = lines((tmp_path / "runs.csv").read_text())
+    told = [(row["model.depth"], row["seed"], row["state"], row["error"], row["counted"]) for row in rows]
+    assert sorted(told) == [
+        ("20", "0", "finished", "", "False"),
+        ("20", "0", "finished", "", "True"),
+        ("20", "1", "failed", "out_of_memory", "True"),
+        ("56", "0", "interrupted", "", "True"),
+    ]
+    assert {row["last_test_error"] for row in rows} == {"4", "5", ""}
+
+
+def test_a_notebook_gets_the_figures_of_the_tables(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pandas = pytest.importorskip("pandas")
+    folder = quickstart(tmp_path)
+    printed(capsys, folder)
+    frame, runs = compare(folder), compare_runs([folder], where=["model.depth=56"])
+    assert isinstance(frame, pandas.DataFrame)
+    for name in ("depth", "test_error_mean", "test_error_std", "train_seconds_mean"):
+        told = [float(row[name]) for row in lines((folder / "table.csv").read_text())]
+        assert frame[name].tolist() == pytest.approx(told, rel=1e-5)
+    assert runs["last_test_error"].tolist() == [64.0, 82.0, 0.6, 1.0]
+    assert compare(str(folder), by=["model.depth"])["n"].tolist() == [4, 4]
+
+
+def test_without_pandas_a_notebook_gets_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    folder = quickstart(tmp_path)
+    assert [row["depth"] for row in compare(folder)] == [20, 56, 20, 56]
+
+
+def test_pictures_of_every_kind_are_the_same_bytes_each_time(tmp_path: Path) -> None:
+    """In two processes, as what is drawn at random differs between them."""
+    folder = quickstart(tmp_path)
+    for place in ("one", "two"):
+        command = ["report", folder, "--out", tmp_path / place, "--figures", "png,svg,pdf"]
+        code = "import sys; from resnet_lab.cli import main; sys.exit(main(sys.argv[1:]))"
+        subprocess.run([sys.executable, "-c", code, *map(str, command)], check=True, capture_output=True)
+    names = {path.name for path in (tmp_path / "one").iterdir()}
+    assert {"curves.png", "curves.svg", "curves.pdf"} <= names
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes(), name
+
+
+def test_he2016_is_told_in_its_own_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for shortcut in ("A", "C", "constant_scaling", "dropout"):
+        finished(configured(tmp_path, 56, shortcut, answers="he2016/table1"), 6.6)
+    kinds = {row["kind"] for row in lines(printed(capsys, tmp_path, "--format", "csv"))}
+    assert kinds == {
+        f"residual (basic, {words})"
+        for words in ("original", "1x1 conv shortcut", "constant scaling", "dropout shortcut")
+    }
+
+
+def test_names_that_mean_something_to_latex_or_markdown_are_told_as_they_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for order in ("100%_&|{x}", "plain"):
+        finished(configured(tmp_path, **{"data.name": order}), 4.0)
+    asked = (tmp_path, "--by", "data.name", "--format")
+    rows = typeset(printed(capsys, *asked, "latex"))
+    assert rows[1][0] == r"100\%\_\&|\{x\}"
+    assert "100%_&\\|{x}" in printed(capsys, *asked, "md")
