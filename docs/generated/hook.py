@@ -3,18 +3,20 @@
 from pathlib import Path
 
 import keys
+import messages
 import modules
+import papers
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-PAGES = {**keys.pages(), **modules.pages()}
+PAGES = {**keys.pages(), **messages.pages(), **modules.pages(), **papers.pages()}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     for path, text in PAGES.items():
         files.append(File.generated(config, path, content=text))
     root = Path(config.config_file_path).parent
-    for figure in sorted(root.glob("results/**/curves.png")):
+    for figure in sorted(root.glob("results/**/*.png")):
         path = figure.relative_to(root).as_posix()
         files.append(File.generated(config, path, abs_src_path=str(figure)))
     return files
