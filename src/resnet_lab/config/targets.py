@@ -3,6 +3,7 @@
 Free of torch, as far as what is named is.
 """
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
@@ -14,12 +15,35 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.targets import digest, locate, own_sources
 
+# What Hydra lets pass, and a configuration from elsewhere, as that of a file of weights, shall not reach: code that is
+# read from a file or fetched, and the standard library but for functions of math and classes that hold values.
+FROM_FILES = (
+    *(
+        "torch.hub",
+        "torch.serialization",
+        "torch.package",
+        "torch.jit",
+        "torch.utils.cpp_extension",
+        "torch._ops",
+    ),
+    *(
+        "torch.utils.model_zoo",
+        "torch.distributed.run",
+        "torch.distributed.launch",
+        "numpy.load",
+        "numpy.lib",
+    ),
+    *("hydra", "joblib", "pandas", "sympy", "pip", "setuptools"),
+)
+STANDARD = ("builtins", "collections", "datetime", "pathlib")
+
 
 def authorised(path: str, key: str) -> Any:
     """The class or function that a dotted path names; nothing is called.
 
-    Hydra's rule is asked before anything is imported, and of what the name turns out to be. Raises UserError,
-    which names the configuration's `key`, for what is refused, cannot be imported, is not there or is no callable.
+    Hydra's rule is asked before anything is imported, and of what the name turns out to be; then a stricter one.
+    Raises UserError, which names the configuration's `key`, for what is refused, cannot be imported, is not there
+    or is no callable.
     """
     try:
         instantiate({"_target_": path, "_partial_": True})
@@ -27,7 +51,18 @@ def authorised(path: str, key: str) -> Any:
         if error.__cause__ is None:  # not for want of the target: for what it is
             reason = " ".join(str(error).split())
             raise UserError(f"{key}={path} is refused: {reason}") from None
-    return locate(path, key)
+    found = locate(path, key)
+    if not _is_harmless(found):
+        raise UserError(f"{key}={path} is refused: it could run what is no part of a configuration")
+    return found
+
+
+def _is_harmless(target: Any) -> bool:
+    module = str(getattr(target, "__module__", None) or type(target).__module__)
+    if module.partition(".")[0] in sys.stdlib_module_names:
+        return module == "math" or (module in STANDARD and isinstance(target, type))
+    names = (module, f"{module}.{getattr(target, '__qualname__', '')}")
+    return not any(f"{name}.".startswith(f"{each}.") for name in names for each in FROM_FILES)
 
 
 def targets_of(config: TrainConfig) -> dict[str, str]:
