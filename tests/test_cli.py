@@ -1,6 +1,7 @@
 """The command line: quick, helpful, and one line for each mistake."""
 
 import resource
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,10 +11,13 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from resnet_lab.arguments import parsed
 from resnet_lab.cli import main
+from resnet_lab.commands import COMMANDS
 
 TORCH_FREE = [
     "resnet_lab.cli",
+    "resnet_lab.sweeps.printed",
     "resnet_lab.models",
     "resnet_lab.models.description",
     "resnet_lab.data",
@@ -202,13 +206,36 @@ def test_what_must_be_quick_imports_no_torch(module: str) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_help_lists_every_command_and_group(tmp_path: Path) -> None:
-    text = resnet_lab("--help", cwd=tmp_path).stdout
-    for command in ("train", "models", "plan", "report", "prepare", "show", "evaluate", "predict", "export"):
-        assert command in text
-    text = resnet_lab("train", "--help", cwd=tmp_path).stdout
+def helped(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit, match="0"):
+        main([*arguments, "--help"])
+    return capsys.readouterr().out
+
+
+def test_help_lists_the_commands_in_groups_with_an_example_each_and_the_exit_codes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    text = helped(capsys)
+    for group, commands in COMMANDS.items():
+        assert f"\n{group}:\n" in text
+        for name, (does, example) in commands.items():
+            assert f"  {name:<11}{does}\n" in text
+            assert f"$ {example}\n" in text
+    assert all(f"\n  {code} " in text for code in (0, 1, 2, 130))
+
+
+def test_help_of_a_command_has_its_example_and_lists_every_group(capsys: pytest.CaptureFixture[str]) -> None:
+    text = helped(capsys, "train")
     for group in ("data=", "model=", "recipe=", "trainer=", "logger=", "experiment=", "hydra/launcher="):
         assert group in text
+    assert COMMANDS["train and compare"]["train"][1] in text
+
+
+@pytest.mark.parametrize("example", [each[1] for group in COMMANDS.values() for each in group.values()])
+def test_every_example_is_what_its_command_takes(example: str) -> None:
+    words = shlex.split(example.removeprefix('eval "$(').removesuffix(')"'))
+    assert words[0] == "resnet-lab"
+    assert parsed(words[1:]).command == words[1]
 
 
 def test_cfg_prints_the_composed_configuration(tmp_path: Path) -> None:

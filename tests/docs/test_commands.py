@@ -12,6 +12,7 @@ import pytest
 import documented
 from documented import PAGES, ROOT, Command
 from resnet_lab import cli
+from resnet_lab.arguments import parsed
 from resnet_lab.config.compose import compose
 from resnet_lab.config.overrides import read
 from resnet_lab.data import debug_images
@@ -110,7 +111,7 @@ def taken(command: Command, images: Path) -> None:
 
 def _our_command(command: Command, arguments: list[str]) -> None:
     try:
-        args = cli._parsed(arguments)
+        args = parsed(arguments)
     except SystemExit as ended:
         if ended.code != 0:
             pytest.fail(f"{command} does not parse")

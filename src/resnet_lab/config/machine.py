@@ -40,13 +40,18 @@ def with_local(overrides: list[str]) -> list[str]:
 
 def with_local_data(data: DataConfig) -> DataConfig:
     """The data set with what `local.yaml` says of it, where nothing else says anything. Raises UserError."""
-    own = _content().get("data", {}).get(data.name, {})
+    own = of_data(data.name)
     usual = {each.name: each.default for each in fields(data)}
     allowed = [each.name for each in fields(data) if not each.metadata.get("identity", True)]
     for key in own:
         if key not in allowed:
             raise _not_local(f"data.{data.name}.{key}", [f"data.{data.name}.{each}" for each in allowed])
     return replace(data, **{key: value for key, value in own.items() if getattr(data, key) == usual[key]})
+
+
+def of_data(name: str) -> dict[str, Any]:
+    """What the file says of a data set, by its name."""
+    return dict(_content().get("data", {}).get(name, {}))
 
 
 def _said(key: str, said: set[str]) -> bool:

@@ -1,0 +1,170 @@
+"""What bash, zsh and fish complete: commands, options, groups, keys and values. Free of torch, and of Hydra.
+
+The script of a shell asks `resnet-lab completion SHELL --of "the line so far"`, and gets a candidate a line.
+"""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from dataclasses import Field, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from resnet_lab.arguments import build, known_dirs
+from resnet_lab.config.groups import config_dir, groups, own_dirs
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.errors import unknown
+
+SCRIPTS = {
+    # bash begins a word anew after = and :, so what stands before them is not to be repeated.
+    "bash": """\
+_resnet_lab() {
+    local line="${COMP_LINE:0:COMP_POINT}" word IFS=$'\\n'
+    word="${line##*[[:space:]]}"
+    COMPREPLY=($(resnet-lab completion bash --of "$line" 2>/dev/null))
+    [[ "${COMPREPLY[0]}" == *[=.] ]] && compopt -o nospace 2>/dev/null
+    local before="${word%"${word##*[=:]}"}"
+    COMPREPLY=("${COMPREPLY[@]#"$before"}")
+}
+complete -o default -F _resnet_lab resnet-lab
+""",
+    "zsh": """\
+#compdef resnet-lab
+_resnet_lab() {
+    local -a found open whole
+    found=("${(@f)$(resnet-lab completion zsh --of "${(j: :)words[1,CURRENT-1]} $PREFIX" 2>/dev/null)}")
+    [[ -z "$found" ]] && { _files; return }
+    open=(${(M)found:#*[=.]})
+    whole=(${found:#*[=.]})
+    compadd -Q -S '' -- $open
+    compadd -Q -- $whole
+}
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+compdef _resnet_lab resnet-lab
+""",
+    "fish": """\
+function __resnet_lab
+    set -l found (resnet-lab completion fish --of (commandline -cp | string collect) 2>/dev/null)
+    if test -n "$found"
+        printf '%s\\n' $found
+    else
+        __fish_complete_path (commandline -ct)
+    end
+end
+complete -c resnet-lab -f -a '(__resnet_lab)'
+""",
+}
+
+
+def script(shell: str) -> str:
+    """What the shell is to run once, as in `eval "$(resnet-lab completion bash)"`; UserError for another shell."""
+    if shell not in SCRIPTS:
+        raise unknown("shell", shell, SCRIPTS)
+    return SCRIPTS[shell]
+
+
+def complete(line: str) -> str:
+    """The candidates for the last word of a line, each in a line; none where a file is wanted."""
+    *before, word = line.split(" ") if line.endswith(" ") else line.split()
+    words = [each for each in before[1:] if each]
+    known_dirs(words)
+    commands = _commands()
+    name = next((each for each in words if each in commands), None)
+    found = _of_command(commands[name], words, word) if name else [*commands, "--help", "--version"]
+    return "".join(f"{each}\n" for each in dict.fromkeys(found) if each.startswith(word))
+
+
+def _commands() -> dict[str, argparse.ArgumentParser]:
+    [action] = [each for each in build()._actions if isinstance(each, argparse._SubParsersAction)]
+    return dict(action.choices)
+
+
+def _of_command(command: argparse.ArgumentParser, words: list[str], word: str) -> Iterable[str]:
+    options = command._option_string_actions
+    last = options.get(words[-1])
+    if last is not None and last.nargs != 0 and (values := _values_of_option(last.dest)):
+        return values
+    if word.startswith("-"):
+        return options
+    positional = [each.dest for each in command._actions if not each.option_strings]
+    if "overrides" in positional and "source" not in positional:
+        return _overrides(word)
+    return [value for dest in positional for value in _values_of_option(dest)]
+
+
+def _values_of_option(dest: str) -> list[str]:
+    """What an option or a place of a command takes, where that is a list of words."""
+    if dest in ("model", "source", "pattern"):
+        from resnet_lab.models.names import NAMED
+
+        return list(NAMED)
+    if dest == "protocol":
+        from resnet_lab.training.protocols import PROTOCOLS
+
+        return list(PROTOCOLS)
+    if dest == "cfg":
+        return [each.name for each in fields(TrainConfig)]
+    if dest == "shell":
+        return list(SCRIPTS)
+    return {"format": ["safetensors", "torch", "torch-export"]}.get(dest, [])
+
+
+def _overrides(word: str) -> Iterator[str]:
+    """Groups and keys, as far as the next dot; behind a =, the values, of which a comma begins another."""
+    key, equals, value = word.partition("=")
+    known = groups()
+    if equals:
+        begin = word[: len(word) - len(value.rpartition(",")[2])]
+        yield from (f"{begin}{each}" for each in known.get(key) or _values(key))
+        return
+    yield from (f"{group}=" for group in known)
+    depth = key.count(".")
+    for each in (*_keys(TrainConfig), *_hydra_keys()):
+        parts = each.split(".")
+        if len(parts) > depth + 1:
+            yield ".".join(parts[: depth + 1]) + "."
+        elif each not in known:
+            yield f"{each}="
+
+
+def _keys(kind: type, prefix: str = "") -> dict[str, tuple[Field[Any], Any]]:
+    """The dotted keys of a schema, of every kind of data set and net, with their fields and types."""
+    found: dict[str, tuple[Field[Any], Any]] = {}
+    for part in _kinds(kind):
+        hints = get_type_hints(part)
+        for each in fields(part):
+            hint = hints[each.name]
+            inner = [one for one in (hint, *get_args(hint)) if is_dataclass(one)]
+            if not inner:
+                found[f"{prefix}{each.name}"] = (each, hint)
+            for one in inner:
+                assert isinstance(one, type)
+                found |= _keys(one, f"{prefix}{each.name}.")
+    return found
+
+
+def _kinds(kind: Any) -> Iterator[Any]:
+    yield kind
+    for other in kind.__subclasses__():
+        yield from _kinds(other)
+
+
+def _hydra_keys() -> Iterator[str]:
+    """The options of every launcher and sweeper: the keys of their files."""
+    for kind in ("launcher", "sweeper"):
+        for root in (*own_dirs(), config_dir()):
+            for file in sorted(Path(root, "hydra", kind).glob("*.yaml")):
+                names = (line.partition(":")[0] for line in file.read_text().splitlines() if ":" in line)
+                yield from (
+                    f"hydra.{kind}.{name}" for name in names if name.isidentifier() and name != "_target_"
+                )
+
+
+def _values(key: str) -> Iterable[str]:
+    """The words that a key takes; none where it takes any."""
+    if key not in (known := _keys(TrainConfig)):
+        return ()
+    field, hint = known[key]
+    choices = field.metadata.get("choices", ())
+    if choices:
+        return list(choices() if callable(choices) else choices)
+    return ("true", "false") if hint is bool else ()

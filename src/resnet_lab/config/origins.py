@@ -1,0 +1,95 @@
+"""Which file, or what else, set each key of a configuration. Free of torch."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from resnet_lab.config.compose import compose_raw, config_loader, register_schemas
+from resnet_lab.config.groups import ROOT, groups
+from resnet_lab.config.identity import flatten
+from resnet_lab.config.machine import FILE, with_local
+from resnet_lab.config.machine import of_data as local_data
+from resnet_lab.config.overrides import parse
+from resnet_lab.config.schema import TrainConfig
+
+DEFAULT = "default"  # nothing but the schema says it
+COMMAND_LINE = "command line"
+WORKED_OUT = "worked out"  # from the data set, the net's family, debug
+
+
+def origins(job: Sequence[str], typed: Sequence[str], config: TrainConfig) -> Callable[[str], str]:
+    """What set a dotted key of `config`, which the overrides of `job` make.
+
+    Those are the command line as it was `typed` and read, this machine's, and the axes of the experiment.
+    """
+    said = {each.key_or_group for each in parse(typed)}
+    of_machine = {each.key_or_group for each in parse(with_local(list(typed)))} - said
+    files, keys, experiment = [], {}, DEFAULT
+    for each in parse(job):
+        key = each.key_or_group
+        if key == "experiment":
+            experiment = f"experiment/{each.value()}.yaml"
+        if key in groups() or each.is_hydra_override():
+            files.append(str(each.input_line))
+        else:
+            keys[key] = COMMAND_LINE if key in said else str(FILE) if key in of_machine else experiment
+    set_by = {**_files(tuple(files)), **keys}
+    asked = flatten(OmegaConf.to_container(compose_raw(list(job))))
+    made, data = flatten(config), local_data(config.data.name)
+
+    def origin(key: str) -> str:
+        if key in asked and key in made and asked[key] != made[key]:
+            return str(FILE) if key.removeprefix("data.") in data else WORKED_OUT
+        whole = (key.rsplit(".", count)[0] for count in range(key.count(".") + 1))  # a: b may set a.b.c
+        return next((set_by[each] for each in whole if each in set_by), DEFAULT)
+
+    return origin
+
+
+@cache
+def _files(chosen: tuple[str, ...]) -> Mapping[str, str]:
+    """Of each key that a file sets, the last file that does, in the order in which Hydra takes them."""
+    register_schemas()
+    loader = config_loader()
+    set_by: dict[str, str] = {}
+    try:
+        listed = loader.compute_defaults_list(ROOT, list(chosen), RunMode.RUN).defaults
+    except (
+        HydraException,
+        OmegaConfBaseException,
+    ):  # a folder of hydra.searchpath, which it does not look into
+        return set_by
+    for default in listed:
+        package = default.package or ""
+        if package.startswith("hydra"):
+            continue
+        source = next(each for each in loader.get_sources() if each.is_config(default.config_path))
+        name = DEFAULT if source.scheme() == "structured" else _shown(source.path, default.config_path)
+        prefix = "" if package in ("", "_global_") else f"{package}."
+        set_by |= dict.fromkeys(_keys(source.load_config(default.config_path).config, prefix), name)
+    return set_by
+
+
+def _shown(folder: str, path: str) -> str:
+    """A file of this package by its group, one of the user's by its place below the working folder, or whole."""
+    file = Path(folder) / f"{path}.yaml"
+    ours = Path(__file__).resolve().parents[1]
+    here = Path.cwd()
+    return (
+        str(file.relative_to(here))
+        if file.is_relative_to(here) and ours not in file.parents
+        else f"{path}.yaml"
+    )
+
+
+def _keys(content: Any, prefix: str) -> Iterator[str]:
+    for key, value in content.items_ex(resolve=False):
+        if key not in ("defaults", "hydra"):
+            nested = isinstance(value, DictConfig) and len(value) > 0 and not value._is_none()
+            yield from _keys(value, f"{prefix}{key!s}.") if nested else [f"{prefix}{key!s}"]
