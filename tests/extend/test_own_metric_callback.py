@@ -73,15 +73,31 @@ def test_a_run_with_a_metric_of_ones_own_is_killed_and_ends_as_the_run_that_was_
     assert folder.weights_file.read_bytes() == whole.weights_file.read_bytes()
 
 
+def test_a_run_that_is_tested_again_gives_what_its_final_test_gave(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = RunFolder.create(compose([*SMALL, METRIC, "metrics=per_class", "recipe.epochs=1"]))
+    last = execute(run.path)["last"]
+    assert main(["evaluate", "--run", str(run.path)]) == 0
+    told = dict(line.split() for line in capsys.readouterr().out.splitlines() if len(line.split()) == 2)
+    assert (told.pop("metric"), told.pop("digits,")) == (run.path.name, "single_view")
+    assert len(told) == 12  # brier, f1 and the accuracy of each digit
+    assert told == {name: f"{last[f'test/{name}']:.4f}" for name in told}
+
+
 def test_a_metric_makes_no_other_run_and_one_that_is_lacking_is_told(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plain = compose(SMALL)
     assert identity(compose([*SMALL, METRIC])) == identity(plain)
-    execute(RunFolder.create(plain).path)
+    run = RunFolder.create(plain)
+    execute(run.path)
     assert main(["train", *SMALL, METRIC]) == 0
+    command = f"resnet-lab evaluate --run {run.path}"
     last = capsys.readouterr().out.splitlines()[-1]
-    assert last.endswith("finished without metrics=brier, which change no training")
+    assert last.endswith(f"finished without metrics.brier: {command} with the same metrics computes them")
+    assert main([*command.split()[1:], METRIC]) == 0
+    assert "brier" in capsys.readouterr().out.splitlines()[-1]
 
 
 def test_a_callback_that_stops_early_is_killed_and_stops_where_the_run_stopped_that_was_not() -> None:

@@ -203,7 +203,7 @@ def test_each_net_sees_its_own_normalisation(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        (["recipe.lr=7"], "recipe.lr=7: evaluate reads model.… and data.… alone"),
+        (["recipe.lr=7"], "recipe.lr=7: evaluate reads model.… and metrics.… and data.… alone"),
         (["seed"], "evaluate reads"),
         (["model.zero_chanels=split"], "did you mean 'model.zero_channels'"),
         (["model.depth=deep"], "model.depth: "),

@@ -95,6 +95,12 @@ def _targets_within(values: Any, prefix: str, *, local: bool) -> Iterator[tuple[
             yield from _targets_within(value, f"{prefix}{name}.", local=local)
 
 
+def authorise_within(values: Mapping[str, Any], prefix: str) -> None:
+    """The same of every target in a dictionary of any keys, which lies at `prefix`."""
+    for key, path in _targets_within(values, prefix, local=True):
+        authorised(path, key)
+
+
 def with_sources(config: TrainConfig) -> TrainConfig:
     """The configuration with a digest of the code of one's own that each target comes from: edited, another run.
 

@@ -3,6 +3,7 @@
 import csv
 import math
 import platform
+import shlex
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -74,11 +75,13 @@ def closed(record: dict[str, Any], error: dict[str, str] | None = None) -> dict[
     return record | {"state": state, "error": error, "finished": now}
 
 
-def lacking(config: TrainConfig, record: dict[str, Any]) -> str:
+def lacking(config: TrainConfig, folder: RunFolder) -> str:
     """The line that tells which metrics a finished run was not asked for, and this configuration asks; or none."""
-    told = {name.split("/")[1] for name in record.get("last") or {} if name.startswith("test/")}
-    names = [name for name in config.metrics if name not in told]
-    return f"finished without metrics={','.join(names)}, which change no training" if names else ""
+    last = (folder.record() or {}).get("last") or {}
+    told = {name.split("/")[1] for name in last if name.startswith("test/")}
+    names = [f"metrics.{name}" for name in config.metrics if name not in told]
+    way = f"resnet-lab evaluate --run {shlex.quote(str(folder.path))} with the same metrics computes them"
+    return f"finished without {', '.join(names)}: {way}" if names else ""
 
 
 def scores(folder: RunFolder, final: dict[str, float]) -> dict[str, Any]:

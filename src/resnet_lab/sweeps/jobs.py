@@ -46,7 +46,7 @@ class Job:
             folder = RunFolder.create(config, cores)
             state = folder.state()
             if state == "finished":
-                job.status, job.told = ALREADY, lacking(config, folder.record() or {})
+                job.status, job.told = ALREADY, lacking(config, folder)
             elif state == "running":
                 job.status, job.told = ELSEWHERE, _holder(job.folder)
             else:

@@ -60,7 +60,7 @@ def run(overrides: list[str], *, fresh: bool = False) -> int:
         print(
             f"{folder.path}: {'already ' if before == 'finished' else ''}finished, test error {error:.2f} %"
         )
-        if told := lacking(config, record):
+        if told := lacking(config, folder):
             print(f"{folder.path}: {told}")
     return code
 

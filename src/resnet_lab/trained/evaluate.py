@@ -1,6 +1,8 @@
 """Testing trained nets again: under another protocol, on other data, or several together."""
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from resnet_lab.data.module import DataModule
 from resnet_lab.data.spec import FOLDERS, DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.models.made import check
+from resnet_lab.trained import measured, views
 from resnet_lab.trained import source as nets
-from resnet_lab.trained import views
 from resnet_lab.trained.classes import Match, match
 from resnet_lab.trained.given import Given
 from resnet_lab.trained.keys import (
@@ -31,11 +33,22 @@ from resnet_lab.trained.keys import (
 from resnet_lab.trained.seen import names, refuse_unread
 from resnet_lab.training.evaluation import Ensemble
 from resnet_lab.training.evaluation import evaluate as test
+from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.protocols import Protocol, protocol
 from resnet_lab.training.recipes import loader_batch_size
 
 BATCH = 64  # images, where no run says what fits
 PIPED_WIDTH = 1000  # columns where nobody looks: lines stay whole for grep and files
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is tested: a net, or several together."""
+
+    name: str
+    net: nn.Module
+    match: Match
+    metrics: Metrics | None
 
 
 def evaluate(
@@ -46,12 +59,12 @@ def evaluate(
     overrides: Sequence[str] = (),
     given: Given | None = None,
 ) -> int:
-    """Print loss and top-1 and top-5 error (per cent) of each net, and of all together; returns 0.
+    """Print loss, top-1 and top-5 error (per cent) and metrics of each net, and of all together; returns 0.
 
     Nets are run folders or exported files (`runs`), and named `models`, each with its `weights`, of which `given`
     tells what the weights do not; `how` is a protocol, None that of the first run, or a single view. With runs the
-    data are the first one's, changed by `overrides` such as data.root=… or replaced, as by data=cifar10; without,
-    the overrides name them. Raises UserError for what does not go together, before weights or images are read.
+    data and metrics are the first one's, changed by `overrides` such as data.root=… or replaced, as by data=cifar10;
+    without, the overrides name them. Raises UserError for what does not go together, before weights or images are read.
     """
     given = given or Given()
     trained = _named(runs, models, weights, overrides)
@@ -66,23 +79,26 @@ def evaluate(
         views.check_fits(net, given, config, facts, way)
     matches = [_match(net, given, config, facts) for net in trained]
     _check_together(trained, matches)
+    metrics = measured.chosen(first, of_group("metrics", overrides))
+    measures = [measured.of_net(metrics, found, facts.class_names) for found in matches]
 
     data = data_sets.build(
         config, batch_size=loader_batch_size(first.recipe) if first else BATCH, drop_last=False, seed=0
     )
     data.setup("test")
     of_data = any(key in chosen for key in NORMALISATION)
-    rows: dict[str, nn.Module] = {}
+    rows = []
     notes = [net.note for net in trained]
-    for net in trained:
+    for net, found, measure in zip(trained, matches, measures, strict=True):
         own, assumed = views.own_preprocessing(net, given, data.preprocessing(), of_data=of_data)
         notes.append(assumed)
         precision = net.run.precision if net.run else "32"
-        rows[_row_name(net, trained)] = views.AsTrained(net.load(), data.preprocessing(), own, precision)
+        module = views.AsTrained(net.load(), data.preprocessing(), own, precision)
+        rows.append(Row(_row_name(net, trained), module, found, measure))
     if len(trained) > 1:
-        rows[f"ensemble of {len(trained)}"] = Ensemble(list(rows.values()))
-        matches.append(matches[0])
-    _print(config, data, way, rows, matches, [note for note in notes if note])
+        together = Ensemble([row.net for row in rows])
+        rows.append(Row(f"ensemble of {len(trained)}", together, matches[0], measures[0]))
+    _print(config, data, way, rows, [note for note in notes if note])
     return 0
 
 
@@ -93,7 +109,7 @@ def _named(
         raise UserError(f"{len(models)} --model and {len(weights)} --weights: each net needs its own")
     if not runs and not models:
         raise UserError("name what to evaluate: --run RUN_DIR, or --model NAME --weights WEIGHTS")
-    refuse_others("evaluate", overrides, "model", "data")
+    refuse_others("evaluate", overrides, "model", "metrics", "data")
     choices = model_choices(of_group("model", overrides))
     if choices and not models:
         raise UserError(f"{of_group('model', overrides)[0]}: a run knows its net; model.… goes with --model")
@@ -163,33 +179,48 @@ class _Labelled:
 
 
 def _print(
-    config: DataConfig,
-    data: DataModule,
-    way: Protocol,
-    rows: dict[str, nn.Module],
-    matches: Sequence[Match],
-    notes: Sequence[str],
+    config: DataConfig, data: DataModule, way: Protocol, rows: Sequence[Row], notes: Sequence[str]
 ) -> None:
     table = Table(box=None, title=f"{config.name}, {way.name}", title_justify="left")
     table.add_column("net", overflow="fold")
     for column in ("top-1 error (%)", "top-5 error (%)", "loss", "images"):
         table.add_column(column, justify="right")
+    tested = {row.name: _tested(row, data, way) for row in rows}
     images = 0
-    for (name, net), found in zip(rows.items(), matches, strict=True):
-        loaders: list[Any] = [
-            _Labelled(data.test_views(scale.resize, scale.crop), found.outputs) for scale in way.scales
-        ]
-        # With a progress bar on a terminal.
-        loaders[0] = tqdm(loaders[0], desc=name, unit="batches", disable=None, leave=False)
-        rates = test(net, loaders, way, nets.device())
+    for name, rates in tested.items():
         images = round(rates["images"])
         numbers = (f"{rates['error']:.2f}", f"{rates['top5_error']:.2f}", f"{rates['loss']:.4f}")
         table.add_row(printable(name), *numbers, f"{images}")
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
-    for line in (*notes, f"tested {_share(config, data, images)}; {matches[0]}"):
+    for line in (*notes, f"tested {_share(config, data, images)}; {rows[0].match}"):
         console.print(printable(line), markup=False, soft_wrap=True)
     console.print(table)
+    if rows[0].metrics:
+        console.print(_further(rows[0].metrics.columns, tested))
+
+
+def _tested(row: Row, data: DataModule, way: Protocol) -> dict[str, float]:
+    loaders: list[Any] = [
+        _Labelled(data.test_views(scale.resize, scale.crop), row.match.outputs) for scale in way.scales
+    ]
+    # With a progress bar on a terminal.
+    loaders[0] = tqdm(loaders[0], desc=row.name, unit="batches", disable=None, leave=False)
+    return test(row.net, loaders, way, nets.device(), row.metrics)
+
+
+def _further(columns: Sequence[str], tested: dict[str, dict[str, float]]) -> Table:
+    """A line for each further metric, and for each class of one that is of classes; without those of no image here."""
+    table = Table("metric", box=None)
+    for name in tested:
+        table.add_column(printable(name), justify="right", overflow="fold")
+    for column in columns:
+        if not column.endswith("/"):
+            values = [rates.get(column, math.nan) for rates in tested.values()]
+            table.add_row(
+                printable(column), *("–" if math.isnan(value) else f"{value:.4f}" for value in values)
+            )
+    return table
 
 
 def _share(config: DataConfig, data: DataModule, images: int) -> str:
