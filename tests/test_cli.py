@@ -18,6 +18,7 @@ from resnet_lab.commands import COMMANDS
 TORCH_FREE = [
     "resnet_lab.cli",
     "resnet_lab.sweeps.printed",
+    "resnet_lab.share.pack",
     "resnet_lab.models",
     "resnet_lab.models.description",
     "resnet_lab.data",

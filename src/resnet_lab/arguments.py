@@ -166,6 +166,18 @@ def _add_export(export: argparse.ArgumentParser) -> None:
     _add_given(export)
 
 
+def _add_pack(pack: argparse.ArgumentParser) -> None:
+    pack.add_argument("folder", type=expanded, help="a folder of runs, as runs/quickstart, or one run")
+    pack.add_argument(
+        "--out", type=expanded, metavar="FILE", help="default: the folder's name with .zip, here"
+    )
+
+
+def _add_unpack(unpack: argparse.ArgumentParser) -> None:
+    unpack.add_argument("archive", type=expanded, metavar="FILE")
+    unpack.add_argument("--out", type=expanded, metavar="FOLDER", help="default: the file's name, here")
+
+
 def _add_models(models: argparse.ArgumentParser) -> None:
     models.add_argument("pattern", nargs="?", help="a name, or a part with * and ?")
     models.add_argument("--layers", action="store_true", help="print the layers with their output shapes")
@@ -251,6 +263,8 @@ ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "evaluate": _add_evaluate,
     "predict": _add_predict,
     "export": _add_export,
+    "pack": _add_pack,
+    "unpack": _add_unpack,
     "models": _add_models,
     "show": _add_show,
     "prepare": _add_prepare,

@@ -107,6 +107,18 @@ def _export(args: argparse.Namespace) -> int:
     return export(str(args.source), args.format, args.out, args.weights, _given(args), args.overrides)
 
 
+def _pack(args: argparse.Namespace) -> int:
+    from resnet_lab.share.pack import pack
+
+    return pack(args.folder, args.out)
+
+
+def _unpack(args: argparse.Namespace) -> int:
+    from resnet_lab.share.pack import unpack
+
+    return unpack(args.archive, args.out)
+
+
 def _given(args: argparse.Namespace) -> "Given":
     from resnet_lab.trained.given import Given
 
@@ -169,6 +181,8 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": _evaluate,
     "predict": _predict,
     "export": _export,
+    "pack": _pack,
+    "unpack": _unpack,
     "models": _models,
     "show": _show,
     "prepare": _prepare,

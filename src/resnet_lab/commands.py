@@ -33,6 +33,14 @@ COMMANDS = {
             "write a trained net as a file for other programs",
             "resnet-lab export resnet50 --weights imagenet --format torch-export",
         ),
+        "pack": (
+            "write finished runs as one archive: weights, records, tables and a model card",
+            "resnet-lab pack runs/quickstart",
+        ),
+        "unpack": (
+            "turn such an archive into run folders, each file held against its digest",
+            "resnet-lab unpack quickstart.zip",
+        ),
     },
     "look and prepare": {
         "models": (

@@ -1,0 +1,140 @@
+"""An archive of files that are held against their digests. Free of torch.
+
+A zip file whose `manifest.json` tells the bytes and the SHA-256 of each of its files. The same files make the same
+archive, byte for byte. Taking one apart writes below one new folder, and executes nothing.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from resnet_lab.errors import UserError, printable
+from resnet_lab.files import MOST, replacing
+
+MANIFEST = "manifest.json"
+FORMAT = 1  # counted up when a reader of older archives would misunderstand a newer one
+SUFFIXES = (".yaml", ".json", ".csv", ".md", ".tex", ".html", ".png", ".svg", ".pdf", ".safetensors")
+PACKED = (".png", ".pdf", ".safetensors")  # deflating them gains nothing
+CHUNK = 2**20  # bytes
+EARLIEST = (1980, 1, 1, 0, 0, 0)
+
+
+def write(path: Path, files: Mapping[str, Path], told: Mapping[str, Any]) -> str:
+    """Write the archive of these files, by their names in it, and return its SHA-256; `told` goes into the manifest."""
+    listed: dict[str, dict[str, Any]] = {}
+    with replacing(path) as temporary:
+        with zipfile.ZipFile(temporary, "w") as archive:
+            for name, file in sorted(files.items()):
+                digest, size = hashlib.sha256(), 0
+                with file.open("rb") as source, archive.open(_entry(name), "w", force_zip64=True) as target:
+                    while data := source.read(CHUNK):
+                        digest.update(data)
+                        size += len(data)
+                        target.write(data)
+                listed[name] = {"bytes": size, "sha256": digest.hexdigest()}
+            manifest = {"format": FORMAT, **told, "files": listed}
+            archive.writestr(_entry(MANIFEST), json.dumps(manifest, indent=2) + "\n")
+        with temporary.open("rb") as written:
+            whole = hashlib.file_digest(written, "sha256").hexdigest()
+    return whole
+
+
+def extract(path: Path, folder: Path) -> dict[str, Any]:
+    """Take an archive apart into a new folder, and return its manifest.
+
+    Raises UserError, and leaves nothing behind, for what is no archive of ours, has a name that would lead out of the
+    folder or that none of ours has, a file that the manifest does not tell of, or one that is not what was packed.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there already, and not empty: --out names another folder")
+    beside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            manifest = _manifest(archive, path)
+            entries = _checked(archive, manifest["files"], path)
+            for name, told in manifest["files"].items():
+                _extract(archive, entries[name], told, beside / name, path)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.exists():
+            folder.rmdir()
+        beside.rename(folder)
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: {error.strerror or error}") from None
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+        raise UserError(f"{path} is no whole archive: {printable(error)}") from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return manifest
+
+
+def _entry(name: str) -> zipfile.ZipInfo:
+    entry = zipfile.ZipInfo(name, EARLIEST)
+    entry.external_attr = (stat.S_IFREG | 0o644) << 16
+    entry.compress_type = zipfile.ZIP_STORED if name.endswith(PACKED) else zipfile.ZIP_DEFLATED
+    entry.create_system = 3  # as on Linux, wherever it is written
+    return entry
+
+
+def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
+    no_manifest = UserError(f"{path} is none that resnet-lab pack wrote: it has no sound {MANIFEST}")
+    try:
+        with archive.open(MANIFEST) as file:
+            manifest = json.loads(file.read(MOST))
+        if manifest["format"] != FORMAT:
+            raise UserError(f"{path} is of format {manifest['format']}, and this program reads {FORMAT}")
+        for name, told in manifest["files"].items():
+            if not isinstance(told["bytes"], int) or not re.fullmatch("[0-9a-f]{64}", told["sha256"]):
+                raise ValueError(name)
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+        raise no_manifest from None
+    return dict(manifest)
+
+
+def _checked(archive: zipfile.ZipFile, told: Mapping[str, Any], path: Path) -> dict[str, zipfile.ZipInfo]:
+    """The entries by name, each safe to write, and exactly those that the manifest tells of."""
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for entry in archive.infolist():
+        name = entry.orig_filename
+        mode = entry.external_attr >> 16
+        if not _safe(name) or name in entries or (mode and not stat.S_ISREG(mode)):
+            raise UserError(f"{path} is not to be trusted: it has the file {printable(name)!r}")
+        entries[name] = entry
+    if different := {*entries, *told} - {MANIFEST} - ({*entries} & {*told}):
+        name = printable(min(different))
+        raise UserError(f"{path} is not whole: {name} is not both in it and in its {MANIFEST}")
+    return entries
+
+
+def _safe(name: str) -> bool:
+    """Whether it is the name of a file below the folder, of a kind that we write, on every system."""
+    parts = PurePosixPath(name).parts
+    plain = all(part not in (".", "..") and not part.endswith((" ", ".")) for part in parts)
+    return (
+        plain
+        and "/".join(parts) == name  # neither absolute nor with an empty part
+        and name.endswith(SUFFIXES)
+        and not re.search(r'[\\:*?"<>|\x00-\x1f]', name)
+    )
+
+
+def _extract(
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, told: Mapping[str, Any], target: Path, path: Path
+) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest, left = hashlib.sha256(), told["bytes"]
+    with archive.open(entry) as source, target.open("xb") as file:
+        while left >= 0 and (data := source.read(min(CHUNK, left + 1))):  # never more than is told
+            digest.update(data)
+            left -= len(data)
+            file.write(data)
+    if left or digest.hexdigest() != told["sha256"]:
+        raise UserError(f"{path}: {printable(entry.filename)} is not what was packed: get the archive again")

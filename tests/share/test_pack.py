@@ -1,0 +1,213 @@
+"""Runs as one archive: what is unpacked is what was packed, and nothing else is ever written."""
+
+import json
+import stat
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from resnet_lab.cli import main
+from resnet_lab.errors import UserError
+from resnet_lab.models import create_model
+from resnet_lab.report import collect
+from resnet_lab.runs.execute import execute
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.share.archive import MANIFEST
+from resnet_lab.share.pack import pack, unpack
+from run_folders import configured, interrupted
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The folder of a finished and an interrupted run, and the archive."""
+    root = tmp_path_factory.mktemp("packed")
+    small = {"data.train_images": 64, "data.test_images": 40, "recipe.epochs": 1, "trainer.progress": False}
+    config = configured(
+        root / "runs", 8, name="two", **small, **{"trainer.threads": 1, "trainer.accelerator": "cpu"}
+    )
+    execute(RunFolder.create(config).path)
+    interrupted(configured(root / "runs", 8, seed=1, name="two"))
+    pack(root / "runs/two", root / "two.zip")
+    return root / "runs/two", root / "two.zip"
+
+
+def unpacked(archive: Path, folder: Path) -> Path:
+    """The one run of the archive, unpacked."""
+    unpack(archive, folder)
+    [run] = collect(folder)
+    return run.path
+
+
+def test_an_unpacked_run_is_tested_and_loaded_to_the_same_digits(
+    packed: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    original = next(run.path for run in collect(packed[0]) if run.state == "finished")
+    run = unpacked(packed[1], tmp_path / "two")
+    assert run.name == original.name
+    assert (run / "weights.safetensors").read_bytes() == (original / "weights.safetensors").read_bytes()
+    assert RunFolder(run).state() == "finished"
+    capsys.readouterr()
+    tables = []
+    for folder in (original, run):
+        assert main(["evaluate", "--run", str(folder)]) == 0
+        tables.append(capsys.readouterr().out)
+    assert tables[0] == tables[1]
+    ours, theirs = (
+        create_model("cifar_resnet20", depth=8, in_channels=1, weights=str(folder))
+        for folder in (original, run)
+    )
+    assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in ours.state_dict().items())
+
+
+def test_it_tells_how_well_the_runs_did_and_how_to_use_them(
+    packed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    run = unpacked(packed[1], tmp_path / "two")
+    error = json.loads((run / "record.json").read_text())["last"]["test/error"]
+    card = (tmp_path / "two/README.md").read_text()
+    assert f"{error:.2f}" in card
+    assert f"--run {run.name}" in card
+    assert {"table.md", "table.csv", "curves.png"} <= {path.name for path in (tmp_path / "two").iterdir()}
+
+
+def test_the_same_runs_make_the_same_archive_which_tells_nothing_of_this_machine(
+    packed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    pack(packed[0], tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == packed[1].read_bytes()
+    with zipfile.ZipFile(packed[1]) as archive:
+        for name in archive.namelist():
+            assert str(packed[0].parent.parent).encode() not in archive.read(name), name
+
+
+def test_a_run_that_is_not_finished_is_left_out_in_a_line(
+    packed: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pack(packed[0], tmp_path / "two.zip")
+    assert "1 of 2 runs are not finished, and left out" in capsys.readouterr().err
+
+
+def test_a_single_run_is_packed_below_its_name(packed: tuple[Path, Path], tmp_path: Path) -> None:
+    run = next(run.path for run in collect(packed[0]) if run.state == "finished")
+    pack(run, tmp_path / "one.zip")
+    assert unpacked(tmp_path / "one.zip", tmp_path / "one").name == run.name
+
+
+def test_where_no_run_is_finished_nothing_is_packed(tmp_path: Path) -> None:
+    interrupted(configured(tmp_path / "runs", 8, name="none"))
+    with pytest.raises(UserError, match="no finished run"):
+        pack(tmp_path / "runs/none", tmp_path / "none.zip")
+    assert not (tmp_path / "none.zip").exists()
+
+
+def test_a_folder_that_holds_something_is_left_alone(packed: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(UserError, match="--out names another"):
+        unpack(packed[1], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def renamed(name: str) -> Callable[[zipfile.ZipInfo], None]:
+    def change(entry: zipfile.ZipInfo) -> None:
+        entry.filename = name
+
+    return change
+
+
+def as_link(entry: zipfile.ZipInfo) -> None:
+    entry.external_attr = (stat.S_IFLNK | 0o777) << 16
+
+
+NAMES = (
+    "../table.md",
+    "/tmp/table.md",
+    "a/../../table.md",
+    "..\\table.md",
+    "C:table.md",
+    "table.py",
+    "a//t.md",
+    "./t.md",
+)
+BAD = {
+    **{f"a file {name}": (renamed(name), "not to be trusted") for name in NAMES},
+    "a link": (as_link, "not to be trusted"),
+    "a file twice": (renamed("table.csv"), "not to be trusted"),
+    "a file that the manifest does not tell of": (renamed("tables.md"), "not whole"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD)
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_archive_that_leads_elsewhere_is_refused_and_leaves_nothing(
+    fault: str, packed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    change, told = BAD[fault]
+    with zipfile.ZipFile(packed[1]) as archive, zipfile.ZipFile(tmp_path / "bad.zip", "w") as bad:
+        for entry in archive.infolist():
+            data = archive.read(entry)
+            if entry.filename == "table.md":
+                change(entry)
+            elif entry.filename == MANIFEST and "manifest" not in fault:
+                manifest = json.loads(data)
+                moved = zipfile.ZipInfo("table.md")
+                change(moved)
+                manifest["files"][moved.filename] = manifest["files"].pop("table.md")
+                data = json.dumps(manifest).encode()
+            bad.writestr(entry, data)
+    refused(tmp_path / "bad.zip", told)
+
+
+def refused(archive: Path, told: str) -> None:
+    with pytest.raises(UserError, match=told) as error:
+        unpack(archive, archive.parent / "in/out")
+    assert "\n" not in str(error.value)
+    left = [path for path in archive.parent.rglob("*") if path.is_file()]
+    assert left == [archive]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda told: told["files"]["table.md"].update(sha256="0" * 64), "not what was packed"),
+        (lambda told: told["files"]["table.md"].update(bytes=3), "not what was packed"),
+        (lambda told: told["files"]["table.md"].update(bytes=10**9), "not what was packed"),
+        (lambda told: told["files"].pop("table.md"), "not whole"),
+        (lambda told: told["files"].update({"more.md": told["files"]["table.md"]}), "not whole"),
+        (lambda told: told.update(format=2), "format 2"),
+        (lambda told: told.pop("files"), "none that resnet-lab pack wrote"),
+        (lambda told: told.update(files=[1]), "none that resnet-lab pack wrote"),
+    ],
+)
+def test_an_archive_that_is_not_what_its_manifest_tells_is_refused(
+    change: Callable[[dict], None], told: str, packed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(packed[1]) as archive, zipfile.ZipFile(tmp_path / "bad.zip", "w") as bad:
+        for entry in archive.infolist():
+            data = archive.read(entry)
+            if entry.filename == MANIFEST:
+                manifest = json.loads(data)
+                change(manifest)
+                data = json.dumps(manifest).encode()
+            bad.writestr(entry, data)
+    refused(tmp_path / "bad.zip", told)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_an_archive_that_was_cut_short_is_refused(
+    share: float, packed: tuple[Path, Path], tmp_path: Path
+) -> None:
+    whole = packed[1].read_bytes()
+    (tmp_path / "cut.zip").write_bytes(whole[: int(len(whole) * share)])
+    refused(tmp_path / "cut.zip", "no whole archive")
+
+
+def test_a_changed_byte_of_the_weights_is_found(packed: tuple[Path, Path], tmp_path: Path) -> None:
+    data = bytearray(packed[1].read_bytes())
+    with zipfile.ZipFile(packed[1]) as archive:
+        entry = next(each for each in archive.infolist() if each.filename.endswith(".safetensors"))
+    data[entry.header_offset + entry.compress_size // 2] ^= 1
+    (tmp_path / "changed.zip").write_bytes(data)
+    refused(tmp_path / "changed.zip", "no whole archive|not what was packed")
