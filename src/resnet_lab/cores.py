@@ -19,12 +19,11 @@ def cores() -> int:
     return usable if quota == "max" else max(1, min(usable, int(quota) // int(period)))
 
 
-def gpus_listed() -> int:
-    """How many NVIDIA GPUs the system lists, without a look at any of them."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return len(given.split(",")) if given else len(list(Path("/dev").glob("nvidia[0-9]*")))
+def share() -> int:
+    """The cores that whoever started this process gave it, or else all that it may use."""
+    return int(os.environ.get(SHARE) or cores())
 
 
 def share_of(processes: int) -> dict[str, str]:
     """The environment of each of so many processes that divide what this one may use."""
-    return {SHARE: str(max(1, int(os.environ.get(SHARE) or cores()) // processes))}
+    return {SHARE: str(max(1, share() // processes))}

@@ -183,7 +183,7 @@ def test_more_processes_than_devices_are_refused_in_one_line(
     accelerator: str, gpus: int, has: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "cores", lambda: 2)
-    monkeypatch.setattr(devices, "gpus_listed", lambda: gpus)
+    monkeypatch.setattr(devices, "listed", lambda: gpus)
     check(TrainerConfig(accelerator=accelerator, devices=2 if accelerator == "cpu" else max(2, gpus)))
     with pytest.raises(UserError, match=rf"^trainer\.devices=1000: this machine has {has}$"):
         check(TrainerConfig(accelerator=accelerator, devices=1000))

@@ -1,5 +1,6 @@
 """Which process of a run this is, who started it, and what Lightning is told of it. Free of torch at import."""
 
+import logging
 import os
 from dataclasses import dataclass, replace
 from functools import partial
@@ -7,8 +8,11 @@ from typing import Any
 
 from resnet_lab.config.precision import check as check_precision
 from resnet_lab.config.schema import ALL, TrainerConfig
-from resnet_lab.cores import THREAD_VARIABLES, cores, gpus_listed
+from resnet_lab.cores import THREAD_VARIABLES, cores
 from resnet_lab.errors import UserError
+from resnet_lab.runs.gpus import listed, too_few, unseen
+
+log = logging.getLogger(__name__)
 
 RANK = "RESNET_LAB_RANK"  # of a process that `ranks` started
 FSDP_PARAMETERS = 1_000_000  # of a module that is sharded as a whole
@@ -57,7 +61,7 @@ def forget_ranks() -> None:
 
 def check(config: TrainerConfig, precision: str = "32") -> None:
     """UserError for more processes than this machine has devices, or for what these cannot do."""
-    gpus = 0 if config.accelerator == "cpu" else gpus_listed()
+    gpus = 0 if config.accelerator == "cpu" else listed()
     if config.devices > max(cores(), gpus):
         has = f"{cores()} CPU cores" + f" and {gpus} GPUs" * (config.accelerator != "cpu")
         raise UserError(f"trainer.devices={config.devices}: this machine has {has}")
@@ -122,7 +126,9 @@ def trainer_arguments(
         check(replace(config, accelerator=accelerator))
     _check_abilities(config, precision, here.world_size)
     if accelerator == "gpu" and not torch.backends.mps.is_available() and gpus < here.devices:
-        raise UserError(f"trainer.devices={here.devices}: this machine shows {gpus} GPUs")
+        raise too_few(here.devices, gpus, here.started_by)
+    if config.accelerator == "auto" and accelerator == "cpu" and (line := unseen()):
+        log.warning(line)
     environments: dict[str, Any] = {
         "torchrun": TorchElasticEnvironment,
         "slurm": lambda: SLURMEnvironment(auto_requeue=False),  # our checkpoints need no help to be found

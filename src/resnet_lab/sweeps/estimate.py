@@ -78,7 +78,7 @@ def on_gpu(name: str, efficiency: float) -> Clock:
     """The seconds an image on a named GPU that reaches this share of its peak."""
 
     def seconds(_net: NetConfig, _shape: Shape, multiply_adds: int, precision: str) -> float:
-        peak = GPU_PEAKS[name][precision != "32"] * 1e12
+        peak = GPU_PEAKS[name][PRECISIONS[precision].autocast is not None] * 1e12
         # The backward pass costs twice the forward pass; a multiply-add is two operations.
         return multiply_adds * 6 / (peak * efficiency)
 

@@ -150,7 +150,7 @@ def test_killed_server_costs_only_the_runs_it_had_forked(
 def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As if torch had seen two of them; the toy only tells which it was given."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    (tmp_path / "two.py").write_text("def main(_):\n    return 2\n")
+    (tmp_path / "two.py").write_text("def main(_):\n    print(2)\n    return 0\n")
     monkeypatch.setattr(local, "COUNT_DEVICES", "two")
 
 
@@ -181,6 +181,43 @@ def test_more_gpus_than_there_are_is_told_before_any_run(
     with pytest.raises(UserError, match="3 GPUs for a run: 2 visible here"):
         sweep(jobs, make_place())
     assert not trains(jobs[0])
+
+
+def on_gpus(job: Job, devices: int = 1) -> Job:
+    trainer = replace(job.config.trainer, accelerator="gpu", devices=devices)
+    job.config = replace(job.config, trainer=trainer)
+    return job
+
+
+def test_each_mig_slice_has_a_run_of_its_own(
+    make_job: MakeJob, make_place: MakePlace, monkeypatch: pytest.MonkeyPatch, two_gpus: None
+) -> None:
+    """Of which PyTorch counts one, whatever their number."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-a,MIG-b,MIG-c")
+    jobs = [on_gpus(make_job(seed, "sleep 0.3")) for seed in range(3)]
+    sweep(jobs, make_place())
+    assert sorted(str(seen(job)["gpus"]) for job in jobs) == ["MIG-a", "MIG-b", "MIG-c"]
+    with pytest.raises(UserError, match="2 MIG slices for a run: a process sees one"):
+        sweep([on_gpus(make_job(7, "finish"), 2)], make_place())
+
+
+def test_run_that_is_to_use_the_cpu_sees_no_gpu_beside_one_that_does(
+    make_job: MakeJob, make_place: MakePlace, two_gpus: None
+) -> None:
+    jobs = [on_gpus(make_job(0, "finish")), make_job(1, "finish")]
+    sweep(jobs, make_place())
+    assert [seen(job)["gpus"] for job in jobs] == ["0", ""]
+
+
+def test_error_while_gpus_are_counted_is_told_and_is_no_gpu(
+    make_job: MakeJob, make_place: MakePlace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken.py").write_text("def main(_):\n    raise RuntimeError('driver too old')\n")
+    monkeypatch.setattr(local, "COUNT_DEVICES", "broken")
+    job = on_gpus(make_job(0, "finish"))
+    with pytest.raises(UserError, match="the GPUs cannot be counted: RuntimeError: driver too old; trainer"):
+        sweep([job], make_place())
+    assert not trains(job)
 
 
 def test_killed_sweep_leaves_no_process_behind(

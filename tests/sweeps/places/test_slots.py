@@ -4,7 +4,7 @@ import pytest
 
 from resnet_lab.cores import SHARE
 from resnet_lab.sweeps.places import slots
-from resnet_lab.sweeps.places.slots import core_slots, gpu_names, gpu_slots
+from resnet_lab.sweeps.places.slots import core_slots, gpu_slots
 
 
 @pytest.fixture(autouse=True)
@@ -49,10 +49,3 @@ def test_slots_bound_the_runs_at_a_time() -> None:
     there = gpu_slots(["0", "1", "2"], 2, 1)
     assert there.take(1) is not None
     assert there.take(1) is None
-
-
-def test_gpus_that_the_sweep_may_not_see_are_given_to_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-5f")
-    assert gpu_names(2) == ["3", "GPU-5f"]
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    assert gpu_names(2) == ["0", "1"]

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -214,6 +215,43 @@ def test_machine_without_slurm_is_told_in_one_line(
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match=r"this machine has no sbatch.*hydra/launcher=local"):
         Slurm(SlurmOptions()).open([make_job(0, "finish")])
+
+
+@pytest.mark.parametrize(
+    ("accelerator", "devices", "option", "asked"),
+    [
+        ("auto", 2, None, 2),  # or a cluster of GPUs would train on its CPUs without a word
+        ("gpu", 1, None, 1),
+        ("cpu", 2, None, None),
+        ("auto", 2, 4, 4),
+        ("auto", 2, 0, None),  # as it was asked for
+    ],
+)
+def test_job_asks_for_the_gpus_of_its_run(
+    accelerator: str, devices: int, option: int | None, asked: int | None, make_job: Callable[..., Job]
+) -> None:
+    job = make_job(0, "finish")
+    trainer = replace(job.config.trainer, accelerator=accelerator, devices=devices)
+    job.config = replace(job.config, trainer=trainer)
+    resources = Slurm(SlurmOptions(gpus_per_node=option))._resources(job)
+    assert resources.get("gpus_per_node") == asked
+    assert resources["ntasks_per_node"] == devices
+
+
+@pytest.mark.parametrize(
+    ("devices", "option", "told"),
+    [
+        (2, 1, "trainer.devices=2: hydra.launcher.gpus_per_node is 1"),
+        (-1, None, "trainer.devices=-1: SLURM must"),
+    ],
+)
+def test_job_with_fewer_gpus_than_processes_is_refused(
+    devices: int, option: int | None, told: str, make_job: Callable[..., Job]
+) -> None:
+    job = make_job(0, "finish")
+    job.config = replace(job.config, trainer=replace(job.config.trainer, accelerator="auto", devices=devices))
+    with pytest.raises(UserError, match=told):
+        Slurm(SlurmOptions(gpus_per_node=option))._resources(job)
 
 
 @pytest.mark.parametrize("option", ["timeout_min", "cpus_per_task", "array_parallelism"])

@@ -1,8 +1,8 @@
-"""A program that ends with the number of GPUs it sees, so that the one who asks touches none itself."""
+"""A program that prints the number of GPUs it sees, so that the one who asks touches none itself."""
 
 
 def main(_: list[str]) -> int:
-    """The exit code is the count."""
     import torch
 
-    return torch.cuda.device_count()
+    print(torch.cuda.device_count())
+    return 0

@@ -6,6 +6,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -13,15 +14,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.cores import THREAD_VARIABLES, cores, gpus_listed
+from resnet_lab.cores import THREAD_VARIABLES, cores
 from resnet_lab.errors import UserError
+from resnet_lab.runs import gpus
 from resnet_lab.runs.devices import RANK_VARIABLES, check
 from resnet_lab.runs.parent import GRACE
 from resnet_lab.runs.signals import killed_by
 from resnet_lab.runs.threads import threads_of
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places.server import kill, terminate
-from resnet_lab.sweeps.places.slots import Slot, Slots, core_slots, gpu_names, gpu_slots
+from resnet_lab.sweeps.places.slots import Slot, Slots, core_slots, gpu_slots
 
 PROGRAM = "resnet_lab.runs.__main__"
 # What a run would otherwise import itself; of scikit-learn, the digits and their split.
@@ -83,7 +85,7 @@ class Local:
             raise UserError(
                 f"trainer.num_nodes={config.trainer.num_nodes}: one machine here; use hydra/launcher=slurm"
             )
-        seats = gpus_listed() * self._options.runs_per_gpu if config.trainer.accelerator != "cpu" else 0
+        seats = gpus.listed() * self._options.runs_per_gpu if config.trainer.accelerator != "cpu" else 0
         if seats:
             return max(1, cores() * config.trainer.devices // seats)
         return max(1, cores() // (self._options.slots or 1))
@@ -98,11 +100,13 @@ class Local:
     def _divide(self, jobs: Sequence[Job]) -> None:
         self._start_server()
         wanted = {job.config.trainer.accelerator for job in jobs} != {"cpu"}
-        gpus = gpu_names(self._ask_device_count()) if wanted else []
-        if any(job.config.trainer.accelerator == "gpu" for job in jobs) and not gpus:
+        names = gpus.names(self._ask_device_count()) if wanted else []
+        if any(job.config.trainer.accelerator == "gpu" for job in jobs) and not names:
             raise UserError("trainer.accelerator=gpu: no GPU is visible here")
-        if gpus:
-            self._slots = gpu_slots(gpus, self._options.runs_per_gpu, self._options.slots)
+        if wanted and not names and (line := gpus.unseen()):
+            print(line, flush=True)
+        if names:
+            self._slots = gpu_slots(names, self._options.runs_per_gpu, self._options.slots)
         else:
             self._slots = core_slots(self._options.slots)
 
@@ -163,6 +167,8 @@ class Local:
             raise UserError(f"trainer.devices={trainer.devices}: hydra.launcher.gpus_per_run is {wanted}")
         if wanted > len(self._slots):
             raise UserError(f"{wanted} GPUs for a run: {len(self._slots)} visible here")
+        if wanted > 1 and gpus.are_slices(self._slots.places):
+            raise UserError(f"{wanted} MIG slices for a run: a process sees one; set trainer.devices=1")
         return wanted
 
     def _start_server(self) -> None:
@@ -185,29 +191,35 @@ class Local:
             if self._server is None:
                 raise RuntimeError("the process from which runs are forked ended while it started")
 
-    def _request(self, name: str, program: str, job: Job | None, slot: Slot) -> None:
+    def _request(self, name: str, program: str, job: Job, slot: Slot) -> None:
+        environment = slot.environment()
+        if job.config.trainer.accelerator == "cpu":  # a context on a GPU is memory that others miss
+            environment[gpus.VISIBLE] = ""
+        log = str(job.folder.log_file)
+        self._ask(name=name, program=program, arguments=[name], log=log, environment=environment)
+
+    def _ask(self, **request: Any) -> None:
         if self._server is None:
             self._start_server()
         assert self._server is not None
         assert self._server.stdin is not None
-        request = {
-            "name": name,
-            "program": program,
-            "arguments": [name] if job else [],
-            "log": str(job.folder.log_file) if job else os.devnull,
-            "environment": slot.environment() if job else {},
-        }
         with suppress(BrokenPipeError):  # it was killed: its answers end, which `ended` tells
             self._server.stdin.write(json.dumps(request).encode() + b"\n")
             self._server.stdin.flush()
 
     def _ask_device_count(self) -> int:
-        self._request("devices", COUNT_DEVICES, None, Slot((), 1, False))
-        while self._server is not None:
-            for answer in self._answers(timeout=None):
-                if "code" in answer:
-                    return max(0, answer["code"])
-        return 0
+        """The GPUs that PyTorch sees. Raises UserError with what it said where it cannot count them."""
+        with tempfile.NamedTemporaryFile() as log:
+            self._ask(name="devices", program=COUNT_DEVICES, arguments=[], log=log.name, environment={})
+            code = None
+            while self._server is not None and code is None:
+                code = next((each["code"] for each in self._answers(timeout=None) if "code" in each), None)
+            said = log.read().decode(errors="replace").strip().splitlines() or [killed_by(-(code or -9))]
+        if code:
+            raise UserError(
+                f"the GPUs cannot be counted: {said[-1]}; trainer.accelerator=cpu trains without them"
+            )
+        return int(said[-1])
 
     def _answers(self, timeout: float | None) -> Iterator[dict[str, Any]]:
         """What the server told since the last call; when it was killed, the end of all its runs."""

@@ -1,10 +1,10 @@
 """Slots: what one run occupies while it trains. Free of torch."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from resnet_lab.cores import SHARE, cores
+from resnet_lab.runs.gpus import VISIBLE
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Slot:
 
     def environment(self) -> dict[str, str]:
         """What must be set before the run touches a device."""
-        return {SHARE: str(self.cores), "CUDA_VISIBLE_DEVICES": ",".join(self.places) if self.gpu else ""}
+        return {SHARE: str(self.cores), VISIBLE: ",".join(self.places) if self.gpu else ""}
 
 
 class Slots:
@@ -36,6 +36,10 @@ class Slots:
     def __len__(self) -> int:
         """How many places there are, taken or not."""
         return len(self._free)
+
+    @property
+    def places(self) -> list[str]:
+        return list(self._free)
 
     def take(self, count: int) -> Slot | None:
         """A slot of that many places, the emptiest first; None when there is no room now."""
@@ -63,9 +67,3 @@ def gpu_slots(gpus: Sequence[str], runs_per_gpu: int, slots: int | None) -> Slot
     """One place a GPU, with `runs_per_gpu` seats; `slots` bounds how many runs train at a time."""
     share = max(1, cores() // (len(gpus) * runs_per_gpu))
     return Slots(gpus, seats=runs_per_gpu, cores=share, gpu=True, limit=slots or 0)
-
-
-def gpu_names(count: int) -> list[str]:
-    """The ids of the `count` GPUs that torch sees, as CUDA_VISIBLE_DEVICES names them."""
-    given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return [name.strip() for name in given.split(",")][:count] if given else [str(i) for i in range(count)]

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.schema import ALL, TrainConfig
 from resnet_lab.cores import SHARE
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.files import write_text
@@ -43,7 +43,7 @@ class SlurmOptions:
     signal_delay_s: int = 120  # so long before the limit SLURM tells a run to write a checkpoint
     cpus_per_task: int = 4  # of each process
     mem_gb: float | None = None  # of each node
-    gpus_per_node: int | None = None  # None: trainer.devices with trainer.accelerator=gpu, else none
+    gpus_per_node: int | None = None  # None: trainer.devices, or none with trainer.accelerator=cpu
     array_parallelism: int = 256  # jobs of a sweep at a time
     additional_parameters: dict[str, Any] = field(default_factory=dict)  # any option of sbatch
     setup: list[str] = field(default_factory=list)  # shell lines before srun, as `module load cuda`
@@ -144,10 +144,12 @@ class Slurm:
 
     def _resources(self, job: Job) -> dict[str, int]:
         trainer = job.config.trainer
+        if trainer.devices == ALL:
+            raise UserError(f"trainer.devices={ALL}: SLURM must be asked for a number of them")
         gpus = self._options.gpus_per_node
         if gpus is None:
-            gpus = trainer.devices if trainer.accelerator == "gpu" else 0
-        if trainer.accelerator == "gpu" and gpus < trainer.devices:
+            gpus = 0 if trainer.accelerator == "cpu" else trainer.devices
+        if (gpus or trainer.accelerator == "gpu") and gpus < trainer.devices:
             raise UserError(f"trainer.devices={trainer.devices}: hydra.launcher.gpus_per_node is {gpus}")
         asked = {"nodes": trainer.num_nodes, "ntasks_per_node": trainer.devices}
         return {**asked, "gpus_per_node": gpus} if gpus else asked
@@ -162,7 +164,12 @@ class Slurm:
                 submitted = executor.submit_array(tasks)
             except Exception as error:  # submitit wraps what sbatch said in an error of its own
                 said = [line for line in str(error).splitlines() if "error" in line.lower()]
-                raise UserError(f"sbatch refused: {(said or [str(error)])[-1].strip()}") from None
+                told = f"sbatch refused: {(said or [str(error)])[-1].strip()}"
+                if resources.get("gpus_per_node"):
+                    told += (
+                        f" ({resources['gpus_per_node']} GPUs a node; trainer.accelerator=cpu asks for none)"
+                    )
+                raise UserError(told) from None
             for job, entry in zip(jobs, submitted, strict=True):
                 self._ids[job] = entry.job_id
                 text = json.dumps({"job": entry.job_id, "log": str(entry.paths.stderr)})
