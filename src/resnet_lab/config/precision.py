@@ -11,10 +11,12 @@ class Precision:
 
     lightning: str  # for its Trainer
     autocast: str | None = None  # PyTorch's name of the narrower type, as in ``getattr(torch, "bfloat16")``
+    tf32: bool = True  # whether a GPU (Ampere and later) may convolve with inputs of 10 bits, which is faster
 
 
 PRECISIONS = {
     "32": Precision("32-true"),
+    "32-ieee": Precision("32-true", tf32=False),
     "bf16": Precision("bf16-mixed", "bfloat16"),
     "16": Precision("16-mixed", "float16"),
 }

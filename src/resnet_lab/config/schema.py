@@ -101,7 +101,9 @@ class TrainConfig:
     # Of the code of one's own that the configuration names: dotted path -> digest; filled in when composed.
     sources: dict[str, str] = field(default_factory=dict)
     seed: int = number(0, least=0, most=2**32 - 1)  # what NumPy takes
-    precision: str = choice("32", PRECISIONS)
+    precision: str = choice(
+        "32", PRECISIONS
+    )  # 32: as PyTorch has it, TF32 in a GPU's convolutions; 32-ieee: without
     protocol: str = choice("single_view", PROTOCOLS)  # how the final test is made
     debug: bool = False  # a one-minute run through the same code
     runs_root: str = path("runs", identity=False)

@@ -52,6 +52,7 @@ def opened(config: TrainConfig, lock: Lock | None) -> dict[str, Any]:
         "protocol": config.protocol,
         "batch_norm": None,  # how many images each of its statistics saw
         "cost": None,
+        "numerics": None,  # on what equal bits depend beside the configuration
         "environment": environment(),
         "started": lock.first_started if lock else None,
         "finished": None,
