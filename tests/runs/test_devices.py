@@ -116,6 +116,23 @@ def test_failure_of_another_rank_is_in_the_record_with_its_rank(make_config: Mak
     assert error["message"].startswith("rank 1: CUDA out of memory")
 
 
+def test_failure_that_no_name_fits_is_told_by_the_rank_that_had_it(make_config: MakeConfig) -> None:
+    """The first process would only say that its connection was closed."""
+
+    def fall_over(trainer: Any) -> None:
+        if trainer.global_rank == 1 and trainer.global_step == 7:
+            raise RuntimeError("CUDA error: device-side assert triggered")
+
+    def train() -> None:
+        on_batch(pytest.MonkeyPatch(), fall_over)
+        execute(folder.path)
+
+    folder = make(make_config, "another_fails")
+    assert as_torchrun(train)[1] == 1
+    error = (folder.record() or {})["error"]
+    assert error["message"] == "rank 1: RuntimeError: CUDA error: device-side assert triggered"
+
+
 def test_all_ranks_end_at_a_loss_that_is_not_finite(make_config: MakeConfig) -> None:
     def train() -> None:
         on_batch(pytest.MonkeyPatch(), lambda trainer: trainer.global_step == 8 and spoil_scores(trainer))

@@ -22,6 +22,7 @@ class Cost(Callback):
         self._began = time.monotonic()
         self._since: float | None = None  # training since then
         self._devices: list[int] = []  # how many trained, one number after another where a resume changed it
+        self._peak = _Peak()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._trainer = trainer
@@ -33,6 +34,7 @@ class Cost(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.images += len(batch[1])
+        self._peak.after_step(trainer.strategy.root_device)
         if self._devices[-1:] != [trainer.world_size]:
             self._devices.append(trainer.world_size)
 
@@ -85,7 +87,7 @@ class Cost(Callback):
             "total_seconds": round(self.total_seconds(), 3),
             "images": images,
             "images_per_second": round(images / max(self.train_seconds, 1e-9), 1),
-            "peak_memory_mib": round(_peak_memory_mib(device), 1),
+            "peak_memory_mib": round(self._peak.mib(device), 1),
             "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "devices": self._trainer.world_size,
             "trained_on": self._devices
@@ -99,9 +101,28 @@ class Cost(Callback):
             self._since = None
 
 
-def _peak_memory_mib(device: torch.device) -> float:
-    """The most memory that was in use: of the GPU as PyTorch counts it, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+class _Peak:
+    """The most memory in use: of a GPU as PyTorch counts it for a training step, else of this process.
+
+    The first steps of a GPU are left out: cuDNN's trial runs take what there is, and training does not need it.
+    """
+
+    FROM, TO = 2, 6  # steps of this process
+
+    def __init__(self) -> None:
+        self._steps, self._bytes = 0, 0
+
+    def after_step(self, device: torch.device) -> None:
+        self._steps += 1
+        if device.type != "cuda" or not self.FROM <= self._steps <= self.TO:
+            return
+        if self._steps == self.FROM:
+            torch.cuda.reset_peak_memory_stats(device)
+        else:
+            self._bytes = torch.cuda.max_memory_allocated(device)
+
+    def mib(self, device: torch.device) -> float:
+        if device.type == "cuda":
+            return (self._bytes or torch.cuda.max_memory_allocated(device)) / 2**20
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -102,7 +102,8 @@ def _accompany(folder: RunFolder, config: TrainConfig, here: Place) -> dict[str,
         print(f"{folder.path}: {failure['kind']}: {failure['message']}", file=sys.stderr, flush=True)
         with log_to(folder.log_file):
             log.exception("rank %d failed", here.rank)
-        if failure["kind"] != "other":  # what others say of it, as a closed connection, tells less
+        # Without the first process, what others say of it, as a closed connection, tells nothing.
+        if failure["kind"] != "other" or folder.state() == "running":
             _leave_failed(folder, records.closed(record, failure))
         raise SystemExit(1) from None
     return {}

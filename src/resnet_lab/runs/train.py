@@ -23,13 +23,14 @@ from resnet_lab.files import write_text
 from resnet_lab.models.counting import count
 from resnet_lab.models.nets import head, without_weights
 from resnet_lab.models.resnet import ResNet
-from resnet_lab.runs import weights_file
+from resnet_lab.runs import numerics, weights_file
 from resnet_lab.runs.checkpoints import (
     Checkpoints,
     newest_sound,
     remove_unfinished,
     weights_of,
 )
+from resnet_lab.runs.compiled import compile_in_place
 from resnet_lab.runs.cost import Cost
 from resnet_lab.runs.devices import Place, compute_with, trainer_arguments
 from resnet_lab.runs.folder import RunFolder
@@ -78,7 +79,7 @@ def train(
         net, recipe, data.info.classes, seed=config.seed, metrics=metrics, head=head(config.model)
     )
     if config.trainer.compile:
-        net.compile()
+        compile_in_place(net)
 
     own = extra.made(
         config.callbacks.extra,
@@ -88,7 +89,7 @@ def train(
     record["without_state"] = extra.without_state(own)
     cost, checkpoints = Cost(), _checkpoints(folder, config, lock)
     record["resumed_from"] = checkpoints.resumed_from
-    with trackers(config, folder, record, first=here.is_first) as told:
+    with numerics.as_configured(config), trackers(config, folder, record, first=here.is_first) as told:
         trainer = Trainer(
             **trainer_arguments(config.trainer, here, config.precision, units=isinstance(net, ResNet)),
             **recipes.trainer_arguments(recipe),
@@ -121,6 +122,7 @@ def train(
             record["changed_after_training"] = _is_changed(trainer, net)
         record["data"] |= {**data.sizes, "classes": data.info.classes}
         record["cost"] = cost.told()
+        record["numerics"] = numerics.told(config, trainer.strategy.root_device, trainer.world_size)
         synced = config.trainer.sync_batch_norm
         images = recipes.images_per_statistic(recipe, record["cost"]["trained_on"][-1], synced=synced)
         normed = any(isinstance(module, _BatchNorm) for module in net.modules())
@@ -145,6 +147,7 @@ def _callbacks(folder: RunFolder, config: TrainConfig, here: Place) -> list[Call
     ]
     if here.is_first:
         chosen.append(LambdaCallback(setup=partial(_tell_preprocessing, folder)))
+        chosen.append(LambdaCallback(setup=partial(_tell_emulation, config)))
     if config.recipe.ema:
         chosen.append(MovingAverage(config.recipe.ema))
     probe = config.callbacks.probe
@@ -170,6 +173,11 @@ def _tell_preprocessing(folder: RunFolder, trainer: Trainer, module: Any, stage:
     """Before the first checkpoint, whose net needs it as much as the last one's."""
     told = trainer.datamodule.preprocessing().to_json()  # type: ignore[attr-defined]
     write_text(folder.preprocessing_file, f"{told}\n")
+
+
+def _tell_emulation(config: TrainConfig, trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001
+    if line := numerics.emulated(config, trainer.strategy.root_device):
+        log.warning(line)
 
 
 def _checkpoints(folder: RunFolder, config: TrainConfig, lock: Lock | None) -> Checkpoints:
