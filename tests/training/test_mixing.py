@@ -1,5 +1,6 @@
 """Mixup and CutMix, and randomness that depends on the place in a run alone."""
 
+import pytest
 import torch
 
 import toy_training as toy
@@ -24,6 +25,26 @@ def test_mixed_targets_tell_the_share_of_each_image() -> None:
         # An image is its own class's number everywhere, so its mean is the mean class of its target.
         torch.testing.assert_close(mixed.mean((1, 2, 3)), targets @ torch.arange(4.0), rtol=1e-5, atol=1e-5)
         assert ((targets > 0) & (targets < 1)).any()
+
+
+@pytest.mark.parametrize("choice", [{"mixup": 1.0}, {"cutmix": 1.0}])
+def test_net_gets_mixed_images_channels_last(choice: dict[str, float]) -> None:
+    seen: list[bool] = []
+    net = toy.net()
+    net.register_forward_pre_hook(
+        lambda net, given: seen.append(given[0].is_contiguous(memory_format=torch.channels_last))
+    )
+    toy.fit(toy.recipe(epochs=1, **choice), backbone=net, train_images=16)
+    assert seen[0]
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_each_kind_of_device_is_seeded_by_the_key(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr(getattr(torch, device), "manual_seed", seeds.append)
+    for key in ((0, 3, 5), (0, 3, 6), (0, 3, 5)):
+        seed_device(torch.device(device), *key)
+    assert seeds[0] == seeds[2] != seeds[1]
 
 
 def test_draws_depend_on_the_key_alone() -> None:

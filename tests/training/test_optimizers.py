@@ -89,3 +89,20 @@ def test_missing_library_is_named_with_its_extra(
     monkeypatch.setitem(sys.modules, "pytorch_optimizer", None)
     with pytest.raises(UserError, match=r"pip install 'resnet-lab\[optim\]'"):
         optimizers.build(toy.recipe(**choice), toy.net())
+
+
+@pytest.mark.parametrize(
+    ("devices", "scaled", "sharded", "fused"),
+    [
+        ({"cpu"}, False, False, True),
+        ({"cuda"}, False, False, True),
+        ({"cuda"}, True, False, False),  # fp16: Lightning would neither unscale nor clip
+        ({"cuda"}, False, True, False),
+        ({"mps"}, False, False, False),
+        ({"cpu", "cuda"}, False, False, False),
+    ],
+)
+def test_one_kernel_does_a_step_where_lightning_allows_it(
+    devices: set[str], scaled: bool, sharded: bool, fused: bool
+) -> None:
+    assert optimizers.may_fuse(devices, scaled=scaled, sharded=sharded) is fused

@@ -2,6 +2,7 @@
 
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -84,3 +85,14 @@ def test_gradient_norm_is_the_mean_over_the_steps_before_clipping(tmp_path: Path
         nn.functional.cross_entropy(net(images), labels).backward()
         norms.append(float(net[9].weight.grad.norm()))
     assert float(toy.read(path)[-1]["value"]) == pytest.approx(sum(norms) / 2, rel=1e-3)
+
+
+def test_steps_that_fp16_skips_count_for_nothing_in_gradient_norms(tmp_path: Path) -> None:
+    probe, net = GradientNorms(tmp_path / "norms.csv"), toy.net()
+    module = SimpleNamespace(backbone=net)
+    for gradient in (1.0, float("inf"), 3.0, float("nan")):
+        for parameter in net.parameters():
+            parameter.grad = torch.full_like(parameter, gradient)
+        probe.on_before_optimizer_step(None, module, None)  # type: ignore[arg-type]
+    bias_free = net[0].weight.numel() ** 0.5
+    assert probe.measure(None, module)["0"] == pytest.approx(2 * bias_free)  # type: ignore[arg-type]

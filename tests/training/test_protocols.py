@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.backends import cudnn
 
 from resnet_lab.errors import UserError
 from resnet_lab.training.evaluation import Ensemble, evaluate, probabilities
@@ -114,3 +115,13 @@ def test_ensemble_averages_softmax_outputs() -> None:
     images, _ = batches([7])[0]
     expected = (first(images).softmax(1) + second(images).softmax(1)) / 2
     torch.testing.assert_close(Ensemble([first, second])(images).softmax(1), expected)
+
+
+def test_algorithms_are_not_timed_anew_while_whole_images_are_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cudnn, "benchmark", True)
+    seen: list[bool] = []
+    net = Count()
+    net.register_forward_hook(lambda *_: seen.append(cudnn.benchmark))
+    evaluate(net, [batches([3, 2])], protocol("single_view"), CPU)
+    assert seen == [False, False]
+    assert cudnn.benchmark

@@ -87,7 +87,8 @@ class Classifier(LightningModule):
     def configure_optimizers(self) -> Optimizer:
         if self.recipe.sam and self.trainer.precision == "16-mixed":
             raise UserError("recipe.sam does not go with precision=16: it cannot follow scaled gradients")
-        return optimizers.build(self.recipe, self.backbone, self._decayed)
+        scaled = self.trainer.precision == "16-mixed"
+        return optimizers.build(self.recipe, self.backbone, self._decayed, scaled=scaled)
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
         if self.recipe.clip:
@@ -125,6 +126,7 @@ class Classifier(LightningModule):
         targets = labels
         if self._mix is not None:
             images, targets = self._mix(images, labels)
+            images = images.contiguous(memory_format=torch.channels_last)  # which mixup rolls out of
         if world_size() > 1:
             seed_device(self.device, *where, rank())
         with frozen_statistics(self.backbone, when=self._counted):

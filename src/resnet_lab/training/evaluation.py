@@ -1,10 +1,12 @@
 """Testing a net, or several together, under a protocol."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.backends import cudnn
 from torchvision.transforms.v2 import functional as views
 
 from resnet_lab.errors import UserError
@@ -44,7 +46,7 @@ def evaluate(
     sums = Sums()
     if metrics:
         metrics.start(device)
-    with torch.inference_mode():
+    with torch.inference_mode(), _untimed():
         for batches in zip(*loaders, strict=True):
             labels = batches[0][1]
             if not all(torch.equal(labels, other) for _, other in batches):
@@ -60,6 +62,16 @@ def evaluate(
     totals = sums.reduced(device)
     further = metrics.computed() if metrics else {}
     return rates(totals) | further | {"images": totals["images"]}
+
+
+@contextmanager
+def _untimed() -> Iterator[None]:
+    """cuDNN takes the algorithms it knows to be good: to time them anew for each shape of whole images takes hours."""
+    before, cudnn.benchmark = cudnn.benchmark, False
+    try:
+        yield
+    finally:
+        cudnn.benchmark = before
 
 
 def probabilities(model: nn.Module, images: Images, protocol: Protocol, device: torch.device) -> Tensor:

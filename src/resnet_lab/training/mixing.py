@@ -34,3 +34,5 @@ def seed_device(device: torch.device, *key: int) -> None:
     torch.default_generator.manual_seed(seed)  # torch.manual_seed visits every backend: 0.2 ms
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)

@@ -65,12 +65,15 @@ class LayerResponses(_Probe):
 
 
 class GradientNorms(_Probe):
-    """Norm of the loss's gradient for each convolution and linear weight, averaged over an epoch's steps."""
+    """Norm of the loss's gradient for each convolution and linear weight, averaged over an epoch's steps.
+
+    Steps that fp16 skips, whose gradients overflowed, count for nothing.
+    """
 
     def __init__(self, path: Path, every: int = 1) -> None:
         super().__init__(path, every)
         self._sum: Tensor | None = None
-        self._steps = 0
+        self._steps: Tensor | int = 0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._sum, self._steps = None, 0
@@ -79,8 +82,10 @@ class GradientNorms(_Probe):
         weights = _weights(_backbone(pl_module)).values()
         gradients = [weight.grad for weight in weights if weight.grad is not None]
         norms = torch.stack(torch._foreach_norm(gradients))
+        taken = norms.isfinite().all()
+        norms = torch.where(taken, norms, 0)
         self._sum = norms if self._sum is None else self._sum.to(norms) + norms
-        self._steps += 1
+        self._steps = self._steps + taken  # a tensor on the device, for which no step waits
 
     def measure(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
         if self._sum is None:
