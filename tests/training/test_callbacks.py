@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning.pytorch.callbacks import Callback, LambdaCallback
 
 import toy_training as toy
 from resnet_lab.training import callbacks
-from resnet_lab.training.callbacks import COLUMNS, Bar, History, Lines, progress
+from resnet_lab.training.callbacks import COLUMNS, Bar, History, Lines, progress, silence
 from resnet_lab.training.schedules import learning_rate
 from resnet_lab.training.tables import SpoiltTable, Table
 
@@ -80,6 +81,22 @@ def test_long_epochs_are_heard_of_within(
     monkeypatch.setattr(callbacks, "HEARTBEAT", 0.0)
     toy.fit(toy.recipe(epochs=1), Lines())
     assert "epoch 1/1  iteration 3/6  batch 3/6" in capsys.readouterr().out
+
+
+def test_lightning_calls_no_hook_that_does_nothing() -> None:
+    class Own(Callback):
+        seen = 0
+
+        def on_train_batch_end(self, *_: Any) -> None:
+            self.seen += 1
+
+    given = LambdaCallback(on_after_backward=lambda *_: None)
+    silence(idle := [Own(), given, Lines()])
+    called = [{hook for hook in callbacks.STEP_HOOKS if getattr(each, hook) is not None} for each in idle]
+    assert called == [{"on_train_batch_end"}, {"on_after_backward"}, {"on_train_batch_end"}]
+    toy.fit(toy.recipe(epochs=1), *idle)
+    assert isinstance(idle[0], Own)
+    assert idle[0].seen == 6
 
 
 def test_terminal_gets_a_bar_and_a_pipe_gets_lines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ from resnet_lab.runs.threads import threads_of
 from resnet_lab.training import Classifier, extra, recipes
 from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.batch_norm import recompute
-from resnet_lab.training.callbacks import History, progress
+from resnet_lab.training.callbacks import History, progress, silence
 from resnet_lab.training.evaluation import evaluate
 from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.probes import GradientNorms, LayerResponses
@@ -112,6 +112,7 @@ def train(
             **config.trainer.extra,
             enable_progress_bar=config.trainer.progress and sys.stdout.isatty(),
         )
+        silence(trainer.callbacks)  # type: ignore[attr-defined]
         start = newest_sound(folder.checkpoints, config, net)
         trainer.fit(classifier, datamodule=data, ckpt_path=start, weights_only=True)
 

@@ -4,7 +4,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,18 @@ COLUMNS = (
     "test/error",
     "test/top5_error",
     "seconds",  # of the epoch, its evaluation included
+)
+
+# What Lightning calls at each step, once for each callback.
+STEP_HOOKS = (
+    "on_train_batch_start",
+    "on_before_zero_grad",
+    "on_before_backward",
+    "on_after_backward",
+    "on_before_optimizer_step",
+    "on_train_batch_end",
+    "on_validation_batch_start",
+    "on_validation_batch_end",
 )
 
 HEARTBEAT = 60.0  # seconds without a line after which a log gets one within an epoch
@@ -139,6 +151,14 @@ class Bar(TQDMProgressBar):
 def progress() -> Callback:
     """A bar on a terminal, plain lines elsewhere."""
     return Bar() if sys.stdout.isatty() else Lines()
+
+
+def silence(callbacks: Iterable[Callback]) -> None:
+    """Take the hooks that do nothing away: a call that Lightning guards and times costs each step 5 us."""
+    for callback in callbacks:
+        for hook in STEP_HOOKS:
+            if getattr(getattr(callback, hook), "__func__", None) is getattr(Callback, hook):
+                setattr(callback, hook, None)
 
 
 def _values(trainer: Trainer, prefixes: tuple[str, ...]) -> dict[str, float]:
