@@ -25,6 +25,8 @@ NAMES = {
     "data/small_images_schema": "data: small images",
     "data/image_folder_schema": "data: class folders of images",
     "data/shards_schema": "data: shards",
+    "data/small_folder_schema": "data: class folders of small images",
+    "data/own_schema": "data: images of your own",
 }
 
 

@@ -7,8 +7,8 @@ import ast
 import hashlib
 import sys
 import sysconfig
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -33,6 +33,34 @@ def locate(path: str, key: str) -> Any:
             raise UserError(f"{key}={path}: {where} has no {name!r}{hint}")
         found = getattr(found, name)
     return found
+
+
+def called(target: Any, named: Mapping[str, Any], what: str, *arguments: Any) -> Any:
+    """The result; whatever is raised is a UserError in one line, which begins with `what`."""
+    if not callable(target):
+        raise UserError(f"{what} cannot be called: it is {type(target).__name__}")
+    try:
+        return target(*arguments, **named)
+    except UserError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        kind = "" if isinstance(error, TypeError) else f"{type(error).__name__}: "
+        raise UserError(f"{what}: {kind}{reason}") from error
+
+
+def made(value: Any, key: str) -> Any:
+    """An argument, with what it names by a _target_ of its own made; with _partial_: true a function of the rest."""
+    if isinstance(value, list):
+        return [made(each, key) for each in value]
+    if not isinstance(value, Mapping):
+        return value
+    named = {name: made(each, f"{key}.{name}") for name, each in value.items()}
+    if "_target_" not in named:
+        return named
+    path, later = str(named.pop("_target_")), named.pop("_partial_", False)
+    target = locate(path, f"{key}._target_")
+    return partial(target, **named) if later else called(target, named, f"{key}._target_={path}")
 
 
 def own_sources(path: str, key: str) -> dict[str, Path]:

@@ -28,11 +28,11 @@ from resnet_lab.config.statistics import check as check_statistics
 from resnet_lab.config.targets import authorised, targets_of, with_sources
 from resnet_lab.data import info, published
 from resnet_lab.data.spec import (
-    FOLDERS,
+    FINGERPRINTED,
     DataConfig,
     DataInfo,
     ImageFolderConfig,
-    InMemoryConfig,
+    OwnConfig,
     ShardsConfig,
     SmallFolderConfig,
     SmallImagesConfig,
@@ -55,6 +55,7 @@ SCHEMAS: dict[str, type] = {
     "data/small_folder_schema": SmallFolderConfig,
     "data/image_folder_schema": ImageFolderConfig,
     "data/shards_schema": ShardsConfig,
+    "data/own_schema": OwnConfig,
     "trainer/schema": TrainerConfig,
     "logger/schema": LoggerConfig,
     "callbacks/schema": CallbacksConfig,
@@ -99,14 +100,15 @@ def compose_raw(overrides: list[str], *, with_hydra: bool = False) -> DictConfig
     except (HydraException, OmegaConfBaseException) as error:
         raise one_line(error) from None
 
-    return _with_net_named(composed, keep_hydra=with_hydra)
+    return _with_names(composed, keep_hydra=with_hydra)
 
 
-def _with_net_named(composed: DictConfig, *, keep_hydra: bool = False) -> DictConfig:
-    """The same, in which a net of another kind than ours has the name of its file, which Hydra alone knows."""
+def _with_names(composed: DictConfig, *, keep_hydra: bool = False) -> DictConfig:
+    """The same, in which a net and images of one's own have the names of their files, which Hydra alone knows."""
     with open_dict(composed):
-        if OmegaConf.get_type(composed.model) is OtherConfig and composed.model.name is None:
-            composed.model.name = composed.hydra.runtime.choices.get("model")
+        for group, kind in (("model", OtherConfig), ("data", OwnConfig)):
+            if OmegaConf.get_type(composed[group]) is kind and not composed[group].name:
+                composed[group].name = composed.hydra.runtime.choices.get(group)
         if not keep_hydra:
             del composed["hydra"]
     return composed
@@ -123,7 +125,7 @@ def config_loader() -> ConfigLoader:
 def typed(composed: DictConfig, *, planned: bool = False) -> TrainConfig:
     """A composed configuration as dataclasses, completed from its data set and checked."""
     if "hydra" in composed:
-        composed = _with_net_named(deepcopy(composed))
+        composed = _with_names(deepcopy(composed))
     refuse_added_keys(composed)
     try:
         config = OmegaConf.to_object(composed)
@@ -143,12 +145,12 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     check_handed(config.trainer.extra)
     _check_frozen(config)
     config = replace(config, recipe=shortened(config.recipe))
+    for key, path in targets_of(config).items():  # before any of them is called
+        authorised(path, key)
     if config.debug:
         config = within_a_minute(config)
     facts = (published(config.data) if planned else None) or info(config.data)
     config = replace(config, data=_with_fingerprint(config.data, facts))
-    for key, path in targets_of(config).items():  # before any of them is called
-        authorised(path, key)
     asked = config.model
     if isinstance(asked, OtherConfig):
         asked = replace(asked, told=_told(asked))
@@ -183,7 +185,8 @@ def _try_own(config: TrainConfig, facts: DataInfo) -> None:
     if config.callbacks.extra:
         from resnet_lab.training import extra
 
-        extra.made(config.callbacks.extra, validated=config.data.validation > 0, metrics=metrics)
+        validated = config.data.validation > 0 or facts.validated
+        extra.made(config.callbacks.extra, validated=validated, metrics=metrics)
 
 
 def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:
@@ -191,7 +194,7 @@ def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:
     if facts.classes < 2:
         only = ", ".join(facts.class_names)
         raise UserError(f"data.root={data.root} holds one class ({only}): to be told apart, two are needed")
-    if isinstance(data, FOLDERS) and facts.fingerprint is not None:
+    if isinstance(data, FINGERPRINTED) and facts.fingerprint is not None:
         return replace(data, fingerprint=facts.fingerprint)
     return data
 
@@ -213,7 +216,7 @@ def _check_frozen(config: TrainConfig) -> None:
 
 
 def _check_protocol(config: TrainConfig) -> None:
-    if isinstance(config.data, InMemoryConfig) and config.protocol != "single_view":
+    if not isinstance(config.data, ImageFolderConfig) and config.protocol != "single_view":
         raise UserError(
             f"protocol={config.protocol}: images of {config.data.name} are tested as they are: protocol=single_view"
         )

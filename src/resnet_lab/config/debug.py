@@ -6,7 +6,7 @@ from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import debug_images
-from resnet_lab.data.spec import ImageFolderConfig, InMemoryConfig, SmallImagesConfig
+from resnet_lab.data.spec import ImageFolderConfig, InMemoryConfig, OwnConfig, SmallImagesConfig
 from resnet_lab.models.made import has_published_weights
 from resnet_lab.models.nets import without_weights
 from resnet_lab.training import recipes
@@ -17,8 +17,8 @@ ITERATIONS = 6
 def within_a_minute(config: TrainConfig) -> TrainConfig:
     """The same run within a minute on a CPU: a few iterations on embedded images, its schedule in proportion.
 
-    Sets of small images become the digits, and image folders crops of two photographs. Published weights, which
-    may need a network, are left out; those of a file load.
+    Sets of small images become the digits, image folders crops of two photographs, and of data sets of one's own
+    few images are taken. Published weights, which may need a network, are left out; those of a file load.
     """
     length = config.recipe.iterations or config.recipe.epochs or ITERATIONS
     recipe = recipes.shortened(replace(config.recipe, shorten=length / ITERATIONS))
@@ -38,6 +38,10 @@ def within_a_minute(config: TrainConfig) -> TrainConfig:
     elif isinstance(data, InMemoryConfig):
         kept: dict[str, Any] = {"mean": data.mean, "divide_by_std": data.divide_by_std, "cutout": data.cutout}
         data = SmallImagesConfig(name="digits", pad=1, flip=False, **kept, **few)
+    elif isinstance(data, OwnConfig):
+        from resnet_lab.data.own.choices import few as few_of
+
+        data = few_of(data, few["train_images"], few["test_images"])
     elif isinstance(data, ImageFolderConfig):
         root = debug_images.make(Path(config.runs_root) / "debug-images")
         sizes: dict[str, Any] = {

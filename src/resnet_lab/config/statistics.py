@@ -21,7 +21,7 @@ def check(
     if max(facts.height, facts.width) > stride(net):
         return
     if images is None:
-        images = _training_images(config)
+        images = facts.training or _training_images(config)
     if devices is None:
         devices = 1 if trainer.devices == ALL else trainer.devices * trainer.num_nodes
     if images is not None:

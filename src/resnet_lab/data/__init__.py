@@ -11,6 +11,7 @@ from resnet_lab.data.spec import (
     DataConfig,
     DataInfo,
     ImageFolderConfig,
+    OwnConfig,
     ShardsConfig,
     SmallFolderConfig,
     SmallImagesConfig,
@@ -23,6 +24,7 @@ __all__ = [
     "DataConfig",
     "DataInfo",
     "ImageFolderConfig",
+    "OwnConfig",
     "ShardsConfig",
     "SmallFolderConfig",
     "SmallImagesConfig",
@@ -38,6 +40,7 @@ _ROOMS = {
     SmallFolderConfig: "small.folder",
     ImageFolderConfig: "folders",
     ShardsConfig: "shards",
+    OwnConfig: "own",
 }
 
 

@@ -16,6 +16,7 @@ class DataModule(LightningDataModule):
     sizes: dict[str, int]  # after setup: images of train, val and test over all devices
     test_images_there: int  # after setup: the images of which the tested ones may be a part
     tests_a_share: bool = False  # where they are all the images, for want of test images of their own
+    not_promised: str | None = None  # in one line, what a run of these images is not sure of
     eval_names: tuple[str, ...]  # what val_dataloader() lists, in order: val where images are set aside, test
 
     @abstractmethod

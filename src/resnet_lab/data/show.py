@@ -31,8 +31,8 @@ def show(config: DataConfig, out: Path | None = None, *, seed: int = 0) -> list[
     data.setup("fit")
     preprocessing = data.preprocessing()
     train, test = data.train_dataloader(), data.test_dataloader()
-    # Every nth image, as one of n devices has them: a set may be sorted by class.
-    test.order = replace(test.order, world=max(data.sizes["test"] // (ROWS * COLUMNS), 1))
+    if hasattr(test, "order"):  # every nth image, as one of n devices has them: a set may be sorted by class
+        test.order = replace(test.order, world=max(data.sizes["test"] // (ROWS * COLUMNS), 1))
     folder = Path() if out is None else expanded(out)
     paths = []
     for name, batches, title in (

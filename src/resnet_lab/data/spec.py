@@ -82,8 +82,32 @@ class ShardsConfig(ImageFolderConfig):
     cache_gb: float | None = field(default=None, metadata=LOCAL)  # keep at most so many; None: all
 
 
-FOLDERS = (SmallFolderConfig, ImageFolderConfig)  # sets of files, which a fingerprint tells apart
-KINDS = (SmallImagesConfig, SmallFolderConfig, ImageFolderConfig, ShardsConfig)
+@dataclass
+class OwnConfig(DataConfig):
+    """A data set of somebody's own, by the dotted path of what makes it (resnet_lab.data.own tells what that gives)."""
+
+    # That of its YAML file, where that says none: the target and its arguments tell which images these are.
+    name: str = field(default="", metadata=LOCAL)
+    _target_: str = field(default="", metadata={"target": True})  # as my_data.make
+    # Handed on, and `root` with them where it is given; a mapping with a _target_ of its own is made first.
+    args: dict[str, Any] = field(default_factory=dict)
+    # Facts. None: as the first image has them; given, they must agree with it.
+    channels: int | None = number(None, least=1, identity=False)
+    height: int | None = number(None, least=1, identity=False)  # pixels
+    width: int | None = number(None, least=1, identity=False)
+    classes: int | None = number(None, least=2, identity=False)
+    class_names: list[str] = field(default_factory=list, metadata=LOCAL)  # empty: those that the set tells
+    # Subtracted from values of 0 to 1, and what they are then divided by: one number a channel; empty: 0 and 1.
+    mean: list[float] = field(default_factory=list)
+    std: list[float] = field(default_factory=list)
+    fingerprint: str | None = None  # how many images there are, and of what shape; None: taken of those found
+    # Processes that read images; 0: the run's own. None: the cores of the slot.
+    workers: int | None = number(None, least=0, identity=False)
+
+
+FOLDERS = (SmallFolderConfig, ImageFolderConfig)  # class folders of image files
+FINGERPRINTED = (*FOLDERS, OwnConfig)  # sets whose name does not say which images they hold
+KINDS = (SmallImagesConfig, SmallFolderConfig, ImageFolderConfig, ShardsConfig, OwnConfig)
 
 
 def data_kind(keys: Collection[str]) -> type[DataConfig]:
@@ -109,6 +133,7 @@ class DataInfo:
     class_names: tuple[str, ...]
     fingerprint: str | None = None  # which images these are, where the name of the set does not say it
     training: int | None = None  # images that a run trains on, where that is known so early
+    validated: bool = False  # whether the set keeps validation images of its own
 
     @property
     def classes(self) -> int:

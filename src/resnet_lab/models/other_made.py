@@ -4,15 +4,13 @@ Which targets may be named at all is asked before anything here is called (`resn
 """
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from resnet_lab.errors import UserError, nearest
 from resnet_lab.models.other import OtherConfig, label
-from resnet_lab.targets import locate
+from resnet_lab.targets import called, locate, made
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,12 +25,12 @@ def build(config: OtherConfig) -> "nn.Module":
 
     from resnet_lab.models.weights import load_state, read_exactly
 
-    given = {key: _made(value, f"model.args.{key}") for key, value in config.args.items()}
+    given = {key: made(value, f"model.args.{key}") for key, value in config.args.items()}
     if config.classes_as is not None:
         given[config.classes_as] = config.num_classes
     if config.channels_as is not None:
         given[config.channels_as] = config.in_channels
-    net = _called(locate(config._target_, TARGET), given, f"{TARGET}={config._target_}")
+    net = called(locate(config._target_, TARGET), given, f"{TARGET}={config._target_}")
     if not isinstance(net, nn.Module):
         raise UserError(f"{TARGET}={config._target_} gives {type(net).__name__}: an nn.Module is needed")
     if config.head is not None and config.head not in (
@@ -116,7 +114,7 @@ def _scores(net: "nn.Module", config: OtherConfig, shape: Shape) -> int:
     for training in (True, False):
         with torch.no_grad():
             images = torch.zeros(2, *shape, device=first.device)
-            scores = _called(net.train(training), {}, f"{label(config)} for images of {size}", images)
+            scores = called(net.train(training), {}, f"{label(config)} for images of {size}", images)
         if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or len(scores) != 2:
             gives = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
             raise UserError(
@@ -125,31 +123,3 @@ def _scores(net: "nn.Module", config: OtherConfig, shape: Shape) -> int:
         found = scores.shape[1]
     net.train()
     return found
-
-
-def _made(value: Any, key: str) -> Any:
-    """An argument, with what it names by a _target_ of its own made."""
-    if isinstance(value, list):
-        return [_made(each, key) for each in value]
-    if not isinstance(value, Mapping):
-        return value
-    made = {name: _made(each, f"{key}.{name}") for name, each in value.items()}
-    if "_target_" not in made:
-        return made
-    path, later = str(made.pop("_target_")), made.pop("_partial_", False)
-    target = locate(path, f"{key}._target_")
-    return partial(target, **made) if later else _called(target, made, f"{key}._target_={path}")
-
-
-def _called(target: Any, named: dict[str, Any], what: str, *arguments: Any) -> Any:
-    """The result; whatever is raised is a UserError in one line, which begins with `what`."""
-    if not callable(target):
-        raise UserError(f"{what} cannot be called: it is {type(target).__name__}")
-    try:
-        return target(*arguments, **named)
-    except UserError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        kind = "" if isinstance(error, TypeError) else f"{type(error).__name__}: "
-        raise UserError(f"{what}: {kind}{reason}") from error

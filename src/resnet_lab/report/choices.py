@@ -9,6 +9,7 @@ from typing import Any, get_type_hints
 
 from resnet_lab.config.identity import flatten, identity_part, local_beginnings
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.data.spec import KINDS as DATA_KINDS
 from resnet_lab.models.description import ModelConfig, NetConfig
 from resnet_lab.models.nets import KINDS, kind_of, resolved
 
@@ -123,7 +124,7 @@ def _schema() -> tuple[dict[str, Any], frozenset[str]]:
     types = get_type_hints(TrainConfig)
     defaults: dict[str, Any] = {}
     shared: set[str] = set()
-    for data, model in product((types["data"], *types["data"].__subclasses__()), reversed(KINDS)):
+    for data, model in product((types["data"], *reversed(DATA_KINDS)), reversed(KINDS)):
         config = TrainConfig(data=data(), model=model(), recipe=types["recipe"]())
         defaults |= flatten(config)
         shared |= identity_part(config).keys()

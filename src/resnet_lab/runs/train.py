@@ -83,7 +83,7 @@ def train(
 
     own = extra.made(
         config.callbacks.extra,
-        validated=config.data.validation > 0,
+        validated=config.data.validation > 0 or data.info.validated,
         metrics=metrics.columns if metrics else (),
     )
     record["without_state"] = extra.without_state(own)
@@ -122,6 +122,8 @@ def train(
         if own and config.trainer.strategy != "fsdp":
             record["changed_after_training"] = _is_changed(trainer, net)
         record["data"] |= {**data.sizes, "classes": data.info.classes}
+        if data.not_promised:
+            record["data"]["not_promised"] = data.not_promised
         record["cost"] = cost.told()
         record["numerics"] = numerics.told(config, trainer.strategy.root_device, trainer.world_size)
         synced = config.trainer.sync_batch_norm

@@ -134,10 +134,10 @@ def _iterations(config: TrainConfig) -> int:
 def _training_images(data: DataConfig) -> int:
     if data.train_images is not None:
         return data.train_images
+    if published(data) is None and (known := info(data).training) is not None:
+        return known
     if data.name in TRAINING_IMAGES:
         return TRAINING_IMAGES[data.name] - data.validation
-    if (known := info(data).training) is not None:
-        return known
     from resnet_lab.data import build
 
     module = build(data, batch_size=1, drop_last=False, seed=0)

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 import hydra
 
 from resnet_lab.config.compose import compose, register_schemas
-from resnet_lab.config.groups import ROOT, config_dir
+from resnet_lab.config.groups import ROOT, config_dir, groups
 from resnet_lab.config.machine import with_local
-from resnet_lab.config.overrides import read
+from resnet_lab.config.overrides import parse, read
 from resnet_lab.errors import UserError
 from resnet_lab.runs.devices import check
 from resnet_lab.runs.folder import RunFolder, path_of
@@ -62,6 +62,8 @@ def run(overrides: list[str], *, fresh: bool = False) -> int:
         )
         if told := lacking(config, folder):
             print(f"{folder.path}: {told}")
+        if told := record["data"].get("not_promised"):
+            print(f"{folder.path}: {told}")
     return code
 
 
@@ -69,7 +71,7 @@ def sweep(overrides: list[str], *, fresh: bool = False) -> int:
     """Every run of a multirun, by Hydra's sweeper and launcher."""
     register()
     register_schemas()
-    overrides = with_local(read(overrides))
+    overrides = _of_a_swept_group(with_local(read(overrides)))
     # A search composes as it goes, and checks what it may choose from.
     jobs = {} if is_search(overrides) else composed(overrides)
     if fresh and not jobs:
@@ -87,6 +89,21 @@ def sweep(overrides: list[str], *, fresh: bool = False) -> int:
     ended = task.jobs or [Job.of(config) for config in task.composed.values()]
     _tell_other_code(ended)
     return 0 if all(job.status in (FINISHED, ALREADY) for job in ended) else 1
+
+
+def _of_a_swept_group(overrides: list[str]) -> list[str]:
+    """The same, in which one value for a key of a group that is swept over is a sweep of one.
+
+    Hydra tries what is not swept on the default option of the group first, which need not have the key.
+    """
+    given = parse(overrides)
+    swept = tuple(f"{o.key_or_group}." for o in given if o.is_sweep_override() and o.key_or_group in groups())
+    return [
+        f"{o.get_key_element()}=choice({o.get_value_element_as_str()})"
+        if o.key_or_group.startswith(swept) and not o.is_sweep_override()
+        else text
+        for text, o in zip(overrides, given, strict=True)
+    ]
 
 
 def _tell_other_code(jobs: Sequence[Job]) -> None:

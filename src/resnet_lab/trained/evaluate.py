@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from resnet_lab import data as data_sets
 from resnet_lab.config.compose import compose
+from resnet_lab.config.targets import sources_of
 from resnet_lab.data.module import DataModule
 from resnet_lab.data.spec import FOLDERS, DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, printable
@@ -133,7 +134,9 @@ def _data(trained: Sequence[nets.Trained], given: Given, overrides: list[str]) -
         if not any(text.startswith("data=") for text in overrides):
             raise UserError("name the images: data=cifar10, or data=imagenet data.root=FOLDER")
         return compose(overrides).data
-    return changed_data(first.data, overrides)
+    changed = changed_data(first.data, overrides)
+    sources_of(changed, "data.")  # nothing is called that may not be
+    return changed
 
 
 def _match(net: nets.Trained, given: Given, config: DataConfig, facts: DataInfo) -> Match:

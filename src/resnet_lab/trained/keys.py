@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_lab.data.spec import FOLDERS, DataConfig
+from resnet_lab.data.spec import FINGERPRINTED, DataConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.description import ModelConfig
 
@@ -50,7 +50,7 @@ def changed_data(config: DataConfig, given: Sequence[str]) -> DataConfig:
     changes = _values(config, "data", given)
     if "root" in changes:  # other images, on purpose: of what was chosen of the former, only the test matters
         changes = {"train_images": None, "validation": 0, **changes}
-        if isinstance(config, FOLDERS):
+        if isinstance(config, FINGERPRINTED):
             changes = {"fingerprint": None, **changes}
     return replace(config, **changes)
 
@@ -68,13 +68,18 @@ def refuse_unread_data(given: Sequence[str], *, normalisation: bool) -> None:
 def _values(config: Any, group: str, given: Sequence[str]) -> dict[str, Any]:
     """The changed values of a dataclass by field, as its types have them."""
     allowed = [f"{group}.{field.name}" for field in fields(config)]
+    of_any_keys = tuple(
+        f"{group}.{field.name}." for field in fields(config) if isinstance(getattr(config, field.name), dict)
+    )
     names = [text.partition("=")[0] for text in given]
     for name in names:
-        if name not in allowed:
+        if name not in allowed and not name.startswith(of_any_keys):
             raise unknown("key", name, allowed)
     changes = OmegaConf.from_dotlist([text.removeprefix(f"{group}.") for text in given])
     try:
         merged: Any = OmegaConf.merge(OmegaConf.structured(config), changes)
     except OmegaConfBaseException as error:
         raise UserError(f"{group}.{error.full_key}: {str(error).splitlines()[0]}") from None
-    return {name.removeprefix(f"{group}."): merged[name.removeprefix(f"{group}.")] for name in names}
+    changed = {name.split(".")[1] for name in names}
+    values: Any = OmegaConf.to_container(merged)
+    return {name: values[name] for name in changed}

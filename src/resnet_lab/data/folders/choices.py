@@ -45,7 +45,8 @@ def info(config: ImageFolderConfig) -> DataInfo:
 def facts(config: ImageFolderConfig, found: Found) -> DataInfo:
     """The same of what was found, whole images or shards."""
     check_found(config, found)
-    return DataInfo(3, config.crop, config.crop, found.class_names, found.fingerprint)
+    validated = "val" in found.splits
+    return DataInfo(3, config.crop, config.crop, found.class_names, found.fingerprint, validated=validated)
 
 
 def check_found(config: ImageFolderConfig | SmallFolderConfig, found: Found) -> None:

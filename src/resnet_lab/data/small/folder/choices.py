@@ -26,7 +26,8 @@ def facts(config: SmallFolderConfig) -> tuple[DataInfo, Held]:
     training = check_counts(config, images.counts)
     check_augmentation(config, min(images.height, images.width))
     shape = images.channels, images.height, images.width
-    return DataInfo(*shape, there.class_names, there.fingerprint, training), images
+    known = DataInfo(*shape, there.class_names, there.fingerprint, training, "val" in there.splits)
+    return known, images
 
 
 def _check(config: SmallFolderConfig) -> None:

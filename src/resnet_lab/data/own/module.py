@@ -1,0 +1,107 @@
+"""Data sets of somebody's own for a run: which images train, validate and test, and how they become batches."""
+
+import torch
+from lightning import LightningDataModule
+from torch import Tensor
+
+from resnet_lab.data.module import DataModule
+from resnet_lab.data.order import EvalOrder, TrainOrder, generator, place
+from resnet_lab.data.own.as_it_is import OwnModule
+from resnet_lab.data.own.choices import info, sets
+from resnet_lab.data.own.facts import preprocessing
+from resnet_lab.data.own.images import OwnImages
+from resnet_lab.data.own.loader import OwnEvalLoader, OwnTrainLoader, Reader, processes
+from resnet_lab.data.own.making import make
+from resnet_lab.data.preprocessing import Preprocessing
+from resnet_lab.data.spec import DataInfo, OwnConfig
+from resnet_lab.data.subsets import SPLIT_SEED
+from resnet_lab.errors import UserError
+
+Chosen = tuple[OwnImages, Tensor]  # a part, and the indices of the images that are used
+
+
+class OwnData(DataModule):
+    """Data sets of (image, label) as training, validation and test batches."""
+
+    def __init__(
+        self,
+        config: OwnConfig,
+        info: DataInfo,
+        parts: dict[str, OwnImages],
+        *,
+        batch_size: int,
+        drop_last: bool,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.config, self.info, self._parts = config, info, parts
+        self.batch_size, self.drop_last, self.seed = batch_size, drop_last, seed
+        self._splits: dict[str, Chosen] = {}
+
+    def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
+        if not self._splits:
+            self._splits = _shared_out(self.config, self._parts)
+            self.test_images_there = len(self._parts["test"])
+            self.sizes = {name: len(chosen) for name, (_, chosen) in self._splits.items()}
+            self.eval_names = tuple(name for name in ("val", "test") if name in self._splits)
+
+    def train_dataloader(self) -> OwnTrainLoader:
+        order = TrainOrder(self.sizes["train"], self.batch_size, self.drop_last, self.seed, *place())
+        return OwnTrainLoader(order, self._reader("train"))
+
+    def val_dataloader(self) -> list[OwnEvalLoader]:
+        return [self._eval_loader(name) for name in self.eval_names]
+
+    def test_dataloader(self) -> OwnEvalLoader:
+        return self._eval_loader("test")
+
+    def test_views(self, resize: int | None, crop: int | None) -> OwnEvalLoader:  # noqa: ARG002
+        """The test images as they are; UserError for another size."""
+        if resize is not None:
+            raise UserError(f"{self.config.name} is tested on single views: protocol=single_view")
+        return self.test_dataloader()
+
+    def preprocessing(self) -> Preprocessing:
+        return preprocessing(self.config, self.info)
+
+    def _eval_loader(self, name: str) -> OwnEvalLoader:
+        rank, world = place()
+        order = EvalOrder(self.sizes[name], max(self.batch_size // world, 1), rank, world)
+        return OwnEvalLoader(order, self._reader(name))
+
+    def _reader(self, name: str) -> Reader:
+        seen = self.preprocessing()
+        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        mean, std = seen.mean.to(device), seen.std.to(device)
+
+        def finish(images: Tensor) -> Tensor:
+            """uint8 or float32 (N, C, H, W) to what a net takes: on its device, in [0, 1], less mean, over std."""
+            there = images.to(device, non_blocking=True)
+            values = there.float() / 255 if there.dtype == torch.uint8 else there
+            return ((values - mean) / std).contiguous(memory_format=torch.channels_last)
+
+        return Reader(*self._splits[name], processes(self.config.workers), finish)
+
+
+def build(config: OwnConfig, *, batch_size: int, drop_last: bool, seed: int) -> DataModule:
+    """The data of a run. Raises UserError as `info` does."""
+    known = info(config)
+    given = make(config, batch_size)
+    if isinstance(given, LightningDataModule):
+        return OwnModule(config, known, given, batch_size=batch_size, seed=seed)
+    parts = sets(config, given, known.classes)
+    return OwnData(config, known, parts, batch_size=batch_size, drop_last=drop_last, seed=seed)
+
+
+def _shared_out(config: OwnConfig, parts: dict[str, OwnImages]) -> dict[str, Chosen]:
+    """Which images train, validate and test, by a fixed seed: their labels are not known before they are read."""
+    train, test = parts["train"], parts["test"]
+    mixed = torch.randperm(len(train), generator=generator(SPLIT_SEED, 0, "validation"))
+    aside, rest = mixed[: config.validation].sort().values, mixed[config.validation :]
+    splits = {"train": (train, rest[: config.train_images].sort().values)}
+    if "val" in parts:
+        splits["val"] = parts["val"], torch.arange(len(parts["val"]))
+    elif config.validation:
+        splits["val"] = train, aside
+    few = torch.randperm(len(test), generator=generator(SPLIT_SEED, 0, "test images"))[: config.test_images]
+    return {**splits, "test": (test, few.sort().values)}

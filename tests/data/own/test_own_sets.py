@@ -1,0 +1,299 @@
+"""Data sets and data modules of one's own: what an item may be, what is drawn for it, and how batches come of it."""
+
+import random
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from lightning import LightningDataModule
+from PIL import Image
+from torch.utils.data import DataLoader, IterableDataset
+
+from resnet_lab.data import build, info
+from resnet_lab.data.module import DataModule
+from resnet_lab.data.own.images import OwnImages
+from resnet_lab.data.spec import KINDS, OwnConfig, data_kind
+from resnet_lab.errors import UserError
+
+GREY = np.arange(20, dtype=np.uint8).reshape(4, 5)
+
+
+class Drawn:
+    """Images (1, 4, 5) that hold what was drawn for them from each of the global generators."""
+
+    classes = ("even", "odd")
+
+    def __init__(self, count: int = 10) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        image = torch.full((1, 4, 5), float(index))
+        image[0, 0, :3] = torch.tensor([random.random(), np.random.random(), float(torch.rand(()))])  # noqa: NPY002
+        return image, index % 2
+
+
+class Listed(list[Any]):
+    classes = ("a", "b")
+
+
+class Stateful(Drawn):
+    own = random.Random(0)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return super().__getitem__(index)[0] + self.own.random(), 0
+
+
+class Streamed(IterableDataset[Any]):
+    def __iter__(self) -> Any:
+        return iter(())
+
+
+class Module(LightningDataModule):
+    def __init__(self, batch_size: int = 4, images: Any = None) -> None:
+        super().__init__()
+        self.batch_size, self.images = batch_size, images or Drawn()
+
+    def train_dataloader(self) -> Any:
+        return DataLoader(self.images, self.batch_size, shuffle=True)
+
+    def val_dataloader(self) -> Any:
+        return DataLoader(Drawn(6), self.batch_size)
+
+
+class Untested(LightningDataModule):
+    def train_dataloader(self) -> Any:
+        return DataLoader(Drawn(), 4)
+
+
+class OnTheDevice(Module):
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        return batch[0] + 100, batch[1]
+
+
+@pytest.fixture
+def target(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Names what it is given as my_images.made."""
+    module = ModuleType("my_images")
+    monkeypatch.setitem(sys.modules, "my_images", module)
+
+    def name(made: Any, **choices: Any) -> OwnConfig:
+        module.made = made if isinstance(made, type) else lambda **_: made  # type: ignore[attr-defined]
+        return OwnConfig(name="mine", _target_="my_images.made", **{"workers": 0, **choices})
+
+    return name
+
+
+def data_of(config: OwnConfig, seed: int = 0) -> DataModule:
+    data = build(config, batch_size=4, drop_last=False, seed=seed)
+    data.setup()
+    return data
+
+
+def epoch(data: DataModule, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+    loader = data.train_dataloader()
+    loader.set_epoch(number)
+    images, labels = zip(*loader, strict=True)
+    return torch.cat(images), torch.cat(labels)
+
+
+@pytest.mark.parametrize(
+    ("image", "shape", "largest"),
+    [
+        (Image.fromarray(GREY), (1, 4, 5), 19 / 255),
+        (Image.fromarray(GREY).convert("RGB"), (3, 4, 5), 19 / 255),
+        (Image.fromarray(GREY).convert("RGBA"), (3, 4, 5), 19 / 255),
+        (GREY, (1, 4, 5), 19 / 255),
+        (np.stack([GREY] * 3, axis=2), (3, 4, 5), 19 / 255),
+        (torch.from_numpy(GREY)[None], (1, 4, 5), 19 / 255),
+        (torch.linspace(-2, 7, 40).reshape(2, 4, 5), (2, 4, 5), 7.0),
+        (torch.linspace(-2, 7, 40).double().reshape(2, 4, 5), (2, 4, 5), 7.0),
+    ],
+)
+def test_an_image_may_be_of_several_kinds(
+    image: Any, shape: tuple[int, ...], largest: float, target: Any
+) -> None:
+    sets = {"train": Listed([(image, 0)] * 4), "test": Listed([(image, np.int64(1))])}
+    config = target(sets)
+    facts = info(config)
+    assert (facts.channels, facts.height, facts.width) == shape
+    ((images, labels),) = data_of(config).test_dataloader()
+    assert images.dtype == torch.float32
+    assert float(images.max()) == pytest.approx(largest)
+    assert labels.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (GREY, "gives ndarray: .image, label. is needed"),
+        ((GREY.astype(float), 0), r"image 0 is ndarray of float64, \(4, 5\)"),
+        (("file.png", 0), "image 0 is str"),
+        ((GREY, 0.5), "the label of image 0 is 0.5: a whole number"),
+        ((GREY, -1), "the label of image 0 is -1"),
+        ((GREY, 2), "has the label 2, and there are 2 classes"),
+    ],
+)
+def test_an_item_that_is_none_is_told(item: Any, message: str, target: Any) -> None:
+    with pytest.raises(UserError, match=message):
+        info(target({"train": Listed([item]), "test": Listed([item])}))
+
+
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [
+        ([], "gives list: data sets of"),
+        ({"train": Drawn()}, "gives no 'test'"),
+        ({"train": Drawn(), "tests": Drawn()}, "did you mean 'test'"),
+        ({"train": Streamed(), "test": Drawn()}, "train is Streamed: a map-style data set"),
+        ({"train": Drawn(0), "test": Drawn()}, "train of my_images.made has no images"),
+        ({"train": [(GREY, 0)], "test": [(GREY, 0)]}, r"data.classes=… is needed"),
+        (
+            {"train": Drawn(), "test": Listed([(GREY.T, 0)])},
+            r"image 0 has the shape \(1, 5, 4\), and of train",
+        ),
+        ({"train": Stateful(), "test": Drawn()}, "draws from a generator of its own"),
+        (Untested, "has no test_dataloader"),
+    ],
+)
+def test_sets_that_no_run_could_use_are_told(made: Any, message: str, target: Any) -> None:
+    with pytest.raises(UserError, match=message):
+        info(target(made))
+
+
+def test_what_is_drawn_is_a_function_of_seed_epoch_and_index_alone(target: Any) -> None:
+    config = target({"train": Drawn(), "test": Drawn()})
+    data = data_of(config)
+    images, labels = epoch(data, 0)
+    assert sorted(images[:, 0, 1, 0].tolist()) == list(range(10))
+    assert torch.equal(labels, images[:, 0, 1, 0].long() % 2)
+    again, _ = epoch(data_of(config), 0)
+    assert torch.equal(again, images)
+    apart = [images, epoch(data, 1)[0], epoch(data_of(config, seed=1), 0)[0]]
+    drawn = [each[each[:, 0, 1, 0].argsort()][:, 0, 0, :3] for each in apart]
+    assert not any((drawn[0] == other).any() for other in drawn[1:])
+    assert len(drawn[0].unique()) == drawn[0].numel()
+
+
+def test_reading_leaves_the_generators_of_a_run_as_they_were(target: Any) -> None:
+    config = target({"train": Drawn(), "test": Drawn()})
+    before = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # type: ignore[index]  # noqa: NPY002
+    info(config)
+    epoch(data_of(config), 0)
+    after = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state()  # type: ignore[index]  # noqa: NPY002
+    assert before[:2] == after[:2]
+    assert torch.equal(before[2], after[2])
+
+
+def test_processes_read_the_same_and_an_iteration_may_be_left_and_taken_up(target: Any) -> None:
+    sets = {"train": Drawn(), "test": Drawn()}
+    whole, _ = epoch(data_of(target(sets)), 0)
+    data = data_of(target(sets, workers=2))
+    loader = data.train_dataloader()
+    next(iter(loader))
+    state = loader.state_dict()
+    loader.load_state_dict(state)
+    rest = torch.cat([images for images, _ in loader])
+    assert torch.equal(rest, whole[4:])
+    loader.set_epoch(1)
+    assert torch.equal(torch.cat([images for images, _ in loader]), epoch(data_of(target(sets)), 1)[0])
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_broken_item_is_one_line_that_names_it(workers: int, target: Any) -> None:
+    class Broken(Drawn):
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+            if index == 7:
+                raise OSError("no such file")
+            return super().__getitem__(index)
+
+    data = data_of(target({"train": Drawn(), "test": Broken()}, workers=workers))
+    with pytest.raises(UserError) as told:
+        list(data.test_dataloader())
+    assert str(told.value) == "test of my_images.made: image 7 cannot be had: OSError: no such file"
+    assert "in __getitem__" in told.value.__notes__[0]
+
+
+def test_images_and_labels_that_differ_later_on_are_named() -> None:
+    sizes = OwnImages(Listed([(GREY, 0), (GREY.T, 0)]), "train", 2)
+    told = sizes.__getitems__([("0/0", 0), ("0/0", 1)])
+    assert "image 1 has the shape (1, 5, 4), image 0 has (1, 4, 5)" in str(told)
+    told = OwnImages(Listed([(GREY, 0), (GREY, 2)]), "train", 2).__getitems__([("0/0", 1)])
+    assert "the label of image 1 is 2: allowed is 0 to 1" in str(told)
+
+
+def test_images_are_chosen_by_a_fixed_seed_and_each_once(target: Any) -> None:
+    sets = {"train": Drawn(), "test": Drawn(8)}
+    config = target(sets, validation=3, train_images=5, test_images=6)
+    data = data_of(config)
+    assert (data.sizes, data.eval_names) == ({"train": 5, "val": 3, "test": 6}, ("val", "test"))
+    aside, _ = zip(*data.val_dataloader()[0], strict=True)
+    trained, _ = epoch(data, 0)
+    seen = torch.cat([*aside, trained])[:, 0, 1, 0].tolist()
+    assert len(set(seen)) == len(seen) == 8
+    assert not info(config).validated
+    assert info(target({**sets, "val": Drawn()})).validated
+
+
+def test_mean_and_std_are_subtracted_and_told(target: Any) -> None:
+    config = target({"train": Listed([(GREY, 0)] * 4), "test": Listed([(GREY, 1)])}, mean=[0.1], std=[0.5])
+    data = data_of(config)
+    ((images, _),) = data.test_dataloader()
+    assert float(images.max()) == pytest.approx((19 / 255 - 0.1) / 0.5)
+    seen = data.preprocessing()
+    assert (seen.mean.tolist(), seen.std.tolist(), seen.size) == ([[[pytest.approx(0.1)]]], [[[0.5]]], (4, 5))
+
+
+def test_a_module_keeps_its_loaders_and_hooks_and_repeats_an_epoch(target: Any) -> None:
+    data = data_of(target(OnTheDevice))
+    assert (data.sizes, data.eval_names) == ({"train": 10, "test": 6}, ("test",))
+    images, _ = epoch(data, 0)
+    assert sorted(images[:, 0, 1, 0].tolist()) == list(range(100, 110))
+    loader = data.train_dataloader()
+    next(iter(loader))
+    state = loader.state_dict()
+    assert state == {"epoch": 0, "batch": 1}
+    later = data_of(target(OnTheDevice)).train_dataloader()
+    later.load_state_dict(state)
+    assert torch.equal(torch.cat([images for images, _ in later]), images[4:])
+    assert not torch.equal(epoch(data, 1)[0], images)
+    assert data.not_promised is not None
+
+
+def test_a_module_with_batches_of_another_size_is_told(target: Any) -> None:
+    data = data_of(target(Module, args={"batch_size": 5}))
+    with pytest.raises(
+        UserError, match=r"recipe.batch_size=4: the first batch of my_images.made has 5 images"
+    ):
+        epoch(data, 0)
+
+
+@pytest.mark.parametrize(
+    "images", [Listed([{"image": 0}] * 9), Listed([(torch.zeros(1, 4, 5).byte(), 0)] * 9)]
+)
+def test_a_module_with_batches_of_another_kind_is_told(images: Any, target: Any) -> None:
+    with pytest.raises(UserError, match=r"gives a batch of .*\(images, labels\), float"):
+        info(target(Module(images=images)))
+
+
+def test_a_root_is_handed_on_and_no_part_of_what_tells_images_apart(tmp_path: Path, target: Any) -> None:
+    class Rooted:
+        def __new__(cls, root: str) -> Any:
+            assert Path(root) == tmp_path
+            return {"train": Drawn(), "test": Drawn()}
+
+    assert (
+        info(target(Rooted, root=str(tmp_path))).fingerprint
+        == info(target({"train": Drawn(), "test": Drawn()})).fingerprint
+    )
+
+
+def test_the_kind_of_a_written_configuration_is_found() -> None:
+    assert data_kind(["name", "_target_", "args"]) is OwnConfig
+    assert OwnConfig in KINDS
