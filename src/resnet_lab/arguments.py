@@ -112,6 +112,17 @@ def _add_report(report: argparse.ArgumentParser) -> None:
         metavar="key=value",
         help="only runs like that; model.depth=20,56 is either, model.shortcut!=none is another",
     )
+    report.add_argument(
+        "--page", action="store_true", help="write page.html instead: all of it, to click through"
+    )
+    report.add_argument(
+        "--serve",
+        nargs="?",
+        type=int,
+        const=0,
+        metavar="PORT",
+        help="show that page on this machine alone, live while a sweep runs, until Ctrl-C",
+    )
     asked = report.add_argument_group("one table, printed alone, averaged over all choices but those named")
     asked.add_argument("--format", help="md, csv, latex or json")
     asked.add_argument("--rows", metavar="KEY", help="a row for each value, as model.depth")

@@ -71,6 +71,14 @@ def _report(args: argparse.Namespace) -> int:
     from resnet_lab.report.view import Question, show
 
     question = Question(args.by, args.rows, args.columns, args.baseline, args.format)
+    if args.page or args.serve is not None:
+        from resnet_lab.report.page import serve, write_page
+
+        if question.asked:
+            raise UserError("--page and --serve show every table: leave out what asks for one")
+        if args.serve is not None:
+            return serve(args.folder, args.where, args.serve)
+        return write_page(args.folder, args.out, args.where)
     if not question.asked:
         return report(args.folder, asked=Asked(args.where, args.out, args.figures.split(",")))
     if args.out:

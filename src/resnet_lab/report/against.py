@@ -42,10 +42,11 @@ def held_against(lines: Sequence[Line], baseline: Sequence[str], varying: Sequen
         raise UserError(f"--baseline {' '.join(map(str, asked))}: no line of the table is like that")
     given = {each.key for each in asked}
     rest = [key for key in varying if key not in given]
-    return [_held(line, bases, rest) for line in lines]
+    return [held(line, bases, rest) for line in lines]
 
 
-def _held(line: Line, bases: Sequence[Line], varying: Sequence[str]) -> Held:
+def held(line: Line, bases: Sequence[Line], varying: Sequence[str]) -> Held:
+    """One line against the baseline that differs from it in the fewest of these choices."""
     if any(line is base for base in bases):
         return Held(note="the baseline")
     apart = {

@@ -67,8 +67,8 @@ def pivot(groups: Sequence[Group], rows: str, columns: str, baseline: Sequence[s
     alike = len(counts) == 1
     cells: dict[tuple[Any, ...], dict[Any, str]] = {}
     for line, against in zip(lines, held, strict=True):
-        cell = _cell(line, against, n=not alike)
-        cells.setdefault(tuple(line.by[key] for key in keys), {})[line.by[columns]] = cell
+        said = cell(line, against, n=not alike)
+        cells.setdefault(tuple(line.by[key] for key in keys), {})[line.by[columns]] = said
     drawn = [
         {
             **{key: shown({key: value}, key) for key, value in zip(keys, place, strict=True)},
@@ -85,14 +85,14 @@ def pivot(groups: Sequence[Group], rows: str, columns: str, baseline: Sequence[s
     return View(table, _figures(lines, held, baseline), _caption(lines) + said)
 
 
-def _cell(line: Pool, against: Held, *, n: bool) -> str:
+def cell(line: Pool, against: Held | None = None, *, n: bool) -> str:
     """As in ``0.93 ± 0.32 (3)``, or ``+0.37 (-0.20 to +0.94)`` beside a baseline."""
     test = line.last("test/error")
     lost = f"; {line.diverged} diverged" if line.diverged else ""
     if not test.n:
         return line.remarks or NOTHING
     count = f" ({test.n})" if n else ""
-    if against.note and against.note != "the baseline":
+    if against and against.note and against.note != "the baseline":
         found = against.difference
         interval = f" ({found.interval})" if found.interval else ""
         return against.note if math.isnan(found.mean) else f"{found.mean:+.2f}{interval}{lost}"

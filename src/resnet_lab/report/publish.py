@@ -3,12 +3,12 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.report.collect import Run, collect
+from resnet_lab.report.collect import Run, collect, to_stderr
 from resnet_lab.report.compare import Group, summarise
 from resnet_lab.report.conclude import conclude
 from resnet_lab.report.draw import draw_curves
@@ -59,13 +59,15 @@ def report(folders: Path | Sequence[Path], out: Path | None = None, asked: Asked
     return 0
 
 
-def gathered(folders: Sequence[Path], where: Sequence[str] = ()) -> list[Run]:
+def gathered(
+    folders: Sequence[Path], where: Sequence[str] = (), warn: Callable[[str], None] = to_stderr
+) -> list[Run]:
     """The runs below all these folders for which the conditions hold; UserError where there is none."""
     found = []
     for folder in folders:
         if not folder.is_dir():
             raise UserError(f"{folder} is not a folder")
-        runs = collect(folder)
+        runs = collect(folder, warn)
         if not runs:
             raise UserError(f"{folder} holds no run")
         found += runs

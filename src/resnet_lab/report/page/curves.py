@@ -1,0 +1,45 @@
+"""Histories for a page: thinned, so that a page of many runs stays small. Free of torch."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+from resnet_lab.report.collect import Columns, Run
+from resnet_lab.report.page.told import rounded
+
+POINTS = 20_000  # of all runs together, in each column
+FEWEST, MOST = 20, 300  # of one run
+COLUMNS = ("train/error", "test/error", "val/error", "train/loss", "test/loss", "lr")
+DIGITS = 4  # what an eye can read off
+
+
+def curves_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Of each run the columns that have figures, by their name; each with as many points, the last one always."""
+    points = max(FEWEST, min(MOST, POINTS // max(len(runs), 1)))
+    return [_thinned(run.history, points) for run in runs]
+
+
+def _thinned(history: Columns, points: int) -> dict[str, Any]:
+    rows = len(history.get("iteration", []))
+    if not rows:
+        return {}
+    step = -(-rows // points)
+    kept = sorted({*range(rows - 1, -1, -step), 0})
+    clock = list(accumulate(value if value == value else 0.0 for value in history.get("seconds", [])))
+    columns = {
+        "epoch": history.get("epoch", []),
+        "iteration": history["iteration"],
+        "seconds": clock,
+        **{name: history[name] for name in COLUMNS if name in history},
+    }
+    found = {
+        name: [_short(values[place]) for place in kept]
+        for name, values in columns.items()
+        if len(values) == rows
+    }
+    return {name: values for name, values in found.items() if any(value is not None for value in values)}
+
+
+def _short(value: float) -> Any:
+    whole = value == value and abs(value) < 1e15 and value == int(value)
+    return rounded(value) if whole else rounded(float(f"{value:.{DIGITS}g}"))

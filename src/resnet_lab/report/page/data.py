@@ -1,0 +1,220 @@
+"""What the page shows, as plain values for JSON: the same for the same runs. Free of torch."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.errors import UserError
+from resnet_lab.report.against import held
+from resnet_lab.report.choices import but_for_the_seed, conditions, differing
+from resnet_lab.report.collect import Run
+from resnet_lab.report.compare import Group, summarise, told_apart_by
+from resnet_lab.report.conclude import conclude
+from resnet_lab.report.page.curves import curves_of
+from resnet_lab.report.page.experiment import command_and_question
+from resnet_lab.report.page.measured import measured_in
+from resnet_lab.report.page.told import ended_with, rounded
+from resnet_lab.report.paper import RULE, Beside, beside_the_paper
+from resnet_lab.report.pivot import cell
+from resnet_lab.report.pool import KIND, pools
+from resnet_lab.report.publish import STATISTICS, title_of
+from resnet_lab.report.table import MANY, group_figures, paper_table
+
+DIFFERENCES = 6_000  # at most, so that a page of many groups stays small: those to the first groups
+AXES = 6  # choices of the heat map, two at a time
+
+
+def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+    """Sweeps by name; of several, a view of all runs together comes first."""
+    every = list({run.path.resolve(): run for runs in sweeps.values() for run in runs}.values())
+    numbers = {run.path: place for place, run in enumerate(every)}
+    by_path = {run.path.resolve(): numbers[run.path] for run in every}
+    named = {"all together": every, **sweeps} if len(sweeps) > 1 else sweeps
+    shared, own = _configurations(every)
+    curves = curves_of(every)
+    return {
+        "views": [_view(name, runs, by_path) for name, runs in named.items()],
+        "shared": shared,
+        "runs": [
+            _run(run, own[place], curves[place], log=_worth_a_log(run, len(every)))
+            for place, run in enumerate(every)
+        ],
+        "rules": {"statistics": STATISTICS, "paper": RULE},
+    }
+
+
+def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[str, Any]:
+    """One sweep, or all together, as the report tells of it."""
+    groups = summarise(runs)
+    answers = next((run.answers for run in runs if run.answers), None)
+    beside = beside_the_paper(groups, answers) if answers else []
+    command, question = command_and_question([str(run.choices["name"]) for run in runs])
+    return {
+        "name": name,
+        "title": title_of(runs),
+        "command": command,
+        "question": question,
+        "conclusion": conclude(groups, beside),
+        "states": dict(sorted(Counter(run.state for run in runs).items())),
+        "keys": told_apart_by(groups),
+        "groups": [
+            _group(group, figures, numbers)
+            for group, figures in zip(groups, group_figures(groups), strict=True)
+        ],
+        "differences": _differences(groups),
+        "heat": _heat(groups),
+        "paper": _paper(answers, beside),
+    }
+
+
+def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]) -> dict[str, Any]:
+    told = {key: value for key, value in figures.items() if not (value is None or value == "")}
+    return {
+        "id": _id(group),
+        "net": group.net,
+        "test": str(group.test),
+        "figures": rounded(told),
+        "memory": rounded(_mean_cost(group, "peak_memory_mib")),
+        "speed": rounded(_mean_cost(group, "images_per_second")),
+        "lost": group.diverged,
+        "choices": rounded({key: group.choices.get(key) for key in _numeric(group)}),
+        "runs": [numbers[run.path.resolve()] for run in group.runs],
+        "copies": [numbers[run.path.resolve()] for run in group.copies],
+        "measured": measured_in(group),
+    }
+
+
+def _id(group: Group) -> str:
+    """The same whenever the page is made, however many of its runs are there."""
+    said = repr(sorted(but_for_the_seed(group.choices).items(), key=str)) + repr(
+        sorted(conditions(group.choices).items())
+    )
+    return hashlib.sha256(said.encode(errors="backslashreplace")).hexdigest()[:8]
+
+
+def _numeric(group: Group) -> list[str]:
+    """The choices that can be an axis."""
+    choices = but_for_the_seed(group.choices)
+    return sorted(key for key in choices if type(group.choices.get(key)) in (int, float))
+
+
+def _mean_cost(group: Group, name: str) -> float | None:
+    found = [value for run in group.finished if (value := run.record["cost"].get(name)) is not None]
+    return sum(found) / len(found) if found else None
+
+
+def _differences(groups: Sequence[Group]) -> list[list[Any]]:
+    """For each group as the baseline, of each group: [difference, half its interval, note]; for the first ones only."""
+    if not groups:
+        return []
+    varying = differing(group.choices for group in groups)
+    found = []
+    for base in groups[: DIFFERENCES // len(groups)]:
+        line = []
+        for group in groups:
+            against = held(group, [base], varying)
+            line.append(rounded([against.difference.mean, against.difference.half, against.note]))
+        found.append(line)
+    return found
+
+
+def _heat(groups: Sequence[Group]) -> dict[str, Any]:
+    """Cells of every two choices that vary, as `report --rows --columns` pools them."""
+    keys = [key for key in (KIND, *differing(group.choices for group in groups)) if _varies(groups, key)][
+        :AXES
+    ]
+    found: dict[str, Any] = {}
+    for place, rows in enumerate(keys):
+        for columns in keys[place + 1 :]:
+            lines = pools(groups, [rows, columns])
+            cells = []
+            for line in lines:
+                test = line.last("test/error")
+                where = [rounded(value) for value in line.by.values()]
+                cells.append([where, cell(line, n=True), rounded(test.mean), line.diverged])
+            found[f"{rows} {columns}"] = {"keys": list(lines[0].by), "cells": cells}
+    return {"keys": keys, "pairs": found}
+
+
+def _varies(groups: Sequence[Group], key: str) -> bool:
+    values = {group.kind if key == KIND else str(group.choices.get(key)) for group in groups}
+    return len(values) > 1
+
+
+def _paper(answers: str | None, beside: Sequence[Beside]) -> dict[str, Any] | None:
+    """The paper's figures: the table, and the points of the plot."""
+    if answers is None:
+        return None
+    table = paper_table(beside)
+    return {
+        "name": answers,
+        "columns": table.columns,
+        "numbers": sorted(table.numbers),
+        "rows": table.rows,
+        "points": [
+            {
+                "label": each.figure.label,
+                "error": each.figure.compared,
+                "depth": each.figure.run.get("model.depth"),
+                "kind": each.group.kind if each.group else None,
+            }
+            for each in beside
+            if isinstance(each.figure.printed, float)
+        ],
+    }
+
+
+def _configurations(runs: Sequence[Run]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What all runs share, and what each has of its own."""
+    first = runs[0].choices if runs else {}
+    shared = {
+        key: value
+        for key, value in first.items()
+        if all(key in run.choices and run.choices[key] == value for run in runs)
+    }
+    return rounded(shared), [
+        rounded({key: value for key, value in run.choices.items() if key not in shared}) for run in runs
+    ]
+
+
+def _run(run: Run, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[str, Any]:
+    record = run.record
+    told = {
+        "id": hashlib.sha256(str(run.path).encode(errors="backslashreplace")).hexdigest()[:8],
+        "name": run.path.name,
+        "sweep": run.choices["name"],
+        "state": run.state,
+        "error": run.error,
+        "message": (record.get("error") or {}).get("message"),
+        "seed": run.seed,
+        "label": run.label,
+        "own": own,
+        "last": rounded(record.get("last") or {}),
+        "best": rounded(record.get("best") or {}),
+        "cost": rounded(record.get("cost") or {}),
+        "environment": record.get("environment") or {},
+        "iterations": run.iterations,
+        "curves": curves,
+        "log": ended_with(run.path / "log.txt") if log else "",
+    }
+    return {key: value for key, value in told.items() if value not in (None, "", {}, [])}
+
+
+def _worth_a_log(run: Run, runs: int) -> bool:
+    """Every run's last lines on a page of few; of many only those of what did not finish."""
+    return runs <= MANY * MANY or run.state != "finished"
+
+
+def named_sweeps(folders: Sequence[Path], runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs by the folder that they lie in, named so that no two are alike."""
+    places: dict[Path, list[Run]] = {}
+    for run in runs:
+        places.setdefault(run.path if run.path in folders else run.path.parent, []).append(run)
+    if not places:
+        raise UserError("there is no run to show")
+    names = {place: str(members[0].choices["name"]) for place, members in places.items()}
+    if len(set(names.values())) < len(names):
+        names = {place: str(place) for place in places}
+    return {names[place]: members for place, members in places.items()}

@@ -1,0 +1,57 @@
+"""What was measured in each layer, and which classes were taken for which, of one group. Free of torch."""
+
+import csv
+from typing import Any
+
+from resnet_lab.files import read_text
+from resnet_lab.report.collect import UNREADABLE, Run
+from resnet_lab.report.compare import Group
+from resnet_lab.report.draw_layers import measured
+from resnet_lab.report.page.told import rounded
+
+CLASSES = 40  # beyond which a confusion matrix is not drawn
+PROBES = ("layer_responses", "gradient_norms")
+
+
+def measured_in(group: Group) -> dict[str, Any]:
+    """Profiles over the layers at the first and the last measured epoch, and the confusion matrix of all seeds."""
+    found: dict[str, Any] = {}
+    for what in PROBES:
+        if not any((run.path / f"{what}.csv").exists() for run in group.runs):
+            continue
+        profiles = {
+            "first": measured(group, what, last=False),
+            "last": measured(group, what),
+        }
+        found[what] = {
+            when: [list(profile), rounded(list(profile.values()))] for when, profile in profiles.items()
+        }
+    if confusion := _confusion(group):
+        found["confusion"] = confusion
+    return found
+
+
+def _confusion(group: Group) -> dict[str, Any] | None:
+    """Counts of the seeds added up: a row a class, a column an answer; None where no run has recorded them."""
+    tables = [table for run in group.finished if (table := _read(run))]
+    if not tables or any(table[0] != tables[0][0] for table in tables):
+        return None
+    (columns, labels), _ = tables[0]
+    counts = [
+        [sum(cells) for cells in zip(*rows, strict=True)]
+        for rows in zip(*(t[1] for t in tables), strict=True)
+    ]
+    return {"columns": columns, "labels": labels, "counts": counts}
+
+
+def _read(run: Run) -> tuple[tuple[list[str], list[str]], list[list[int]]] | None:
+    path = run.path / "confusion.csv"
+    if not path.exists():
+        return None
+    try:
+        header, *rows = csv.reader(read_text(path).splitlines())
+        if len(rows) > CLASSES or len(header) > 2 * CLASSES or any(len(row) != len(header) for row in rows):
+            return None
+        return (header[1:], [row[0] for row in rows]), [[int(cell) for cell in row[1:]] for row in rows]
+    except UNREADABLE:
+        return None

@@ -1,0 +1,251 @@
+"""The page in a browser: no complaint in the console, and everything that can be clicked does what it says.
+
+Pictures at both widths, light and dark, are left in the folder that RESNET_LAB_PICTURES names, if it names one.
+"""
+
+import json
+import os
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from browser import CHROMIUM, DRIVER, MISSING, Browser, browser
+from processes import wait_for
+from resnet_lab.report.page.html import write_page
+from resnet_lab.report.page.live import _Runs, _Server
+from run_folders import configured, failed, finished, interrupted, measure
+
+pytestmark = [pytest.mark.browser, pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)]
+
+RESULTS = Path(__file__).parents[2] / "results"
+CELLS = "[...{}].map(cell => cell.textContent.trim())"
+ROWS = (
+    f"return [...document.querySelectorAll('#groups tr[data-group]')].map(row => {CELLS.format('row.cells')})"
+)
+HEADS = "return " + CELLS.format("document.querySelectorAll('#groups > thead th')")
+
+
+@pytest.fixture(scope="module")
+def tab() -> Iterator[Browser]:
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(tab: Browser, tmp_path: Path) -> Iterator[Browser]:
+    """Eight groups of committed sweeps and one of every sad state."""
+    write_page([RESULTS / "quickstart", RESULTS / "claims" / "depth"], tmp_path)
+    tab.look(1280)
+    tab.open((tmp_path / "page.html").as_uri())
+    yield tab
+    assert tab.complaints() == []
+
+
+def column(tab: Browser, name: str) -> list[str]:
+    place = tab.js(HEADS).index(name)
+    return [row[place] for row in tab.js(ROWS)]
+
+
+def lines(tab: Browser) -> int:
+    return int(tab.js("return document.querySelectorAll('#curves-plot polyline').length"))
+
+
+def choose(tab: Browser, select: str, value: str) -> None:
+    script = "const box = document.querySelector(arguments[0]); box.value = arguments[1]"
+    tab.js(f"{script}; box.dispatchEvent(new Event('change'))", select, value)
+
+
+def test_sorting_by_a_column_and_back(page: Browser) -> None:
+    before = [float(cell.split()[0]) for cell in column(page, "test error (%)")]
+    page.click("#sort-test")
+    assert [float(cell.split()[0]) for cell in column(page, "test error (%) ▴")] == sorted(before)
+    page.click("#sort-test")
+    assert [float(cell.split()[0]) for cell in column(page, "test error (%) ▾")] == sorted(
+        before, reverse=True
+    )
+    assert page.js("return document.querySelector('#sort-test').closest('th').ariaSort") == "descending"
+
+
+def test_the_filter_keeps_the_groups_and_the_caret(page: Browser) -> None:
+    page.type("#filter", "56 plain")
+    assert column(page, "kind of unit") == ["plain"]
+    assert column(page, "depth") == ["56"]
+    assert page.js("return document.activeElement.id") == "filter"
+
+
+def test_a_baseline_adds_differences_with_their_interval(page: Browser) -> None:
+    first = page.js("return document.querySelector('#baseline').options[1].value")
+    choose(page, "#baseline", first)
+    assert column(page, "minus baseline")[0] == ""
+    deep = column(page, "95 % interval")[3]
+    assert re.fullmatch(r"[+-]\d+\.\d\d to [+-]\d+\.\d\d", deep)
+    assert "paired over" in column(page, "interval by")[3]
+
+
+def test_a_row_opens_to_its_seeds_by_keyboard(page: Browser) -> None:
+    page.js("document.querySelector('#groups tbody button').focus()")
+    page.type("#groups tbody button", "\ue007")  # Enter
+    opened = page.js("return document.querySelector('td.open').textContent")
+    assert all(word in opened for word in ("seed", "finished", "configuration of", "recipe.lr: "))
+    assert page.js("return document.activeElement.getAttribute('aria-expanded')") == "true"
+
+
+def test_curves_are_switched_off_by_depth_unit_and_seed(page: Browser) -> None:
+    every = lines(page)
+    assert every == 16  # eight nets, training and test
+    page.click("[id='chip-depth 20']")
+    assert lines(page) == 12
+    page.click("[id='chip-unit plain']")
+    assert lines(page) == 6
+    before = page.js("return document.querySelector('#curves-plot polyline').getAttribute('points')")
+    page.click("[id='chip-seed 0']")
+    assert page.js("return document.querySelector('#curves-plot polyline').getAttribute('points')") != before
+    page.click("#curves-start")
+    assert lines(page) == every
+
+
+def test_curves_zoom_by_keyboard_and_show_other_axes(page: Browser) -> None:
+    def ticks() -> str:
+        return str(
+            page.js(
+                "return [...document.querySelectorAll('#curves-plot text')].map(e => e.textContent).join()"
+            )
+        )
+
+    before = ticks()
+    page.js("document.querySelector('#curves-plot').dispatchEvent(new KeyboardEvent('keydown', {key: '+'}))")
+    assert ticks() != before
+    page.click("#curves-all")
+    assert ticks() == before
+    for x, y, label in (("epoch", "loss", "epochs,loss"), ("seconds", "lr", "learning rate")):
+        choose(page, "#curves-x", x)
+        choose(page, "#curves-y", y)
+        assert label in ticks()
+        assert lines(page)
+
+
+def test_what_differs_between_two_nets_is_shown_alone(page: Browser) -> None:
+    page.click("#groups tr[data-group]:nth-child(1) input")
+    page.click("#groups tr[data-group]:nth-child(2) input")
+    keys = page.js("return [...document.querySelectorAll('#differences tbody th')].map(e => e.textContent)")
+    assert "model.depth" in keys
+    assert "recipe.lr" not in keys
+
+
+def test_each_sweep_has_a_view_of_its_own(page: Browser) -> None:
+    choose(page, "#view", "1")
+    assert "quickstart: " in page.js("return document.querySelector('h1').textContent")
+    assert len(page.js(ROWS)) == 4
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("dark", [False, True])
+def test_it_fits_the_width_and_is_readable_in_both_colours(
+    page: Browser, width: int, dark: bool, tmp_path: Path
+) -> None:
+    page.look(width, dark=dark)
+    assert page.js("return document.documentElement.scrollWidth") <= width
+    ink, ground = (
+        sum(map(int, re.findall(r"\d+", page.js(f"return getComputedStyle(document.body).{name}"))[:3]))
+        for name in ("color", "backgroundColor")
+    )
+    assert (ink > ground) is dark
+    assert abs(ink - ground) > 500
+    page.picture(pictures(tmp_path) / f"page-{width}-{'dark' if dark else 'light'}.png")
+
+
+def test_the_button_sets_the_colours_whatever_the_system_prefers(page: Browser) -> None:
+    def ground() -> str:
+        return str(page.js("return getComputedStyle(document.body).backgroundColor"))
+
+    light = ground()
+    page.click("#theme")
+    assert ground() == light
+    page.click("#theme")
+    assert ground() != light
+
+
+def test_a_sweep_with_every_sad_state_and_hostile_names_is_shown(tab: Browser, tmp_path: Path) -> None:
+    evil = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+    for seed, error in enumerate((8.2, 8.9)):
+        folder = finished(
+            configured(tmp_path, 20, seed=seed, name="he2015/table6", answers="he2015/table6"), error
+        )
+        measure(folder, "layer_responses", {1: (1.0, 2.0), 3: (0.5, 0.25)})
+        (folder.path / "confusion.csv").write_text(
+            f'label,cat,"{evil.replace(chr(34), chr(39))}"\ncat,3,1\ndog,0,4\n'
+        )
+    for depth, kind in ((32, "nonfinite_loss"), (44, evil)):
+        lost = failed(configured(tmp_path, depth, name="he2015/table6", answers="he2015/table6"), kind)
+        lost.log_file.write_text(f"{evil}\n")
+    interrupted(configured(tmp_path, 56, name="he2015/table6", answers="he2015/table6"))
+    write_page([tmp_path / "he2015" / "table6"], tmp_path)
+    tab.look(1280)
+    tab.open((tmp_path / "page.html").as_uri())
+    for number in range(4):
+        tab.js("document.querySelectorAll('#groups tr[data-group] button')[arguments[0]].click()", number)
+    choose(tab, "#layers-what", "confusion")
+    assert tab.js("return document.title") != "taken"
+    assert tab.js("return document.images.length") == 0
+    text = tab.js("return document.body.textContent")
+    assert all(
+        words in text for words in ("1 failed: nonfinite_loss", evil, "not comparable", "1 interrupted")
+    )
+    tab.picture(pictures(tmp_path) / "sad.png")
+    assert tab.complaints() == []
+
+
+def test_a_running_sweep_is_followed_and_what_was_opened_stays(
+    tab: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resnet_lab.report.page.live.FRESH", 0.0)
+    finished(configured(tmp_path), 3.0)
+    interrupted(configured(tmp_path, 56))
+    server = _Server(0, _Runs([tmp_path], ()))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        tab.open(f"http://127.0.0.1:{server.server_port}/")
+        tab.click("#groups tbody button")
+        tab.type("#filter", "20")
+        finished(configured(tmp_path, seed=1), 4.0)
+        wait_for(lambda: "3 runs" in tab.js("return document.querySelector('h1').textContent"), 20)
+        assert column(tab, "n") == ["2"]
+        assert "resnet-20-s1" in tab.js("return document.querySelector('td.open').textContent")
+        assert tab.complaints() == []
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        tab.open("about:blank")
+
+
+def test_a_thousand_runs_stay_usable(tab: Browser, tmp_path: Path) -> None:
+    """Rows are drawn as they are scrolled to, curves thinned, lines limited."""
+    first = finished(configured(tmp_path), 3.0)
+    record, history = json.loads(first.record_file.read_text()), first.history_file.read_text()
+    for number in range(1, 1000):
+        record["config"]["recipe"]["lr"] = 0.001 * (1 + number // 4)
+        record["seed"] = record["config"]["seed"] = number % 4
+        folder = tmp_path / "quickstart" / f"{number}"
+        folder.mkdir()
+        (folder / "record.json").write_text(json.dumps(record))
+        (folder / "history.csv").write_text(history)
+    write_page([tmp_path / "quickstart"], tmp_path)
+    assert (tmp_path / "page.html").stat().st_size < 4_000_000
+    tab.look(1280)
+    tab.open((tmp_path / "page.html").as_uri())
+    assert len(tab.js(ROWS)) == 100
+    assert lines(tab) <= 80
+    took = tab.js("const began = performance.now(); render(); return performance.now() - began")
+    assert took < 2000  # 0.2 s on an idle core
+    tab.js("document.querySelector('#more').scrollIntoView()")
+    wait_for(lambda: len(tab.js(ROWS)) > 100, 10)
+    assert tab.complaints() == []
+
+
+def pictures(otherwise: Path) -> Path:
+    return Path(os.environ.get("RESNET_LAB_PICTURES") or otherwise)
