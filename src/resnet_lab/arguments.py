@@ -96,6 +96,9 @@ def _add_plan(plan: argparse.ArgumentParser) -> None:
         default=0.3,
         help="share of the GPU's peak that is reached; narrow nets reach a few per cent",
     )
+    plan.add_argument(
+        "--faster", action="store_true", help="measure, once, what would train faster here and by how much"
+    )
     _add_overrides(plan)
 
 
@@ -135,6 +138,10 @@ def _add_report(report: argparse.ArgumentParser) -> None:
         metavar="key=value",
         help="differences to the net with this choice, with their 95 %% interval",
     )
+
+
+def _add_status(status: argparse.ArgumentParser) -> None:
+    status.add_argument("folder", nargs="+", type=expanded, help="a folder of runs, as runs/quickstart")
 
 
 def _add_sync(sync: argparse.ArgumentParser) -> None:
@@ -270,6 +277,7 @@ ADD: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "train": _add_train,
     "plan": _add_plan,
     "report": _add_report,
+    "status": _add_status,
     "sync": _add_sync,
     "evaluate": _add_evaluate,
     "predict": _add_predict,

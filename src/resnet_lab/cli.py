@@ -63,7 +63,9 @@ def _train(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> int:
     from resnet_lab.sweeps.plan import plan
 
-    return plan(args.overrides, multirun=args.multirun, gpu=args.gpu, efficiency=args.efficiency)
+    return plan(
+        args.overrides, multirun=args.multirun, gpu=args.gpu, efficiency=args.efficiency, measure=args.faster
+    )
 
 
 def _report(args: argparse.Namespace) -> int:
@@ -84,6 +86,12 @@ def _report(args: argparse.Namespace) -> int:
     if args.out:
         raise UserError("--out is for a whole report: a table that is asked for is printed, so redirect it")
     return show(args.folder, args.where, question)
+
+
+def _status(args: argparse.Namespace) -> int:
+    from resnet_lab.report.status import status
+
+    return status(args.folder)
 
 
 def _sync(args: argparse.Namespace) -> int:
@@ -185,6 +193,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "train": _train,
     "plan": _plan,
     "report": _report,
+    "status": _status,
     "sync": _sync,
     "evaluate": _evaluate,
     "predict": _predict,

@@ -15,6 +15,10 @@ COMMANDS = {
             "print a sweep's table beside the paper's; write table.md, .csv and .tex, runs.csv, curves",
             "resnet-lab report runs/quickstart",
         ),
+        "status": (
+            "tell how far a sweep is that runs elsewhere, what will fail, and how long the rest takes",
+            "resnet-lab status runs/quickstart",
+        ),
         "sync": (
             "send W&B what it lacks of the runs below a folder; without a key, write its files there",
             "resnet-lab sync runs/quickstart",

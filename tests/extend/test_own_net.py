@@ -20,6 +20,7 @@ from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.estimate import estimate
 from resnet_lab.sweeps.expand import configurations
+from resnet_lab.sweeps.kept import Kept
 from resnet_lab.trained import source
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -119,7 +120,7 @@ def test_freezing_its_backbone_trains_its_head(trained: RunFolder) -> None:
 
 
 def test_its_cost_is_that_of_the_built_net() -> None:
-    cost = estimate(compose(OWN), lambda *_: 0.001)
+    cost = estimate(compose(OWN), lambda *_: 0.001, Kept())
     assert cost.parameters == 858
     assert cost.multiply_adds > 0
     assert cost.memory_bytes > 0

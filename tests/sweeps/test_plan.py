@@ -12,14 +12,22 @@ from resnet_lab.reference import exact_counts, table
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps import estimate
 from resnet_lab.sweeps.estimate import on_gpu
+from resnet_lab.sweeps.kept import Kept
 from resnet_lab.sweeps.plan import plan
 
+BENEATH = ("seconds of a step", "faster here", "what would be faster")  # what tests/sweeps/test_kept.py reads
 TINY = ["model.depth=8,14", "model.width=4", "seed=0,1", "recipe.epochs=2"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a plan keeps is kept elsewhere."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
 
 
 def planned(capsys: pytest.CaptureFixture[str], *overrides: str, gpu: str | None = "a100") -> list[str]:
     assert plan(list(overrides), multirun=True, gpu=gpu, efficiency=0.3) == 0
-    return capsys.readouterr().out.splitlines()
+    return [line for line in capsys.readouterr().out.splitlines() if not line.startswith(BENEATH)]
 
 
 def test_each_net_of_table_6_has_a_line_with_its_cost(capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,7 +78,9 @@ def finish(config: TrainConfig) -> None:
 def test_half_a_run_leaves_half_its_hours(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resnet_lab.sweeps.plan.here", lambda *_: 3600 / 1000 / 64)  # seconds an image
+    monkeypatch.setattr(
+        "resnet_lab.sweeps.plan.here", lambda _: lambda *_: 3600 / 1000 / 64
+    )  # seconds an image
     overrides = ["model.depth=8", "model.width=4", "recipe.epochs=null", "recipe.iterations=1000"]
     overrides.append(f"runs_root={tmp_path}")
     assert "to do: 1.00 h" in planned(capsys, *overrides, gpu=None)[-1]
@@ -81,17 +91,19 @@ def test_half_a_run_leaves_half_its_hours(
 
 def test_a_gpus_hours_follow_from_its_peak() -> None:
     config = compose(["recipe=he2015_cifar", "data=cifar10"])
-    cost = estimate.estimate(config, on_gpu("v100", 0.5))
+    cost = estimate.estimate(config, on_gpu("v100", 0.5), Kept())
     assert cost.seconds == pytest.approx(64_000 * 128 * 40_551_040 * 6 / (15.7e12 * 0.5))
     half = estimate.estimate(
-        compose(["recipe=he2015_cifar", "data=cifar10", "precision=16"]), on_gpu("v100", 0.5)
+        compose(["recipe=he2015_cifar", "data=cifar10", "precision=16"]), on_gpu("v100", 0.5), Kept()
     )
     assert half.seconds < cost.seconds
 
 
 def test_checkpointing_lowers_the_memory() -> None:
     whole, less = (
-        estimate.estimate(compose(["model.depth=110", f"model.checkpointing={on}"]), on_gpu("a100", 0.3))
+        estimate.estimate(
+            compose(["model.depth=110", f"model.checkpointing={on}"]), on_gpu("a100", 0.3), Kept()
+        )
         for on in ("false", "true")
     )
     assert less.memory_bytes < whole.memory_bytes / 2

@@ -72,6 +72,7 @@ def test_log_gets_one_plain_line_an_epoch(capsys: pytest.CaptureFixture[str]) ->
     pattern = r"epoch 2/2  iteration 12/12  lr 0\.1  train/error [\d.]+  test/error [\d.]+  [\d.]+ s"
     assert len(lines) == 2
     assert re.fullmatch(pattern, lines[1])
+    assert re.search(r" s, about \d+ s left$", lines[0])
     assert "\r" not in "".join(lines)
 
 

@@ -17,6 +17,7 @@ from resnet_lab.report.choices import Choices, complete, model_of
 from resnet_lab.report.walk import run_folders
 from resnet_lab.report.words import as_the_paper_says
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.history import Columns, read_columns
 
 RECORD_SCHEMA = 1
 NEEDED: dict[str, dict[str, tuple[str, ...]]] = {  # of a record, by the state of the run
@@ -41,8 +42,6 @@ UNREADABLE = (
 # libyaml's loader is ten times as fast, where there is one, and dies of what is nested deeply.
 FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEP = 1000  # openings in a text, beyond which it may be
-
-Columns = dict[str, list[float]]
 
 
 @dataclass(frozen=True)
@@ -119,26 +118,6 @@ def read(path: Path) -> Run:
         label=str(described["label"]),
         seed=int(config["seed"]),
     )
-
-
-def read_columns(path: Path) -> Columns:
-    """The numbers of a CSV file by column, nan where there is none; empty without a file.
-
-    A line that is still being written is left out.
-    """
-    if not path.exists():
-        return {}
-    whole, _, _ = read_text(path).rpartition("\n")
-    header, *rows = csv.reader(whole.splitlines() or [""])
-    rows = [row for row in rows if len(row) == len(header)]
-    return {name: [_number(row[place]) for row in rows] for place, name in enumerate(header)}
-
-
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return math.nan
 
 
 def _configuration(path: Path) -> Any:

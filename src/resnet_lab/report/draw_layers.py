@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from resnet_lab import reference
-from resnet_lab.report.collect import Run, read_columns
+from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group
 from resnet_lab.report.style import canvas, legend, looks
+from resnet_lab.runs.history import read_columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -39,6 +39,7 @@ from resnet_lab.runs.record import scores
 from resnet_lab.runs.signals import Signals
 from resnet_lab.runs.tell import trackers
 from resnet_lab.runs.threads import threads_of
+from resnet_lab.runs.watch import Watch
 from resnet_lab.training import Classifier, extra, recipes
 from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.batch_norm import recompute
@@ -160,6 +161,8 @@ def _callbacks(folder: RunFolder, config: TrainConfig, here: Place) -> list[Call
         chosen.append(GradientNorms(folder.path / "gradient_norms.csv", probe.gradient_norms))
     if config.trainer.progress:
         chosen.append(progress())
+    if here.is_first:
+        chosen.append(Watch(folder))
     return chosen
 
 

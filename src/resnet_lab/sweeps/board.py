@@ -10,11 +10,14 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from resnet_lab.durations import said
+from resnet_lab.runs.progress import seconds_left
 from resnet_lab.sweeps.jobs import ALREADY, ELSEWHERE, FAILED, FINISHED, RUNNING, STOPPED, WAITING, Job, count
 
 COLOURS = {RUNNING: "cyan", FINISHED: "green", FAILED: "red", ALREADY: "green", STOPPED: "yellow"}
 REFRESH = 0.5  # seconds between two pictures of the live table
 HEARTBEAT = 60.0  # seconds between two plain lines of a running run
+ASK = 5.0  # seconds between two looks at how long the rest will take
 WIDTH = 1000  # columns of what goes to a file: a table takes what it needs
 
 
@@ -26,6 +29,7 @@ class Board:
         self._console = console or lines_console()
         self._message = ""
         self._drawn = 0.0
+        self._asked, self._said, self._at_once = -ASK, "", 1
         self._told: dict[Job, float] = {}  # when a plain line last told of a running run
         self._live = (
             Live(console=self._console, auto_refresh=False, transient=True)
@@ -61,7 +65,8 @@ class Board:
         self._told[job] = time.monotonic()
         done = count(self._jobs, FINISHED, FAILED, ALREADY)
         of = "" if job.status in (RUNNING, ELSEWHERE, WAITING) else f"[{done}/{len(self._jobs)}] "
-        self._line(f"{of}{job.name} {job.status}{_tail(job)}")
+        left = f"; {left}" if of and (left := self._left(now=True)) else ""
+        self._line(f"{of}{job.name} {job.status}{_tail(job)}{left}")
 
     def refresh(self, now: bool = False) -> None:
         """Draw the table again when it is time, or tell of the runs that have been quiet for long."""
@@ -73,13 +78,29 @@ class Board:
             for job, told in self._told.items():
                 if job.status == RUNNING and moment >= told + HEARTBEAT:
                     self._told[job] = moment
-                    self._line(f"{job.name} {job.status}{_tail(job)}")
+                    left = f"; of the sweep {left}" if (left := self._left()) else ""
+                    self._line(f"{job.name} {job.status}{_tail(job)}{left}")
+
+    def _left(self, now: bool = False) -> str:
+        """How long the rest will take, as ``about 12 min left``; empty while nobody knows, or nothing is left."""
+        moment = time.monotonic()
+        if now or moment >= self._asked + ASK:
+            self._asked = moment
+            running, waiting = count(self._jobs, RUNNING), count(self._jobs, RUNNING, WAITING)
+            counted = (RUNNING, WAITING, FINISHED, ALREADY)
+            far = [job.far() for job in self._jobs if job.status in counted]
+            self._at_once = max(self._at_once, running)
+            left = seconds_left(far, self._at_once) if waiting else None
+            self._said = "" if left is None else f"about {said(left)} left"
+        return self._said
 
     def _picture(self) -> Group:
         """The head count, then the runs: those under way first, as many as the terminal's height holds."""
         order = [RUNNING, FAILED, STOPPED, ELSEWHERE, FINISHED, WAITING, ALREADY]
         shown = sorted(self._jobs, key=lambda job: order.index(job.status))[: self._console.height - 7]
         counts = [f"{count(self._jobs, status)} {status}" for status in order if count(self._jobs, status)]
+        if left := self._left():
+            counts.append(left)
         more = len(self._jobs) - len(shown)
         foot = [f"and {more} more"] if more else []
         foot += [self._message] if self._message else []
@@ -90,21 +111,25 @@ class Board:
 
 
 def run_table(jobs: Sequence[Job]) -> Table:
-    """One row a run: name, status, test error in per cent, seconds, and what there is to tell."""
+    """One row a run: name, status, test error in per cent, seconds, images/s, memory, and what there is to tell."""
     table = Table(box=None, pad_edge=False)
     for name in ("run", "status"):
         table.add_column(name, no_wrap=True)
-    for name in ("test error", "seconds"):
+    for name in ("test error", "seconds", "images/s", "memory"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     for job in jobs:
         error = job.test_error() if job.status != WAITING else None
+        speed = job.far().speed if job.status != WAITING else None
+        memory = job.memory() if job.status in (FINISHED, ALREADY) else None
         table.add_row(
             Text(job.name),
             Text(job.status, style=COLOURS.get(job.status, "")),
             "" if error is None else f"{error:.2f} %",
             "" if _seconds(job) is None else f"{_seconds(job):.0f}",
-            Text(_epoch(job) if job.status == RUNNING else job.told),
+            "" if speed is None else f"{speed:,.0f}",
+            "" if memory is None else f"{memory:,.0f} MiB",
+            Text(_running(job) if job.status == RUNNING else job.told),
         )
     return table
 
@@ -130,11 +155,16 @@ def _tail(job: Job) -> str:
     """What follows the status in a plain line."""
     if job.told:
         return f": {job.told}"
-    told = [_epoch(job)] if job.status == RUNNING else []
+    told = [_epoch(job), *job.signs()] if job.status == RUNNING else []
     error = job.test_error()
     told += [f"test error {error:.2f} %"] if error is not None else []
     told += [f"{job.seconds:.0f} s"] if job.seconds is not None else []
     return f" {', '.join(filter(None, told))}".rstrip()
+
+
+def _running(job: Job) -> str:
+    """How far a running run is, and the signs that it will fail."""
+    return "; ".join(filter(None, (_epoch(job), *job.signs())))
 
 
 def _epoch(job: Job) -> str:

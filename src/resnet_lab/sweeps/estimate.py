@@ -1,18 +1,25 @@
 """What one run will take: operations, memory, iterations and seconds. Trains nothing; torch loads on use."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import info, published
 from resnet_lab.data.spec import DataConfig
-from resnet_lab.models.description import NetConfig
-from resnet_lab.models.made import outline
+from resnet_lab.models import blocks
+from resnet_lab.models.description import ModelConfig, NetConfig
+from resnet_lab.models.families import FAMILIES
+from resnet_lab.models.made import build, outline
 from resnet_lab.models.nets import without_weights
+from resnet_lab.sweeps.kept import Kept
+from resnet_lab.sweeps.timing import Shape, seconds_an_image
 from resnet_lab.training.recipes import loader_batch_size, total_iterations
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Peak operations a second of a GPU's matrix units without sparsity, as its maker states them: TFLOP/s in
 # (32: TF32 where the GPU has it, 16: bf16 or fp16).
@@ -28,9 +35,8 @@ GPU_PEAKS = {
     "h100": (494.0, 989.0),
     "h200": (494.0, 989.0),
 }
-STEPS = 3  # timed steps of each distinct net, after one to warm up
-STEP_WORK = 2e9  # multiply-adds of a timed forward pass: a second or less on one core, forward and backward
-SMALLEST_BATCH = 4  # below it a step's time says little of an image's
+FEW = 3  # units a stage of the net that is timed for all deeper ones
+SIZED, TIMED = "sizes", "seconds"  # what is kept
 
 # Training images of the sets whose size is a published fact.
 TRAINING_IMAGES = {
@@ -42,9 +48,17 @@ TRAINING_IMAGES = {
     "imagenet_shards": 1_281_167,
 }
 
-Shape = tuple[int, int, int]  # (C, H, W)
 # A net, what it sees, its multiply-adds of one image and the precision, to the seconds that an image trains.
 Clock = Callable[[NetConfig, Shape, int, str], float]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What can be counted of a net."""
+
+    parameters: int
+    multiply_adds: int  # of one image, forward
+    activation_bytes: int  # kept for the backward pass of one image
 
 
 @dataclass(frozen=True)
@@ -58,20 +72,16 @@ class Cost:
     seconds: float  # of training, without evaluations
 
 
-def estimate(config: TrainConfig, clock: Clock) -> Cost:
+def estimate(config: TrainConfig, clock: Clock, kept: Kept) -> Cost:
     """The cost of one run; `clock` gives the training seconds an image."""
-    from resnet_lab.models.counting import count
-
     facts = published(config.data) or info(config.data)
     shape = (facts.channels, facts.height, facts.width)
     net = without_weights(config.model)
-    counts = count(outline(net, shape), shape)
+    size = sizes(net, shape, kept)
     iterations = _iterations(config)
-    seconds = (
-        iterations * config.recipe.batch_size * clock(net, shape, counts.multiply_adds, config.precision)
-    )
-    memory = counts.parameters * 4 * 3 + loader_batch_size(config.recipe) * _activation_bytes(net, shape)
-    return Cost(counts.parameters, counts.multiply_adds, memory, iterations, seconds)
+    seconds = iterations * config.recipe.batch_size * clock(net, shape, size.multiply_adds, config.precision)
+    memory = size.parameters * 4 * 3 + loader_batch_size(config.recipe) * size.activation_bytes
+    return Cost(size.parameters, size.multiply_adds, memory, iterations, seconds)
 
 
 def on_gpu(name: str, efficiency: float) -> Clock:
@@ -85,41 +95,106 @@ def on_gpu(name: str, efficiency: float) -> Clock:
     return seconds
 
 
-def here(net: NetConfig, shape: Shape, multiply_adds: int, precision: str) -> float:
-    """Median seconds an image of a few training steps on this machine: of its GPU, or of one core.
+def here(kept: Kept) -> Clock:
+    """The seconds an image on this machine: of its GPU, or of one core.
 
-    A core's own time is counted, so that whatever else runs there does not lengthen the plan.
+    Of nets that differ in nothing but their depth one is timed, of FEW units a stage at most, and the others by their
+    multiply-adds: a deeper one would be timed with fewer images a step than it trains with.
     """
-    import torch
-    from torch.nn import functional as F
 
-    from resnet_lab.models import build
+    def seconds(net: NetConfig, shape: Shape, multiply_adds: int, precision: str) -> float:
+        timed = _with_units(net, FEW) or net
+        work = sizes(timed, shape, kept).multiply_adds
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
-    batch = max(SMALLEST_BATCH, min(128, int(STEP_WORK / max(1, multiply_adds))))
-    model = build(net).to(device).to(memory_format=torch.channels_last).train()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0, momentum=0.9)
-    images = torch.randn(batch, *shape, device=device).contiguous(memory_format=torch.channels_last)
-    labels = torch.zeros(batch, dtype=torch.long, device=device)
-    narrow = PRECISIONS[precision].autocast
-    low = getattr(torch, narrow) if narrow else None
-    threads, seconds = torch.get_num_threads(), []
-    torch.set_num_threads(1)
-    try:
-        for _ in range(1 + STEPS):
-            began = clock()
-            with torch.autocast(device.type, low, enabled=low is not None):
-                loss = F.cross_entropy(model(images), labels)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            seconds.append(clock() - began)
-    finally:
-        torch.set_num_threads(threads)
-    return median(seconds[1:]) / batch
+        def measure() -> dict[str, float]:
+            return {"seconds": seconds_an_image(timed, shape, work, precision)}
+
+        found = kept.or_measured(measure, TIMED, timed, shape, precision)
+        return float(found["seconds"]) * multiply_adds / max(work, 1)
+
+    return seconds
+
+
+def faster(config: TrainConfig, kept: Kept, *, measure: bool) -> dict[str, float]:
+    """What else to say for this run -> how many times as fast it trains here; `measure`: also what is not known yet."""
+    facts = published(config.data) or info(config.data)
+    shape = (facts.channels, facts.height, facts.width)
+    net = without_weights(config.model)
+    timed = _with_units(net, FEW) or net
+    precision = config.precision
+    base = kept.get(TIMED, timed, shape, precision)
+    if base is None:
+        return {}
+    ways: dict[str, tuple[str, bool]] = {}
+    if PRECISIONS[precision].autocast is None:
+        ways["precision=bf16"] = ("bf16", False)
+    if not config.trainer.compile:
+        ways["trainer.compile=true"] = (precision, True)
+    if len(ways) == 2:
+        ways["precision=bf16 trainer.compile=true"] = ("bf16", True)
+    found = {}
+    for said, (other, compiled) in ways.items():
+        rest = (shape, other, "compiled") if compiled else (shape, other)
+        figures = kept.get(TIMED, timed, *rest)
+        if figures is None and measure:
+            figures = kept.or_measured(
+                partial(_timed, timed, shape, other, compiled, kept), TIMED, timed, *rest
+            )
+        if figures is not None:
+            found[said] = float(base["seconds"]) / float(figures["seconds"])
+    return found
+
+
+def _timed(net: NetConfig, shape: Shape, precision: str, compiled: bool, kept: Kept) -> dict[str, float]:
+    work = sizes(net, shape, kept).multiply_adds
+    return {"seconds": seconds_an_image(net, shape, work, precision, compiled=compiled)}
+
+
+def sizes(net: NetConfig, shape: Shape, kept: Kept) -> Sizes:
+    """Counted, or known from an earlier plan; of a deep net of equal units from two shallow ones, to the byte."""
+
+    def measure() -> dict[str, int]:
+        few, more = _with_units(net, 2), _with_units(net, 3)
+        if few is None or more is None:
+            return asdict(_counted(net, shape))
+        first, second = sizes(few, shape, kept), sizes(more, shape, kept)
+        steps = _units(net) - 2
+        return {
+            name: value + steps * (getattr(second, name) - value) for name, value in asdict(first).items()
+        }
+
+    return Sizes(**kept.or_measured(measure, SIZED, net, shape))
+
+
+def _counted(net: NetConfig, shape: Shape) -> Sizes:
+    from resnet_lab.models.counting import count
+
+    # A small net is sooner built than PyTorch has loaded what computes shapes alone.
+    model = build(net) if 0 < _units(net) <= FEW else outline(net, shape)
+    counts = count(model, shape)
+    return Sizes(counts.parameters, counts.multiply_adds, _activation_bytes(model, shape))
+
+
+def _units(net: NetConfig) -> int:
+    """Units of each stage of a net whose stages are alike; 0 of any other."""
+    if not isinstance(net, ModelConfig) or net.checkpointing or FAMILIES[net.family].named is not None:
+        return 0
+    found = FAMILIES[net.family].units(net.depth, _layers(net))
+    return found[0] if found else 0
+
+
+def _with_units(net: NetConfig, units: int) -> NetConfig | None:
+    """The same net, but for so many units a stage; None where it has no more than these, or stages of its own."""
+    if _units(net) <= units:
+        return None
+    assert isinstance(net, ModelConfig)
+    family = FAMILIES[net.family]
+    return replace(net, depth=family.stages * units * _layers(net) + family.other_layers)
+
+
+def _layers(net: ModelConfig) -> int:
+    """Weighted layers of a unit."""
+    return len(blocks.load(net.block).kernels)
 
 
 def _iterations(config: TrainConfig) -> int:
@@ -145,7 +220,7 @@ def _training_images(data: DataConfig) -> int:
     return int(module.sizes["train"])
 
 
-def _activation_bytes(net: NetConfig, shape: Shape) -> int:
+def _activation_bytes(model: "nn.Module", shape: Shape) -> int:
     """Bytes kept for the backward pass of one image, as autograd itself saves them. Computes nothing."""
     import torch
 
@@ -157,7 +232,7 @@ def _activation_bytes(net: NetConfig, shape: Shape) -> int:
         return tensor
 
     kept: list[torch.Tensor] = []
-    model = outline(net, shape).train()
+    model.train()
     images = torch.empty(2, *shape, device=next(model.parameters()).device)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         model(images)

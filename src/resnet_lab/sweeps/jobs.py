@@ -4,14 +4,19 @@ import csv
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
+from resnet_lab.config.identity import flatten
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.files import read_text, tail
 from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.history import read_columns
 from resnet_lab.runs.lock import holder
+from resnet_lab.runs.progress import Progress
 from resnet_lab.runs.record import lacking
+from resnet_lab.runs.signs import of_disk, of_losses, of_silence
 
 WAITING = "waiting"
 RUNNING = "running"
@@ -34,6 +39,7 @@ class Job:
     told: str = ""  # why it failed, or what it lacks, in one line
     began: float = field(default=0.0, repr=False)  # time.monotonic()
     seconds: float | None = None  # from start to end
+    _far: Progress | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, config: TrainConfig, cores: int | None = None) -> "Job":
@@ -101,6 +107,37 @@ class Job:
 
     def progress(self) -> dict[str, float]:
         return last_row(self.folder)
+
+    def far(self) -> Progress:
+        """How far it is and what it reaches a second; where nothing can be read, nowhere."""
+        if self._far is None or self._far.done < 1:
+            try:
+                record = self._record if self.status in (FINISHED, ALREADY) else None
+                self._far = Progress.of(self._choices, read_columns(self.folder.history_file), record)
+            except (OSError, ValueError, csv.Error):
+                return Progress("", 1.0, 0.0, 0.0)
+        return self._far
+
+    def signs(self) -> list[str]:
+        """That it is about to fail, while it runs."""
+        try:
+            epochs = read_columns(self.folder.history_file)
+        except (OSError, ValueError, csv.Error):
+            return []
+        found = (
+            of_losses(epochs.get("train/loss", [])),
+            of_silence(self.folder.history_file, epochs),
+            of_disk(self.folder.path),
+        )
+        return [sign for sign in found if sign]
+
+    def memory(self) -> float | None:
+        """MiB at most, of a run that has finished."""
+        return _number((self._record.get("cost") or {}).get("peak_memory_mib"))
+
+    @cached_property
+    def _choices(self) -> dict[str, Any]:
+        return flatten(self.config)
 
     def objective(self) -> float | None:
         """What a search minimises: the validation error in per cent, or, without one, the test error.

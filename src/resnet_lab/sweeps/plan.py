@@ -1,8 +1,9 @@
 """What a sweep will cost, before it costs anything: runs, operations, memory and hours. Trains nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -15,9 +16,13 @@ from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.nets import label
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.sweeps.board import lines_console
-from resnet_lab.sweeps.estimate import GPU_PEAKS, Cost, estimate, here, on_gpu
+from resnet_lab.sweeps.estimate import GPU_PEAKS, TIMED, Cost, estimate, faster, here, on_gpu
 from resnet_lab.sweeps.expand import configurations
 from resnet_lab.sweeps.jobs import last_row
+from resnet_lab.sweeps.kept import Kept, file
+
+WORTH = 1.1  # times as fast, from which it is worth a word
+DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, and WSL's
 
 
 @dataclass(frozen=True)
@@ -38,11 +43,14 @@ class Line:
         return sum(self.cost.seconds * max(0.0, 1 - each / self.cost.iterations) for each in done)
 
 
-def plan(overrides: list[str], *, multirun: bool, gpu: str | None, efficiency: float) -> int:
+def plan(
+    overrides: list[str], *, multirun: bool, gpu: str | None, efficiency: float, measure: bool = False
+) -> int:
     """Print a sweep's runs with their cost and what is already finished; 0 always.
 
-    `gpu` names a row of GPU_PEAKS, of which `efficiency` is reached; without it, a few steps of each
-    distinct net are timed on this machine. Raises UserError for an unknown GPU or a mistake in the overrides.
+    `gpu` names a row of GPU_PEAKS, of which `efficiency` is reached; without it, a few steps of each distinct kind of
+    net are timed on this machine, and kept; `measure`: what would be faster here, too. Raises UserError for an unknown
+    GPU or a mistake in the overrides.
     """
     if gpu is not None and gpu.lower() not in GPU_PEAKS:
         raise unknown("--gpu", gpu, GPU_PEAKS)
@@ -51,7 +59,8 @@ def plan(overrides: list[str], *, multirun: bool, gpu: str | None, efficiency: f
     console = lines_console()
     with console.status("composing the runs …") as status:
         configs = configurations(overrides, planned=True) if multirun else [compose(overrides, planned=True)]
-        clock = here if gpu is None else on_gpu(gpu.lower(), efficiency)
+        kept = Kept()
+        clock = here(kept) if gpu is None else on_gpu(gpu.lower(), efficiency)
         costs: dict[str, Cost] = {}
         lines = []
         for alike in _but_for_the_seed(configs):
@@ -59,14 +68,34 @@ def plan(overrides: list[str], *, multirun: bool, gpu: str | None, efficiency: f
             status.update(f"estimating {label(first.model)} …")
             key = repr((first.model, first.recipe, first.data, first.precision))
             if key not in costs:
-                costs[key] = estimate(first, clock)
+                costs[key] = estimate(first, clock, kept)
             lines.append(Line(tuple(alike), costs[key]))
+        most = max(lines, key=lambda line: line.seconds_left)
+        status.update("measuring what would be faster …")
+        ways = faster(most.configs[0], kept, measure=measure) if gpu is None else {}
     console.print(_table(lines))
     finished = sum(line.states.count("finished") for line in lines)
     places, where = (1, f"one {gpu} at {efficiency:.0%} of its peak") if gpu else _here()
     hours = _hours(sum(line.seconds_left for line in lines) / min(places, len(configs)))
     console.print(f"{len(configs)} runs, {finished} finished; to do: {hours} on {where}", highlight=False)
+    for line in _told(kept, ways, measure) if gpu is None else []:
+        console.print(line, highlight=False)
     return 0
+
+
+def _told(kept: Kept, ways: Mapping[str, float], measure: bool) -> Iterator[str]:
+    """Where the seconds come from, and what would be faster here."""
+    now, before = (kept.count(TIMED, keys) for keys in (kept.measured, kept.taken))
+    told = [f"{now} timed now"] * bool(now) + [f"{before} kept from an earlier plan"] * bool(before)
+    yield f"seconds of a step: {', '.join(told)} ({file()}), other depths by their multiply-adds"
+    better = {said: times for said, times in ways.items() if times > WORTH}
+    for said, times in sorted(better.items(), key=lambda item: -item[1]):
+        yield f"faster here: {said}, {times:.1f} times as fast, measured"
+    if ways and not better:
+        told = [f"{said} {times:.1f} times as fast" for said, times in ways.items()]
+        yield f"nothing is faster here: {', '.join(told)}, measured"
+    if not measure and not ways:
+        yield "what would be faster here: --faster measures it, a minute or two, once"
 
 
 def _but_for_the_seed(configs: Sequence[TrainConfig]) -> list[list[TrainConfig]]:
@@ -79,11 +108,18 @@ def _but_for_the_seed(configs: Sequence[TrainConfig]) -> list[list[TrainConfig]]
 
 def _here() -> tuple[int, str]:
     """How many runs this machine trains at a time, as `hydra/launcher=local` does, and in words."""
-    import torch
-
-    if gpus := torch.cuda.device_count():
+    if gpus := _gpus():
         return gpus, f"this machine, one run at a time on each of {gpus} GPUs"
     return cores(), f"this machine, {cores()} runs at a time with a core each"
+
+
+def _gpus() -> int:
+    """How many torch sees; it is not asked where no driver is."""
+    if not any(Path(place).exists() for place in DRIVERS):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def _table(lines: Sequence[Line]) -> Table:

@@ -11,6 +11,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 
+from resnet_lab.durations import said
 from resnet_lab.training.tables import Table
 
 COLUMNS = (
@@ -120,16 +121,26 @@ class Lines(_EpochEnd):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        self._spoke = time.monotonic()
+        self._spoke = self._began = time.monotonic()
+        self._first = trainer.global_step
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.is_global_zero and time.monotonic() - self._spoke > HEARTBEAT:
             batch = trainer.fit_loop.batch_idx + 1
-            self._say(f"{_place(trainer)}  batch {batch}/{trainer.num_training_batches}")
+            self._say(f"{_place(trainer)}  batch {batch}/{trainer.num_training_batches}{self._left(trainer)}")
 
     def on_row(self, row: dict[str, float], trainer: Trainer) -> None:
         errors = "  ".join(f"{name} {value:.2f}" for name, value in row.items() if name.endswith("/error"))
-        self._say(f"{_place(trainer)}  lr {row['lr']:.4g}  {errors}  {row['seconds']:.1f} s")
+        self._say(
+            f"{_place(trainer)}  lr {row['lr']:.4g}  {errors}  {row['seconds']:.1f} s{self._left(trainer)}"
+        )
+
+    def _left(self, trainer: Trainer) -> str:
+        """As ``, about 3 min left``, at the pace since this process began; empty at the end."""
+        done, rest = trainer.global_step - self._first, _iterations(trainer) - trainer.global_step
+        return (
+            f", about {said((time.monotonic() - self._began) / done * rest)} left" if done > 0 < rest else ""
+        )
 
     def _say(self, line: str) -> None:
         self._spoke = time.monotonic()
@@ -166,6 +177,10 @@ def _values(trainer: Trainer, prefixes: tuple[str, ...]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics if name.startswith(prefixes)}
 
 
+def _iterations(trainer: Trainer) -> int:
+    return int(trainer.lightning_module.total_iterations)  # type: ignore[arg-type]
+
+
 def _place(trainer: Trainer) -> str:
-    total = trainer.lightning_module.total_iterations
+    total = _iterations(trainer)
     return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  iteration {trainer.global_step}/{total}"

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from resnet_lab.report.collect import Columns, Run
+from resnet_lab.report.collect import Run
 from resnet_lab.report.page.told import rounded
+from resnet_lab.runs.history import Columns
 
 POINTS = 20_000  # of all runs together, in each column
 FEWEST, MOST = 20, 300  # of one run

@@ -1,0 +1,109 @@
+"""The command: how far the runs below a folder are, wherever they are trained. Free of torch; returns at once."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from resnet_lab.durations import said
+from resnet_lab.report.collect import Run
+from resnet_lab.report.publish import gathered, print_table
+from resnet_lab.report.tabular import Table, seconds
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.lock import holder
+from resnet_lab.runs.progress import Progress, seconds_left
+from resnet_lab.runs.signs import of_disk, of_losses, of_silence
+
+ORDER = ("running", "failed", "interrupted", "new", "finished")
+MOST = 40  # finished runs beyond which only their number is told
+
+
+@dataclass(frozen=True)
+class Line:
+    """One run as the table shows it."""
+
+    run: Run
+    far: Progress
+
+    @property
+    def told(self) -> str:
+        """Who trains it, what stopped it, or the signs that something will."""
+        if self.run.state == "failed":
+            return f"{self.run.error}: {self.run.record['error'].get('message', '')}"
+        if self.run.state != "running":
+            return ""
+        folder = RunFolder(self.run.path)
+        who = holder(folder.lock_file)
+        signs = (
+            of_losses(self.run.history.get("train/loss", [])),
+            of_silence(folder.history_file, self.run.history),
+        )
+        return "; ".join([f"process {who.get('pid', '?')} on {who.get('host', '?')}", *filter(None, signs)])
+
+
+def status(folders: Sequence[Path]) -> int:
+    """Print what each run is about and how long the rest will take; 0 where none has failed, else 1.
+
+    Raises UserError where there is no run.
+    """
+    lines = [Line(run, _far(run)) for run in gathered(folders)]
+    lines.sort(key=lambda line: ORDER.index(line.run.state))
+    finished = sum(line.run.state == "finished" for line in lines)
+    left_out = max(0, finished - MOST)
+    print_table(table(lines[: len(lines) - left_out]))
+    if left_out:
+        print(f"and {left_out} more that are finished")
+    print(headline(lines))
+    if sign := of_disk(folders[0]):
+        print(sign)
+    return 1 if any(line.run.state == "failed" for line in lines) else 0
+
+
+def headline(lines: Sequence[Line]) -> str:
+    """As in ``8 runs: 2 running, 1 new, 5 finished; about 12 min left, 2 at a time``."""
+    counts = Counter(line.run.state for line in lines)
+    told = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
+    head = f"{len(lines)} {'run' if len(lines) == 1 else 'runs'}: {told}"
+    waiting = [line.far for line in lines if line.run.state not in ("finished", "failed")]
+    ended = [line.far for line in lines if line.run.state == "finished"]
+    left = seconds_left([*waiting, *ended], counts["running"])
+    if not waiting or left is None:
+        return head
+    if not counts["running"]:
+        return f"{head}; about {said(left)} left, one at a time, once they are started again"
+    return f"{head}; about {said(left)} left, {counts['running']} at a time"
+
+
+def table(lines: Sequence[Line]) -> Table:
+    """One row a run: state, epoch, test error (per cent), seconds, images a second, memory."""
+    rows = [
+        {
+            "run": line.run.path.name,
+            "state": line.run.state,
+            "epoch": line.far.epoch,
+            "test error (%)": _error(line.run),
+            "seconds": seconds(line.far.seconds) if line.far.seconds else "",
+            "images/s": "" if line.far.speed is None else f"{line.far.speed:,.0f}",
+            "memory (MiB)": _memory(line.run),
+            "": line.told,
+        }
+        for line in lines
+    ]
+    return Table.of(rows, words={"run", "state", "epoch", ""})
+
+
+def _far(run: Run) -> Progress:
+    return Progress.of(run.choices, run.history, run.record if run.state == "finished" else None)
+
+
+def _error(run: Run) -> str:
+    """Of the finished run, or of the last epoch so far."""
+    if run.state == "finished":
+        return f"{run.last('test/error'):.2f}"
+    values = [value for value in run.history.get("test/error", []) if value == value]
+    return f"{values[-1]:.2f}" if values else ""
+
+
+def _memory(run: Run) -> str:
+    peak = (run.record.get("cost") or {}).get("peak_memory_mib")
+    return "" if peak is None else f"{peak:,.0f}"

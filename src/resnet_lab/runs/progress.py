@@ -1,0 +1,76 @@
+"""How far runs are, what they reach a second, and how long the rest of them will take. Free of torch."""
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from resnet_lab.runs.history import Columns
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far one run is."""
+
+    alike: Hashable  # what the runs that take as long as this one have in common
+    work: float  # of the whole run, beside that of others
+    done: float  # of its iterations, from 0 to 1
+    seconds: float  # that this took
+    speed: float | None = None  # training images a second
+    epoch: str = ""  # as in "epoch 3 of 12"
+
+    @classmethod
+    def of(cls, choices: Mapping[str, Any], history: Columns, record: Mapping[str, Any] | None) -> "Progress":
+        """Of a run with these choices by dotted key; `record` where it has finished."""
+        alike = tuple(str(choices.get(key)) for key in _ALIKE)
+        if record is not None:
+            cost = record.get("cost") or {}
+            seconds = float(cost.get("total_seconds") or cost.get("train_seconds") or 0.0)
+            return cls(alike, work(choices), 1.0, seconds, cost.get("images_per_second"))
+        epochs, iterations = history.get("epoch", []), history.get("iteration", [])
+        if not epochs or not iterations:
+            return cls(alike, work(choices), 0.0, 0.0)
+        asked = choices.get("recipe.iterations"), choices.get("recipe.epochs")
+        done = iterations[-1] / asked[0] if asked[0] else epochs[-1] / asked[1] if asked[1] else 0.0
+        seconds = sum(value for value in history.get("seconds", []) if value == value)
+        speed = None
+        if seconds and choices.get("recipe.batch_size"):
+            speed = iterations[-1] * choices["recipe.batch_size"] / seconds
+        of = "" if asked[0] or not asked[1] else f" of {asked[1]}"
+        return cls(alike, work(choices), min(done, 1.0), seconds, speed, f"epoch {epochs[-1]:.0f}{of}")
+
+
+_ALIKE = (
+    *(f"model.{key}" for key in ("_target_", "args", "depth", "block", "width", "width_factor", "groups")),
+    *(f"recipe.{key}" for key in ("iterations", "epochs", "batch_size", "accumulate")),
+    *("data.name", "precision", "trainer.compile", "trainer.devices", "trainer.threads"),
+)
+
+
+def work(choices: Mapping[str, Any]) -> float:
+    """What a run costs beside others of its data: multiply-adds go with depth and the square of the width."""
+    depth, width = choices.get("model.depth"), choices.get("model.width")
+    factor = choices.get("model.width_factor") or 1.0
+    net = (depth or 1) * ((width or 16) * factor) ** 2
+    return float(net * (choices.get("recipe.iterations") or choices.get("recipe.epochs") or 1))
+
+
+def seconds_left(runs: Sequence[Progress], at_once: int) -> float | None:
+    """Of all these runs, so many at a time; None while none has done an epoch.
+
+    A run takes as long as those like it did; one of a kind that none has begun, as long as its work says.
+    """
+    begun = [run for run in runs if run.done > 0 and run.seconds > 0]
+    if not begun:
+        return None
+    rate = sum(run.seconds for run in begun) / sum(run.work * run.done for run in begun)
+    alike: dict[Hashable, list[Progress]] = {}
+    for run in begun:
+        alike.setdefault(run.alike, []).append(run)
+    whole = {
+        kind: sum(run.seconds for run in members) / sum(run.done for run in members)
+        for kind, members in alike.items()
+    }
+    left = [(1 - run.done) * whole.get(run.alike, rate * run.work) for run in runs]
+    total = max(sum(left) / max(at_once, 1), max(left))
+    return total if math.isfinite(total) else None

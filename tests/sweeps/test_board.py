@@ -1,0 +1,64 @@
+"""What a sweep shows of its runs: how far they are, what they reach, how long the rest takes."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.sweeps.board import Board, run_table
+from resnet_lab.sweeps.jobs import ALREADY, FINISHED, RUNNING, WAITING, Job
+from run_folders import configured, finished, interrupted, write_history
+
+
+def job(config: TrainConfig, status: str) -> Job:
+    made = Job.of(config)
+    made.status = status
+    return made
+
+
+def shown(act: Callable[[Console], None]) -> str:
+    text = io.StringIO()
+    act(Console(file=text, width=400))
+    return text.getvalue()
+
+
+def test_a_plain_line_tells_how_long_the_rest_will_take(tmp_path: Path) -> None:
+    finished(configured(tmp_path, seed=0), 3.0)  # 60 s
+    done, waiting = job(configured(tmp_path, seed=0), ALREADY), job(configured(tmp_path, seed=1), WAITING)
+    done.status = FINISHED
+    said = shown(lambda console: Board([done, waiting], console).changed(done))
+    assert "[1/2]" in said
+    assert said.rstrip().endswith("; about 60 s left")
+
+
+def test_the_end_has_nothing_left(tmp_path: Path) -> None:
+    finished(configured(tmp_path), 3.0)
+    done = job(configured(tmp_path), FINISHED)
+    assert "left" not in shown(lambda console: Board([done], console).changed(done))
+
+
+def test_the_table_tells_images_a_second_memory_and_what_will_fail(tmp_path: Path) -> None:
+    first, second = configured(tmp_path, seed=0), configured(tmp_path, seed=1)
+    folder = finished(first, 3.0)
+    record = folder.record()
+    assert record is not None
+    record["cost"] |= {"images_per_second": 1862.7, "peak_memory_mib": 634.1}
+    folder.write_record(record)
+    going = interrupted(replace(second), [50.0, 20.0])
+    rows = going.history_file.read_text().replace("0.5,10.0", "9.5,10.0")
+    jobs = [job(first, FINISHED), job(second, RUNNING)]
+    going.history_file.write_text(rows)
+    said = shown(lambda console: console.print(run_table(jobs)))
+    assert all(words in said for words in ("1,863", "634 MiB", "epoch 1 of 12", "has grown from 0.5 to 9.5"))
+
+
+def test_a_history_that_is_damaged_costs_no_line(tmp_path: Path) -> None:
+    config = configured(tmp_path)
+    going = interrupted(config)
+    broken = job(config, RUNNING)
+    going.history_file.write_bytes(b"\xff\xfe\n\n")
+    assert broken.name in shown(lambda console: Board([broken], console).changed(broken))
+    write_history(going, [50.0])

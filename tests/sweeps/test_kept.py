@@ -1,0 +1,144 @@
+"""What a plan measured is kept: by machine, net, what it sees and precision."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from resnet_lab.config.compose import compose
+from resnet_lab.errors import UserError
+from resnet_lab.models.description import ModelConfig
+from resnet_lab.models.nets import resolved
+from resnet_lab.sweeps import estimate, kept
+from resnet_lab.sweeps.estimate import _counted, sizes
+from resnet_lab.sweeps.kept import Kept, file
+from resnet_lab.sweeps.plan import plan
+
+NET = ["model.depth=8,14", "model.width=4", "recipe.epochs=2"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def timed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What was timed: (depth, precision, compiled); 1 ms an image, less where it is narrower or compiled."""
+    asked: list[Any] = []
+
+    def seconds(net: ModelConfig, shape: Any, work: int, precision: str, *, compiled: bool = False) -> float:
+        asked.append((net.depth, precision, compiled))
+        return 1e-3 / (2 if precision == "bf16" else 1) / (1.5 if compiled else 1)
+
+    monkeypatch.setattr(estimate, "seconds_an_image", seconds)
+    return asked
+
+
+def planned(capsys: pytest.CaptureFixture[str], *overrides: str, measure: bool = False) -> str:
+    assert plan([*overrides], multirun=True, gpu=None, efficiency=0.3, measure=measure) == 0
+    return capsys.readouterr().out
+
+
+def test_a_second_plan_times_nothing_and_says_so(
+    timed: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = planned(capsys, *NET)
+    assert "2 timed now" in first
+    asked = list(timed)
+    second = planned(capsys, *NET)
+    assert timed == asked
+    assert "2 kept from an earlier plan" in second
+    assert first.split("seconds of a step")[0] == second.split("seconds of a step")[0]
+    assert str(file()) in second
+
+
+def test_what_is_no_faster_here_is_told_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(estimate, "seconds_an_image", lambda *_, **__: 1e-3)
+    told = planned(capsys, "model.depth=8", "model.width=4", "recipe.epochs=2", measure=True)
+    assert "nothing is faster here: precision=bf16 1.0 times as fast, trainer.compile=true 1.0" in told
+
+
+def test_deep_nets_are_told_from_one_that_is_timed(
+    timed: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned(capsys, "experiment=he2015/table6", "seed=0")
+    assert [depth for depth, *_ in timed] == [20]
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        {"depth": 44},
+        {"depth": 32, "shortcut": "C"},
+        {"depth": 32, "shortcut": "B", "order": "full_preactivation"},
+        {"depth": 47, "block": "bottleneck"},
+        {"depth": 17, "block": "single", "drop_path": 0.2},
+        {"depth": 38, "block": "se_basic"},
+        {"depth": 28, "family": "wide", "width_factor": 2.0},
+        {"depth": 44, "shortcut": "none", "batch_norm": False},
+    ],
+    ids=str,
+)
+def test_a_deep_net_is_counted_from_shallow_ones_to_the_byte(net: dict[str, Any]) -> None:
+    config = resolved(ModelConfig(**net, in_channels=3, num_classes=10))
+    assert sizes(config, (3, 32, 32), Kept()) == _counted(config, (3, 32, 32))
+
+
+def test_another_machine_precision_or_size_of_image_is_timed_anew(
+    timed: list[Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = ["model.depth=8", "model.width=4", "recipe.epochs=2"]
+    for change in ([], ["precision=bf16"], ["data=cifar10"]):
+        planned(capsys, *one, *change)
+    assert len(timed) == 3
+    monkeypatch.setattr(kept, "machine", lambda: "another")
+    planned(capsys, *one)
+    assert len(timed) == 4
+
+
+def test_what_is_faster_here_is_measured_once_and_told_from_then_on(
+    timed: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    one = ["model.depth=8", "model.width=4", "recipe.epochs=2"]
+    assert "--faster measures it" in planned(capsys, *one)
+    told = planned(capsys, *one, measure=True)
+    assert "faster here: precision=bf16 trainer.compile=true, 3.0 times as fast, measured" in told
+    assert "faster here: precision=bf16, 2.0 times as fast, measured" in told
+    asked = len(timed)
+    assert "precision=bf16, 2.0 times as fast" in planned(capsys, *one)
+    assert len(timed) == asked
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 3}', "\x00"])
+def test_a_file_that_is_damaged_is_measured_anew(
+    text: str, timed: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file().parent.mkdir(parents=True)
+    file().write_text(text)
+    assert "2 timed now" in planned(capsys, *NET)
+    assert json.loads(file().read_text())
+
+
+def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(
+    cache: Path, timed: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache.write_text("a file")
+    assert "2 timed now" in planned(capsys, *NET)
+
+
+def test_plans_do_not_lose_each_others_figures(timed: list[Any]) -> None:
+    config = compose(["model.depth=8"]).model
+    first, second = Kept(), Kept()
+    first.or_measured(lambda: {"seconds": 1.0}, "seconds", config, "a")
+    second.or_measured(lambda: {"seconds": 2.0}, "seconds", config, "b")
+    assert [Kept().get("seconds", config, each) for each in "ab"] == [{"seconds": 1.0}, {"seconds": 2.0}]
+
+
+def test_an_unknown_family_is_still_one_line() -> None:
+    with pytest.raises(UserError, match=r"model\.depth"):
+        plan(["model.depth=21"], multirun=False, gpu=None, efficiency=0.3)
