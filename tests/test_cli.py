@@ -113,6 +113,8 @@ OF_A_SWEEP = {
     "an interval": ("recipe.lr=interval(0,1)", "hydra/sweeper=optuna"),
     "all devices for each run": ("trainer.devices=auto,1", "say how many"),
     "one bad value": ("model.depth=20,21", "20 and 26"),
+    "no configuration to exclude": ("hydra.sweeper.exclude=[20]", "a list of partial configurations"),
+    "neither true nor false": ("hydra.sweeper.skip_invalid=maybe", "true or false"),
 }
 WITHOUT_M = {
     "two values": "model.depth=20,32",

@@ -6,7 +6,7 @@ from omegaconf import OmegaConf
 from resnet_lab.config import many
 from resnet_lab.config.compose import compose_raw
 from resnet_lab.config.groups import groups
-from resnet_lab.config.many import Composer, compose_each
+from resnet_lab.config.many import Composer
 from resnet_lab.config.overrides import read
 from resnet_lab.errors import UserError
 from resnet_lab.sweeps.expand import expand
@@ -56,7 +56,7 @@ def test_mistakes_are_told_in_the_same_words(override: str, told: str) -> None:
     with pytest.raises(UserError) as alone:
         compose_raw([override])
     with pytest.raises(UserError, match=told) as among:
-        compose_each([["seed=1"], [override]])
+        Composer()([override])
     assert str(among.value) == str(alone.value)
 
 
@@ -66,6 +66,7 @@ def test_hydra_composes_each_choice_of_options_once(monkeypatch: pytest.MonkeyPa
     jobs = [
         [f"model={model}", f"seed={seed}"] for model in ("cifar_resnet", "cifar_plain") for seed in range(5)
     ]
-    configs = compose_each(jobs)
+    composer = Composer()
+    configs = [composer(job) for job in jobs]
     assert [config.seed for config in configs] == [0, 1, 2, 3, 4] * 2
     assert calls == [["model=cifar_resnet"], ["model=cifar_plain"]]

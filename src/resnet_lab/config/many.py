@@ -1,7 +1,7 @@
 """Compose the many configurations of a sweep at the price of a few. Free of torch."""
 
 import pickle
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from hydra.core.override_parser.types import Override
@@ -9,30 +9,22 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_lab.config.compose import compose_raw, typed
+from resnet_lab.config.compose import compose_raw
 from resnet_lab.config.groups import groups
 from resnet_lab.config.overrides import parse
-from resnet_lab.config.schema import TrainConfig
 
 
-def compose_each(
-    jobs: Iterable[Sequence[str]], hydra: Sequence[str] = (), *, planned: bool = False
-) -> list[TrainConfig]:
-    """Of each list of overrides, which were read, what `compose` makes of it together with those of `hydra`.
+class Composer:
+    """`compose_raw` of one list of overrides, which were read, after another, each together with those of `hydra`.
 
     Hydra looks for files by the options of groups alone, and sets single keys last of all: so it composes each
     combination of options once, and the keys are set here, as it would set them.
     """
-    composer = Composer(hydra)
-    return [typed(composer(job), planned=planned) for job in jobs]
-
-
-class Composer:
-    """`compose_raw` of one list of overrides after another."""
 
     def __init__(self, hydra: Sequence[str] = ()) -> None:
         self._hydra = tuple(hydra)
         self._groups = frozenset(groups())
+        self._choices: dict[tuple[str, ...], Mapping[str, str | None]] = {}
         self._bases: dict[tuple[str, ...], bytes] = {}  # pickled: six times quicker to copy than by deepcopy
 
     def __call__(self, job: Sequence[str]) -> DictConfig:
@@ -47,6 +39,14 @@ class Composer:
             return config
         except (HydraException, OmegaConfBaseException):
             return compose_raw([*self._hydra, *job])  # which finds the words for it
+
+    def choices(self, job: Sequence[str]) -> Mapping[str, str | None]:
+        """The option of each group, of a run with these overrides."""
+        options = tuple(text for text in job if not self._sets_a_key(_parsed(text)))
+        if options not in self._choices:
+            composed = compose_raw([*self._hydra, *options], with_hydra=True)
+            self._choices[options] = dict(composed.hydra.runtime.choices)
+        return self._choices[options]
 
     def _sets_a_key(self, override: Override) -> bool:
         """Whether it sets one key that is there, and chooses no file."""

@@ -1,28 +1,39 @@
 """The runs that a sweep's overrides ask for, before any of them starts. Free of torch."""
 
 import re
+import sys
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
-from resnet_lab.config.compose import compose_raw, config_loader
+from resnet_lab.config.compose import compose_raw, config_loader, typed
 from resnet_lab.config.identity import differences, flatten
 from resnet_lab.config.machine import with_local
-from resnet_lab.config.many import compose_each
+from resnet_lab.config.many import Composer
 from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.schema import ALL, TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.runs.folder import path_of
+from resnet_lab.sweeps.left_out import Rules
 
 GRID = "hydra_plugins.resnet_lab.GridSweeper"
 
 
-def expand(overrides: list[str]) -> list[list[str]]:
-    """The override lists of a multirun's jobs: the axes of its experiment, then those of the command line.
+@dataclass(frozen=True)
+class Grid:
+    """The jobs of one experiment, or of none, as lists of overrides; and which of them are no runs."""
+
+    jobs: list[list[str]]
+    rules: Rules
+
+
+def grids(overrides: list[str]) -> list[Grid]:
+    """The grids of a multirun: the axes of each of its experiments, then those of the command line.
 
     The experiment's `hydra.sweeper.params` are crossed with each other and with each of its
     `hydra.sweeper.rows`, which are for what is no full grid. The command line replaces both, key by key.
@@ -30,17 +41,25 @@ def expand(overrides: list[str]) -> list[list[str]]:
     """
     loader = config_loader()
     given = parse(overrides, loader)
-    jobs: dict[tuple[str, ...], None] = {}  # a dict, because it keeps the order and drops repetitions
+    found = []
     for experiment in _experiments(given):
         task = [o for o in given if not o.is_hydra_override() and o.key_or_group != "experiment"]
         ours = [o for o in given if o.is_hydra_override()]
         sweeper = compose_raw([*map(_line, experiment), *map(_line, ours)], with_hydra=True).hydra.sweeper
         if sweeper["_target_"] != GRID:
             raise UserError("a search decides as it goes: its runs cannot be told beforehand")
+        jobs: dict[tuple[str, ...], None] = {}  # a dict, because it keeps the order and drops repetitions
         for row in sweeper.rows or [{}]:
             axes = parse(read([*assignments(sweeper.params or {}), *assignments(row)]), loader)
             grid = {o.get_key_element(): _values(o) for o in [*experiment, *axes, *task]}
             jobs.update(dict.fromkeys(product(*grid.values())))
+        found.append(Grid([list(job) for job in jobs], Rules.of(sweeper)))
+    return found
+
+
+def expand(overrides: list[str]) -> list[list[str]]:
+    """The override lists of all combinations of a multirun's `grids`, each once, before any is left out."""
+    jobs = dict.fromkeys(tuple(job) for grid in grids(overrides) for job in grid.jobs)
     return [list(job) for job in jobs]
 
 
@@ -63,13 +82,44 @@ def _values(override: Override) -> list[str]:
 def composed(overrides: list[str], *, planned: bool = False) -> dict[tuple[str, ...], TrainConfig]:
     """Each run's overrides and its configuration, typed, checked, and with a folder of its own.
 
-    `planned` as in `compose`.
+    `planned` as in `compose`. What is left out costs a line; UserError where nothing remains.
     """
     overrides = with_local(read(overrides))
-    jobs = expand(overrides)
-    ours = [_line(o) for o in parse(overrides) if o.is_hydra_override()]
-    configs = apart(compose_each(jobs, ours, planned=planned))
-    return dict(zip(map(tuple, jobs), configs, strict=True))
+    composer = Composer([_line(o) for o in parse(overrides) if o.is_hydra_override()])
+    found: dict[tuple[str, ...], TrainConfig] = {}
+    excluded, invalid = 0, []
+    jobs = [(tuple(job), grid.rules) for grid in grids(overrides) for job in grid.jobs]
+    for job, rules in jobs:
+        try:
+            raw = composer(job)
+            if rules.match(raw, flatten(OmegaConf.to_container(raw)), job, composer):
+                excluded += 1
+                continue
+            config = typed(raw, planned=planned)
+        except UserError as error:
+            if not rules.skip_invalid:
+                raise
+            invalid.append(error)
+            continue
+        if rules.match(raw, flatten(config), job, composer):  # of what the net's family decides, say
+            excluded += 1
+        else:
+            found[job] = config
+    if not found and invalid:
+        raise invalid[0]
+    if not found:
+        raise UserError(f"hydra.sweeper.exclude leaves none of {len(jobs)} runs")
+    if any(rules.exclude for _, rules in jobs):
+        _tell(f"{excluded} of {len(jobs)} runs are left out by hydra.sweeper.exclude")
+    if invalid:
+        _tell(
+            f"{len(invalid)} of {len(jobs)} runs are left out by hydra.sweeper.skip_invalid, as {invalid[0]}"
+        )
+    return dict(zip(found, apart(list(found.values())), strict=True))
+
+
+def _tell(line: str) -> None:
+    print(f"resnet-lab: {line}", file=sys.stderr)
 
 
 def configurations(overrides: list[str], *, planned: bool = False) -> list[TrainConfig]:
@@ -82,6 +132,8 @@ def runs_of_experiment(overrides: list[str]) -> int:
     asked = with_local(read(overrides))
     if not any(o.key_or_group == "experiment" for o in parse(asked)) or is_search(overrides):
         return 1
+    if any(grid.rules != Rules() for grid in grids(asked)):
+        return len(composed(overrides, planned=True))
     return len(expand(asked))
 
 

@@ -36,8 +36,8 @@ class GridSweeper(Sweeper):
 
     __module__ = NAMESPACE
 
-    def __init__(self, params: DictConfig | None = None, rows: Any = None) -> None:
-        """The options are read by `expand`, from the configuration."""
+    def __init__(self, **options: Any) -> None:
+        """The options are read by `grids`, from the configuration."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         assert isinstance(task_function, Task)
@@ -78,7 +78,12 @@ class FolderLauncher(Launcher):
     A job returns what a search minimises, its validation error in per cent, and None when it failed.
     """
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, max_failures: int | None = None, **options: Any) -> None:
+        if max_failures is not None and not (isinstance(max_failures, int) and max_failures >= 1):
+            raise UserError(
+                f"hydra.launcher.max_failures={max_failures}: a number of runs is needed, 1 or more"
+            )
+        self.max_failures = max_failures
         self.options = options
 
     @abstractmethod
@@ -102,7 +107,7 @@ class FolderLauncher(Launcher):
         }
         jobs = list(there.values())
         try:
-            run_sweep(jobs, place, Board(jobs))
+            run_sweep(jobs, place, Board(jobs), self.max_failures)
         finally:
             print_summary(jobs)
             self.task.jobs += jobs

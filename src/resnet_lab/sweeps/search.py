@@ -38,7 +38,9 @@ class SearchOptions:
     sampler: str = "tpe"
     seed: int = 0
     params: dict[str, Any] | None = None  # axes of the space
-    rows: list[Any] | None = None  # of an experiment's grid: refused
+    rows: list[Any] | None = None  # of an experiment's grid: refused, as are
+    exclude: list[Any] | None = None
+    skip_invalid: bool = False
 
     def __post_init__(self) -> None:
         for name in ("n_trials", "batch"):
@@ -46,8 +48,11 @@ class SearchOptions:
                 raise UserError(f"hydra.sweeper.{name}={value}: 1 or more is needed")
         if self.sampler not in (*SAMPLERS, "???"):
             raise unknown("hydra.sweeper.sampler", self.sampler, SAMPLERS)
-        if self.rows:
-            raise UserError("hydra.sweeper.rows are no space: a search takes hydra.sweeper.params alone")
+        for name in ("rows", "exclude", "skip_invalid"):
+            if getattr(self, name) not in (None, False, [], "???"):
+                raise UserError(
+                    f"hydra.sweeper.{name} is of a grid: a search takes hydra.sweeper.params alone"
+                )
 
 
 class Search:

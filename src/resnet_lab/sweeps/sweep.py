@@ -28,6 +28,9 @@ class Place(Protocol):
     def start(self, job: Job) -> bool:
         """Begin a run; False while there is no room for it."""
 
+    def take_back(self, jobs: Sequence[Job]) -> None:
+        """Forget runs that were to begin here, and have not."""
+
     def ended(self) -> Iterator[tuple[Job, str]]:
         """The runs that ended since the last call, each with what was odd about its end in one line."""
 
@@ -35,15 +38,16 @@ class Place(Protocol):
         """Stop what still runs and leave nothing behind; called again, it does so without waiting."""
 
 
-def run_sweep(jobs: Sequence[Job], place: Place, board: Board) -> None:
+def run_sweep(jobs: Sequence[Job], place: Place, board: Board, max_failures: int | None = None) -> None:
     """Run the waiting jobs, in order, wait for those that another process trains, and tell the board.
 
+    After `max_failures` failed runs no further one begins, and those that run go on to their end.
     A run that fails costs only itself; one that another process gives up is taken over. Ctrl-C, SIGTERM and SIGHUP
     stop the running ones and raise KeyboardInterrupt; a second one stops them at once.
     """
     with _interrupts(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as interrupts, board:
         try:
-            _run_all(jobs, place, board)
+            _run_all(jobs, place, board, max_failures)
         except KeyboardInterrupt:
             board.say("stopping the runs; once more to stop them at once")
             raise
@@ -60,10 +64,10 @@ def run_sweep(jobs: Sequence[Job], place: Place, board: Board) -> None:
                     job.status = STOPPED if job.status == FAILED else job.status
 
 
-def _run_all(jobs: Sequence[Job], place: Place, board: Board) -> None:
+def _run_all(jobs: Sequence[Job], place: Place, board: Board, max_failures: int | None) -> None:
     waiting = [job for job in jobs if job.status == WAITING]
     elsewhere = [job for job in jobs if job.status == ELSEWHERE]
-    running = 0
+    running = failed = 0
     if waiting:
         board.say(f"{len(waiting)} of {len(jobs)} runs to do: starting")
         place.open(waiting)
@@ -79,8 +83,13 @@ def _run_all(jobs: Sequence[Job], place: Place, board: Board) -> None:
             job.settle(how)
             board.changed(job)
             running -= 1
+            failed += job.status == FAILED
             if job.status == ELSEWHERE:
                 elsewhere.append(job)
+        if waiting and max_failures is not None and failed >= max_failures:
+            board.say(f"{failed} failed (hydra.launcher.max_failures): no further run begins")
+            place.take_back(waiting)
+            waiting = []
         if elsewhere and time.monotonic() > asked + ASK:
             asked = time.monotonic()
             for job in [job for job in elsewhere if job.given_up()]:

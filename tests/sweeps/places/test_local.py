@@ -50,6 +50,16 @@ def test_runs_that_raise_fail_or_die_cost_only_themselves(make_job: MakeJob, mak
     assert "Traceback" in jobs[0].folder.log_file.read_text()
 
 
+def test_after_so_many_failures_no_further_run_begins_and_what_runs_ends(
+    make_job: MakeJob, make_place: MakePlace
+) -> None:
+    jobs = [make_job(seed, do) for seed, do in enumerate(["sleep 0.5", "fail", "finish", "finish"])]
+    place = make_place(slots=2)
+    run_sweep(jobs, place, Board(jobs, Console(quiet=True)), max_failures=1)
+    assert [job.status for job in jobs] == ["finished", "failed", "waiting", "waiting"]
+    assert not trains(jobs[2])
+
+
 def test_each_run_is_a_process_of_its_own_in_a_group_of_its_own(
     make_job: MakeJob, make_place: MakePlace
 ) -> None:

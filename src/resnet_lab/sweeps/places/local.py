@@ -119,6 +119,9 @@ class Local:
         self._request(str(job.folder.path), self._program, job, slot)
         return True
 
+    def take_back(self, jobs: Sequence[Job]) -> None:
+        """A run is asked for as it begins: there is nothing to take back."""
+
     def ended(self) -> Iterator[tuple[Job, str]]:
         """The runs that ended since the last call, each with what was odd about its end in one line."""
         self._stop_overdue()

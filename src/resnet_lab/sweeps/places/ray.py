@@ -140,6 +140,9 @@ class Ray:
         self._tasks[task.remote(str(path), str(log), share, self._program)] = job
         return True
 
+    def take_back(self, jobs: Sequence[Job]) -> None:
+        """A run is asked for as it begins: there is nothing to take back."""
+
     def ended(self) -> Iterator[tuple[Job, str]]:
         """The runs that ended since the last call, each with what was odd about its end in one line."""
         if not self._tasks:

@@ -121,6 +121,11 @@ class Slurm:
         self._started.add(job)
         return True
 
+    def take_back(self, jobs: Sequence[Job]) -> None:
+        """Take what has not begun out of the queue."""
+        if ids := [self._ids[job] for job in jobs if job in self._ids]:
+            subprocess.run(["scancel", "--state=PENDING", *ids], check=False, capture_output=True)
+
     def ended(self) -> Iterator[tuple[Job, str]]:
         """The runs whose job left the queue, which a requeued one does not."""
         if not self._look_when_due():
