@@ -14,6 +14,8 @@ from torch import Tensor
 
 from resnet_lab.errors import UserError
 
+CPU = torch.device("cpu")
+
 Batch = tuple[Any, ...]  # what a data module turns into (images, labels) on the device
 
 
@@ -70,9 +72,9 @@ class TrainOrder:
         """Every index once: int64 (images,)."""
         return torch.randperm(self.images, generator=generator(self.seed, epoch, "order"))
 
-    def batches(self, epoch: int, start: int = 0) -> Iterator[Tensor]:
-        """This rank's share of each batch from number `start` on: int64 indices on the CPU."""
-        shuffled = self.shuffled(epoch)
+    def batches(self, epoch: int, start: int = 0, device: torch.device = CPU) -> Iterator[Tensor]:
+        """This rank's share of each batch from number `start` on: int64 indices, sent to the device once an epoch."""
+        shuffled = self.shuffled(epoch).to(device)
         for batch in range(start, len(self)):
             whole = shuffled[batch * self.batch_size : (batch + 1) * self.batch_size]
             yield whole[self.rank :: self.world]
@@ -97,9 +99,9 @@ class EvalOrder:
     def __len__(self) -> int:
         return -(-len(range(self.rank, self.images, self.world)) // self.batch_size)
 
-    def batches(self) -> Iterator[Tensor]:
-        """int64 indices on the CPU, in order."""
-        yield from torch.arange(self.rank, self.images, self.world).split(self.batch_size)
+    def batches(self, device: torch.device = CPU) -> Iterator[Tensor]:
+        """int64 indices on the device, in order."""
+        yield from torch.arange(self.rank, self.images, self.world, device=device).split(self.batch_size)
 
 
 class TrainLoader:
@@ -109,8 +111,9 @@ class TrainLoader:
     calls `set_epoch` through `sampler`, and saves and restores the position through the state dict.
     """
 
-    def __init__(self, order: TrainOrder) -> None:
-        self.order = order
+    def __init__(self, order: TrainOrder, device: torch.device = CPU) -> None:
+        """`device`: where `load` gets its indices."""
+        self.order, self.device = order, device
         self.epoch = 0
         self._start = 0  # the first batch of the next iteration
         self._given = 0  # batches of this epoch that were handed out
@@ -126,7 +129,7 @@ class TrainLoader:
         # A generator, so that epoch and position are read at the first batch: Lightning makes its iterator
         # before it calls set_epoch.
         self._given, self._start = self._start, 0
-        for batch in self.load(self.epoch, self.order.batches(self.epoch, self._given)):
+        for batch in self.load(self.epoch, self.order.batches(self.epoch, self._given, self.device)):
             self._given += 1
             yield batch
 

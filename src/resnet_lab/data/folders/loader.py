@@ -20,7 +20,7 @@ from torch import Tensor
 
 from resnet_lab.cores import SHARE
 from resnet_lab.data.decode import BrokenImage, Pixels
-from resnet_lab.data.order import EvalOrder, TrainLoader, TrainOrder
+from resnet_lab.data.order import CPU, EvalOrder, TrainLoader, TrainOrder
 from resnet_lab.errors import UserError, printable
 
 log = logging.getLogger(__name__)
@@ -98,6 +98,13 @@ def fresh(shape: tuple[int, ...], dtype: type[np.generic]) -> Tensor:
     return torch.from_numpy(np.empty(shape, dtype))
 
 
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """The values on the device; nobody waits for a copy to a GPU, since it is from memory that does not move."""
+    if device.type == "cuda" and not values.is_pinned():
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
+
+
 class Decoder:
     """Turns batches of indices into batches of images and labels, in threads.
 
@@ -113,9 +120,10 @@ class Decoder:
         size: int | None,  # side of the images in pixels; None: each is as large as it is
         workers: int | None = None,
         on_error: str = "stop",
+        device: torch.device = CPU,  # of the batches
     ) -> None:
         self.files, self.view, self.finish, self.size = files, view, finish, size
-        self.workers, self.on_error = workers, on_error
+        self.workers, self.on_error, self.device = workers, on_error, device
         self.skipped = 0  # broken images of the running or last iteration
 
     def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
@@ -152,7 +160,7 @@ class Decoder:
         images: Images = [torch.empty(0)] * count
         if self.size is not None:
             shape = (count, self.size, self.size, 3)
-            if torch.cuda.is_available():
+            if self.device.type == "cuda":
                 images = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
             else:
                 images = fresh(shape, np.uint8)
@@ -180,7 +188,7 @@ class Decoder:
         images, noise, indices = making.sound()
         if not indices:
             raise UserError(f"every image of a batch is broken, as {making.broken[0]}")
-        return self.finish(images, noise), self.files.labels[indices]
+        return self.finish(images, noise), sent(self.files.labels[indices], self.device)
 
 
 class ImageTrainLoader(TrainLoader):

@@ -1,6 +1,7 @@
 """Data sets of image files for a run: which images train, validate and test, and how they become batches."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from resnet_lab.data.folders.loader import (
     ImageTrainLoader,
     View,
     fresh,
+    sent,
 )
 from resnet_lab.data.module import DataModule
 from resnet_lab.data.order import EvalOrder, place, sample_random
@@ -108,7 +110,8 @@ class ImageData(DataModule):
         return ImageEvalLoader(order, self._decoder(files, seen, crop), chosen)
 
     def _decoder(self, files: ImageFiles, view: View, size: int | None) -> Decoder:
-        return Decoder(files, view, self._finish, size, self.config.workers, self.config.on_error)
+        config = self.config
+        return Decoder(files, view, self._finish, size, config.workers, config.on_error, self.device)
 
     def _finish(self, images: Images, noise: Tensor) -> Images:
         if isinstance(images, Tensor):
@@ -121,14 +124,19 @@ def normalised(images: Tensor, noise: Tensor, device: torch.device) -> Tensor:
 
     Works on rows of 3W values: broadcasting over a last axis of three takes a CPU twice as long.
     """
-    mean, std = torch.tensor(MEAN), torch.tensor(STD)
-    pixels = images.to(device, non_blocking=True).permute(0, 2, 3, 1)
+    mean, std = _statistics(device)
+    pixels = sent(images, device).permute(0, 2, 3, 1)
     width = pixels.shape[2]
-    scale = (1 / (255 * std)).repeat(width).to(device, non_blocking=True)
-    shift = ((noise - mean) / std).repeat(1, width)[:, None].to(device, non_blocking=True)
+    scale = (1 / (255 * std)).repeat(width)
+    shift = ((sent(noise, device) - mean) / std).repeat(1, width)[:, None]
     rows = pixels.flatten(2)
     out = fresh(rows.shape, np.float32) if device.type == "cpu" else torch.empty(rows.shape, device=device)
     return out.copy_(rows).mul_(scale).add_(shift).view(pixels.shape).permute(0, 3, 1, 2)
+
+
+@cache
+def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
+    return torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
 
 
 def build(config: ImageFolderConfig, *, batch_size: int, drop_last: bool, seed: int) -> ImageData:

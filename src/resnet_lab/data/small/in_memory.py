@@ -135,17 +135,16 @@ class InMemoryTrainLoader(TrainLoader):
         normalise: Normalisation,
         augmentation: Augmentation,
     ) -> None:
-        super().__init__(order)
+        super().__init__(order, labels.device)
         self.crops = RandomCrops(images, normalise, augmentation)
         self.labels = labels
 
     def load(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
-        crops, device = self.crops, self.labels.device
+        crops = self.crops
         drawn = crops.augmentation.draw(
             self.order.images, crops.height, crops.width, seed=self.order.seed, epoch=epoch
-        ).to(device)
+        ).to(self.device)
         for index in indices:
-            index = index.to(device)
             yield crops(index, drawn[index]), self.labels[index]
 
 
@@ -161,6 +160,5 @@ class InMemoryEvalLoader:
         return len(self.order)
 
     def __iter__(self) -> Iterator[Batch]:
-        for index in self.order.batches():
-            index = index.to(self.images.device)
+        for index in self.order.batches(self.images.device):
             yield self.normalise(self.images.index_select(0, index)), self.labels[index]
