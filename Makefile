@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: help setup quickstart test test-all lint docs bench clean
+.PHONY: help setup quickstart test test-all lint docs bench gpu-bundle clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -41,6 +41,21 @@ docs: setup  ## the documentation as a site in site/: strict, and without a netw
 
 bench: setup  ## every script of benchmarks/, each beside its peer
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+# For a machine with PyTorch on CUDA, the usual scientific packages and no network: what else there is to install.
+GPU_PYTHON ?= 3.12
+BUNDLE := build/gpu-bundle
+PURE := antlr4-python3-runtime cloudpickle fsspec hydra-core iniconfig lightning lightning-utilities markdown-it-py mdurl \
+  omegaconf packaging pluggy pygments pytest pytest-timeout python-dotenv pytorch-lightning pytorch_optimizer rich \
+  torchmetrics tqdm typing_extensions
+BINARY := pyyaml safetensors simplejpeg
+gpu-bundle: setup  ## what a CUDA machine lacks, under 60 MiB, in build/gpu-bundle; CIFAR10=FOLDER takes its images along
+	rm -rf $(BUNDLE)
+	$(BIN)/python -m pip wheel --quiet --no-deps --constraint constraints.txt --wheel-dir $(BUNDLE)/wheels $(PURE) .
+	$(BIN)/python -m pip download --quiet --no-deps --constraint constraints.txt --dest $(BUNDLE)/wheels \
+	  --only-binary :all: --python-version $(GPU_PYTHON) $(BINARY)
+	$(if $(CIFAR10),tar -cJf $(BUNDLE)/cifar10-jpeg.tar.xz -C $(CIFAR10) train test)
+	@ls $(BUNDLE)/wheels; du -sm $(BUNDLE) | awk '{print $$1 " MiB"; exit $$1 >= 60}'
 
 clean:  ## remove the environment and the caches, never a run
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache site

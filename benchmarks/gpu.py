@@ -13,7 +13,6 @@ is ours over bare, or several runs over one.
 
 import argparse
 import json
-import logging
 import multiprocessing
 import platform
 import re
@@ -158,6 +157,7 @@ def ours(case: Case, clock: Clock, device: torch.device) -> None:
     from resnet_lab.config.precision import PRECISIONS
     from resnet_lab.models import create_model
     from resnet_lab.runs.compiled import compile_in_place
+    from resnet_lab.runs.logs import quieten
     from resnet_lab.training import Classifier, RecipeConfig
     from resnet_lab.training.averaging import MovingAverage
 
@@ -165,6 +165,7 @@ def ours(case: Case, clock: Clock, device: torch.device) -> None:
         def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
             trainer.should_stop |= clock.tick()
 
+    quieten()
     recipe = RecipeConfig(
         "benchmark", batch_size=case.batch, iterations=10**9, schedule="constant", ema=case.ema
     )
@@ -212,7 +213,6 @@ def bare(case: Case, clock: Clock, device: torch.device) -> None:
 
 def serve(case: Case, seconds: float, warm_up: int, start: Barrier, answers: Any) -> None:
     """One process of a case: the seconds of a step and the peak memory (MiB), or what went wrong."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     if device.type == "cpu":
@@ -280,8 +280,8 @@ def main() -> int:
     given = parser.parse_args()
     gpu = torch.cuda.is_available()
     if not gpu and not given.debug:
-        print("no GPU is visible here: --debug runs the same code on the CPU", file=sys.stderr)
-        return 2
+        print("no GPU is visible here: --debug runs the same code on the CPU")
+        return 0
     device = torch.cuda.get_device_name(0) if gpu else "cpu"
     rows = []
     for case in (each for each in cases() if given.only in each.label):
