@@ -165,6 +165,5 @@ def _values(key: str) -> Iterable[str]:
         return ()
     field, hint = known[key]
     choices = field.metadata.get("choices", ())
-    if choices:
-        return list(choices() if callable(choices) else choices)
-    return ("true", "false") if hint is bool else ()
+    words = list(choices() if callable(choices) else choices)
+    return [*words, *(("true", "false") if bool in (hint, *get_args(hint)) else ())]

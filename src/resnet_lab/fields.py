@@ -120,7 +120,11 @@ def _check_value(each: Field[Any], key: str, value: Any) -> None:
     if allowed is not None:
         words = tuple(allowed() if callable(allowed) else allowed)
         for word in given:
-            if word not in words and not (each.metadata.get("own") and "." in word):
+            if (
+                word not in words
+                and not isinstance(word, bool)
+                and not (each.metadata.get("own") and "." in word)
+            ):
                 raise unknown(key, word, words)
     numbers: Range | None = each.metadata.get("range")
     if numbers is not None and value not in numbers:

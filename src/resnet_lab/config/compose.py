@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.config import searchpath
-from resnet_lab.config.debug import within_a_minute
+from resnet_lab.config.debug import debugged
 from resnet_lab.config.groups import ROOT, config_dir, own_dirs
 from resnet_lab.config.handed import check as check_handed
 from resnet_lab.config.machine import with_local, with_local_data
@@ -148,7 +148,7 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     for key, path in targets_of(config).items():  # before any of them is called
         authorised(path, key)
     if config.debug:
-        config = within_a_minute(config)
+        config = debugged(config)
     facts = (published(config.data) if planned else None) or info(config.data)
     config = replace(config, data=_with_fingerprint(config.data, facts))
     asked = config.model

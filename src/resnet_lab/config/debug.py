@@ -1,17 +1,32 @@
-"""debug=true: the same run within a minute. Free of torch."""
+"""Runs that are not for their result: debug=true, overfit, profile and limit. Free of torch until one is asked for."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.data import debug_images
-from resnet_lab.data.spec import ImageFolderConfig, InMemoryConfig, OwnConfig, SmallImagesConfig
+from resnet_lab.data import counted, debug_images
+from resnet_lab.data.spec import DataConfig, ImageFolderConfig, InMemoryConfig, OwnConfig, SmallImagesConfig
+from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.made import has_published_weights
 from resnet_lab.models.nets import without_weights
 from resnet_lab.training import recipes
 
 ITERATIONS = 6
+PROFILED = 12  # iterations of debug=profile
+BY_HEART = 32, 150  # images of the one batch of debug=overfit, at most, and iterations
+LIMIT = 100  # of the images, one in so many is taken
+
+
+def debugged(config: TrainConfig) -> TrainConfig:
+    """What `debug` makes of a run, in a folder of its own, so that no report takes it for the experiment."""
+    ways = {
+        "overfit": on_one_batch,
+        "profile": for_a_profile,
+        "limit": on_few_images,
+    }
+    config = ways.get(str(config.debug), within_a_minute)(config)
+    return replace(config, name=f"debug/{config.name}")
 
 
 def within_a_minute(config: TrainConfig) -> TrainConfig:
@@ -20,12 +35,9 @@ def within_a_minute(config: TrainConfig) -> TrainConfig:
     Sets of small images become the digits, image folders crops of two photographs, and of data sets of one's own
     few images are taken. Published weights, which may need a network, are left out; those of a file load.
     """
-    length = config.recipe.iterations or config.recipe.epochs or ITERATIONS
-    recipe = recipes.shortened(replace(config.recipe, shorten=length / ITERATIONS))
+    recipe = _of_iterations(config.recipe, ITERATIONS)
     recipe = replace(
         recipe,
-        iterations=ITERATIONS,
-        epochs=None,
         warmup_iterations=min(recipe.warmup_iterations, 1),
         batch_size=min(recipe.batch_size, 8),
         accumulate=1,
@@ -55,5 +67,86 @@ def within_a_minute(config: TrainConfig) -> TrainConfig:
     model = config.model
     if has_published_weights(model):
         model = without_weights(model)
-    # A folder of its own, so that no report takes it for the experiment.
-    return replace(config, name=f"debug/{config.name}", model=model, recipe=recipe, data=data)
+    return replace(config, model=model, recipe=recipe, data=data)
+
+
+def on_one_batch(config: TrainConfig) -> TrainConfig:
+    """The real net on one batch of the real images, again and again, with nothing that keeps it from learning them."""
+    most, iterations = BY_HEART
+    images = min(config.recipe.batch_size, most)
+    recipe = replace(
+        config.recipe,
+        iterations=iterations,
+        epochs=None,
+        batch_size=images,
+        drop_last=False,
+        schedule="constant",
+        drops=[],
+        warmup_iterations=0,
+        weight_decay=0.0,
+        label_smoothing=0.0,
+        mixup=0.0,
+        cutmix=0.0,
+        ema=0.0,
+        sam=0.0,
+        accumulate=1,
+        scale_lr=False,
+        recompute_bn=False,
+    )
+    model = config.model
+    if isinstance(model, ModelConfig):
+        model = replace(model, branch_dropout=0.0, drop_path=0.0)
+    return replace(config, recipe=recipe, model=model, data=_as_they_are(_few(config.data, images, images)))
+
+
+def for_a_profile(config: TrainConfig) -> TrainConfig:
+    """The real net and the real images, for a few iterations."""
+    recipe = _of_iterations(config.recipe, PROFILED)
+    return replace(config, recipe=recipe, data=_few(config.data, None, 2 * recipe.batch_size))
+
+
+def on_few_images(config: TrainConfig) -> TrainConfig:
+    """The real net on one image in a hundred: as many epochs as the recipe has with all of them."""
+    recipe = config.recipe
+    if recipe.iterations:
+        recipe = recipes.shortened(replace(recipe, shorten=min(LIMIT, recipe.iterations)))
+    train, test = _there(config.data)
+    one_batch = min(train, recipe.batch_size)
+    return replace(
+        config, recipe=recipe, data=_few(config.data, max(train // LIMIT, one_batch), max(test // LIMIT, 1))
+    )
+
+
+def _of_iterations(recipe: recipes.RecipeConfig, iterations: int) -> recipes.RecipeConfig:
+    """The recipe with its schedule in proportion."""
+    length = recipe.iterations or recipe.epochs or iterations
+    recipe = recipes.shortened(replace(recipe, shorten=length / iterations))
+    return replace(recipe, iterations=iterations, epochs=None)
+
+
+def _few(data: DataConfig, train: int | None, test: int) -> DataConfig:
+    """At most so many of the images, none set aside."""
+    data = replace(data, validation=0)
+    if isinstance(data, OwnConfig):
+        from resnet_lab.data.own.choices import few
+
+        return few(data, train or _there(data)[0], test)
+    most = _there(data)
+    return replace(data, train_images=train and min(train, most[0]), test_images=min(test, most[1]))
+
+
+def _there(data: DataConfig) -> tuple[int, int]:
+    """How many images there are to train and to test on."""
+    train, test = counted(data)
+    return min(train, data.train_images or train), min(test, data.test_images or test)
+
+
+def _as_they_are(data: DataConfig) -> DataConfig:
+    """Without augmentation, but for the place of the crop along the longer side of a file's image."""
+    if isinstance(data, InMemoryConfig):
+        return replace(data, pad=0, flip=False, cutout=0)
+    if isinstance(data, ImageFolderConfig):
+        plain: dict[str, Any] = {"flip": False, "trivial_augment": False}
+        plain |= dict.fromkeys(("pca_noise", "colour_jitter", "random_erasing"), 0.0)
+        return replace(data, augmentation="scale_jitter", scale_min=data.crop, scale_max=data.crop, **plain)
+    return data

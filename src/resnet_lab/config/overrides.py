@@ -130,7 +130,9 @@ def _texts(kind: type, prefix: str) -> Iterator[str]:
             if is_dataclass(hint):
                 assert isinstance(hint, type)
                 yield from _texts(hint, f"{prefix}{name}.")
-            elif get_origin(hint) is not dict and str in (hint, *get_args(hint)):
+            elif (
+                get_origin(hint) is not dict and str in (hint, *get_args(hint)) and bool not in get_args(hint)
+            ):
                 yield f"{prefix}{name}"
 
 

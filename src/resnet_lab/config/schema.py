@@ -11,6 +11,7 @@ from resnet_lab.models.description import NetConfig
 from resnet_lab.training.protocols import PROTOCOLS
 from resnet_lab.training.recipes import RecipeConfig
 
+DEBUG = ("overfit", "profile", "limit")  # beside true
 ALL = -1  # trainer.devices: as many as there are
 # Of what trainer.extra hands to Lightning's Trainer: changes no result.
 HARMLESS = ("profiler", "detect_anomaly", "log_every_n_steps", "enable_autolog_hparams")
@@ -105,6 +106,7 @@ class TrainConfig:
         "32", PRECISIONS
     )  # 32: as PyTorch has it, TF32 in a GPU's convolutions; 32-ieee: without
     protocol: str = choice("single_view", PROTOCOLS)  # how the final test is made
-    debug: bool = False  # a one-minute run through the same code
+    # true: a one-minute run through the same code; or one of the others of config/debug.py
+    debug: bool | str = field(default=False, metadata={"choices": DEBUG})
     runs_root: str = path("runs", identity=False)
     run_dir: str | None = path(None, identity=False)  # None: runs_root/name/label-hash

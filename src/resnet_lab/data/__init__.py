@@ -29,6 +29,7 @@ __all__ = [
     "SmallFolderConfig",
     "SmallImagesConfig",
     "build",
+    "counted",
     "info",
     "published",
 ]
@@ -50,6 +51,15 @@ def info(config: DataConfig) -> DataInfo:
     Raises UserError for an unknown name, a choice that makes no sense, or a folder that is not there.
     """
     return _part(config, "choices").info(config)
+
+
+def counted(config: DataConfig) -> tuple[int, int]:
+    """How many images there are to train on, none of them set aside, and to test on; UserError as `info` raises it."""
+    counts: dict[str, int] = dict(_part(config, "choices").counts(config))
+    if "test" in counts:
+        return counts["train"], counts["test"]
+    held_out = round(getattr(config, "test_share", 0) * counts["train"])
+    return counts["train"] - held_out, held_out
 
 
 def published(config: DataConfig) -> DataInfo | None:

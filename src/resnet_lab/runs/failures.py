@@ -11,13 +11,14 @@ from resnet_lab.runs.checkpoints import NonFiniteWeights, UnreadableCheckpoint, 
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import LostLock
 from resnet_lab.training import NonFiniteLoss
+from resnet_lab.training.by_heart import NotByHeart
 from resnet_lab.training.tables import SpoiltTable
 
 
 def describe(error: BaseException, folder: RunFolder) -> dict[str, str]:
     """The record's ``error``: its kind, and a message of one line that says what to do where that is known.
 
-    Kinds: nonfinite_loss, out_of_memory, disk_full, unreadable_checkpoint, spoilt_history, lost_lock,
+    Kinds: nonfinite_loss, not_by_heart, out_of_memory, disk_full, unreadable_checkpoint, spoilt_history, lost_lock,
     user_error, other.
     """
     for cause in _chain(error):
@@ -36,6 +37,8 @@ def _named(error: BaseException, folder: RunFolder) -> tuple[str, str] | None:
             kept = next(iter(written(folder.checkpoints)), None)
             last = f"checkpoints/{kept.name} is the last finite one" if kept else "there was none before"
             return "nonfinite_loss", f"{error}; {last}; a lower recipe.lr or a warm-up may help"
+        case NotByHeart():
+            return "not_by_heart", str(error)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return "disk_full", f"no space left for {folder.path}: free some, then run again to go on"
         case UnreadableCheckpoint():

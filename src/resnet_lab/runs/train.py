@@ -43,10 +43,12 @@ from resnet_lab.runs.watch import Watch
 from resnet_lab.training import Classifier, extra, recipes
 from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.batch_norm import recompute
+from resnet_lab.training.by_heart import ByHeart
 from resnet_lab.training.callbacks import History, progress, silence
 from resnet_lab.training.evaluation import evaluate
 from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.probes import GradientNorms, LayerResponses
+from resnet_lab.training.profile import Profile
 from resnet_lab.training.protocols import Protocol, protocol
 
 log = logging.getLogger(__name__)
@@ -159,6 +161,10 @@ def _callbacks(folder: RunFolder, config: TrainConfig, here: Place) -> list[Call
         chosen.append(LayerResponses(folder.path / "layer_responses.csv", probe.layer_responses))
     if probe.gradient_norms:
         chosen.append(GradientNorms(folder.path / "gradient_norms.csv", probe.gradient_norms))
+    if config.debug == "overfit":
+        chosen.append(ByHeart())
+    if config.debug == "profile" and here.is_first:
+        chosen.append(Profile(folder.path))
     if config.trainer.progress:
         chosen.append(progress())
     if here.is_first:

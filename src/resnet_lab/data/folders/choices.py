@@ -93,6 +93,11 @@ def root(config: ImageFolderConfig | SmallFolderConfig) -> str:
     return config.root
 
 
+def counts(config: ImageFolderConfig) -> Mapping[str, int]:
+    """Images of each part."""
+    return found(config).counts
+
+
 def check(config: ImageFolderConfig, names: tuple[str, ...]) -> None:
     """Raises UserError for a choice that makes no sense; `names` are those of the sets."""
     for key, allowed in (("name", names), ("augmentation", AUGMENTATIONS), ("on_error", ("stop", "skip"))):

@@ -34,6 +34,11 @@ def few(config: OwnConfig, train: int, test: int) -> OwnConfig:
     return replace(config, train_images=min(train, left), test_images=min(test, first.sizes["test"]))
 
 
+def counts(config: OwnConfig) -> dict[str, int]:
+    """Images of each part. Raises UserError as `info` does."""
+    return _looked_at(config).sizes
+
+
 def _looked_at(config: OwnConfig) -> First:
     target = locate(config._target_, TARGET) if config._target_ else None
     # What was looked at is the same as long as the code behind the target is, wherever the working folder lies.

@@ -25,6 +25,12 @@ def info(config: SmallImagesConfig) -> DataInfo:
     return known.info(config.size)
 
 
+def counts(config: SmallImagesConfig) -> dict[str, int]:
+    """Images of each part."""
+    info(config)
+    return {"train": SETS[config.name].train, "test": SETS[config.name].test}
+
+
 def check_augmentation(config: InMemoryConfig, side: int) -> None:
     """Raises UserError for what makes no sense of images with a shorter side of so many pixels."""
     if config.mean not in MEANS:

@@ -1,5 +1,7 @@
 """Which choices class folders of small images (data=small_folder) allow, and what is known of them."""
 
+from collections.abc import Mapping
+
 from resnet_lab.data.folders.choices import check_counts, check_found, found
 from resnet_lab.data.small.choices import check_augmentation
 from resnet_lab.data.small.folder.cache import Held, held
@@ -28,6 +30,11 @@ def facts(config: SmallFolderConfig) -> tuple[DataInfo, Held]:
     shape = images.channels, images.height, images.width
     known = DataInfo(*shape, there.class_names, there.fingerprint, training, "val" in there.splits)
     return known, images
+
+
+def counts(config: SmallFolderConfig) -> Mapping[str, int]:
+    """Images of each part."""
+    return facts(config)[1].counts
 
 
 def _check(config: SmallFolderConfig) -> None:

@@ -1,0 +1,99 @@
+"""debug=overfit, profile and limit: what each makes of a run, and what it leaves."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from resnet_lab.cli import main
+from resnet_lab.config.compose import compose
+from resnet_lab.config.identity import identity
+from resnet_lab.data import counted, debug_images
+from resnet_lab.errors import UserError
+from resnet_lab.report import collect
+from resnet_lab.runs.folder import RunFolder
+
+TINY = [
+    "model.depth=8",
+    "model.width=4",
+    "trainer.accelerator=cpu",
+    "trainer.threads=1",
+    "trainer.progress=false",
+]
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return debug_images.make(tmp_path_factory.mktemp("debug") / "photographs")
+
+
+def trained(tmp_path: Path, *overrides: str, code: int = 0) -> RunFolder:
+    assert main(["train", *TINY, f"runs_root={tmp_path}", *overrides]) == code
+    [run] = collect(tmp_path)
+    assert run.path.parent == tmp_path / "debug/scratch"
+    return RunFolder(run.path)
+
+
+def test_overfit_ends_when_the_one_batch_is_learnt_by_heart(tmp_path: Path) -> None:
+    record = trained(tmp_path, "debug=overfit").record() or {}
+    assert record["last"]["train/error"] == 0
+    assert record["data"]["train"] == 32
+    assert record["stopped_early_at"] == record["last"]["iteration"] < 150
+
+
+def test_overfit_fails_where_the_net_does_not_learn_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resnet_lab.config.debug.BY_HEART", (16, 3))
+    error = (trained(tmp_path, "debug=overfit", "recipe.lr=1e-9", code=1).record() or {})["error"]
+    assert error["kind"] == "not_by_heart"
+    assert "after 3 iterations" in error["message"]
+
+
+def test_profile_leaves_the_slowest_operators_and_a_trace(tmp_path: Path) -> None:
+    folder = trained(tmp_path, "debug=profile", "data.train_images=200", "recipe.batch_size=8").path
+    assert "convolution" in (folder / "profile.txt").read_text()
+    assert json.loads((folder / "trace.json").read_text())["traceEvents"]
+
+
+@pytest.mark.parametrize("debug", ["true", "overfit", "profile", "limit"])
+def test_a_folder_is_read_as_it_was_made(debug: str, tmp_path: Path) -> None:
+    config = compose(["recipe=he2015_cifar", f"debug={debug}", f"runs_root={tmp_path}"])
+    again = RunFolder.create(config).config()
+    assert again.debug == config.debug == (True if debug == "true" else debug)
+    assert identity(again) == identity(config)
+
+
+def test_only_the_data_and_the_length_of_a_limited_run_are_others() -> None:
+    full = compose(["recipe=he2015_cifar", "data=digits"])
+    short = compose(["recipe=he2015_cifar", "data=digits", "debug=limit"])
+    assert short.model == full.model
+    assert short.recipe == replace(full.recipe, iterations=640, drops=[320.0, 480.0])
+    assert (short.data.train_images, short.data.test_images) == (128, 3)  # at least a batch
+    assert short.data == replace(full.data, validation=0, train_images=128, test_images=3)
+
+
+def test_a_recipe_of_epochs_keeps_them_where_the_images_are_fewer() -> None:
+    assert compose(["debug=limit", "recipe=digits"]).recipe == compose(["recipe=digits"]).recipe
+
+
+def test_the_one_batch_is_of_the_real_images_as_they_are(photographs: Path) -> None:
+    chosen = [
+        "data=image_folder",
+        f"data.root={photographs}",
+        "data.crop=32",
+        "data.resize=40",
+        "model=resnet18",
+    ]
+    one = compose([*chosen, "recipe=torchvision_v2", "debug=overfit"])
+    assert (one.data.root, one.data.train_images) == (str(photographs), 32)
+    assert one.data.test_images == counted(one.data)[1] == 32
+    data, recipe = one.data, one.recipe
+    assert (data.flip, data.random_erasing, data.trivial_augment) == (False, 0, False)
+    assert (recipe.mixup, recipe.cutmix, recipe.label_smoothing, recipe.weight_decay, recipe.ema) == (0,) * 5
+
+
+def test_another_word_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UserError, match="did you mean 'overfit'"):
+        compose(["debug=overfitt"])
