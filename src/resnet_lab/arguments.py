@@ -157,6 +157,12 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
     evaluate.add_argument(
         "--protocol", help="single_view, center_crop, center_crop_320, ten_crop or multi_scale"
     )
+    evaluate.add_argument(
+        "--details",
+        action="store_true",
+        help="write predictions.csv, confusion.csv, per_class.csv and mistakes.png; of several nets, their agreement",
+    )
+    evaluate.add_argument("--out", type=expanded, help="where to write details; default: each run's folder")
     _say(evaluate, "several --run or --model are tested one by one and as an ensemble (he2015 Table 5)")
     _add_given(evaluate)
     _add_overrides(evaluate)

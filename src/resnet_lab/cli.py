@@ -101,9 +101,13 @@ def _sync(args: argparse.Namespace) -> int:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    from resnet_lab.trained.details import Wanted
     from resnet_lab.trained.evaluate import evaluate
 
-    return evaluate(args.run, args.model, args.weights, args.protocol, args.overrides, _given(args))
+    if args.out is not None and not args.details:
+        raise UserError("--out goes with --details: it says where they are written")
+    details = Wanted(args.out) if args.details else None
+    return evaluate(args.run, args.model, args.weights, args.protocol, args.overrides, _given(args), details)
 
 
 def _predict(args: argparse.Namespace) -> int:

@@ -43,6 +43,11 @@ def on_two(folder: RunFolder) -> dict[str, Any]:
     return record
 
 
+def answered(folder: RunFolder) -> list[list[str]]:
+    """Image, label and prediction of each image of the final test."""
+    return [line.split(",")[:3] for line in (folder.path / "predictions.csv").read_text().splitlines()]
+
+
 def test_two_devices_see_the_images_of_one_and_end_with_its_weights(make_config: MakeConfig) -> None:
     one, two = (make(make_config, name, model=NO_BATCH_NORM) for name in ("one", "two"))
     alone, shared = execute(one.path), on_two(two)
@@ -68,6 +73,7 @@ def test_one_and_two_devices_test_the_same_weights_to_the_same_digit(make_config
     for name in ("test/error", "test/top5_error"):
         assert shared["last"][name] == alone["last"][name], name
     assert shared["last"]["test/loss"] == pytest.approx(alone["last"]["test/loss"], 1e-6)
+    assert answered(one) == answered(two)
 
 
 def test_two_devices_that_are_killed_go_on_together_bit_for_bit(make_config: MakeConfig) -> None:

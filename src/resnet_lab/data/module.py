@@ -5,6 +5,7 @@ from typing import Any
 
 from lightning import LightningDataModule
 
+from resnet_lab.data.order import place
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.data.spec import DataInfo
 
@@ -29,3 +30,8 @@ class DataModule(LightningDataModule):
 
         Without `resize` the usual test images. Raises UserError where the set has no other sizes.
         """
+
+    def tested(self, loader: Any) -> list[tuple[int, str]]:  # noqa: ARG002
+        """Of each image that this rank's last pass over a test loader gave: its place in the test set, and its name."""
+        rank, world = place()
+        return [(each, str(each)) for each in range(rank, self.sizes["test"], world)]

@@ -33,6 +33,7 @@ from resnet_lab.runs.checkpoints import (
 from resnet_lab.runs.compiled import compile_in_place
 from resnet_lab.runs.cost import Cost
 from resnet_lab.runs.devices import Place, compute_with, trainer_arguments
+from resnet_lab.runs.final_test import final_test
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.record import scores
@@ -45,11 +46,10 @@ from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.batch_norm import recompute
 from resnet_lab.training.by_heart import ByHeart
 from resnet_lab.training.callbacks import History, progress, silence
-from resnet_lab.training.evaluation import evaluate
 from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.probes import GradientNorms, LayerResponses
 from resnet_lab.training.profile import Profile
-from resnet_lab.training.protocols import Protocol, protocol
+from resnet_lab.training.protocols import protocol
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def train(
         drop_last=recipe.drop_last,
         seed=config.seed,
     )
-    final_test = protocol(config.protocol, crop=data.info.height)
+    how = protocol(config.protocol, crop=data.info.height)
     net = models.build(config.model)
     shape = (data.info.channels, data.info.height, data.info.width)
     record["model"] |= asdict(count(net, shape)) | {"input": list(shape)}
@@ -133,7 +133,7 @@ def train(
         images = recipes.images_per_statistic(recipe, record["cost"]["trained_on"][-1], synced=synced)
         normed = any(isinstance(module, _BatchNorm) for module in net.modules())
         record["batch_norm"] = {"images": images, "synced": synced} if normed else None
-        error = _error(net, data, final_test, trainer, metrics)
+        error = final_test(folder, net, data, how, trainer, metrics)
         if here.is_first:
             weights_file.write(folder.weights_file, net, config.model, data.preprocessing())
             record |= scores(folder, error)
@@ -220,13 +220,3 @@ def _is_changed(trainer: Trainer, net: nn.Module) -> bool:
             "a callback changed the weights after the last checkpoint: tested is the net of the checkpoint"
         )
     return changed
-
-
-def _error(
-    net: nn.Module, data: DataModule, how: Protocol, trainer: Trainer, metrics: Metrics | None
-) -> dict[str, float]:
-    """The final test, in the precision of training, each image exactly once on however many devices."""
-    loaders = [data.test_views(scale.resize, scale.crop) for scale in how.scales]
-    with trainer.precision_plugin.forward_context():
-        rates = evaluate(net, loaders, how, trainer.strategy.root_device, metrics)
-    return {f"test/{name}": value for name, value in rates.items() if name != "images"}

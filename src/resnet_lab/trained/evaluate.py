@@ -22,6 +22,7 @@ from resnet_lab.models.made import check
 from resnet_lab.trained import measured, views
 from resnet_lab.trained import source as nets
 from resnet_lab.trained.classes import Match, match
+from resnet_lab.trained.details import Details, Wanted
 from resnet_lab.trained.given import Given
 from resnet_lab.trained.keys import (
     NORMALISATION,
@@ -59,13 +60,15 @@ def evaluate(
     how: str | None = None,
     overrides: Sequence[str] = (),
     given: Given | None = None,
+    details: Wanted | None = None,
 ) -> int:
     """Print loss, top-1 and top-5 error (per cent) and metrics of each net, and of all together; returns 0.
 
     Nets are run folders or exported files (`runs`), and named `models`, each with its `weights`, of which `given`
     tells what the weights do not; `how` is a protocol, None that of the first run, or a single view. With runs the
     data and metrics are the first one's, changed by `overrides` such as data.root=… or replaced, as by data=cifar10;
-    without, the overrides name them. Raises UserError for what does not go together, before weights or images are read.
+    without, the overrides name them. With `details` what each net answers to each image is written, and how far several
+    agree. Raises UserError for what does not go together, before weights or images are read.
     """
     given = given or Given()
     trained = _named(runs, models, weights, overrides)
@@ -82,6 +85,7 @@ def evaluate(
     _check_together(trained, matches)
     metrics = measured.chosen(first, of_group("metrics", overrides))
     measures = [measured.of_net(metrics, found, facts.class_names) for found in matches]
+    told = Details.of(details.out, trained, config, way) if details else None
 
     data = data_sets.build(
         config, batch_size=loader_batch_size(first.recipe) if first else BATCH, drop_last=False, seed=0
@@ -99,7 +103,7 @@ def evaluate(
     if len(trained) > 1:
         together = Ensemble([row.net for row in rows])
         rows.append(Row(f"ensemble of {len(trained)}", together, matches[0], measures[0]))
-    _print(config, data, way, rows, [note for note in notes if note])
+    _print(config, data, way, rows, [note for note in notes if note], told)
     return 0
 
 
@@ -182,13 +186,18 @@ class _Labelled:
 
 
 def _print(
-    config: DataConfig, data: DataModule, way: Protocol, rows: Sequence[Row], notes: Sequence[str]
+    config: DataConfig,
+    data: DataModule,
+    way: Protocol,
+    rows: Sequence[Row],
+    notes: Sequence[str],
+    details: Details | None,
 ) -> None:
     table = Table(box=None, title=f"{config.name}, {way.name}", title_justify="left")
     table.add_column("net", overflow="fold")
     for column in ("top-1 error (%)", "top-5 error (%)", "loss", "images"):
         table.add_column(column, justify="right")
-    tested = {row.name: _tested(row, data, way) for row in rows}
+    tested = {row.name: _tested(row, data, way, details) for row in rows}
     images = 0
     for name, rates in tested.items():
         images = round(rates["images"])
@@ -201,15 +210,21 @@ def _print(
     console.print(table)
     if rows[0].metrics:
         console.print(_further(rows[0].metrics.columns, tested))
+    if details:
+        details.close(console)
 
 
-def _tested(row: Row, data: DataModule, way: Protocol) -> dict[str, float]:
+def _tested(row: Row, data: DataModule, way: Protocol, details: Details | None) -> dict[str, float]:
     loaders: list[Any] = [
         _Labelled(data.test_views(scale.resize, scale.crop), row.match.outputs) for scale in way.scales
     ]
+    first, answering = loaders[0].loader, details.watching(data) if details else None
     # With a progress bar on a terminal.
     loaders[0] = tqdm(loaders[0], desc=row.name, unit="batches", disable=None, leave=False)
-    return test(row.net, loaders, way, nets.device(), row.metrics)
+    rates = test(row.net, loaders, way, nets.device(), row.metrics, answering)
+    if details and answering:
+        details.take(row.name, answering, data, first, row.match)
+    return rates
 
 
 def _further(columns: Sequence[str], tested: dict[str, dict[str, float]]) -> Table:

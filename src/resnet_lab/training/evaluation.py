@@ -10,6 +10,7 @@ from torch.backends import cudnn
 from torchvision.transforms.v2 import functional as views
 
 from resnet_lab.errors import UserError
+from resnet_lab.training.answering import Answering
 from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.protocols import Protocol
 from resnet_lab.training.sums import Sums, rates
@@ -35,9 +36,11 @@ def evaluate(
     protocol: Protocol,
     device: torch.device,
     metrics: Metrics | None = None,
+    answering: Answering | None = None,
 ) -> dict[str, float]:
     """Mean loss, `error` and `top5_error` (per cent), what `metrics` add, and the number of images, over all ranks.
 
+    `answering` is told what the net answers to each image.
     One loader for each of `protocol.scales`, all in the same order and batches. Raises UserError where the
     images are too small for the protocol's views.
     """
@@ -58,6 +61,8 @@ def evaluate(
             sums.add(F.nll_loss(log_mean, labels, reduction="sum"), mean, labels)
             if metrics:
                 metrics.add(mean, labels)
+            if answering:
+                answering.add(batches[0][0], mean, labels)
     model.train(was_training)
     totals = sums.reduced(device)
     further = metrics.computed() if metrics else {}

@@ -151,7 +151,7 @@ def test_a_broken_image_is_left_out_and_counted_when_asked(
     data = data_of(tmp_path, on_error="skip")
     loader = data.train_dataloader()
     assert sum(len(labels) for _, labels in loader) == 29
-    assert loader.decoder.skipped == 1
+    assert len(loader.decoder.left_out) == 1
     assert "left out 1 broken images" in caplog.text
 
 

@@ -33,8 +33,11 @@ class FolderFiles:
         except OSError as error:
             raise BrokenImage(error.strerror) from error
 
+    def name(self, index: int) -> str:
+        return os.fsdecode(self.names[index])
+
     def where(self, index: int) -> str:
-        return f"{self.folder}{os.sep}{os.fsdecode(self.names[index])}"
+        return f"{self.folder}{os.sep}{self.name(index)}"
 
     def ahead(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
         return batches

@@ -50,6 +50,10 @@ class ImageFiles(Protocol):
         """The bytes of an image file. Raises BrokenImage where it cannot be read."""
         ...
 
+    def name(self, index: int) -> str:
+        """Of an image, the same wherever the files lie."""
+        ...
+
     def where(self, index: int) -> str:
         """The place of an image, as a person would look for it."""
         ...
@@ -109,7 +113,7 @@ class Decoder:
     """Turns batches of indices into batches of images and labels, in threads.
 
     A broken image ends the iteration with a UserError, or, with on_error="skip", is left out of its batch,
-    counted in `skipped` and told once an epoch. An iteration that is left early stops its threads.
+    noted in `left_out` and told once an epoch. An iteration that is left early stops its threads.
     """
 
     def __init__(
@@ -124,10 +128,10 @@ class Decoder:
     ) -> None:
         self.files, self.view, self.finish, self.size = files, view, finish, size
         self.workers, self.on_error, self.device = workers, on_error, device
-        self.skipped = 0  # broken images of the running or last iteration
+        self.left_out: list[int] = []  # indices of the broken images of the running or last iteration
 
     def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
-        self.skipped, first_broken = 0, ""
+        self.left_out, first_broken = [], ""
         upcoming = self.files.ahead(indices)
         own_threads = torch.get_num_threads()
         # Our threads are parallel already: torch gets one within each of them, and its own again afterwards.
@@ -142,7 +146,7 @@ class Decoder:
                 batch = finishing.result()
                 ahead.extend(self._start(pool, epoch, batch) for batch in islice(upcoming, 1))
                 if making.broken:
-                    self.skipped += len(making.broken)
+                    self.left_out += [making.indices[place] for place in making.broken]
                     first_broken = first_broken or making.broken[min(making.broken)]
                 if ahead:
                     yield batch
@@ -150,8 +154,8 @@ class Decoder:
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(own_threads)
         # The threads end before the last batch is handed out: nobody has to ask for one more.
-        if self.skipped:
-            log.warning("left out %d broken images of this epoch, as %s", self.skipped, first_broken)
+        if self.left_out:
+            log.warning("left out %d broken images of this epoch, as %s", len(self.left_out), first_broken)
         if batch is not None:
             yield batch
 
@@ -213,3 +217,9 @@ class ImageEvalLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         return self.decoder.batches(0, (self.chosen[batch] for batch in self.order.batches()))
+
+    def given(self) -> list[int]:
+        """The places among the `chosen` of the images that the last iteration gave, in its order."""
+        broken = set(self.decoder.left_out)
+        places = range(self.order.rank, self.order.images, self.order.world)
+        return [place for place in places if int(self.chosen[place]) not in broken]

@@ -92,6 +92,10 @@ class ImageData(DataModule):
         """
         return self.test_dataloader() if resize is None else self._eval_loader("test", resize, crop)
 
+    def tested(self, loader: ImageEvalLoader) -> list[tuple[int, str]]:
+        files, chosen = self._splits["test"]
+        return [(each, files.name(int(chosen[each]))) for each in loader.given()]
+
     def preprocessing(self) -> Preprocessing:
         side, resize = self.test_crop, self.config.resize
         return Preprocessing(

@@ -86,6 +86,10 @@ class ShardFiles:
         except OSError as error:
             raise BrokenImage(error.strerror) from error
 
+    def name(self, index: int) -> str:
+        shard, number = self._where(index)
+        return f"{self.names[shard]}, image {number}"
+
     def where(self, index: int) -> str:
         shard, number = self._where(index)
         return f"{self.store.folder / self.names[shard]}, image {number}"

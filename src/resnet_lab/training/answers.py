@@ -1,0 +1,140 @@
+"""What a net answers to each test image, and what that comes to. Free of torch."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.files import write_text
+
+PREDICTIONS, CONFUSION, PER_CLASS = "predictions.csv", "confusion.csv", "per_class.csv"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """To one image; classes by name."""
+
+    image: str
+    label: str
+    prediction: str
+    probability: float  # of the prediction
+
+    @property
+    def right(self) -> bool:
+        return self.label == self.prediction
+
+
+@dataclass(frozen=True)
+class Answers:
+    """To every image of a test, in their order."""
+
+    given: tuple[Answer, ...]
+    classes: tuple[str, ...]  # of the data, in their order; a net may answer with others
+
+    @property
+    def error(self) -> float:
+        """Per cent, as the test reports it."""
+        return 100 * sum(not each.right for each in self.given) / max(len(self.given), 1)
+
+    def mistakes(self) -> list[Answer]:
+        """The wrong ones, surest first; of equally sure ones the earlier image."""
+        return sorted((each for each in self.given if not each.right), key=lambda each: -each.probability)
+
+    def confusion(self) -> tuple[list[str], list[list[int]]]:
+        """Predicted classes, and a row of counts for each class of the data: each sums to the images of that class.
+
+        The first columns are the classes of the data, in their order, so that the diagonal is what is right; others
+        follow where the net answered with them.
+        """
+        counts = Counter((each.label, each.prediction) for each in self.given)
+        columns = list(dict.fromkeys([*self.classes, *(each.prediction for each in self.given)]))
+        return columns, [[counts[label, name] for name in columns] for label in self.classes]
+
+    def per_class(self) -> list[dict[str, Any]]:
+        """Of each class of the data: images, wrong ones, error and precision (per cent), and with what it is mixed up.
+
+        Precision is None where the net never answers with the class.
+        """
+        columns, counts = self.confusion()
+        answered = dict(zip(columns, (sum(column) for column in zip(*counts, strict=True)), strict=True))
+        rows = []
+        for place, (name, row) in enumerate(zip(self.classes, counts, strict=True)):
+            images, right = sum(row), row[place]
+            others = [(count, -at, columns[at]) for at, count in enumerate(row) if at != place and count]
+            most = max(others, default=None)
+            rows.append(
+                {
+                    "class": name,
+                    "images": images,
+                    "wrong": images - right,
+                    "error": 100 * (images - right) / images if images else None,
+                    "precision": 100 * right / answered[name] if answered[name] else None,
+                    "most_taken_for": most and most[2],
+                    "times": most and most[0],
+                }
+            )
+        return rows
+
+    def write(self, folder: Path) -> list[Path]:
+        """predictions.csv, confusion.csv and per_class.csv."""
+        columns, counts = self.confusion()
+        confusion = ([name, *row] for name, row in zip(self.classes, counts, strict=True))
+        predictions = ([e.image, e.label, e.prediction, f"{e.probability:.9g}"] for e in self.given)
+        rows = self.per_class()
+        written = {
+            PREDICTIONS: _csv(["image", "label", "prediction", "probability"], predictions),
+            CONFUSION: _csv(["label", *columns], confusion),
+            PER_CLASS: _csv(list(rows[0]), (list(map(_cell, row.values())) for row in rows)),
+        }
+        for name, text in written.items():
+            write_text(folder / name, text)
+        return [folder / name for name in written]
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of two nets on the same images, in per cent."""
+
+    same: float  # answers
+    wrong: tuple[float, float]  # of each net
+    both_wrong: float
+    by_chance: float  # both wrong, if the mistakes of one said nothing of those of the other
+    same_mistake: float  # the same wrong answer, of the images that both get wrong; nan without any
+
+    @property
+    def consistency(self) -> float:
+        """Error consistency, Cohen's kappa of right and wrong (Geirhos et al. 2020): 1 the same images, 0 chance."""
+        alike = (100 - sum(self.wrong) + 2 * self.both_wrong) / 100
+        expected = (100 - sum(self.wrong) + 2 * self.by_chance) / 100
+        return (alike - expected) / (1 - expected) if expected < 1 else float("nan")
+
+
+def agreement(ours: Answers, theirs: Answers) -> Agreement:
+    """Of two nets that were tested on the same images, in one order."""
+    pairs = list(zip(ours.given, theirs.given, strict=True))
+    assert all(a.image == b.image for a, b in pairs)
+    share = 100 / max(len(pairs), 1)
+    both = [(a, b) for a, b in pairs if not a.right and not b.right]
+    equal = sum(a.prediction == b.prediction for a, b in both)
+    return Agreement(
+        same=share * sum(a.prediction == b.prediction for a, b in pairs),
+        wrong=(ours.error, theirs.error),
+        both_wrong=share * len(both),
+        by_chance=ours.error * theirs.error / 100,
+        same_mistake=100 * equal / len(both) if both else float("nan"),
+    )
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
