@@ -148,6 +148,12 @@ def _add_sync(sync: argparse.ArgumentParser) -> None:
     sync.add_argument("folder", type=expanded, help="a folder of runs, as runs/quickstart, or one run")
     sync.add_argument("--project", help="default: each run's logger.project, or WANDB_PROJECT, or resnet-lab")
     sync.add_argument("--entity", help="default: each run's logger.entity, or WANDB_ENTITY, or W&B's default")
+    sync.add_argument(
+        "--workspace", action="store_true", help="save a view of the sweep in W&B, too; again: in its place"
+    )
+    sync.add_argument(
+        "--dry-run", action="store_true", help="with --workspace: print the view, and send nothing"
+    )
 
 
 def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:

@@ -97,7 +97,7 @@ def _status(args: argparse.Namespace) -> int:
 def _sync(args: argparse.Namespace) -> int:
     from resnet_lab.report.sync import Target, sync
 
-    return sync(Target(args.folder, args.project, args.entity))
+    return sync(Target(args.folder, args.project, args.entity, args.workspace, args.dry_run))
 
 
 def _evaluate(args: argparse.Namespace) -> int:

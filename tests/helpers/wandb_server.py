@@ -19,6 +19,7 @@ class KeptRun:
     config: dict[str, Any] = field(default_factory=dict)
     name: str = ""
     project: str = ""
+    job_type: str = ""
     exit_code: int | None = None
 
     @property
@@ -35,6 +36,9 @@ class WandbServer:
     def __init__(self) -> None:
         self.runs: dict[str, KeptRun] = {}
         self.refuse: int | None = None
+        self.artifacts: list[dict[str, Any]] = []
+        self.files: dict[str, bytes] = {}
+        self.views: dict[str, dict[str, Any]] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self._server.told = self  # type: ignore[attr-defined]
         self.address = f"http://127.0.0.1:{self._server.server_port}"
@@ -56,13 +60,42 @@ class WandbServer:
             new = given.get("name") not in self.runs
             run = self.runs.setdefault(given.get("name") or "cg==", KeptRun())
             run.name, run.project = given.get("displayName") or run.name, given.get("project") or run.project
+            run.job_type = given.get("jobType") or run.job_type
             if given.get("config"):
                 told = json.loads(given["config"])
                 run.config = {key: each["value"] for key, each in told.items() if key != "_wandb"}
             bucket = {"id": "cg==", "name": given.get("name"), "displayName": run.name, "project": project}
             return {"upsertBucket": {"bucket": bucket, "inserted": new}}
+        if "viewer" in query:
+            nobody = {"email": "", "username": "somebody", "flags": "{}", "teams": {"edges": []}}
+            return {"viewer": {"id": "dQ==", "entity": "somebody"} | nobody}
         if "createRunFiles" in query:
-            return {"createRunFiles": {"runID": "cg==", "uploadHeaders": [], "files": []}}
+            files = [{"name": name, "uploadUrl": f"{self.address}/put/{name}"} for name in given["files"]]
+            return {"createRunFiles": {"runID": "cg==", "uploadHeaders": [], "files": files}}
+        if "createArtifact(" in query:
+            given = given.get("input", given)
+            self.artifacts.append(given)
+            known = {
+                "id": "YQ==",
+                "state": "COMMITTED",
+                "digest": given["digest"],
+            }  # so nothing is sent for it
+            sequence = {"id": "cw==", "latestArtifact": None}
+            return {"createArtifact": {"artifact": known | {"artifactSequence": sequence}}}
+        if "upsertView" in query:
+            self.views[given.get("id") or f"view{len(self.views)}"] = given
+            return {
+                "upsertView": {
+                    "view": {"id": given.get("id") or "view0", "name": given["name"]},
+                    "inserted": True,
+                }
+            }
+        if "allViews" in query:
+            found = {each["name"]: (name, each) for name, each in self.views.items()}[given["viewName"]]
+            node = {"id": found[0], "displayName": found[1]["displayName"], "spec": found[1]["spec"]}
+            return {"project": {"allViews": {"edges": [{"node": node}]}}}
+        if "ArtifactType" in query:
+            return {"project": None}
         return {}
 
     def stream(self, run: KeptRun, told: dict[str, Any]) -> None:
@@ -102,6 +135,10 @@ class _Handler(BaseHTTPRequestHandler):
             body = gzip.decompress(body)
         if server.refuse is not None:
             self._send(server.refuse, {"data": None, "errors": [{"message": "the server says no"}]})
+            return
+        if self.path.startswith("/put/"):
+            server.files[self.path.removeprefix("/put/")] = body
+            self._send(200, {})
             return
         try:
             told = json.loads(body)

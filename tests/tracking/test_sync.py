@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import told
 from resnet_lab.cli import main
 from resnet_lab.report import sync as module
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.training import mistakes
+from resnet_lab.training.answers import Answer, Answers
 from run_folders import configured, failed, finished, interrupted, started, write_history
 from wandb_server import WandbServer
 
@@ -52,7 +55,7 @@ def test_every_run_is_sent_once_however_often_it_is_asked(
     assert main(["sync", str(place(sweep))]) == 0
     assert "level with 3 runs: 0 rows were sent" in capsys.readouterr().out
     assert {name: (run.rows, run.config, run.name) for name, run in server.runs.items()} == first
-    assert len({run.config["same_but_seed"] for run in server.runs.values()}) == 1
+    assert len({server.runs[told.run_id(run)].config["same_but_seed"] for run in sweep}) == 1
 
 
 def test_a_run_that_went_on_is_sent_what_is_missing(sweep: list[RunFolder], server: WandbServer) -> None:
@@ -78,8 +81,9 @@ def test_without_a_key_one_folder_has_the_whole_sweep_and_one_wandb_sync_sends_i
         assert main(["sync", str(place(sweep))]) == 0
         assert "W&B is offline (no key" in capsys.readouterr().out
     files = told.offline_runs(place(sweep))
-    rows = {each["run"][0]["run_id"]: told.plain([row["item"] for row in each["history"]]) for each in files}
-    assert len(files) == 3
+    runs = [each for each in files if each["run"][0]["job_type"] == "train"]
+    rows = {each["run"][0]["run_id"]: told.plain([row["item"] for row in each["history"]]) for each in runs}
+    assert len(files) == len(runs) + 1 == 4  # with the results
     assert rows == {told.run_id(run): told.rows(run) for run in sweep}
     server = WandbServer()
     monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef0123456789abcdef01234567")
@@ -136,7 +140,7 @@ def test_runs_of_other_devices_have_runs_of_their_own(tmp_path: Path, server: Wa
     for devices, change in zip((1, 2), changes, strict=True):
         finished(configured(tmp_path / "runs", run_dir=str(tmp_path / "runs" / str(devices)), **change), 1.0)
     assert main(["sync", str(tmp_path / "runs")]) == 0
-    assert len({run.name for run in server.runs.values()}) == len(server.runs) == 2
+    assert len({run.name for run in server.runs.values()}) == len(server.runs) == 2 + 1  # with the results
 
 
 def test_old_results_are_sent_as_they_are(server: WandbServer, tmp_path: Path) -> None:
@@ -158,3 +162,123 @@ def test_folder_without_runs_is_a_mistake_in_one_line(
 ) -> None:
     assert main(["sync", folder]) == 2
     assert why in capsys.readouterr().err
+
+
+def test_results_of_a_sweep_are_a_run_of_type_report_and_the_same_one_again(
+    sweep: list[RunFolder], server: WandbServer
+) -> None:
+    for _ in range(2):
+        assert main(["sync", str(place(sweep))]) == 0
+    [(name, results)] = [(name, run) for name, run in server.runs.items() if run.job_type == "report"]
+    assert name == json.loads((place(sweep) / "wandb.json").read_text())["id"]
+    assert (results.name, results.rows) == ("results of quickstart", [])
+    assert results.summary["title"] == "quickstart: 4 runs, 1 failed, 1 finished, 1 interrupted, 1 new"
+    table = json.loads(server.files[results.summary["results"]["path"]])
+    row = dict(zip(table["columns"], table["data"][0], strict=True))
+    assert (row["depth"], row["test error (%)"], row["n"]) == ("20", "1.50", "1")
+
+
+def test_results_tell_the_papers_figure_and_the_verdict(tmp_path: Path, server: WandbServer) -> None:
+    for seed in range(2):
+        finished(configured(tmp_path / "runs", 20, seed=seed, answers="he2015/table6"), 8.5 + seed / 10)
+    assert main(["sync", str(tmp_path / "runs")]) == 0
+    [results] = [run for run in server.runs.values() if run.job_type == "report"]
+    table = json.loads(server.files[results.summary["beside_the_paper"]["path"]])
+    assert {"paper", "ours", "n", "verdict"} <= set(table["columns"])
+
+
+def test_one_run_alone_has_no_results_to_compare(sweep: list[RunFolder], server: WandbServer) -> None:
+    assert main(["sync", str(sweep[0].path)]) == 0
+    assert list(server.runs) == [told.run_id(sweep[0])]
+
+
+def test_what_a_net_got_wrong_is_shown_without_a_row_of_its_own(
+    sweep: list[RunFolder], server: WandbServer
+) -> None:
+    given = (
+        Answer("a.png", "cat", "dog", 0.9),
+        Answer("b.png", "dog", "dog", 0.8),
+        Answer("c.png", "cat", "dog", 0.7),
+    )
+    answers = Answers(given, ("cat", "dog"))
+    answers.write(sweep[0].path)
+    mistakes.write(sweep[0].path, np.zeros((2, 8, 8, 3), np.uint8), answers.mistakes())
+    for _ in range(2):
+        assert main(["sync", str(sweep[0].path)]) == 0
+    run = server.runs[told.run_id(sweep[0])]
+    assert told.plain(run.history) == told.rows(sweep[0])
+    tables = {
+        name: json.loads(server.files[run.summary[name]["path"]])["data"]
+        for name in ("mistakes", "per_class", "confusion_table")
+    }
+    assert [row[1:] for row in tables["mistakes"]] == [
+        ["a.png", "cat", "dog", 0.9],
+        ["c.png", "cat", "dog", 0.7],
+    ]
+    assert [row[:4] for row in tables["per_class"]] == [["cat", 2, 2, 100.0], ["dog", 1, 0, 0.0]]
+    assert [row[2] for row in tables["confusion_table"]] == [0, 2, 0, 1]
+    assert not [each for each in server.artifacts if each["artifactTypeName"] == "model"]
+
+
+def test_weights_are_an_artifact_where_they_are_asked_for(tmp_path: Path, server: WandbServer) -> None:
+    folder = finished(configured(tmp_path / "runs", **{"logger.artifacts": True}), 1.0)
+    folder.weights_file.write_bytes(b"weights")
+    assert main(["sync", str(folder.path)]) == 0
+    [artifact] = [each for each in server.artifacts if each["artifactTypeName"] == "model"]
+    assert artifact["artifactCollectionName"] == f"resnet-20-s0-{told.run_id(folder)[-5:]}"
+
+
+def test_a_view_is_printed_without_a_server_and_nothing_is_written(
+    sweep: list[RunFolder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(place(sweep).rglob("*"))
+    assert main(["sync", str(place(sweep)), "--workspace", "--dry-run"]) == 0
+    spec = json.loads(capsys.readouterr().out)["section"]
+    [runs] = spec["runSets"]
+    assert [(each["key"]["name"], each["value"]) for each in runs["filters"]["filters"]] == [
+        ("group", ["quickstart"])
+    ]
+    assert [key["name"] for key in runs["grouping"]] == ["label.value"]
+    panels = [panel for section in spec["panelBankConfig"]["sections"] for panel in section["panels"]]
+    assert {panel["viewType"] for panel in panels} == {
+        "Run History Line Plot",
+        "Scatter Plot",
+        "Weave",
+        "Run Comparer",
+    }
+    curve = panels[0]["config"]
+    assert (curve["xAxis"], curve["metrics"], curve["groupAgg"], curve["groupArea"]) == (
+        "iteration",
+        ["test/error"],
+        "mean",
+        "stddev",
+    )
+    assert [panel["config"].get("xAxis") for panel in panels[3:5]] == [
+        "config:model.value.depth",
+        "summary:train_seconds",
+    ]
+    assert sorted(place(sweep).rglob("*")) == before
+
+
+def test_a_view_is_saved_once_and_again_in_its_place(
+    sweep: list[RunFolder], server: WandbServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert main(["sync", str(sweep[0].path), "--workspace", "--entity", "somebody"]) == 0
+        assert "the view of the sweep: http" in capsys.readouterr().out
+    [view] = server.views.values()
+    assert (view["entityName"], view["projectName"]) == ("somebody", "resnet-lab")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--dry-run"], 2, "--dry-run prints the view of --workspace"),
+        (["--workspace"], 1, "a view needs W&B's server, which is offline (no key"),
+    ],
+)
+def test_a_view_that_cannot_be_had_is_one_line(
+    options: list[str], code: int, said: str, sweep: list[RunFolder], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sync", str(sweep[0].path), *options]) == code
+    assert said in capsys.readouterr().err

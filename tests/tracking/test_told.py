@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import told
 from forked import ended, forked, killed, on_batch, running
+from resnet_lab.cli import main
 from resnet_lab.config.schema import CheckpointConfig, LoggerConfig, TrainConfig
 from resnet_lab.runs.checkpoints import Checkpoints
 from resnet_lab.runs.execute import execute
@@ -295,3 +296,37 @@ def test_damaged_note_of_the_id_costs_no_run(folder: RunFolder) -> None:
     (folder.path / "wandb.json").write_text("{")
     assert execute(folder.path)["state"] == "finished"
     assert json.loads((folder.path / "wandb.json").read_text())["id"]
+
+
+AGENT = {  # docs/tracking.md shows it
+    "program": "resnet-lab",
+    "command": ["${program}", "train", "${args_no_hyphens}"],
+}
+
+
+def agents_command(arguments: dict[str, Any]) -> list[str]:
+    """What W&B's agent starts, made by its own code."""
+    from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
+
+    given = {"args": {name: {"value": value} for name, value in arguments.items()}}
+    parts = create_sweep_command_args(given) | {"program": [AGENT["program"]]}
+    command: list[str] = []
+    for part in create_sweep_command(list(AGENT["command"])):
+        command += parts[part[2:-1]] if part.startswith("${") else [part]
+    return command
+
+
+def test_a_run_that_an_agent_of_a_wandb_sweep_starts_is_the_run_that_the_sweep_knows(
+    server: WandbServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    chosen = {"data": "digits", "model.depth": 8, "model.width": 4, "recipe.epochs": 1, "recipe.lr": 0.05}
+    program, *arguments = agents_command({**chosen, "trainer.progress": False, "logger": "wandb"})
+    assert program == "resnet-lab"
+    for name, value in (("SWEEP_ID", "a1b2c3"), ("RUN_ID", "x9y8z7")):
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    assert main([*arguments, f"run_dir={tmp_path / 'run'}", "data.train_images=160"]) == 0
+    run = server.runs["x9y8z7"]
+    assert list(server.runs) == ["x9y8z7"]
+    assert told.plain(run.history) == told.rows(RunFolder(tmp_path / "run"))
+    assert run.config["recipe"]["lr"] == 0.05
+    assert run.exit_code == 0

@@ -52,6 +52,7 @@ class LoggerConfig:
     # auto: as WANDB_MODE says, else online with a key and offline without
     mode: str = choice("auto", ("auto", "online", "offline", "disabled"))
     tags: list[str] = field(default_factory=list, metadata={"text": Text(most=64)})
+    artifacts: bool = False  # the weights of a finished run, as an artifact of W&B's
 
     @property
     def trackers(self) -> list[str]:

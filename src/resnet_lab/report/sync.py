@@ -14,15 +14,18 @@ from rich.progress import track
 
 from resnet_lab.config.schema import LoggerConfig, TrainConfig
 from resnet_lab.errors import UserError, printable
-from resnet_lab.report.collect import to_stderr
+from resnet_lab.report.collect import Run, collect, to_stderr
+from resnet_lab.report.sync_sweep import results_of, view_of
 from resnet_lab.report.walk import run_folders
 from resnet_lab.runs import record as records
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import holder
-from resnet_lab.tracking import Facts, Row, read_rows
-from resnet_lab.tracking.account import from_environment, why_offline
+from resnet_lab.tracking import Facts, Row, read_rows, results, workspace
+from resnet_lab.tracking.account import PROJECT, from_environment, why_offline
 from resnet_lab.tracking.rows import told_by_one
 from resnet_lab.tracking.wandb_run import WandbRun, close, one_line
+
+log = logging.getLogger(__name__)
 
 PASSED_OVER = {"new": "it has not begun", "running": "it tells by itself while it trains"}
 MAGIC = b":W&B"  # how a file of W&B's begins
@@ -36,6 +39,8 @@ class Target:
     folder: Path  # whose wandb/ takes the files of what cannot be sent
     project: str | None = None
     entity: str | None = None
+    workspace: bool = False  # a saved view of the runs, too
+    dry_run: bool = False  # print the view, and send nothing
 
     def of(self, config: LoggerConfig) -> LoggerConfig:
         """What the run was to use, offline where the server cannot be had."""
@@ -54,13 +59,22 @@ def sync(target: Target) -> int:
     paths = sorted(run_folders(target.folder, to_stderr))
     if not paths:
         raise UserError(f"{target.folder} holds no run")
+    if target.dry_run and not target.workspace:
+        raise UserError("--dry-run prints the view of --workspace: ask for both")
+    if target.workspace:
+        workspace.check()
+    if target.dry_run:
+        print(workspace.spec(_view(target, collect(target.folder))))
+        return 0
     os.environ["WANDB_SILENT"] = "true"
     logging.getLogger("wandb").setLevel(logging.CRITICAL)
     for path in _broken(target.folder):
         to_stderr(f"passed over {printable(path)}: it holds nothing, as its run was killed early")
+    runs = collect(target.folder, log.debug)
     level, rows, failed = 0, 0, 0
     bar = Console(stderr=True)
     try:
+        failed += _tell_sweeps(target, runs)  # before the runs: what was made last is what is seen first
         for path in track(paths, "W&B", console=bar, disable=not bar.is_terminal, transient=True):
             try:
                 told = _bring_level(RunFolder(path), target)
@@ -70,6 +84,8 @@ def sync(target: Target) -> int:
             else:
                 level += told is not None
                 rows += told or 0
+        if target.workspace:
+            failed += _save_view(target, runs)
     finally:
         close()
     print(_said(target, level, rows))
@@ -92,6 +108,52 @@ def _bring_level(run: RunFolder, target: Target) -> int | None:
     if shown.refused:
         raise UserError(f"{shown.offline}; it lies in {target.folder / 'wandb'}")
     return lacking
+
+
+def _tell_sweeps(target: Target, runs: list[Run]) -> int:
+    """The results of each experiment; how many of them could not be told."""
+    sweeps: dict[str, list[Run]] = {}
+    for run in runs:
+        sweeps.setdefault(str(run.choices["name"]), []).append(run)
+    failed = 0
+    for name, members in sweeps.items():
+        if len(members) > 1:
+            try:
+                _tell_results(target, members)
+            except Exception as error:
+                failed += 1
+                to_stderr(f"the results of {printable(name)}: {one_line(error)}")
+    return failed
+
+
+def _save_view(target: Target, runs: list[Run]) -> int:
+    """1: it could not be saved."""
+    try:
+        if (reason := _reason("auto")) is not None:
+            raise UserError(f"a view needs W&B's server, which is offline ({reason}); --dry-run prints it")
+        print(f"the view of the sweep: {workspace.save(_view(target, runs), target.folder)}")
+    except Exception as error:
+        to_stderr(f"--workspace: {one_line(error)}")
+        return 1
+    return 0
+
+
+def _tell_results(target: Target, runs: list[Run]) -> None:
+    """As a run whose id the folder of the experiment notes."""
+    home = Path(os.path.commonpath([run.path.resolve().parent for run in runs]))
+    told = results.tell(results_of(runs), target.of(_logger(runs[0])), home, target.folder)
+    if told.refused:
+        raise UserError(f"{told.offline}; they lie in {target.folder / 'wandb'}")
+
+
+def _view(target: Target, runs: list[Run]) -> workspace.View:
+    config = target.of(_logger(runs[0]))
+    entity = config.entity or ("YOUR-ENTITY" if target.dry_run else workspace.own_entity())
+    return view_of(runs, target.folder, config.project or PROJECT, entity)
+
+
+def _logger(run: Run) -> LoggerConfig:
+    return RunFolder(run.path).config().logger
 
 
 def _unfinished(run: RunFolder, config: TrainConfig) -> dict[str, Any]:
@@ -134,8 +196,9 @@ def _said(target: Target, level: int, rows: int) -> str:
     if reason is None:
         return f"W&B is level with {runs}: {rows} rows were sent"
     place = shlex.quote(str(target.folder))
+    lie = "lies" if level == 1 else "lie"
     return (
-        f"W&B is offline ({reason}): {runs} lie in {printable(target.folder / 'wandb')}\n"
+        f"W&B is offline ({reason}): {runs} {lie} in {printable(target.folder / 'wandb')}\n"
         f"  to see them:  wandb leet {place}/wandb\n"
         f"  to send them: resnet-lab sync {place}"
     )

@@ -8,19 +8,22 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.files import read_text, write_text
+from resnet_lab.tracking import tables
 from resnet_lab.tracking.account import why_offline
 from resnet_lab.tracking.facts import Facts
 from resnet_lab.tracking.rows import Row, seconds_after_start
 
 log = logging.getLogger(__name__)
 
+WEIGHTS = "weights.safetensors"  # in the run folder
 NOTE = "wandb.json"  # in the run folder: the id of its run
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 SECONDS_TO_START = float(os.environ.get("WANDB_INIT_TIMEOUT", 30))
@@ -51,15 +54,13 @@ class WandbRun:
 
         `pid` trains: its use of the machine is shown. Raises whatever W&B raises, where it takes no run at all.
         """
-        import wandb
-
         place = place or folder
+        # What artifacts stage until they are sent lies with W&B's other files, not in the user's home.
+        os.environ.setdefault("WANDB_DATA_DIR", str((place / "wandb").resolve()))
         given = id_of(folder, facts.hash)
-        sent = _clear(given, folder, place)
-        common: dict[str, Any] = {
-            "project": config.project,
-            "entity": config.entity,
-            "dir": str(place),
+        self._folder, self._id, self._artifacts = folder, given, config.artifacts
+        sent = clear(given, folder, place)
+        told: dict[str, Any] = {
             "id": given,
             "resume": "allow",
             "group": facts.group[:128],
@@ -67,23 +68,10 @@ class WandbRun:
             "job_type": "train",
             "tags": facts.tags,
             "config": facts.config,
-            "reinit": "finish_previous",
         }
-        settings = SETTINGS | {"init_timeout": SECONDS_TO_START, "finish_timeout": SECONDS_TO_FINISH}
-        settings |= {"x_disable_stats": True} if pid is None else {"x_stats_pid": pid}
-        self.offline = why_offline(config.mode)  # None: it is online
-        self.refused = False  # by a server that could be reached
-        self._run: Any = None
-        if self.offline is None:
-            try:
-                self._run = wandb.init(**common, mode="online", settings=wandb.Settings(**settings))
-            except Exception as error:
-                wandb.teardown()
-                log.info("W&B takes no run online", exc_info=True)
-                self.offline, self.refused = one_line(error), True
-                _clear(given, folder, place)
-        if self._run is None:
-            self._run = wandb.init(**common, mode="offline", settings=wandb.Settings(**settings))
+        used = {"x_disable_stats": True} if pid is None else {"x_stats_pid": pid}
+        begun = begin(config, place, told, used, lambda: clear(given, folder, place))
+        self._run, self.offline, self.refused = begun.run, begun.offline, begun.refused
         self._told = max(self._run.starting_step - 1, sent)  # rows that W&B has
         self._started = _seconds(facts.started)
         self._run.define_metric("*", step_metric="iteration")
@@ -110,7 +98,63 @@ class WandbRun:
         if facts.error is not None or self._run.summary.get("error"):
             summary["error"] = facts.error
         self._run.summary.update(summary)
+        if facts.error is None:
+            self._show(facts)
         self._run.finish(exit_code=0 if facts.error is None else 1)
+
+    def _show(self, facts: Facts) -> None:
+        """What the net got wrong, and its weights where they are asked for.
+
+        In the summary, which may be written again: a chart that is logged would be a row, and rows are those of
+        history.csv. So of `log` only the part is called that makes a table and its place in the configuration of one.
+        """
+        try:
+            for name, table in tables.tables(self._folder).items():
+                self._run.summary[name] = table
+            if (chart := tables.confusion(self._folder)) is not None:
+                self._run.summary.update(self._run._serialize_custom_charts({"confusion": chart}))
+            if self._artifacts:
+                self._run.log_artifact(tables.weights(facts, self._id, self._folder / WEIGHTS))
+        except Exception:
+            log.warning("W&B does not show what the net of %s gets wrong", self._folder, exc_info=True)
+
+
+@dataclass(frozen=True)
+class Begun:
+    """One of W&B's runs."""
+
+    run: Any
+    offline: str | None  # why; None: it is online
+    refused: bool = False  # by a server that could be reached
+
+
+def begin(
+    config: LoggerConfig,
+    place: Path,
+    told: dict[str, Any],
+    settings: dict[str, Any],
+    clear: Callable[[], Any],
+) -> Begun:
+    """Begin a run online, or offline where that cannot be; `clear` removes what a refusal leaves."""
+    import wandb
+
+    told = told | {
+        "project": config.project,
+        "entity": config.entity,
+        "dir": str(place),
+        "reinit": "finish_previous",
+    }
+    settings = SETTINGS | settings | {"init_timeout": SECONDS_TO_START, "finish_timeout": SECONDS_TO_FINISH}
+    offline, refused = why_offline(config.mode), False
+    if offline is None:
+        try:
+            return Begun(wandb.init(**told, mode="online", settings=wandb.Settings(**settings)), None)
+        except Exception as error:
+            wandb.teardown()
+            log.info("W&B takes no run online", exc_info=True)
+            offline, refused = one_line(error), True
+            clear()
+    return Begun(wandb.init(**told, mode="offline", settings=wandb.Settings(**settings)), offline, refused)
 
 
 def close() -> None:
@@ -121,8 +165,14 @@ def close() -> None:
 
 
 def id_of(folder: Path, hash: str) -> str:
-    """The id that belongs to a run folder, made once: its identity's hash, and what no other folder has."""
+    """The id that belongs to a run folder, made once: its identity's hash, and what no other folder has.
+
+    Of a run that an agent of a W&B sweep started, the id that the sweep knows it by.
+    """
     note = folder / NOTE
+    if os.environ.get("WANDB_SWEEP_ID") and (agents := os.environ.get("WANDB_RUN_ID")):
+        write_text(note, json.dumps({"id": agents}) + "\n")
+        return agents
     try:
         told = json.loads(read_text(note))
         if re.fullmatch(r"[\w-]{1,64}", told["id"]):
@@ -144,7 +194,7 @@ def one_line(error: BaseException) -> str:
     return " ".join(text.split("\n")[0].partition("{")[0].split()).rstrip(" :") or type(error).__name__
 
 
-def _clear(given: str, *places: Path) -> int:
+def clear(given: str, *places: Path) -> int:
     """Remove W&B's files of the run, broken ones too: the folder has it all, and they are made again.
 
     How many rows are in those that `wandb sync` has sent, which stay, so that no row is sent twice.

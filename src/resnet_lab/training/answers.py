@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.files import write_text
+from resnet_lab.files import read_text, write_text
 
 PREDICTIONS, CONFUSION, PER_CLASS = "predictions.csv", "confusion.csv", "per_class.csv"
 
@@ -92,6 +92,22 @@ class Answers:
         for name, text in written.items():
             write_text(folder / name, text)
         return [folder / name for name in written]
+
+
+def read(folder: Path) -> Answers | None:
+    """What a folder has; None without, or where it is no such file."""
+    try:
+        given = csv.DictReader(io.StringIO(read_text(folder / PREDICTIONS)))
+        classes = csv.DictReader(io.StringIO(read_text(folder / PER_CLASS)))
+        return Answers(
+            tuple(
+                Answer(row["image"], row["label"], row["prediction"], float(row["probability"]))
+                for row in given
+            ),
+            tuple(row["class"] for row in classes),
+        )
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):
+        return None
 
 
 @dataclass(frozen=True)

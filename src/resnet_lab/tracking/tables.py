@@ -1,0 +1,56 @@
+"""What a finished run got wrong, as W&B shows it: made of the files that the run left. Free of torch."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.tracking.facts import Facts
+from resnet_lab.training import answers as answered
+from resnet_lab.training import mistakes
+
+MOST = 100  # classes, beyond which a matrix is no picture
+
+
+def tables(folder: Path) -> dict[str, Any]:
+    """`mistakes`, the surest with their images, and `per_class`; none where the run left no answers."""
+    import wandb
+
+    if (answers := answered.read(folder)) is None:
+        return {}
+    images = mistakes.read(folder)
+    rows = answers.per_class()
+    wrong = [
+        [wandb.Image(pixels), each.image, each.label, each.prediction, each.probability]
+        for pixels, each in zip(images, answers.mistakes(), strict=False)
+    ]
+    columns: list[str | int] = ["picture", "image", "label", "prediction", "probability"]
+    return {
+        "mistakes": wandb.Table(columns=columns, data=wrong),
+        "per_class": wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows]),
+    }
+
+
+def confusion(folder: Path) -> Any | None:
+    """The confusion matrix as one of W&B's plots; None without answers, or of very many classes."""
+    import wandb
+
+    answers = answered.read(folder)
+    if answers is None or len(names := answers.confusion()[0]) > MOST:
+        return None
+    places = {name: place for place, name in enumerate(names)}
+    return wandb.plot.confusion_matrix(
+        y_true=[places[each.label] for each in answers.given],
+        preds=[places[each.prediction] for each in answers.given],
+        class_names=names,
+        title="confusion matrix of the final test",
+    )
+
+
+def weights(facts: Facts, given: str, file: Path) -> Any:
+    """The weights as an artifact; the file stays where it is."""
+    import wandb
+
+    name = re.sub(r"[^\w.-]", "-", f"{facts.name}-{given.rpartition('-')[2]}")
+    artifact = wandb.Artifact(name[:128], type="model", metadata=facts.config)
+    artifact.add_file(str(file), policy="immutable", skip_cache=True)
+    return artifact
