@@ -188,7 +188,7 @@ def _add_predict(predict: argparse.ArgumentParser) -> None:
 def _add_export(export: argparse.ArgumentParser) -> None:
     export.add_argument("source", type=expanded, metavar="RUN_OR_MODEL")
     export.add_argument(
-        "--format", default="safetensors", help="safetensors (default), torch or torch-export"
+        "--format", default="safetensors", help="safetensors (default), torch, torch-export or onnx"
     )
     export.add_argument("--weights", help="of a model: imagenet, IMAGENET1K_V1, ... or a file")
     export.add_argument("--out", type=expanded, help="default: RUN_OR_MODEL's name, here")

@@ -105,7 +105,7 @@ def _values_of_option(dest: str) -> list[str]:
         return [each.name for each in fields(TrainConfig)]
     if dest == "shell":
         return list(SCRIPTS)
-    return {"format": ["safetensors", "torch", "torch-export"]}.get(dest, [])
+    return {"format": ["safetensors", "torch", "torch-export", "onnx"]}.get(dest, [])
 
 
 def _overrides(word: str) -> Iterator[str]:

@@ -43,6 +43,37 @@ def test_a_run_is_exported_when_its_images_are_gone(kind: str, run: Path, tmp_pa
         torch.testing.assert_close(scores, nets.of_run(run).load()(images), atol=1e-5, rtol=1e-4)
 
 
+def test_onnx_gives_the_same_scores_of_any_number_of_images(run: Path, tmp_path: Path) -> None:
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    out = tmp_path / "net.onnx"
+    assert main(["export", str(run), "--format", "onnx", "--out", str(out)]) == 0
+    session = runtime.InferenceSession(out, providers=["CPUExecutionProvider"])
+    net = nets.of_run(run).load()
+    for count in (1, 5):
+        images = torch.randn(count, 3, 32, 32)
+        (scores,) = session.run(["scores"], {"x": images.numpy()})
+        torch.testing.assert_close(torch.from_numpy(scores), net(images), atol=1e-5, rtol=1e-4)
+
+
+def test_a_file_for_onnx_that_gives_other_scores_is_not_written(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr("resnet_lab.trained.onnx.CLOSE", -1.0)
+    with pytest.raises(RuntimeError, match="other scores"):
+        main(["export", str(run), "--format", "onnx", "--out", str(tmp_path / "net.onnx")])
+    assert not list(tmp_path.glob("*.onnx"))
+
+
+def test_onnx_without_its_extra_is_told(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("resnet_lab.trained.onnx.NEEDED", ("no_such_package",))
+    assert main(["export", str(run), "--format", "onnx"]) == 2
+    assert "pip install 'resnet-lab[onnx]'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", ["safetensors", "torch"])
 def test_where_one_stands_has_a_name(
     kind: str, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

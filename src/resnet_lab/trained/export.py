@@ -12,12 +12,13 @@ from resnet_lab.errors import UserError, printable, unknown
 from resnet_lab.files import replacing
 from resnet_lab.models.names import NAMED
 from resnet_lab.runs import weights_file
+from resnet_lab.trained import onnx
 from resnet_lab.trained import source as nets
 from resnet_lab.trained.given import Given
 from resnet_lab.trained.keys import model_choices, refuse_others
 from resnet_lab.trained.seen import refuse_unread, with_given
 
-SUFFIXES = {"safetensors": ".safetensors", "torch": ".pth", "torch-export": ".pt2"}
+SUFFIXES = {"safetensors": ".safetensors", "torch": ".pth", "torch-export": ".pt2", "onnx": ".onnx"}
 
 
 def export(
@@ -32,10 +33,13 @@ def export(
 
     safetensors, torch: the state dict, under torchvision's names; safetensors has the description, and how images
     are seen, as JSON in its metadata. torch-export: a program for any number of images (N, C, H, W), for
-    `torch.export.load`. Raises UserError for an unknown source or format, and where the file cannot be written.
+    `torch.export.load`, and onnx the same for ONNX Runtime, which gives the same scores when it is written.
+    Raises UserError for an unknown source or format, and where the file cannot be written.
     """
     if kind not in SUFFIXES:
         raise unknown("format", kind, SUFFIXES)
+    if kind == "onnx":
+        onnx.check()
     refuse_others("export", overrides, "model")
     trained = nets.of(source, weights, model_choices(overrides))
     given = given or Given()
@@ -50,7 +54,9 @@ def export(
             weights_file.write(path, net, trained.model, seen)
         else:
             with replacing(path) as temporary, temporary.open("wb") as file:
-                if kind == "torch":
+                if kind == "onnx":
+                    onnx.write(_program(trained, net, source), net, file)
+                elif kind == "torch":
                     torch.save({name: value.contiguous() for name, value in net.state_dict().items()}, file)
                 else:
                     torch.export.save(_program(trained, net, source), file)
@@ -67,9 +73,9 @@ def _name(source: str) -> str:
 
 
 def _program(trained: nets.Trained, net: nn.Module, source: str) -> torch.export.ExportedProgram:
-    images = torch.zeros(
-        2, *_shape(trained, source)
-    )  # a batch of one would be taken for the only size there is
+    net = net.to(memory_format=torch.contiguous_format)  # in which its file holds it
+    # A batch of one would be taken for the only size there is.
+    images = torch.zeros(2, *_shape(trained, source))
     return torch.export.export(
         net, (images,), dynamic_shapes={"x": {0: torch.export.Dim("batch", max=2**16)}}
     )
