@@ -5,12 +5,15 @@ is drawn for each is fixed before any thread starts, so their number and timing 
 """
 
 import logging
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from threading import Lock
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +23,7 @@ from torch import Tensor
 
 from resnet_lab.cores import SHARE
 from resnet_lab.data.decode import BrokenImage, Pixels
+from resnet_lab.data.folders.normalise import fresh, normalise_into, normalised, sent
 from resnet_lab.data.order import CPU, EvalOrder, TrainLoader, TrainOrder
 from resnet_lab.errors import UserError, printable
 
@@ -30,7 +34,6 @@ AHEAD = 2  # batches in the making, the one that is waited for included
 
 Images = Tensor | list[Tensor]  # (N, 3, H, W), or N times (3, H, W) where sizes differ
 Batch = tuple[Images, Tensor]  # as a net takes them, and their labels (N,)
-Finish = Callable[[Images, Tensor], Images]  # uint8 images and their colour noise (N, 3) to what a net takes
 # The bytes of an image, the epoch and its index, to uint8 pixels (H, W, 3) and the colour noise (3,) of the device.
 View = Callable[[bytes, int, int], tuple[Pixels, NDArray[np.float32]]]
 
@@ -73,17 +76,32 @@ class _Making:
     """A batch in the making: threads fill its places."""
 
     indices: list[int]
-    images: Images  # uint8 (N, H, W, 3), or N times (H, W, 3) where sizes differ
-    noise: Tensor
-    pieces: list[Future[None]] = field(default_factory=list)
+    # (N, H, W, 3), or N times (H, W, 3) where sizes differ: normalised, or uint8 where a device will do it.
+    images: Images
+    noise: Tensor  # (N, 3)
+    on_cpu: bool
+    pieces: int  # that are not filled yet
+    batch: Future[Batch] = field(default_factory=Future)
     broken: dict[int, str] = field(default_factory=dict)  # place in the batch: what is wrong
+    lock: Lock = field(default_factory=Lock)
+
+    def is_whole(self) -> bool:
+        """Told of one piece more that is filled: whether it was the last."""
+        with self.lock:
+            self.pieces -= 1
+            return self.pieces == 0
 
     def fill(self, place: int, pixels: Pixels, noise: NDArray[np.float32]) -> None:
-        if isinstance(self.images, Tensor):
-            self.images.numpy()[place] = pixels
+        """While the pixels are in the cache: a batch at a time, the same would cost three times as much."""
+        if not isinstance(self.images, Tensor):
+            self.images[place] = torch.empty(
+                pixels.shape, dtype=torch.float32 if self.on_cpu else torch.uint8
+            )
+        if self.on_cpu:
+            normalise_into(self.images[place], pixels, noise)
         else:
-            self.images[place] = torch.from_numpy(pixels)
-        self.noise.numpy()[place] = noise
+            self.images[place].numpy()[:] = pixels
+            self.noise.numpy()[place] = noise
 
     def sound(self) -> tuple[Images, Tensor, list[int]]:
         """Images (N, 3, H, W) or N times (3, H, W), their noise and indices; broken ones are left out."""
@@ -97,18 +115,6 @@ class _Making:
         return [image.permute(2, 0, 1) for image in images], noise, indices
 
 
-def fresh(shape: tuple[int, ...], dtype: type[np.generic]) -> Tensor:
-    """Memory on the CPU from NumPy, which asks for huge pages: the first touch takes a third of torch's time."""
-    return torch.from_numpy(np.empty(shape, dtype))
-
-
-def sent(values: Tensor, device: torch.device) -> Tensor:
-    """The values on the device; nobody waits for a copy to a GPU, since it is from memory that does not move."""
-    if device.type == "cuda" and not values.is_pinned():
-        values = values.pin_memory()
-    return values.to(device, non_blocking=True)
-
-
 class Decoder:
     """Turns batches of indices into batches of images and labels, in threads.
 
@@ -120,13 +126,12 @@ class Decoder:
         self,
         files: ImageFiles,
         view: View,
-        finish: Finish,
         size: int | None,  # side of the images in pixels; None: each is as large as it is
         workers: int | None = None,
         on_error: str = "stop",
-        device: torch.device = CPU,  # of the batches
+        device: torch.device = CPU,  # of the batches; one that is not the CPU normalises them
     ) -> None:
-        self.files, self.view, self.finish, self.size = files, view, finish, size
+        self.files, self.view, self.size = files, view, size
         self.workers, self.on_error, self.device = workers, on_error, device
         self.left_out: list[int] = []  # indices of the broken images of the running or last iteration
 
@@ -142,8 +147,8 @@ class Decoder:
         try:
             ahead = deque(self._start(pool, epoch, batch) for batch in islice(upcoming, AHEAD))
             while ahead:
-                making, finishing = ahead.popleft()
-                batch = finishing.result()
+                making = ahead.popleft()
+                batch = making.batch.result()
                 ahead.extend(self._start(pool, epoch, batch) for batch in islice(upcoming, 1))
                 if making.broken:
                     self.left_out += [making.indices[place] for place in making.broken]
@@ -159,40 +164,50 @@ class Decoder:
         if batch is not None:
             yield batch
 
-    def _start(self, pool: ThreadPoolExecutor, epoch: int, indices: Tensor) -> tuple[_Making, Future[Batch]]:
-        count = len(indices)
+    def _start(self, pool: ThreadPoolExecutor, epoch: int, indices: Tensor) -> _Making:
+        count, on_cpu = len(indices), self.device.type == "cpu"
         images: Images = [torch.empty(0)] * count
         if self.size is not None:
             shape = (count, self.size, self.size, 3)
-            if self.device.type == "cuda":
-                images = torch.empty(shape, dtype=torch.uint8, pin_memory=True)
+            if on_cpu:
+                images = fresh(shape, np.float32)
             else:
-                images = fresh(shape, np.uint8)
-        making = _Making(indices.tolist(), images, torch.zeros(count, 3))
+                images = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        pieces = math.ceil(count / PIECE)
+        making = _Making(indices.tolist(), images, torch.zeros(count, 3), on_cpu, pieces)
         for first in range(0, count, PIECE):
-            places = range(first, min(first + PIECE, count))
-            making.pieces.append(pool.submit(self._fill, making, epoch, places))
-        # Submitted after its pieces, so that it never keeps a thread from them while it waits.
-        return making, pool.submit(self._finish, making)
+            pool.submit(self._fill, making, epoch, range(first, min(first + PIECE, count)))
+        return making
 
     def _fill(self, making: _Making, epoch: int, places: range) -> None:
-        for place in places:
-            index = making.indices[place]
-            try:
-                making.fill(place, *self.view(self.files.read(index), epoch, index))
-            except BrokenImage as error:
-                what = printable(f"{self.files.where(index)}: {error}")
-                if self.on_error != "skip":
-                    raise UserError(f"broken image {what} (data.on_error=skip would leave it out)") from error
-                making.broken[place] = what
+        """Whoever fills the last piece finishes the batch, so that no thread waits for another."""
+        try:
+            for place in places:
+                index = making.indices[place]
+                try:
+                    making.fill(place, *self.view(self.files.read(index), epoch, index))
+                except BrokenImage as error:
+                    making.broken[place] = printable(f"{self.files.where(index)}: {error}")
+            if making.is_whole():
+                making.batch.set_result(self._finished(making))
+        except BaseException as error:
+            with suppress(InvalidStateError):  # another piece told of its own
+                making.batch.set_exception(error)
 
-    def _finish(self, making: _Making) -> Batch:
-        for piece in making.pieces:
-            piece.result()
+    def _finished(self, making: _Making) -> Batch:
+        if making.broken and self.on_error != "skip":
+            first = making.broken[min(making.broken)]
+            raise UserError(f"broken image {first} (data.on_error=skip would leave it out)")
         images, noise, indices = making.sound()
         if not indices:
             raise UserError(f"every image of a batch is broken, as {making.broken[0]}")
-        return self.finish(images, noise), sent(self.files.labels[indices], self.device)
+        if self.device.type != "cpu":
+            if isinstance(images, Tensor):
+                images = normalised(images, noise, self.device)
+            else:
+                each = zip(images, noise, strict=True)
+                images = [normalised(image[None], drawn[None], self.device)[0] for image, drawn in each]
+        return images, sent(self.files.labels[indices], self.device)
 
 
 class ImageTrainLoader(TrainLoader):

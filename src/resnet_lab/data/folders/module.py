@@ -1,7 +1,6 @@
 """Data sets of image files for a run: which images train, validate and test, and how they become batches."""
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 import torch
@@ -16,11 +15,8 @@ from resnet_lab.data.folders.loader import (
     Decoder,
     ImageEvalLoader,
     ImageFiles,
-    Images,
     ImageTrainLoader,
     View,
-    fresh,
-    sent,
 )
 from resnet_lab.data.module import DataModule
 from resnet_lab.data.order import EvalOrder, place, sample_random
@@ -115,32 +111,7 @@ class ImageData(DataModule):
 
     def _decoder(self, files: ImageFiles, view: View, size: int | None) -> Decoder:
         config = self.config
-        return Decoder(files, view, self._finish, size, config.workers, config.on_error, self.device)
-
-    def _finish(self, images: Images, noise: Tensor) -> Images:
-        if isinstance(images, Tensor):
-            return normalised(images, noise, self.device)
-        return [normalised(image[None], noise[:1], self.device)[0] for image in images]
-
-
-def normalised(images: Tensor, noise: Tensor, device: torch.device) -> Tensor:
-    """uint8 images (N, 3, H, W), channels-last, on the device: in [0, 1], plus noise, less MEAN, over STD.
-
-    Works on rows of 3W values: broadcasting over a last axis of three takes a CPU twice as long.
-    """
-    mean, std = _statistics(device)
-    pixels = sent(images, device).permute(0, 2, 3, 1)
-    width = pixels.shape[2]
-    scale = (1 / (255 * std)).repeat(width)
-    shift = ((sent(noise, device) - mean) / std).repeat(1, width)[:, None]
-    rows = pixels.flatten(2)
-    out = fresh(rows.shape, np.float32) if device.type == "cpu" else torch.empty(rows.shape, device=device)
-    return out.copy_(rows).mul_(scale).add_(shift).view(pixels.shape).permute(0, 3, 1, 2)
-
-
-@cache
-def _statistics(device: torch.device) -> tuple[Tensor, Tensor]:
-    return torch.tensor(MEAN, device=device), torch.tensor(STD, device=device)
+        return Decoder(files, view, size, config.workers, config.on_error, self.device)
 
 
 def build(config: ImageFolderConfig, *, batch_size: int, drop_last: bool, seed: int) -> ImageData:
