@@ -72,8 +72,10 @@ def peer_epochs(root: Path) -> Callable[[int], Iterator]:
 
 def our_epochs(name: str, root: Path) -> Callable[[int], Iterator]:
     from resnet_lab.data import ImageFolderConfig, build
+    from resnet_lab.data.spec import ShardsConfig
 
-    config = ImageFolderConfig(name=name, root=str(root), crop=CROP, workers=WORKERS)
+    kind = ShardsConfig if name == "imagenet_shards" else ImageFolderConfig
+    config = kind(name=name, root=str(root), crop=CROP, workers=WORKERS)
     data = build(config, batch_size=BATCH, drop_last=False, seed=0)
     data.setup()
     loader = data.train_dataloader()
