@@ -9,7 +9,8 @@ import torch
 from dispatched import Dispatched
 from folders import config, make
 from resnet_lab.data import build
-from resnet_lab.data.folders.module import ImageData, normalised
+from resnet_lab.data.folders.module import ImageData
+from resnet_lab.data.folders.normalise import normalised
 from resnet_lab.data.order import EvalOrder, TrainOrder
 from resnet_lab.data.small.in_memory import (
     Augmentation,

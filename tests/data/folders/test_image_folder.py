@@ -3,13 +3,17 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from folders import CLASSES, config, make, picture
 from resnet_lab.data import build, info
+from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.folders.module import ImageData
+from resnet_lab.data.folders.normalise import normalise_into, normalised
+from resnet_lab.data.order import CPU
 from resnet_lab.errors import UserError
 
 
@@ -237,3 +241,18 @@ def test_folders_that_start_with_a_dot_and_other_files_are_no_data(tmp_path: Pat
     (tmp_path / "train" / ".cache").mkdir()
     (tmp_path / "train" / "cat" / "notes.txt").write_text("no image")
     assert data_of(tmp_path).sizes["train"] == 30
+
+
+def test_a_device_normalises_a_batch_as_the_cpu_does_each_picture() -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
+    noise = random.normal(size=(3, 3)).astype(np.float32)
+    each = torch.empty(pixels.shape)
+    for place in range(3):
+        normalise_into(each[place], pixels[place], noise[place])
+    batch = normalised(torch.from_numpy(pixels).permute(0, 3, 1, 2), torch.from_numpy(noise), CPU)
+    assert torch.equal(batch, each.permute(0, 3, 1, 2))
+    expected = (torch.from_numpy(pixels / 255 + noise[:, None, None]) - torch.tensor(MEAN)) / torch.tensor(
+        STD
+    )
+    torch.testing.assert_close(each, expected.float(), atol=1e-5, rtol=1e-5)
