@@ -3,20 +3,30 @@
 import os
 import subprocess
 import sys
+import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from resnet_lab.cli import main
 from resnet_lab.config.identity import identity
+from resnet_lab.models.nets import label
 from resnet_lab.sweeps.expand import configurations
+from resnet_lab.training import own
+
+ROOT = Path(__file__).parents[2]
+CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
+def project(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "first-project"
     assert main(["new", str(folder)]) == 0
-    return folder
+    yield folder
+    for code in folder.glob("*.py"):
+        sys.modules.pop(code.stem, None)
+    own.located.cache_clear()
 
 
 def test_the_new_project_has_an_experiment_that_sweeps_parts_of_its_own(
@@ -27,7 +37,9 @@ def test_the_new_project_has_an_experiment_that_sweeps_parts_of_its_own(
     monkeypatch.syspath_prepend(str(project))
     runs = configurations(["experiment=first"])
     assert len({identity(run) for run in runs}) == len(runs) > 1
-    assert set(runs[0].sources) == {"my_recipe.focal", "my_recipe.linear_decay"}
+    assert set(runs[0].sources) == {"my_net.Net", "my_recipe.focal", "my_recipe.linear_decay"}
+    assert {label(run.model) for run in runs} == {"mine", "resnet-8"}
+    assert set(runs[0].metrics) == {"certainty"}
 
 
 @pytest.mark.slow
@@ -48,3 +60,43 @@ def test_a_folder_with_something_in_it_is_left_alone(
         == f"resnet-lab: {tmp_path} is there already, and not empty: name a new folder\n"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+@pytest.mark.slow
+def test_a_wheel_in_an_environment_of_its_own_writes_a_project_that_runs(tmp_path: Path) -> None:
+    """Built as `pip wheel` builds it; the environment finds the dependencies of this one, and no checkout."""
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    if (built := ran(build, tmp_path)).returncode:
+        pytest.skip(f"no wheel can be built here: {built.stderr.strip().splitlines()[-1]}")
+    home = tmp_path / "home"
+    venv.create(home, symlinks=True)
+    [packages] = home.glob("lib/python*/site-packages")
+    there = [path for path in sys.path if Path(path).name == "site-packages"]
+    (packages / "dependencies.pth").write_text("\n".join(there))
+    python, program = str(home / "bin" / "python"), str(home / "bin" / "resnet-lab")
+    wheel = str(next(tmp_path.glob("*.whl")))
+    install = ["-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index", wheel]
+    assert ran([sys.executable, *install], tmp_path).returncode == 0
+    where = ran([python, "-c", "import resnet_lab; print(resnet_lab.__file__)"], tmp_path)
+    assert where.stdout.startswith(str(packages))
+
+    assert ran([program, "new", "first-project"], tmp_path).returncode == 0
+    project = tmp_path / "first-project"
+    trained = ran([program, "train", "-m", "experiment=first", "recipe.epochs=2"], project)
+    assert "8 runs: 8 finished" in trained.stdout, trained.stderr
+    tested = ran([python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], project)
+    assert tested.returncode == 0, tested.stdout
+
+
+def ran(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, env=CLEAN, capture_output=True, text=True, check=False)

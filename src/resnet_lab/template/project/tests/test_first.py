@@ -12,7 +12,10 @@ def resnet_lab(*arguments: str) -> str:
     return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout
 
 
-def test_the_experiment_trains_every_run(tmp_path: Path) -> None:
-    told = resnet_lab("train", "-m", "experiment=first", "debug=true", f"runs_root={tmp_path}")
-    assert "4 runs: 4 finished" in told
-    assert "first" in resnet_lab("report", str(tmp_path))
+def test_the_experiment_trains_a_net_of_our_own_beside_a_residual_one(tmp_path: Path) -> None:
+    few = ("recipe.loss_args.gamma=2", "seed=0", "debug=true")
+    told = resnet_lab("train", "-m", "experiment=first", *few, f"runs_root={tmp_path}")
+    assert "2 runs: 2 finished" in told
+    table = resnet_lab("report", str(tmp_path))
+    assert "mine" in table
+    assert "certainty" in table
