@@ -113,6 +113,8 @@ def shown(choices: Choices, key: str) -> str:
 
 
 def _frozen(value: Any) -> Any:
+    if value is None or type(value) in (str, int, float, bool):
+        return value
     if isinstance(value, Mapping):
         return tuple((key, _frozen(each)) for key, each in sorted(value.items()))
     return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -1,7 +1,6 @@
 """Read the runs below a folder, whatever state they are in. Free of torch."""
 
 import csv
-import json
 import math
 import sys
 from collections.abc import Callable
@@ -101,8 +100,8 @@ def collect(folder: Path, warn: Callable[[str], None] = to_stderr) -> list[Run]:
 
 def read(path: Path) -> Run:
     """One run folder. Raises one of UNREADABLE where it is none, or is damaged."""
-    state = RunFolder(path).state()
-    record = _record(path / "record.json", state)
+    state, left = RunFolder(path).state_and_record()
+    record = _whole(state, left)
     config = record["config"] if record else _configuration(path / "config.yaml")
     model = model_of(config)
     described = record.get("model") or {"kind": kind(model), "label": label(model)}
@@ -126,17 +125,16 @@ def _configuration(path: Path) -> Any:
     return yaml.load(text, Loader=yaml.SafeLoader if deep else FAST_LOADER)
 
 
-def _record(path: Path, state: str) -> dict[str, Any]:
+def _whole(state: str, record: dict[str, Any] | None) -> dict[str, Any]:
     """What an ended run left, with all that a report reads; empty for a run that has not ended.
 
     Raises ValueError or KeyError for a record that is not whole, or not this project's.
     """
-    if state not in NEEDED:
+    if record is None:
         return {}
-    record = json.loads(read_text(path))
     if record.get("schema") != RECORD_SCHEMA:
         raise ValueError(f"record.json is not of schema {RECORD_SCHEMA}")
     for part, keys in NEEDED[state].items():
         for key in keys:
             _ = record[part][key]
-    return dict(record)
+    return record

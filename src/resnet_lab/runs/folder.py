@@ -78,12 +78,16 @@ class RunFolder:
 
     def state(self) -> str:
         """new, running, finished, failed or interrupted; UserError where a damaged file leaves it open."""
+        return self.state_and_record()[0]
+
+    def state_and_record(self) -> tuple[str, dict[str, Any] | None]:
+        """Both, from one look at the record; None of a run that is running, or has left none."""
         if held(self.lock_file):
-            return "running"
+            return "running", None
         record = self.record()
         if record is not None:
-            return str(record["state"])
-        return "interrupted" if self.lock_file.exists() else "new"
+            return str(record["state"]), record
+        return "interrupted" if self.lock_file.exists() else "new", None
 
     def config(self) -> TrainConfig:
         """The configuration, typed.

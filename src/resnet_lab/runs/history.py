@@ -2,6 +2,7 @@
 
 import csv
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from resnet_lab.files import read_text
@@ -19,7 +20,19 @@ def read_columns(path: Path) -> Columns:
     whole, _, _ = read_text(path).rpartition("\n")
     header, *rows = csv.reader(whole.splitlines() or [""])
     rows = [row for row in rows if len(row) == len(header)]
-    return {name: [_number(row[place]) for row in rows] for place, name in enumerate(header)}
+    if not rows:
+        return {name: [] for name in header}
+    return {name: _numbers(cells) for name, cells in zip(header, zip(*rows, strict=True), strict=True)}
+
+
+def _numbers(cells: Sequence[str]) -> list[float]:
+    """A report over many runs spends most of its time here: a column is taken as a whole where it can be."""
+    if not any(cells):
+        return [math.nan] * len(cells)
+    try:
+        return list(map(float, cells))
+    except ValueError:
+        return list(map(_number, cells))
 
 
 def _number(cell: str) -> float:
