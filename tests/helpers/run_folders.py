@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from resnet_lab.models.description import ModelConfig, kind, label
 from resnet_lab.report import Group, Run
 from resnet_lab.report.choices import complete
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.record import environment
 from resnet_lab.training.recipes import RecipeConfig
 
 METRICS = "train/loss,train/error,val/loss,val/error,test/loss,test/error,test/top5_error"
@@ -131,8 +133,15 @@ def record_of(config: TrainConfig) -> dict[str, Any]:
         "last": None,
         "best": None,
         "cost": None,
+        "environment": {"code": _code()},
         "error": None,
     }
+
+
+@cache
+def _code() -> str:
+    """Of this package, as it is now: what other code finished is told."""
+    return str(environment()["code"])
 
 
 def write_history(folder: RunFolder, errors: Sequence[float]) -> None:

@@ -102,7 +102,8 @@ def test_damaged_folder_is_told_in_one_line_wherever_it_is_read(
 
         code = main([str(folder.path)])
         lines = [*capsys.readouterr().err.splitlines()]
-        assert (code, len(lines)) in ((0, 0), (2, 1)), lines
+        # A record that tells of no code is returned with the line of one of other code.
+        assert (code, len(lines)) in ((0, 0), (0, 1), (2, 1)), lines
         assert all(line.startswith("resnet-lab: ") and str(folder.path) in line for line in lines)
         if code == 0:
             assert folder.state() == "finished"
