@@ -76,7 +76,7 @@ def test_a_file_that_cannot_say_where_its_zeros_are_asks_and_names_who_puts_them
     assert "model.zero_channels=split (on both sides: akamaster/pytorch_resnet_cifar10)" in told
     assert "\n" not in told
     split, append = (
-        create_model("cifar_resnet20", weights=str(file), zero_channels=zeros, **SMALL).eval()
+        create_model("cifar_resnet20", weights=file, zero_channels=zeros, **SMALL).eval()
         for zeros in ("split", "append")
     )
     torch.testing.assert_close(split(x), net(x))

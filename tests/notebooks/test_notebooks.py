@@ -1,22 +1,52 @@
 """Every notebook runs from a fresh checkout, and is committed without outputs."""
 
+import os
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from forked import in_a_process_of_its_own
+
 NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
+each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_and_says_what_it_promises(path: Path) -> None:
+def code_of(path: Path) -> list[nbformat.NotebookNode]:
     notebook = nbformat.read(path, as_version=4)
-    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert code
-    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+@each
+def test_a_notebook_is_committed_without_outputs(path: Path) -> None:
+    assert code_of(path)
+    assert all(not cell.outputs and cell.execution_count is None for cell in code_of(path))
+
+
+@each
+def test_what_a_notebook_says_of_itself_is_true(path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    executed(path=path)
+    printed = capfd.readouterr().out
+    assert "True" in printed
+    assert "False" not in printed
+
+
+@in_a_process_of_its_own
+def executed(path: Path) -> None:
+    """The cells in IPython's shell, without the start of a kernel."""
+    os.chdir(path.parent)
+    os.environ["MPLBACKEND"] = "agg"
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    for cell in code_of(path):
+        shell.run_cell(cell.source).raise_error()
+
+
+@pytest.mark.slow
+@each
+def test_a_notebook_runs_in_a_kernel(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(path.parent)}}
     NotebookClient(notebook, timeout=60, kernel_name="python3", resources=resources).execute()
-    printed = "".join(output.get("text", "") for cell in code for output in cell.outputs)
-    assert "False" not in printed
-    assert "every second pixel: True" in printed

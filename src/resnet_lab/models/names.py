@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
+from pathlib import PurePath
 from typing import Any
 
 from resnet_lab.errors import unknown
@@ -95,4 +96,7 @@ def named(name: str, **choices: Any) -> ModelConfig:
     for choice in choices:
         if choice not in allowed:
             raise unknown("model choice", choice, allowed)
-    return replace(config, **choices)
+    given: dict[str, Any] = {
+        key: str(value) if isinstance(value, PurePath) else value for key, value in choices.items()
+    }
+    return replace(config, **given)
