@@ -37,7 +37,7 @@ lint: setup  ## style, types and the arrows between the rooms
 
 docs: setup  ## the documentation as a site in site/: strict, and without a network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo "site/index.html"
+	@echo "site/index.html; with its search: $(BIN)/python -m http.server -d site"
 
 bench: setup  ## every script of benchmarks/, each beside its peer
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

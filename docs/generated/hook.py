@@ -20,3 +20,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         path = figure.relative_to(root).as_posix()
         files.append(File.generated(config, path, abs_src_path=str(figure)))
     return files
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """A page that the navigation does not name stands at the end of its part Use."""
+    rest = [
+        path.name for path in sorted(Path(config.docs_dir).glob("*.md")) if path.name not in str(config.nav)
+    ]
+    for part in config.nav or []:
+        part.get("Use", []).extend(rest)
+    return config

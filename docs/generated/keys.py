@@ -68,9 +68,9 @@ def _rows(schema: type, prefix: str, *, fixed: bool) -> list[str]:
             _default(each),
             _allowed(each, kind),
             "fixed" if counts else "",
-            _said(schema, each.name),
+            re.sub(r"([_*|{])", r"\\\1", _said(schema, each.name)),
         )
-        rows.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+        rows.append(f"| {' | '.join(cells)} |")
     return rows
 
 

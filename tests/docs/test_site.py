@@ -1,0 +1,84 @@
+"""The site builds without a warning, asks nothing of another server, and its generated pages lack nothing."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from documented import ROOT
+from resnet_lab.config.compose import compose
+from resnet_lab.config.groups import groups
+from resnet_lab.config.identity import flatten
+
+# What a browser fetches unasked; an <a href> is followed by a reader.
+FETCHED = re.compile(
+    r"""<(?:script|img|iframe|source)[^>]*\ssrc="?(https?:)?//|<link[^>]*\shref="?(https?:)?//"""
+)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert (built.returncode, built.stdout + built.stderr) == (0, "")
+    return folder
+
+
+def test_no_page_asks_anything_of_another_server(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 40
+    assert not [page for page in pages if FETCHED.search(page.read_text(encoding="utf-8"))]
+    styles = [path.read_text(encoding="utf-8") for path in site.rglob("*.css")]
+    assert styles
+    assert not any(re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", style) for style in styles)
+
+
+@pytest.fixture
+def generated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs" / "generated"))
+
+
+def module(name: str) -> ModuleType:
+    return import_module(name)
+
+
+@pytest.mark.usefixtures("generated")
+def test_every_key_of_a_configuration_is_in_the_reference() -> None:
+    page = module("keys").pages()["reference/keys.md"]
+    keys = [re.sub(r"\.\d+$", "", key) for key in flatten(compose([]))]
+    assert not [key for key in keys if f"`{key}`" not in page]
+    options = [f"{group}={option}" for group, names in groups().items() for option in names]
+    assert not [option for option in options if f"`{option}`" not in page]
+
+
+@pytest.mark.usefixtures("generated")
+def test_every_experiment_has_a_page_with_its_command_and_question() -> None:
+    pages = module("papers").pages()
+    for name in groups()["experiment"]:
+        text = pages[f"papers/{name}.md"]
+        assert f"experiment={name}" in text
+        assert f"]({name}.md)" in pages["papers/index.md"]
+        assert text.partition("**")[2].partition("**")[0].endswith(("?", "."))
+
+
+@pytest.mark.usefixtures("generated")
+def test_a_message_of_the_code_is_in_the_reference() -> None:
+    page = module("messages").pages()["reference/messages.md"]
+    assert "`` recipe.sam takes its two steps on one batch: set recipe.accumulate=1 ``" in page
+    assert "`` data=… needs to know where its images lie: data.root=… ``" in page
+
+
+def test_each_kind_of_failure_is_explained() -> None:
+    from resnet_lab.runs.failures import describe
+
+    kinds = re.search(r"Kinds: ([\w, \n]+)\.", describe.__doc__ or "")
+    assert kinds is not None
+    page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    assert not [kind for kind in re.findall(r"\w+", kinds[1]) if f"| `{kind}` |" not in page]
