@@ -39,7 +39,11 @@ def executed(path: Path) -> None:
     os.environ["MPLBACKEND"] = "agg"
     from IPython.core.interactiveshell import InteractiveShell
 
-    shell = InteractiveShell()
+    class Shell(InteractiveShell):
+        def enable_gui(self, gui: str | None = None) -> None:
+            """None is there; IPython's own raises."""
+
+    shell = Shell()
     for cell in code_of(path):
         shell.run_cell(cell.source).raise_error()
 
