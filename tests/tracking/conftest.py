@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from resnet_lab.report import sync
 from wandb_server import KEY, WandbServer
 
 
@@ -19,6 +20,7 @@ def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(name, str(tmp_path / "wandb_home"))
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     monkeypatch.chdir(tmp_path)
+    sync._reason.cache_clear()
 
 
 @pytest.fixture

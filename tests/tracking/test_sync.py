@@ -19,11 +19,6 @@ from run_folders import configured, failed, finished, interrupted, started, writ
 from wandb_server import WandbServer
 
 
-@pytest.fixture(autouse=True)
-def asked_anew() -> None:
-    module._reason.cache_clear()
-
-
 @pytest.fixture
 def sweep(tmp_path: Path) -> list[RunFolder]:
     """A finished run, a killed one, and one that failed; and one that never began."""

@@ -92,21 +92,35 @@ def test_killed_and_resumed_run_has_the_rows_of_its_history_once_each_online(
     assert list(server.runs) == [told.run_id(folder)]
 
 
-def test_run_that_sigterm_ends_tells_its_last_epoch_and_goes_on(
-    folder: RunFolder, server: WandbServer
-) -> None:
-    def stopped_at_an_epochs_end() -> None:
+def terminated(folder: RunFolder, iteration: int) -> None:
+    """Train in a forked process that gets SIGTERM at the end of an epoch."""
+
+    def train() -> None:
         write = Checkpoints.write
 
         def writing(self: Checkpoints, trainer: Any) -> None:
             write(self, trainer)
-            if trainer.global_step == 10:
+            if trainer.global_step == iteration:
                 os.kill(os.getpid(), signal.SIGTERM)
 
         Checkpoints.write = writing  # type: ignore[method-assign]
         execute(folder.path)
 
-    assert ended(forked(stopped_at_an_epochs_end)) == 128 + signal.SIGTERM
+    assert ended(forked(train)) == 128 + signal.SIGTERM
+
+
+def test_run_that_sigterm_ends_has_told_its_last_epoch_and_goes_on_offline(folder: RunFolder) -> None:
+    terminated(folder, 10)
+    assert told.offline_rows(folder) == [told.rows(folder)]
+    assert [row["epoch"] for row in told.rows(folder)] == [1, 2]
+    execute(folder.path)
+    assert told.offline_rows(folder) == [told.rows(folder)]
+
+
+def test_run_that_sigterm_ends_has_told_its_last_epoch_and_goes_on_online(
+    folder: RunFolder, server: WandbServer
+) -> None:
+    terminated(folder, 10)
     run = server.runs[told.run_id(folder)]
     assert told.plain(run.history) == told.rows(folder)
     assert [row["epoch"] for row in told.rows(folder)] == [1, 2]
@@ -231,6 +245,11 @@ def test_server_that_is_lost_during_a_run_costs_bounded_time_and_no_result(
     assert execute(folder.path)["state"] == "finished"
     assert time.monotonic() - began < 45
     assert told.offline_rows(folder) == [told.rows(folder)]
+    back = WandbServer()
+    monkeypatch.setenv("WANDB_BASE_URL", back.address)
+    assert main(["sync", str(folder.path)]) == 0
+    assert told.plain(back.runs[told.run_id(folder)].history) == told.rows(folder)
+    back.lose()
 
 
 def test_key_of_the_env_file_is_used_and_written_nowhere(

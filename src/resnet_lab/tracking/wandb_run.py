@@ -98,7 +98,8 @@ class WandbRun:
         if facts.error is not None or self._run.summary.get("error"):
             summary["error"] = facts.error
         self._run.summary.update(summary)
-        if facts.error is None:
+        # A server that was lost would keep artifacts waiting; the files are there for the next sync.
+        if facts.error is None and (self.offline is not None or why_offline("auto") is None):
             self._show(facts)
         self._run.finish(exit_code=0 if facts.error is None else 1)
 
