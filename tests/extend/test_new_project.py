@@ -37,7 +37,8 @@ def test_the_new_project_has_an_experiment_that_sweeps_parts_of_its_own(
     monkeypatch.syspath_prepend(str(project))
     runs = configurations(["experiment=first"])
     assert len({identity(run) for run in runs}) == len(runs) > 1
-    assert set(runs[0].sources) == {"my_net.Net", "my_recipe.focal", "my_recipe.linear_decay"}
+    parts = {"my_data.make", "my_net.Net", "my_recipe.focal", "my_recipe.linear_decay"}
+    assert set(runs[0].sources) == parts
     assert {label(run.model) for run in runs} == {"mine", "resnet-8"}
     assert set(runs[0].metrics) == {"certainty"}
 
