@@ -1,6 +1,7 @@
 """A run that trains in seconds: depth 8, a few images of 8x8. No test leaves a forked process behind."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,9 @@ from resnet_lab.models.description import ModelConfig
 from resnet_lab.training.recipes import RecipeConfig
 
 MakeConfig = Callable[..., TrainConfig]
+
+# A shell lets what it starts in the background ignore Ctrl-C, and a run keeps to that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

@@ -164,6 +164,7 @@ class Decoder:
         if batch is not None:
             yield batch
 
+    @torch.inference_mode(False)  # of the caller alone: the threads that fill a batch are in no such mode
     def _start(self, pool: ThreadPoolExecutor, epoch: int, indices: Tensor) -> _Making:
         count, on_cpu = len(indices), self.device.type == "cpu"
         images: Images = [torch.empty(0)] * count
