@@ -104,37 +104,32 @@ class EvalOrder:
         yield from torch.arange(self.rank, self.images, self.world, device=device).split(self.batch_size)
 
 
-class TrainLoader:
+class Resumable:
     """Iterates over one epoch's batches, and can be stopped and taken up again after any of them.
 
-    A subclass says in `load` how indices become a batch; it may read ahead as far as it likes. Lightning
-    calls `set_epoch` through `sampler`, and saves and restores the position through the state dict.
+    A subclass says in `batches` what an epoch has; it may read ahead as far as it likes. Lightning calls `set_epoch`
+    through `sampler`, and saves and restores the position through the state dict.
     """
 
-    def __init__(self, order: TrainOrder, device: torch.device = CPU) -> None:
-        """`device`: where `load` gets its indices."""
-        self.order, self.device = order, device
+    def __init__(self) -> None:
         self.epoch = 0
         self._start = 0  # the first batch of the next iteration
         self._given = 0  # batches of this epoch that were handed out
 
-    def load(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        """Those of an epoch from number `start` on."""
         raise NotImplementedError
-
-    def __len__(self) -> int:
-        """Batches of a whole epoch, wherever this one was taken up."""
-        return len(self.order)
 
     def __iter__(self) -> Iterator[Batch]:
         # A generator, so that epoch and position are read at the first batch: Lightning makes its iterator
         # before it calls set_epoch.
         self._given, self._start = self._start, 0
-        for batch in self.load(self.epoch, self.order.batches(self.epoch, self._given, self.device)):
+        for batch in self.batches(self.epoch, self._given):
             self._given += 1
             yield batch
 
     @property
-    def sampler(self) -> "TrainLoader":
+    def sampler(self) -> "Resumable":
         """Where Lightning looks for `set_epoch`."""
         return self
 
@@ -148,3 +143,22 @@ class TrainLoader:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epoch = state["epoch"]
         self._start = self._given = state["batch"]
+
+
+class TrainLoader(Resumable):
+    """The batches of a `TrainOrder`; a subclass says in `load` how indices become a batch."""
+
+    def __init__(self, order: TrainOrder, device: torch.device = CPU) -> None:
+        """`device`: where `load` gets its indices."""
+        super().__init__()
+        self.order, self.device = order, device
+
+    def load(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch, wherever this one was taken up."""
+        return len(self.order)
+
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        return self.load(epoch, self.order.batches(epoch, start, self.device))

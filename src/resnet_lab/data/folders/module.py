@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -30,6 +29,8 @@ Chosen = tuple[ImageFiles, Tensor]  # files, and the indices of those that are u
 class ImageData(DataModule):
     """Class folders or shards as training, validation and test batches."""
 
+    config: ImageFolderConfig
+
     def __init__(
         self,
         config: ImageFolderConfig,
@@ -45,11 +46,6 @@ class ImageData(DataModule):
         self.config, self.info, self._files = config, info, files
         self.batch_size, self.drop_last, self.seed = batch_size, drop_last, seed
         self._splits: dict[str, Chosen] = {}
-
-    @property
-    def device(self) -> torch.device:
-        """Where batches are normalised: the trainer's, or the CPU without one."""
-        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     @property
     def test_crop(self) -> int:

@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from resnet_lab.data.module import DataModule
+from resnet_lab.data.order import CPU, Resumable
 from resnet_lab.data.own.facts import First, class_names_of, preprocessing
 from resnet_lab.data.own.making import TARGET, drawn
 from resnet_lab.data.preprocessing import Preprocessing
@@ -30,7 +31,7 @@ def look_at(config: OwnConfig, given: LightningDataModule) -> First:
     """Its first training image and the sizes of its sets. Raises UserError for what has none."""
     loaders = _loaders(config, given)
     with drawn("first"):
-        images, labels = _handed_over(config, given, next(iter(loaders["train"]), None), torch.device("cpu"))
+        images, labels = _handed_over(config, given, next(iter(loaders["train"]), None), CPU)
     if images.ndim != 4 or not len(images):
         raise UserError(
             f"{config._target_} gives images of shape {tuple(images.shape)}: (N, C, H, W) is needed"
@@ -44,6 +45,8 @@ def look_at(config: OwnConfig, given: LightningDataModule) -> First:
 
 class OwnModule(DataModule):
     """The sets of a LightningDataModule, which keeps its own order and its own workers."""
+
+    config: OwnConfig
 
     def __init__(
         self, config: OwnConfig, info: DataInfo, given: LightningDataModule, *, batch_size: int, seed: int
@@ -74,21 +77,13 @@ class OwnModule(DataModule):
         self.eval_names = tuple(name for name in ("val", "test") if name in self._loaders)
 
     def train_dataloader(self) -> "TheirTrainLoader":
-        loader = TheirTrainLoader(self, self._loaders["train"], f"{self.seed}")
-        loader.batch_size = self.batch_size
-        return loader
+        return TheirTrainLoader(self, self._loaders["train"])
 
     def val_dataloader(self) -> list["TheirLoader"]:
         return [TheirLoader(self, self._loaders[name], "evaluation") for name in self.eval_names]
 
     def test_dataloader(self) -> "TheirLoader":
         return TheirLoader(self, self._loaders["test"], "evaluation")
-
-    def test_views(self, resize: int | None, crop: int | None) -> "TheirLoader":  # noqa: ARG002
-        """The test images as they are; UserError for another size."""
-        if resize is not None:
-            raise UserError(f"{self.config.name} is tested on single views: protocol=single_view")
-        return self.test_dataloader()
 
     def preprocessing(self) -> Preprocessing:
         return preprocessing(self.config, self.info)
@@ -104,8 +99,7 @@ class OwnModule(DataModule):
 
     def on_the_device(self, batch: Any) -> Batch:
         """A batch as the module's hooks hand it over. Raises UserError for what is none."""
-        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
-        images, labels = _handed_over(self.config, self.given, batch, device)
+        images, labels = _handed_over(self.config, self.given, batch, self.device)
         if images.shape[1:] != (self.info.channels, self.info.height, self.info.width):
             raise UserError(
                 f"{self.config._target_} gives images {tuple(images.shape[1:])} after some of"
@@ -147,46 +141,29 @@ class TheirLoader:
                 yield self.data.on_the_device(batch)
 
 
-class TheirTrainLoader(TheirLoader):
+class TheirTrainLoader(Resumable, TheirLoader):
     """Its training loader; taken up within an epoch it reads that epoch from its start."""
 
-    def __init__(self, data: OwnModule, loader: Any, drawn_for: str) -> None:
-        super().__init__(data, loader, drawn_for)
-        self.batch_size = 0
-        self.epoch = 0
-        self._start = 0  # the first batch of the next iteration
-        self._given = 0  # batches of this epoch that were handed out
+    def __init__(self, data: OwnModule, loader: Any) -> None:
+        Resumable.__init__(self)
+        TheirLoader.__init__(self, data, loader, f"{data.seed}")
+        self.batch_size = data.batch_size
 
-    def __iter__(self) -> Iterator[Batch]:
-        self._given, self._start = self._start, 0
-        for images, labels in self._batches(f"{self.drawn_for}/{self.epoch}", self._given):
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        for images, labels in self._batches(f"{self.drawn_for}/{epoch}", start):
             if not self._given and len(self.loader) > 1 and len(labels) != self.batch_size:
                 raise UserError(
                     f"recipe.batch_size={self.batch_size}: the first batch of {self.data.config._target_} has"
                     f" {len(labels)} images: let it take an argument batch_size, or say in the recipe what it does"
                 )
-            self._given += 1
             yield images, labels
 
-    @property
-    def sampler(self) -> "TheirTrainLoader":
-        """Where Lightning looks for `set_epoch`."""
-        return self
-
     def set_epoch(self, epoch: int) -> None:
-        if epoch != self.epoch:
-            self.epoch, self._start, self._given = epoch, 0, 0
+        super().set_epoch(epoch)
         for name in ("sampler", "batch_sampler"):
             set_theirs = getattr(getattr(self.loader, name, None), "set_epoch", None)
             if callable(set_theirs):
                 set_theirs(epoch)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"epoch": self.epoch, "batch": self._given}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch = state["epoch"]
-        self._start = self._given = state["batch"]
 
 
 def _loaders(config: OwnConfig, given: LightningDataModule) -> dict[str, Any]:
@@ -238,12 +215,11 @@ def _handed_over(config: OwnConfig, given: LightningDataModule, batch: Any, devi
         and all(isinstance(each, Tensor) for each in batch)
     )
     if not pair or not batch[0].is_floating_point() or batch[1].is_floating_point() or batch[1].ndim != 1:
-        kinds = (
-            [f"{each.dtype} {tuple(each.shape)}" for each in batch if isinstance(each, Tensor)]
+        told = (
+            " and ".join(f"{each.dtype} {tuple(each.shape)}" for each in batch)
             if pair
-            else batch
+            else type(batch).__name__
         )
-        told = " and ".join(map(str, kinds)) if pair else type(batch).__name__
         raise UserError(
             f"{TARGET}={config._target_} gives a batch of {told}: (images, labels), float (N, C, H, W) and whole"
             " numbers (N,), are needed"

@@ -5,7 +5,6 @@ changes nothing.
 """
 
 import ctypes
-import os
 import signal
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from resnet_lab.cores import SHARE, cores
+from resnet_lab.cores import share
 from resnet_lab.data.order import EvalOrder, TrainLoader, TrainOrder
 from resnet_lab.data.own.images import Batch, OwnImages, Place
 from resnet_lab.data.own.making import drawn
@@ -29,8 +28,7 @@ def processes(workers: int | None) -> int:
     """How many read beside a run: as many as asked for, or as the cores of its slot; of one core none."""
     if workers is not None:
         return workers
-    share = int(os.environ.get(SHARE) or cores())
-    return share if share > 1 else 0
+    return share() if share() > 1 else 0
 
 
 class Reader:

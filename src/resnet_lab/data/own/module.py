@@ -15,13 +15,14 @@ from resnet_lab.data.own.making import make
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.data.spec import DataInfo, OwnConfig
 from resnet_lab.data.subsets import SPLIT_SEED
-from resnet_lab.errors import UserError
 
 Chosen = tuple[OwnImages, Tensor]  # a part, and the indices of the images that are used
 
 
 class OwnData(DataModule):
     """Data sets of (image, label) as training, validation and test batches."""
+
+    config: OwnConfig
 
     def __init__(
         self,
@@ -55,12 +56,6 @@ class OwnData(DataModule):
     def test_dataloader(self) -> OwnEvalLoader:
         return self._eval_loader("test")
 
-    def test_views(self, resize: int | None, crop: int | None) -> OwnEvalLoader:  # noqa: ARG002
-        """The test images as they are; UserError for another size."""
-        if resize is not None:
-            raise UserError(f"{self.config.name} is tested on single views: protocol=single_view")
-        return self.test_dataloader()
-
     def preprocessing(self) -> Preprocessing:
         return preprocessing(self.config, self.info)
 
@@ -71,7 +66,7 @@ class OwnData(DataModule):
 
     def _reader(self, name: str) -> Reader:
         seen = self.preprocessing()
-        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+        device = self.device
         mean, std = seen.mean.to(device), seen.std.to(device)
 
         def finish(images: Tensor) -> Tensor:

@@ -22,7 +22,6 @@ from resnet_lab.data.small.in_memory import (
 from resnet_lab.data.small.sets import SETS
 from resnet_lab.data.spec import DataInfo, InMemoryConfig, SmallImagesConfig
 from resnet_lab.data.subsets import SPLIT_SEED, in_proportion
-from resnet_lab.errors import UserError
 
 PIECE = 1000  # images at a time, where their float copies would take four or eight times the set's memory
 
@@ -40,6 +39,8 @@ class Parts:
 
 class SmallImages(DataModule):
     """Small images as training, validation and test batches."""
+
+    config: InMemoryConfig
 
     def __init__(
         self,
@@ -59,12 +60,12 @@ class SmallImages(DataModule):
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
         if self._splits:
             return
-        device = self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
         parts = self._read()
         splits = parts.splits
-        self.normalise = normalisation(splits["train"][0], self.config).to(device)
+        self.normalise = normalisation(splits["train"][0], self.config).to(self.device)
         self._splits = {
-            name: (images.to(device), labels.to(device)) for name, (images, labels) in splits.items()
+            name: (images.to(self.device), labels.to(self.device))
+            for name, (images, labels) in splits.items()
         }
         self.sizes = {name: len(labels) for name, (_, labels) in splits.items()}
         self.eval_names = tuple(name for name in ("val", "test") if name in splits)
@@ -80,12 +81,6 @@ class SmallImages(DataModule):
 
     def test_dataloader(self) -> InMemoryEvalLoader:
         return self._eval_loader("test")
-
-    def test_views(self, resize: int | None, crop: int | None) -> InMemoryEvalLoader:  # noqa: ARG002
-        """The test images as they are; UserError for another size, which sets of small images do not have."""
-        if resize is not None:
-            raise UserError(f"{self.config.name} is tested on single views: protocol=single_view")
-        return self.test_dataloader()
 
     def preprocessing(self) -> Preprocessing:
         mean, std = self.normalise.mean.cpu().permute(2, 0, 1), self.normalise.std.cpu()
