@@ -29,6 +29,5 @@ def final_test(
     classes = data.info.class_names
     answers, images = answering.answers(data.tested(loaders[0]), classes, dict(enumerate(classes)))
     if trainer.is_global_zero:
-        answers.write(folder.path)
-        mistakes.write(folder.path, images, answers.mistakes()[: len(images)])
+        mistakes.leave(folder.path, answers, images)
     return {f"test/{name}": value for name, value in rates.items() if name != "images"}

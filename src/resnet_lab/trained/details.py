@@ -1,7 +1,5 @@
 """What each net answers to each image, written into its folder, and how far several nets agree."""
 
-import csv
-import io
 import itertools
 import math
 import statistics
@@ -23,7 +21,7 @@ from resnet_lab.trained.classes import Match
 from resnet_lab.trained.source import Trained
 from resnet_lab.training import mistakes
 from resnet_lab.training.answering import Answering
-from resnet_lab.training.answers import Agreement, Answers, agreement
+from resnet_lab.training.answers import Agreement, Answers, agreement, as_csv
 from resnet_lab.training.protocols import Protocol
 
 AGREEMENT = "agreement.csv"
@@ -68,11 +66,6 @@ class Details:
         several = [None if out is None else out / ENSEMBLE] if len(trained) > 1 else []
         return cls([*folders, *several], common, [*known, *known[:1]])
 
-    @staticmethod
-    def watching(data: DataModule) -> Answering:
-        seen = data.preprocessing()
-        return Answering(seen.mean, seen.std)
-
     def take(self, name: str, answering: Answering, data: DataModule, loader: Any, found: Match) -> None:
         """Write what the next row's net answered; raises UserError where that cannot be written."""
         row = len(self._told)
@@ -85,8 +78,7 @@ class Details:
             return
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            answers.write(folder)
-            mistakes.write(folder, images, answers.mistakes()[: len(images)])
+            mistakes.leave(folder, answers, images)
         except OSError as error:
             raise UserError(f"cannot write {error.filename or folder}: {error.strerror}") from None
 
@@ -172,29 +164,17 @@ def _two(value: float) -> str:
 
 
 def _csv(pairs: Pairs) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [
-            "net",
-            "other",
-            "same_answer",
-            "wrong",
-            "other_wrong",
-            "both_wrong",
-            "by_chance",
-            "same_mistake",
-            "consistency",
-        ]
+    figures = (
+        "same_answer",
+        "wrong",
+        "other_wrong",
+        "both_wrong",
+        "by_chance",
+        "same_mistake",
+        "consistency",
     )
-    for pair, each in pairs.items():
-        values = [
-            each.same,
-            *each.wrong,
-            each.both_wrong,
-            each.by_chance,
-            each.same_mistake,
-            each.consistency,
-        ]
-        writer.writerow([*pair, *("" if math.isnan(value) else f"{value:.6g}" for value in values)])
-    return text.getvalue()
+    rows = (
+        [*pair, each.same, *each.wrong, each.both_wrong, each.by_chance, each.same_mistake, each.consistency]
+        for pair, each in pairs.items()
+    )
+    return as_csv(["net", "other", *figures], rows)

@@ -33,6 +33,7 @@ from resnet_lab.trained.keys import (
     refuse_unread_data,
 )
 from resnet_lab.trained.seen import names, refuse_unread
+from resnet_lab.training.answering import Answering
 from resnet_lab.training.evaluation import Ensemble
 from resnet_lab.training.evaluation import evaluate as test
 from resnet_lab.training.metrics import Metrics
@@ -218,7 +219,8 @@ def _tested(row: Row, data: DataModule, way: Protocol, details: Details | None) 
     loaders: list[Any] = [
         _Labelled(data.test_views(scale.resize, scale.crop), row.match.outputs) for scale in way.scales
     ]
-    first, answering = loaders[0].loader, details.watching(data) if details else None
+    first, seen = loaders[0].loader, data.preprocessing()
+    answering = Answering(seen.mean, seen.std) if details else None
     # With a progress bar on a terminal.
     loaders[0] = tqdm(loaders[0], desc=row.name, unit="batches", disable=None, leave=False)
     rates = test(row.net, loaders, way, nets.device(), row.metrics, answering)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -86,9 +87,9 @@ class Answers:
         predictions = ([e.image, e.label, e.prediction, f"{e.probability:.9g}"] for e in self.given)
         rows = self.per_class()
         written = {
-            PREDICTIONS: _csv(["image", "label", "prediction", "probability"], predictions),
-            CONFUSION: _csv(["label", *columns], confusion),
-            PER_CLASS: _csv(list(rows[0]), (list(map(_cell, row.values())) for row in rows)),
+            PREDICTIONS: as_csv(["image", "label", "prediction", "probability"], predictions),
+            CONFUSION: as_csv(["label", *columns], confusion),
+            PER_CLASS: as_csv(list(rows[0]), (list(row.values()) for row in rows)),
         }
         for name, text in written.items():
             write_text(folder / name, text)
@@ -145,13 +146,14 @@ def agreement(ours: Answers, theirs: Answers) -> Agreement:
     )
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Names of any bytes in one line of text; a figure that is not there is an empty cell."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    for row in (header, *rows):
-        writer.writerow([printable(cell) if isinstance(cell, str) else cell for cell in row])
+    csv.writer(text, lineterminator="\n").writerows(map(_cell, row) for row in (header, *rows))
     return text.getvalue()
 
 
 def _cell(value: Any) -> Any:
-    return "" if value is None else f"{value:.6g}" if isinstance(value, float) else value
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.6g}"
+    return printable(value) if isinstance(value, str) else value

@@ -13,7 +13,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from resnet_lab.errors import printable
 from resnet_lab.files import open_file, write_bytes
-from resnet_lab.training.answers import Answer
+from resnet_lab.training.answers import Answer, Answers
 
 PICTURE = "mistakes.png"
 MOST, COLUMNS = 64, 8
@@ -22,6 +22,12 @@ GAP, LINES, TEXT = 8, 30, 11  # pixels: between images, below each for its capti
 BROAD = 65_535  # pixels of a side: no picture of ours comes near it
 
 Pixels = NDArray[np.uint8]  # (N, S, S, 3)
+
+
+def leave(folder: Path, answers: Answers, images: Pixels) -> None:
+    """The files of a test: what was answered, and the surest mistakes, of which these are the `images`."""
+    answers.write(folder)
+    write(folder, images, answers.mistakes()[: len(images)])
 
 
 def write(folder: Path, images: Pixels, mistakes: Sequence[Answer]) -> Path | None:
