@@ -31,9 +31,11 @@ class Held:
 def held_against(lines: Sequence[Line], baseline: Sequence[str], varying: Sequence[str]) -> list[Held]:
     """Test error minus that of the line that has the baseline's choices, and else the same of those that vary.
 
-    Where no line is like that, the one that differs least is taken and the note says in what. Raises UserError where no
-    line has the baseline's choices.
+    Where no line is like that, the one that differs least is taken and the note says in what. Without a baseline there
+    are no differences. Raises UserError where no line has the baseline's choices.
     """
+    if not baseline:
+        return [Held()] * len(lines)
     asked = [Condition.of(text, "--baseline") for text in baseline]
     for each in asked:
         check_key(each.key, [line.choices for line in lines], "--baseline")

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from resnet_lab import reference
+from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group
 from resnet_lab.report.spread import Difference, Spread, against_figure, welch
 
@@ -84,6 +85,12 @@ class Beside:
         if self.group is None or not isinstance(self.figure.printed, float):
             return Difference()
         return self.figure.against(self.group.test)
+
+
+def answered(runs: Sequence[Run], groups: Sequence[Group]) -> tuple[str | None, list[Beside]]:
+    """The paper's table that runs answer, and each of its figures beside those of their groups; None without one."""
+    answers = next((run.answers for run in runs if run.answers), None)
+    return answers, beside_the_paper(groups, answers) if answers else []
 
 
 def beside_the_paper(groups: Sequence[Group], name: str) -> list[Beside]:

@@ -28,8 +28,8 @@ class View:
 def drawn_by(groups: Sequence[Group], by: Sequence[str], baseline: Sequence[str] = ()) -> View:
     """A line for each value of these choices."""
     lines = pools(groups, by)
-    held = _held(lines, baseline)
     keys = list(lines[0].by) if lines else []
+    held = held_against(lines, baseline, keys)
     rows = [
         {
             **{key: shown(line.by, key) for key in keys},
@@ -60,7 +60,7 @@ def pivot(groups: Sequence[Group], rows: str, columns: str, baseline: Sequence[s
     if rows == columns:
         raise UserError(f"--rows and --columns are both {rows}: two different choices are needed")
     lines = pools(groups, [rows, columns], "--rows or --columns")
-    held = _held(lines, baseline)
+    held = held_against(lines, baseline, list(lines[0].by))
     heads = sorted({line.by[columns] for line in lines}, key=ranked)
     keys = [rows, *(key for key in lines[0].by if key not in (rows, columns))]
     counts = {line.n for line in lines}
@@ -116,12 +116,6 @@ def _figures(lines: Sequence[Pool], held: Sequence[Held], baseline: Sequence[str
         }
         for line, against in zip(lines, held, strict=True)
     ]
-
-
-def _held(lines: Sequence[Pool], baseline: Sequence[str]) -> Sequence[Held]:
-    if not baseline:
-        return [Held()] * len(lines)
-    return held_against(lines, baseline, list(lines[0].by))
 
 
 def _caption(lines: Sequence[Pool]) -> str:

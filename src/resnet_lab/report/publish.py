@@ -14,7 +14,7 @@ from resnet_lab.report.conclude import conclude
 from resnet_lab.report.draw import draw_curves
 from resnet_lab.report.draw_layers import draw_gradients, draw_responses
 from resnet_lab.report.draw_rates import draw_rates
-from resnet_lab.report.paper import RULE, Beside, beside_the_paper
+from resnet_lab.report.paper import RULE, Beside, answered
 from resnet_lab.report.runs_table import runs_csv
 from resnet_lab.report.select import selected
 from resnet_lab.report.style import save
@@ -100,8 +100,7 @@ def _sweeps(folders: Sequence[Path], asked: Asked) -> dict[Path, list[Run]]:
 def _publish(runs: Sequence[Run], target: Path | None, pictures: Sequence[str]) -> None:
     """Print one sweep's report and write its files."""
     groups = summarise(runs)
-    answers = next((run.answers for run in runs if run.answers), None)
-    beside = beside_the_paper(groups, answers) if answers else []
+    answers, beside = answered(runs, groups)
     ours, theirs, conclusion = group_table(groups), paper_table(beside), conclude(groups, beside)
     title = title_of(runs)
     files: dict[str, str] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import summarise
 from resnet_lab.report.conclude import conclude
-from resnet_lab.report.paper import beside_the_paper
+from resnet_lab.report.paper import answered
 from resnet_lab.report.publish import title_of
 from resnet_lab.report.table import group_table, paper_table
 from resnet_lab.tracking import workspace
@@ -16,8 +16,7 @@ from resnet_lab.tracking.results import Results
 def results_of(runs: Sequence[Run]) -> Results:
     """The tables of a report on the runs of one experiment, and what it concludes."""
     groups = summarise(runs)
-    answers = next((run.answers for run in runs if run.answers), None)
-    beside = beside_the_paper(groups, answers) if answers else []
+    _, beside = answered(runs, groups)
     tables = {"results": group_table(groups)} | ({"beside_the_paper": paper_table(beside)} if beside else {})
     return Results(
         str(runs[0].choices["name"]),

@@ -164,9 +164,7 @@ def difference_figures(held: Held, baseline: Sequence[str]) -> dict[str, Any]:
 
 
 def _held(groups: Sequence[Group], baseline: Sequence[str]) -> Sequence[Held]:
-    if not baseline:
-        return [Held()] * len(groups)
-    return held_against(groups, baseline, differing(group.choices for group in groups))
+    return held_against(groups, baseline, differing(group.choices for group in groups) if baseline else ())
 
 
 def _fraction(spread: Spread) -> str:

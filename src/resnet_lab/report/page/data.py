@@ -16,7 +16,7 @@ from resnet_lab.report.page.curves import curves_of
 from resnet_lab.report.page.experiment import command_and_question
 from resnet_lab.report.page.measured import measured_in
 from resnet_lab.report.page.told import ended_with, rounded
-from resnet_lab.report.paper import RULE, Beside, beside_the_paper
+from resnet_lab.report.paper import RULE, Beside, answered
 from resnet_lab.report.pivot import cell
 from resnet_lab.report.pool import KIND, pools
 from resnet_lab.report.publish import STATISTICS, title_of
@@ -48,8 +48,7 @@ def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
 def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[str, Any]:
     """One sweep, or all together, as the report tells of it."""
     groups = summarise(runs)
-    answers = next((run.answers for run in runs if run.answers), None)
-    beside = beside_the_paper(groups, answers) if answers else []
+    answers, beside = answered(runs, groups)
     command, question = command_and_question([str(run.choices["name"]) for run in runs])
     return {
         "name": name,
