@@ -105,10 +105,7 @@ def here(kept: Kept) -> Clock:
     def seconds(net: NetConfig, shape: Shape, multiply_adds: int, precision: str) -> float:
         timed = _with_units(net, FEW) or net
         work = sizes(timed, shape, kept).multiply_adds
-
-        def measure() -> dict[str, float]:
-            return {"seconds": seconds_an_image(timed, shape, work, precision)}
-
+        measure = partial(_timed, timed, shape, precision, kept)
         found = kept.or_measured(measure, TIMED, timed, shape, precision)
         return float(found["seconds"]) * multiply_adds / max(work, 1)
 
@@ -137,15 +134,16 @@ def faster(config: TrainConfig, kept: Kept, *, measure: bool) -> dict[str, float
         rest = (shape, other, "compiled") if compiled else (shape, other)
         figures = kept.get(TIMED, timed, *rest)
         if figures is None and measure:
-            figures = kept.or_measured(
-                partial(_timed, timed, shape, other, compiled, kept), TIMED, timed, *rest
-            )
+            anew = partial(_timed, timed, shape, other, kept, compiled=compiled)
+            figures = kept.or_measured(anew, TIMED, timed, *rest)
         if figures is not None:
             found[said] = float(base["seconds"]) / float(figures["seconds"])
     return found
 
 
-def _timed(net: NetConfig, shape: Shape, precision: str, compiled: bool, kept: Kept) -> dict[str, float]:
+def _timed(
+    net: NetConfig, shape: Shape, precision: str, kept: Kept, *, compiled: bool = False
+) -> dict[str, float]:
     work = sizes(net, shape, kept).multiply_adds
     return {"seconds": seconds_an_image(net, shape, work, precision, compiled=compiled)}
 

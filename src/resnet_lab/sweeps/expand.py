@@ -59,8 +59,11 @@ def grids(overrides: list[str]) -> list[Grid]:
 
 def expand(overrides: list[str]) -> list[list[str]]:
     """The override lists of all combinations of a multirun's `grids`, each once, before any is left out."""
-    jobs = dict.fromkeys(tuple(job) for grid in grids(overrides) for job in grid.jobs)
-    return [list(job) for job in jobs]
+    return _each(grids(overrides))
+
+
+def _each(found: list[Grid]) -> list[list[str]]:
+    return list(map(list, dict.fromkeys(tuple(job) for grid in found for job in grid.jobs)))
 
 
 def _values(override: Override) -> list[str]:
@@ -132,9 +135,10 @@ def runs_of_experiment(overrides: list[str]) -> int:
     asked = with_local(read(overrides))
     if not any(o.key_or_group == "experiment" for o in parse(asked)) or is_search(overrides):
         return 1
-    if any(grid.rules != Rules() for grid in grids(asked)):
+    found = grids(asked)
+    if any(grid.rules != Rules() for grid in found):
         return len(composed(overrides, planned=True))
-    return len(expand(asked))
+    return len(_each(found))
 
 
 def is_search(overrides: list[str]) -> bool:
