@@ -41,12 +41,16 @@ def needs(shell: str) -> pytest.MarkDecorator:
         ("evaluate --protocol ten", ["ten_crop"]),
         ("evaluate --model cifar_resnet110", ["cifar_resnet110"]),
         ("export resnet50_d", ["resnet50_d"]),
+        ("export resnet50 --format t", ["torch", "torch-export"]),
+        ("report runs/first --format ", ["md", "csv", "latex", "json"]),
         ("completion z", ["zsh"]),
     ],
 )
 def test_what_may_follow_is_offered(typed: str, offered: list[str]) -> None:
     found = complete(f"resnet-lab {typed}").splitlines()
     assert set(offered) <= set(found)
+    if "--format" in typed:  # those of the command, and no others
+        assert set(offered) == set(found)
     assert all(each.startswith(typed.split(" ")[-1]) for each in found)
     assert len(found) == len(set(found))
 

@@ -69,7 +69,7 @@ def complete(line: str) -> str:
     known_dirs(words)
     commands = _commands()
     name = next((each for each in words if each in commands), None)
-    found = _of_command(commands[name], words, word) if name else [*commands, "--help", "--version"]
+    found = _of_command(name, commands[name], words, word) if name else [*commands, "--help", "--version"]
     return "".join(f"{each}\n" for each in dict.fromkeys(found) if each.startswith(word))
 
 
@@ -78,20 +78,20 @@ def _commands() -> dict[str, argparse.ArgumentParser]:
     return dict(action.choices)
 
 
-def _of_command(command: argparse.ArgumentParser, words: list[str], word: str) -> Iterable[str]:
+def _of_command(name: str, command: argparse.ArgumentParser, words: list[str], word: str) -> Iterable[str]:
     options = command._option_string_actions
     last = options.get(words[-1])
-    if last is not None and last.nargs != 0 and (values := _values_of_option(last.dest)):
+    if last is not None and last.nargs != 0 and (values := _values_of_option(name, last.dest)):
         return values
     if word.startswith("-"):
         return options
     positional = [each.dest for each in command._actions if not each.option_strings]
     if "overrides" in positional and "source" not in positional:
         return _overrides(word)
-    return [value for dest in positional for value in _values_of_option(dest)]
+    return [value for dest in positional for value in _values_of_option(name, dest)]
 
 
-def _values_of_option(dest: str) -> list[str]:
+def _values_of_option(name: str, dest: str) -> list[str]:
     """What an option or a place of a command takes, where that is a list of words."""
     if dest in ("model", "source", "pattern"):
         from resnet_lab.models.names import NAMED
@@ -105,7 +105,11 @@ def _values_of_option(dest: str) -> list[str]:
         return [each.name for each in fields(TrainConfig)]
     if dest == "shell":
         return list(SCRIPTS)
-    return {"format": ["safetensors", "torch", "torch-export", "onnx"]}.get(dest, [])
+    if (name, dest) == ("report", "format"):
+        from resnet_lab.report.view import FORMATS
+
+        return list(FORMATS)
+    return ["safetensors", "torch", "torch-export", "onnx"] if dest == "format" else []
 
 
 def _overrides(word: str) -> Iterator[str]:
