@@ -60,10 +60,8 @@ def _files(chosen: tuple[str, ...]) -> Mapping[str, str]:
     set_by: dict[str, str] = {}
     try:
         listed = loader.compute_defaults_list(ROOT, list(chosen), RunMode.RUN).defaults
-    except (
-        HydraException,
-        OmegaConfBaseException,
-    ):  # a folder of hydra.searchpath, which it does not look into
+    except (HydraException, OmegaConfBaseException):
+        # A folder of hydra.searchpath, which it does not look into.
         return set_by
     for default in listed:
         package = default.package or ""

@@ -103,9 +103,8 @@ class TrainConfig:
     # Of the code of one's own that the configuration names: dotted path -> digest; filled in when composed.
     sources: dict[str, str] = field(default_factory=dict)
     seed: int = number(0, least=0, most=2**32 - 1)  # what NumPy takes
-    precision: str = choice(
-        "32", PRECISIONS
-    )  # 32: as PyTorch has it, TF32 in a GPU's convolutions; 32-ieee: without
+    # 32: as PyTorch has it, TF32 in a GPU's convolutions; 32-ieee: without
+    precision: str = choice("32", PRECISIONS)
     protocol: str = choice("single_view", PROTOCOLS)  # how the final test is made
     # true: a one-minute run through the same code; or one of the others of config/debug.py
     debug: bool | str = field(default=False, metadata={"choices": DEBUG})

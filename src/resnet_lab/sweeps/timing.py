@@ -9,9 +9,8 @@ from resnet_lab.models.description import NetConfig
 Shape = tuple[int, int, int]  # (C, H, W)
 
 STEPS = 3  # timed steps of each net, after one to warm up
-STEP_WORK = (
-    1e9  # multiply-adds of a timed forward pass: half a second or less on one core, forward and backward
-)
+# Multiply-adds of a timed forward pass: half a second or less on one core, forward and backward.
+STEP_WORK = 1e9
 SMALLEST_BATCH = 4  # below it a step's time says little of an image's
 
 

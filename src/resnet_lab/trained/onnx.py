@@ -11,9 +11,8 @@ from torch import nn
 from resnet_lab.errors import UserError
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
-IMAGES = (
-    3  # of the batch on which both are held against each other: another number than the net was traced with
-)
+# Of the batch on which both are held against each other: another number than the net was traced with.
+IMAGES = 3
 CLOSE = 1e-4  # of the largest score: both sum in another order
 
 

@@ -21,17 +21,14 @@ class Shapes(Dataset[Pair]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Pair:
-        fixed, label = (
-            np.random.default_rng(self.images[index]),
-            index % 3,
-        )  # what an image shows never changes
+        # What an image shows never changes.
+        fixed, label = np.random.default_rng(self.images[index]), index % 3
         y, x = np.abs(np.indices((16, 16)) - fixed.integers(5, 11, (2, 1, 1)))
         side, radius = np.maximum(x, y), fixed.integers(3, 6)
         inside = (x**2 + y**2 <= radius**2, side <= radius, (side <= radius) & (np.minimum(x, y) < 2))
         image = fixed.normal(60, self.noise, (16, 16)) + 120 * inside[label]
-        if (
-            self.mirrored and random.random() < 0.5
-        ):  # Python's, NumPy's or torch's global generator: set per image
+        # Python's, NumPy's and torch's global generators are set for each image.
+        if self.mirrored and random.random() < 0.5:
             image = image[:, ::-1]
         return image.clip(0, 255).astype(np.uint8), label
 
