@@ -2,8 +2,6 @@
 
 import csv
 import json
-import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +11,7 @@ import pytest
 from PIL import Image
 
 from forked import killed, restored
-from own_project import rows
+from own_project import examples, rows
 from resnet_lab.cli import main
 from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
@@ -22,7 +20,6 @@ from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.expand import configurations
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = [  # 3 iterations an epoch
     *("data.args.images=96", "model.depth=8", "model.width=4", "recipe.batch_size=32", "recipe.epochs=3"),
     *("trainer.accelerator=cpu", "trainer.progress=false", "trainer.threads=1"),
@@ -35,11 +32,8 @@ MODULE = ["data=shapes_module", *SMALL]
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The examples, as a user's working folder."""
-    shutil.copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield tmp_path
-    sys.modules.pop("shapes", None)
+    with examples(tmp_path, monkeypatch) as folder:
+        yield folder
 
 
 def trained(asked: list[str]) -> RunFolder:

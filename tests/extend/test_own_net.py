@@ -1,7 +1,5 @@
 """A net of one's own, of files outside the package: trained, killed, resumed, swept, reported, tested, exported."""
 
-import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +8,7 @@ import pytest
 import torch
 
 from forked import killed, restored
+from own_project import examples
 from resnet_lab.cli import main
 from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
@@ -23,7 +22,6 @@ from resnet_lab.sweeps.expand import configurations
 from resnet_lab.sweeps.kept import Kept
 from resnet_lab.trained import source
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = [
     *("data.train_images=96", "data.validation=40", "data.test_images=40", "recipe.batch_size=32"),
     *("recipe.epochs=3", "trainer.accelerator=cpu", "trainer.progress=false", "trainer.threads=1"),
@@ -34,11 +32,8 @@ OWN = ["model=patches", "model.args.dropout=0.2", *SMALL]
 @pytest.fixture(autouse=True)
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The examples, as a user's working folder."""
-    shutil.copytree(EXAMPLES, tmp_path, dirs_exist_ok=True)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    yield tmp_path
-    sys.modules.pop("patches", None)
+    with examples(tmp_path, monkeypatch) as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A folder of somebody's own, in which commands are given, and what its runs leave."""
 
 import csv
+import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ import pytest
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.training import own
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = [  # 3 iterations an epoch
     *("data.train_images=96", "data.validation=40", "data.test_images=40", "model.depth=8", "model.width=4"),
     *("recipe.batch_size=32", "recipe.epochs=3", "trainer.accelerator=cpu", "trainer.progress=false"),
@@ -32,6 +34,14 @@ def project(folder: Path, patch: pytest.MonkeyPatch, modules: Mapping[str, str])
     finally:
         for name in modules:
             sys.modules.pop(name, None)
+
+
+@contextmanager
+def examples(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The same with what examples/ holds."""
+    shutil.copytree(EXAMPLES, folder, dirs_exist_ok=True)
+    with project(folder, patch, {file.stem: file.read_text() for file in EXAMPLES.glob("*.py")}):
+        yield folder
 
 
 def rows(folder: RunFolder) -> list[dict[str, Any]]:
