@@ -98,6 +98,7 @@ def test_missing_library_is_named_with_its_extra(
         ({"cuda"}, False, False, True),
         ({"cuda"}, True, False, False),  # fp16: Lightning would neither unscale nor clip
         ({"cuda"}, False, True, False),
+        ({"cpu"}, False, True, False),
         ({"mps"}, False, False, False),
         ({"cpu", "cuda"}, False, False, False),
     ],

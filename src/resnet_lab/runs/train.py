@@ -81,6 +81,9 @@ def train(
     classifier = Classifier(
         net, recipe, data.info.classes, seed=config.seed, metrics=metrics, head=head(config.model)
     )
+    if config.trainer.strategy == "fsdp":
+        # It reads the optimiser's state back as if weights lay in this order, whatever theirs is.
+        net.to(memory_format=torch.contiguous_format)
     if config.trainer.compile:
         compile_in_place(net)
 

@@ -47,7 +47,7 @@ def may_fuse(devices: set[str], *, scaled: bool, sharded: bool) -> bool:
 
     Not with scaled gradients, which Lightning then neither unscales for others to see nor clips; a shard may be empty.
     """
-    return devices == {"cpu"} or (devices == {"cuda"} and not scaled and not sharded)
+    return not sharded and (devices == {"cpu"} or (devices == {"cuda"} and not scaled))
 
 
 def decayed(recipe: RecipeConfig, model: nn.Module) -> frozenset[str]:
