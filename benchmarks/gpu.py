@@ -2,26 +2,25 @@
 
     python benchmarks/gpu.py                  # at most 10 minutes, into results/gpu/NAME-OF-THE-GPU.json
     python benchmarks/gpu.py --debug          # the same code on the CPU, tiny nets, nothing kept
-    python benchmarks/gpu.py --only cifar     # the cases whose names hold this word
+    python benchmarks/gpu.py --only cifar     # the cases whose names hold this word, nothing kept
 
 Each case is a process of its own, or several at a time that begin together; a rate is of SECONDS of steps after a
 warm-up. `ours` is Lightning's Trainer with this package's module, recipe and, for small images, its loader of crops;
 `bare` a plain loop over one batch that lies on the device, with PyTorch's fused SGD: of torchvision's net at 224
 pixels, of ours at 32, which torchvision has not. The targets were worked out for one H100 before one was seen; a ratio
-is ours over bare, or several runs over one.
+is ours over bare, or several runs over one. The file is written after each case.
 """
 
 import argparse
 import json
-import multiprocessing
 import platform
 import re
 import sys
 import time
-import warnings
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from measuring.together import together
+
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "gpu"
 SECONDS, WARM_UP = 10.0, 30  # of a measurement; steps before it
+LIMIT = 590.0  # seconds of all cases: what is not begun or done by then is left out
 TARGETS = {  # images a second on one H100, and ratios, from arithmetic
     "resnet50 ours": (2800, 3500),
     "resnet50 ours over bare": (0.97, None),
@@ -211,38 +213,23 @@ def bare(case: Case, clock: Clock, device: torch.device) -> None:
             return
 
 
-def serve(case: Case, seconds: float, warm_up: int, start: Barrier, answers: Any) -> None:
-    """One process of a case: the seconds of a step and the peak memory (MiB), or what went wrong."""
-    warnings.simplefilter("ignore")
+def serve(case: Case, seconds: float, warm_up: int, start: Barrier) -> dict[str, Any]:
+    """One process of a case: the seconds of a step and the peak memory (MiB)."""
     device = torch.device("cuda", 0) if torch.cuda.is_available() else torch.device("cpu")
     if device.type == "cpu":
         torch.set_num_threads(1)
     clock = Clock(seconds, warm_up, start)
-    try:
-        (ours if case.who == "ours" else bare)(case, clock, device)
-        second = clock.seconds_a_step()
-        memory = torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else None
-        answers.put({"seconds_a_step": second, "memory_mib": memory})
-    except Exception as error:
-        start.abort()
-        answers.put({"error": f"{type(error).__name__}: {error}"})
+    (ours if case.who == "ours" else bare)(case, clock, device)
+    second = clock.seconds_a_step()
+    memory = torch.cuda.max_memory_allocated() / 2**20 if device.type == "cuda" else None
+    return {"seconds_a_step": second, "memory_mib": memory}
 
 
-def measure(case: Case, seconds: float, warm_up: int) -> dict[str, Any]:
-    context = multiprocessing.get_context("spawn")
-    start, answers = context.Barrier(case.together), context.Queue()
-    processes = [
-        context.Process(target=serve, args=(case, seconds, warm_up, start, answers))
-        for _ in range(case.together)
-    ]
-    for process in processes:
-        process.start()
-    found = [answers.get(timeout=300) for _ in processes]
-    for process in processes:
-        process.join()
+def measure(case: Case, seconds: float, warm_up: int, deadline: float) -> dict[str, Any]:
+    found, error = together(partial(serve, case, seconds, warm_up), case.together, deadline)
     told: dict[str, Any] = {"label": case.label, **asdict(case)}
-    if errors := [each["error"] for each in found if "error" in each]:
-        return told | {"error": errors[0]}
+    if error:
+        return told | {"error": error}
     steps = [each["seconds_a_step"] for each in found]
     rate = sum(case.batch / each for each in steps)
     memory = found[0]["memory_mib"]
@@ -275,7 +262,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--debug", action="store_true", help="tiny nets, a moment each; nothing is kept")
-    parser.add_argument("--only", default="", metavar="WORD", help="the cases whose names hold it")
+    parser.add_argument(
+        "--only", default="", metavar="WORD", help="the cases whose names hold it; nothing is kept"
+    )
     parser.add_argument("--out", type=Path, help="the JSON file, in place of one in results/gpu")
     given = parser.parse_args()
     gpu = torch.cuda.is_available()
@@ -283,30 +272,37 @@ def main() -> int:
         print("no GPU is visible here: --debug runs the same code on the CPU")
         return 0
     device = torch.cuda.get_device_name(0) if gpu else "cpu"
-    rows = []
+    out = given.out or (None if given.debug or given.only else RESULTS / f"{file_name(device)}.json")
+    deadline, rows = time.monotonic() + LIMIT, list[dict[str, Any]]()
     for case in (each for each in cases() if given.only in each.label):
         if given.debug and case.mode != "eager":
             print(f"{case.label:28} left out with --debug: it compiles for a minute", flush=True)
             continue
         length = (0.2, 3) if given.debug else (SECONDS, WARM_UP)
-        row = measure(tiny(case) if given.debug else case, *length)
+        row = measure(tiny(case) if given.debug else case, *length, deadline)
         row["label"] = case.label
         rows.append(row)
         said = row.get("error") or f"{row['images_per_second']:>10,.1f} images/s"
         print(f"{case.label:28} {said}", flush=True)
-    compared = ratios(rows)
-    for name, ratio in compared.items():
+        if out is not None:
+            write(out, device, rows)
+    for name, ratio in ratios(rows).items():
         print(f"{name:36} {ratio:.3f}")
-    versions = {"python": platform.python_version(), "torch": torch.__version__, "cuda": torch.version.cuda}
-    told = {"command": "python benchmarks/gpu.py", "device": device, **versions, "seconds": SECONDS}
-    told |= {"cases": rows, "ratios": compared, "targets_of_an_h100": TARGETS}
-    name = re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
-    out = given.out or (None if given.debug else RESULTS / f"{name}.json")
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(told, indent=1) + "\n")
         print(out)
     return int(any("error" in row for row in rows))
+
+
+def file_name(device: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
+
+
+def write(out: Path, device: str, rows: list[dict[str, Any]]) -> None:
+    versions = {"python": platform.python_version(), "torch": torch.__version__, "cuda": torch.version.cuda}
+    told = {"command": "python benchmarks/gpu.py", "device": device, **versions, "seconds": SECONDS}
+    told |= {"cases": rows, "ratios": ratios(rows), "targets_of_an_h100": TARGETS}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":
