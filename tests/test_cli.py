@@ -87,6 +87,12 @@ MISTAKES = {
     "negative interval": (["callbacks.checkpoint.every_iterations=-5"], "at least 1"),
     "negative probe": (["callbacks.probe.gradient_norms=-1"], "at least 0"),
     "fp16 on a CPU": (["precision=16", "trainer.accelerator=cpu"], "precision=bf16"),
+    "fp16 and two steps on a batch": (["precision=16", "recipe.sam=0.05"], "recipe.sam does not go with"),
+    "FSDP on a CPU": (["trainer=fsdp", "trainer.accelerator=cpu"], "needs GPUs"),
+    "synchronised batch norm on CPUs": (
+        ["trainer.sync_batch_norm=true", "trainer.devices=2", "trainer.accelerator=cpu"],
+        "needs GPUs",
+    ),
     "ten crops of small images": (["protocol=ten_crop"], "protocol=single_view"),
     "a name above the root": (["name=../../etc"], "name=../../etc"),
     "a name from the root of the disk": (["name=/abs"], "name=/abs"),

@@ -35,9 +35,7 @@ def test_choice_that_needs_whole_layers_is_refused_with_fsdp_alone(choice: str) 
     assert choice.partition("=")[0] in str(told.value)
 
 
-def test_fsdp_on_the_cpu_is_refused_and_on_gpus_taken() -> None:
-    with pytest.raises(UserError, match="needs GPUs"):
-        compose([*FSDP, "trainer.accelerator=cpu"])
+def test_fsdp_with_weight_decay_is_taken() -> None:
     assert compose([*FSDP, "recipe.weight_decay_scope=weights"]).trainer.strategy == "fsdp"
 
 

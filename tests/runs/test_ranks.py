@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from forked import ended, forked
 from processes import alive, wait_for
@@ -184,26 +183,45 @@ def test_more_processes_than_devices_are_refused_in_one_line(
 ) -> None:
     monkeypatch.setattr(devices, "cores", lambda: 2)
     monkeypatch.setattr(devices, "listed", lambda: gpus)
+    monkeypatch.setattr(devices, "possible", lambda: gpus > 0)
     check(TrainerConfig(accelerator=accelerator, devices=2 if accelerator == "cpu" else max(2, gpus)))
     with pytest.raises(UserError, match=rf"^trainer\.devices=1000: this machine has {has}$"):
         check(TrainerConfig(accelerator=accelerator, devices=1000))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="for a machine without a GPU")
 @pytest.mark.parametrize("accelerator", ["auto", "cpu"])
-def test_what_a_cpu_cannot_do_is_refused_before_the_folder_is_made(accelerator: str) -> None:
-    with pytest.raises(UserError, match="precision=16 is for GPUs"):
-        check(TrainerConfig(accelerator=accelerator), precision="16")
-    with pytest.raises(UserError, match="sync_batch_norm needs GPUs"):
-        check(TrainerConfig(accelerator=accelerator, devices=2, sync_batch_norm=True))
+@pytest.mark.parametrize(
+    ("choices", "precision", "told"),
+    [
+        ({}, "16", "precision=16 is for GPUs"),
+        ({"devices": 2, "sync_batch_norm": True}, "32", "sync_batch_norm needs GPUs"),
+        ({"strategy": "fsdp"}, "32", "strategy=fsdp needs GPUs"),
+    ],
+)
+def test_what_a_cpu_cannot_do_is_refused_before_the_folder_is_made(
+    choices: dict[str, Any], precision: str, told: str, accelerator: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "possible", lambda: False)
+    with pytest.raises(UserError, match=told):
+        check(TrainerConfig(accelerator=accelerator, **choices), precision=precision)
+
+
+def test_gpu_where_there_can_be_none_is_refused_before_the_folder_is_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices, "possible", lambda: False)
+    with pytest.raises(UserError, match=r"^trainer\.accelerator=gpu: no GPU is visible here$"):
+        check(TrainerConfig(accelerator="gpu"))
 
 
 def test_run_on_several_nodes_that_nobody_started_there_is_refused_with_the_way(
     make_config: MakeConfig,
 ) -> None:
-    made = RunFolder.create(make_config(trainer=TrainerConfig(accelerator="cpu", num_nodes=2)))
+    trainer = TrainerConfig(accelerator="gpu", devices=1000, num_nodes=2)
+    check(trainer)  # says nothing of machines that are not this one
+    made = RunFolder.create(make_config(trainer=trainer))
     with pytest.raises(
-        UserError, match=r"torchrun --nnodes=2 --nproc-per-node=1 .* -m resnet_lab\.runs"
+        UserError, match=r"torchrun --nnodes=2 --nproc-per-node=1000 .* -m resnet_lab\.runs"
     ) as told:
         execute(made.path)
     assert str(made.path) in str(told.value)

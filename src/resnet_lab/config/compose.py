@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_lab.config import searchpath
+from resnet_lab.config import on_cpu, searchpath
 from resnet_lab.config.debug import debugged
 from resnet_lab.config.groups import ROOT, config_dir, own_dirs
 from resnet_lab.config.handed import check as check_handed
@@ -21,7 +21,6 @@ from resnet_lab.config.machine import with_local, with_local_data
 from resnet_lab.config.mistakes import one_line, refuse_added_keys
 from resnet_lab.config.overrides import read
 from resnet_lab.config.paths import check as check_paths
-from resnet_lab.config.precision import check as check_precision
 from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
 from resnet_lab.config.sharded import check as check_sharded
 from resnet_lab.config.statistics import check as check_statistics
@@ -43,7 +42,7 @@ from resnet_lab.fields import check as check_fields
 from resnet_lab.models import made, nets
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.other import OtherConfig
-from resnet_lab.training.recipes import RecipeConfig, shortened
+from resnet_lab.training.recipes import RecipeConfig, check_scaled, shortened
 from resnet_lab.training.recipes import check as check_recipe
 
 SCHEMAS: dict[str, type] = {
@@ -140,8 +139,7 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     config = at_home(replace(config, data=with_local_data(config.data)))
     check_fields(config)
     check_paths(config)
-    check_precision(config.precision, config.trainer.accelerator)
-    check_sharded(config)
+    _check_devices(config)
     check_handed(config.trainer.extra)
     _check_frozen(config)
     config = replace(config, recipe=shortened(config.recipe))
@@ -206,6 +204,15 @@ def _told(net: OtherConfig) -> list[str]:
     content: Any = OmegaConf.load(file) if file else {}
     usual = content.get("args") or {}
     return [key for key, value in net.args.items() if key not in usual or usual[key] != value]
+
+
+def _check_devices(config: TrainConfig) -> None:
+    trainer = config.trainer
+    if trainer.accelerator == "cpu":
+        on_cpu.check(trainer, config.precision, trainer.devices * trainer.num_nodes)
+    if config.precision == "16":
+        check_scaled(config.recipe)
+    check_sharded(config)
 
 
 def _check_frozen(config: TrainConfig) -> None:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-from resnet_lab.errors import UserError
-
 
 @dataclass(frozen=True)
 class Precision:
@@ -20,9 +18,3 @@ PRECISIONS = {
     "bf16": Precision("bf16-mixed", "bfloat16"),
     "16": Precision("16-mixed", "float16"),
 }
-
-
-def check(precision: str, accelerator: str) -> None:
-    """Raise UserError for fp16 on a CPU, where Lightning computes in bf16 without a word."""
-    if precision == "16" and accelerator == "cpu":
-        raise UserError("precision=16 is for GPUs: on a CPU use precision=bf16 or 32")

@@ -8,8 +8,6 @@ def check(config: TrainConfig) -> None:
     """Raise UserError for a choice that needs whole weights or gradients where a device has a part of each."""
     if config.trainer.strategy != "fsdp":
         return
-    if config.trainer.accelerator == "cpu":
-        raise UserError("trainer.strategy=fsdp needs GPUs")
     recipe, probe = config.recipe, config.callbacks.probe
     needs = {
         f"recipe.optimizer={recipe.optimizer}": (

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from resnet_lab.config.precision import check as check_precision
+from resnet_lab.config import on_cpu
 from resnet_lab.config.schema import ALL, TrainerConfig
 from resnet_lab.cores import THREAD_VARIABLES, cores
 from resnet_lab.errors import UserError
-from resnet_lab.runs.gpus import listed, too_few, unseen
+from resnet_lab.runs.gpus import listed, possible, too_few, unseen
 
 log = logging.getLogger(__name__)
 
@@ -60,20 +60,26 @@ def forget_ranks() -> None:
 
 
 def check(config: TrainerConfig, precision: str = "32") -> None:
-    """UserError for more processes than this machine has devices, or for what these cannot do."""
+    """UserError for more processes than this machine has devices, or for what these cannot do.
+
+    Torch is loaded and asked only where GPUs are needed and there may be some. A run on several nodes is started on
+    each of them, of which this machine may be none.
+    """
+    if config.num_nodes > 1:
+        return
+    _check_count(config)
+    if config.accelerator == "gpu" and not possible():
+        raise UserError("trainer.accelerator=gpu: no GPU is visible here")
+    needed = precision == "16" or config.strategy == "fsdp" or config.sync_batch_norm
+    if needed and (not possible() or _accelerator(config) == "cpu"):
+        on_cpu.check(config, precision, config.devices)
+
+
+def _check_count(config: TrainerConfig) -> None:
     gpus = 0 if config.accelerator == "cpu" else listed()
     if config.devices > max(cores(), gpus):
         has = f"{cores()} CPU cores" + f" and {gpus} GPUs" * (config.accelerator != "cpu")
         raise UserError(f"trainer.devices={config.devices}: this machine has {has}")
-    if precision == "16" or config.sync_batch_norm:  # then torch is asked which they are
-        _check_abilities(config, precision, config.devices * config.num_nodes)
-
-
-def _check_abilities(config: TrainerConfig, precision: str, devices: int) -> None:
-    accelerator = _accelerator(config)
-    check_precision(precision, accelerator)
-    if accelerator == "cpu" and config.sync_batch_norm and devices > 1:
-        raise UserError("trainer.sync_batch_norm needs GPUs: PyTorch has none for the CPU")
 
 
 def _accelerator(config: TrainerConfig) -> str:
@@ -123,8 +129,9 @@ def trainer_arguments(
 
     gpus, accelerator = torch.cuda.device_count(), _accelerator(config)
     if here.started_by != "torchrun":
-        check(replace(config, accelerator=accelerator))
-    _check_abilities(config, precision, here.world_size)
+        _check_count(replace(config, accelerator=accelerator))
+    if accelerator == "cpu":
+        on_cpu.check(config, precision, here.world_size)
     if accelerator == "gpu" and not torch.backends.mps.is_available() and gpus < here.devices:
         raise too_few(here.devices, gpus, here.started_by)
     if config.accelerator == "auto" and accelerator == "cpu" and (line := unseen()):
@@ -139,20 +146,18 @@ def trainer_arguments(
         "accelerator": accelerator,
         "devices": here.devices,
         "num_nodes": here.nodes,
-        "strategy": _strategy(config.strategy, accelerator, here, units=units),
+        "strategy": _strategy(config.strategy, here, units=units),
         "sync_batchnorm": config.sync_batch_norm and here.world_size > 1,
         "plugins": [AtomicFiles(), environments[here.started_by]()],
     }
 
 
-def _strategy(name: str, accelerator: str, here: Place, *, units: bool) -> Any:
+def _strategy(name: str, here: Place, *, units: bool) -> Any:
     from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 
     from resnet_lab.models.units import Unit
 
     if name == "fsdp":
-        if accelerator != "gpu":
-            raise UserError("trainer.strategy=fsdp needs GPUs")
         # Whole checkpoints: they load on any number of devices.
         return FSDPStrategy(state_dict_type="full", auto_wrap_policy={Unit} if units else _by_size())
     if name == "ddp" or here.world_size > 1:

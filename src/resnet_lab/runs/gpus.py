@@ -1,12 +1,20 @@
 """Which GPUs there are, without a look at any of them: that would make a CUDA context. Free of torch."""
 
 import os
+import sys
 from pathlib import Path
 
 from resnet_lab.errors import UserError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"  # numbers or UUIDs of GPUs, or of MIG slices, of which a process sees the first alone
 SLICE = "MIG-"
+DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, and WSL's
+
+
+def possible() -> bool:
+    """Whether PyTorch may see one; elsewhere it need not be loaded and asked."""
+    apple = sys.platform == "darwin"
+    return apple or listed() > 0 or any(Path(driver).exists() for driver in DRIVERS)
 
 
 def listed() -> int:

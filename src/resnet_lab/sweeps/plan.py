@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -15,6 +14,7 @@ from resnet_lab.cores import cores
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.nets import label
 from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.gpus import possible
 from resnet_lab.sweeps.board import lines_console
 from resnet_lab.sweeps.estimate import GPU_PEAKS, TIMED, Cost, estimate, faster, here, on_gpu
 from resnet_lab.sweeps.expand import configurations
@@ -22,7 +22,6 @@ from resnet_lab.sweeps.jobs import last_row
 from resnet_lab.sweeps.kept import Kept, file
 
 WORTH = 1.1  # times as fast, from which it is worth a word
-DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, and WSL's
 
 
 @dataclass(frozen=True)
@@ -114,8 +113,8 @@ def _here() -> tuple[int, str]:
 
 
 def _gpus() -> int:
-    """How many torch sees; it is not asked where no driver is."""
-    if not any(Path(place).exists() for place in DRIVERS):
+    """How many torch sees; it is not asked where there can be none."""
+    if not possible():
         return 0
     import torch
 

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from resnet_lab.errors import UserError
 from resnet_lab.training import freezing, optimizers, own
 from resnet_lab.training.batch_norm import frozen_statistics
 from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.mixing import mixing, seed_device
-from resnet_lab.training.recipes import RecipeConfig, total_iterations
+from resnet_lab.training.recipes import RecipeConfig, check_scaled, total_iterations
 from resnet_lab.training.schedules import learning_rate
 from resnet_lab.training.sums import Sums, rank, rates, world_size
 
@@ -85,9 +84,8 @@ class Classifier(LightningModule):
         return self
 
     def configure_optimizers(self) -> Optimizer:
-        if self.recipe.sam and self.trainer.precision == "16-mixed":
-            raise UserError("recipe.sam does not go with precision=16: it cannot follow scaled gradients")
-        scaled = self.trainer.precision == "16-mixed"
+        if scaled := self.trainer.precision == "16-mixed":
+            check_scaled(self.recipe)
         return optimizers.build(self.recipe, self.backbone, self._decayed, scaled=scaled)
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:

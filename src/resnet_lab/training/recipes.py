@@ -142,6 +142,12 @@ def _check_combinations(recipe: RecipeConfig) -> None:
         raise UserError("recipe.recompute_bn would change the statistics that recipe.freeze=backbone keeps")
 
 
+def check_scaled(recipe: RecipeConfig) -> None:
+    """Raise UserError for what cannot follow the scaled gradients of fp16."""
+    if recipe.sam:
+        raise UserError("recipe.sam does not go with precision=16: it cannot follow scaled gradients")
+
+
 def check_statistics(recipe: RecipeConfig, images: int, devices: int) -> None:
     """Raise UserError where a device gets one training image alone, of which batch norm has no variance.
 
