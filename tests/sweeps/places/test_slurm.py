@@ -195,18 +195,17 @@ def test_what_sbatch_refuses_is_told_in_one_line(slurm: None, tmp_path: Path) ->
 
 
 @pytest.mark.slurm
-def test_run_on_gpus_asks_for_them(slurm: None, tmp_path: Path) -> None:
-    on_gpus = ["trainer.accelerator=gpu", "trainer.devices=2"]
-    held = "+hydra.launcher.additional_parameters.hold=true"
-    sweep = start(tmp_path, "debug=true", *on_gpus, held)
-    [job] = wait_for(queued)
-    asked = subprocess.run(
-        ["scontrol", "show", "job", job], capture_output=True, text=True, check=True
-    ).stdout
-    subprocess.run(["scancel", job], check=True)
+def test_run_is_given_its_gpus_and_trains_on_no_cpu_in_their_place(slurm: None, tmp_path: Path) -> None:
+    """The GPUs of this SLURM are null devices, which PyTorch sees as little as those of too old a driver."""
+    failed(start(tmp_path, "debug=true", "trainer.accelerator=auto", "trainer.devices=2"))
+    [folder] = folders(tmp_path)
+    command = ["scontrol", "show", "job", ticket(folder)]
+    asked = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "gpu:2" in asked
     assert "NumTasks=2" in asked
-    assert "is CANCELLED" in failed(sweep)
+    error = (folder.record() or {})["error"]
+    assert error["kind"] == "user_error"
+    assert error["message"].startswith("2 GPUs are here and PyTorch sees none")
 
 
 def test_machine_without_slurm_is_told_in_one_line(
