@@ -29,7 +29,8 @@ pytestmark = [
 @pytest.fixture
 def make(make_config: MakeConfig) -> Callable[..., RunFolder]:
     def made(name: str = "one", trainer: dict[str, Any] | None = None, **more: Any) -> RunFolder:
-        chosen = TrainerConfig(accelerator="gpu", threads=1, progress=False, **(trainer or {}))
+        usual: dict[str, Any] = {"accelerator": "gpu", "threads": 1, "progress": False}
+        chosen = TrainerConfig(**usual | (trainer or {}))
         return RunFolder.create(make_config(trainer=chosen, name=name, **more))
 
     return made
@@ -57,9 +58,25 @@ def test_fork_of_the_server_computes_on_the_gpu_that_it_is_given_and_sees_no_oth
     assert ended(forked(compute)) == 0
 
 
-def test_deterministic_run_that_is_killed_ends_with_the_same_bits(make: Callable[..., RunFolder]) -> None:
+def test_run_on_the_cpu_makes_no_context_on_a_gpu(make: Callable[..., RunFolder]) -> None:
+    """Twin: data/test_waits.py, of the memory that it does not pin."""
+    folder = make(trainer={"accelerator": "cpu"})
+
+    def train() -> None:
+        execute(folder.path)
+        assert not torch.cuda.is_initialized()
+
+    assert ended(forked(train)) == 0
+
+
+@pytest.mark.parametrize("stem", ["3x3", "7x7"])
+def test_deterministic_run_that_is_killed_ends_with_the_same_bits(
+    stem: str, make: Callable[..., RunFolder]
+) -> None:
     """Twin: test_numerics.py."""
-    whole, stopped = (make(name, {"deterministic": True}) for name in ("whole", "stopped"))
+    whole, stopped = (
+        make(name, {"deterministic": True}, model={"stem": stem}) for name in ("whole", "stopped")
+    )
     record = trained(whole)
     killed(stopped, "after", 5)
     trained(stopped)
@@ -71,10 +88,11 @@ def test_deterministic_run_that_is_killed_ends_with_the_same_bits(make: Callable
 
 @pytest.mark.parametrize("ema", [0.0, 0.9])
 def test_nothing_waits_for_the_gpu_within_a_step(ema: float, make: Callable[..., RunFolder]) -> None:
-    """Twins: training/test_waits.py and data/test_waits.py."""
+    """Twins: training/test_waits.py and data/test_waits.py, and test_optimizers.py of one kernel a step."""
     folder = make(recipe={"ema": ema})
 
     def refuse_waits(trainer: Any) -> None:
+        assert trainer.optimizers[0].defaults["fused"]
         if trainer.global_step in (2, 4):  # of five an epoch
             torch.cuda.set_sync_debug_mode("error" if trainer.global_step == 2 else "default")
 
@@ -84,6 +102,13 @@ def test_nothing_waits_for_the_gpu_within_a_step(ema: float, make: Callable[...,
 
     assert ended(forked(train)) == 0
     assert (folder.record() or {})["error"] is None
+
+
+def test_compiled_run_ends_with_its_numbers(make: Callable[..., RunFolder]) -> None:
+    """Twin: test_compiled.py."""
+    record = trained(make(trainer={"compile": True}, recipe={"mixup": 0.2}))
+    assert record["numerics"]["compiled"]
+    assert record["cost"]["peak_memory_mib"] > 0
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
