@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -40,13 +39,12 @@ def test_fsdp_with_weight_decay_is_taken() -> None:
 
 
 def test_fsdp_refusal_of_a_plan_loads_no_torch() -> None:
+    """Which alone would take seconds."""
     program = (
         "import sys; from resnet_lab.cli import main\n"
         "try: code = main(['plan', 'trainer=fsdp', 'recipe.ema=0.9'])\n"
         "finally: print('torch' in sys.modules)"
     )
-    began = time.process_time()
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert "does not go with recipe.ema=0.9" in done.stderr
     assert done.stdout.strip() == "False"
-    assert time.process_time() - began < 1
