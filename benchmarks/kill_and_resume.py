@@ -38,7 +38,8 @@ OVERRIDES = (
 )
 EVERY = 2  # iterations from one checkpoint to the next
 PATIENCE = 120.0  # seconds until a started run must have gone on
-DIFFER = {"started", "finished", "resumes", "resumed_from", "environment"}  # keys of a record that two runs never share
+# Keys of a record that two runs never share.
+DIFFER = {"started", "finished", "resumes", "resumed_from", "environment"}
 
 
 @dataclass
