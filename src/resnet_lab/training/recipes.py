@@ -101,9 +101,9 @@ def _check_scales(recipe: RecipeConfig) -> None:
 
 def _check_length(recipe: RecipeConfig) -> None:
     if (recipe.iterations is None) == (recipe.epochs is None):
-        given = "neither" if recipe.iterations is None else "both"
+        given = "neither is" if recipe.iterations is None else "both are"
         raise UserError(
-            f"a recipe has a length: set exactly one of recipe.iterations and recipe.epochs ({given} is set; "
+            f"a recipe has a length: set exactly one of recipe.iterations and recipe.epochs ({given} set; "
             "to change the unit, set the other one to null)"
         )
     length = recipe.iterations or recipe.epochs or 0
