@@ -11,7 +11,7 @@ from resnet_lab.sweeps import start
 from resnet_lab.sweeps.expand import composed
 from resnet_lab.sweeps.task import Task
 from resnet_lab.tracking.account import from_environment, why_offline
-from resnet_lab.tracking.wandb_run import one_line
+from resnet_lab.tracking.wandb_run import id_of, one_line
 from wandb_server import KEY
 
 OPEN = LoggerConfig(name="wandb")
@@ -81,12 +81,45 @@ def test_answer_of_the_server_is_one_line_without_json(said: str, line: str) -> 
     assert one_line(ValueError(said)) == line
 
 
-def test_online_without_a_key_is_a_mistake_before_anything_is_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("override", "environment", "said"),
+    [
+        ("logger.mode=online", {}, "no key: set WANDB_API_KEY"),
+        ("logger.project=a/b", {}, "logger.project=a/b: must not have '/' in it"),
+        ("", {"WANDB_ENTITY": "a:b"}, "the environment gives logger.entity=a:b: must not have ':' in it"),
+        ("", {"WANDB_INIT_TIMEOUT": "soon"}, "WANDB_INIT_TIMEOUT=soon: must be a number of seconds"),
+        ("", {"WANDB_FINISH_TIMEOUT": "-1"}, "WANDB_FINISH_TIMEOUT=-1: must be a number of seconds"),
+    ],
+)
+def test_what_cannot_be_told_wandb_is_a_mistake_before_anything_is_written(
+    override: str,
+    environment: dict[str, str],
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["train", "logger=wandb", "logger.mode=online", f"runs_root={tmp_path / 'runs'}"]) == 2
-    assert "no key: set WANDB_API_KEY" in capsys.readouterr().err
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    given = [each for each in (override,) if each]
+    assert main(["train", "logger=wandb", *given, f"runs_root={tmp_path / 'runs'}"]) == 2
+    assert said in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_an_id_belongs_to_a_folder_and_a_new_folder_has_a_new_one(tmp_path: Path) -> None:
+    first, again = id_of(tmp_path, "0a1b"), id_of(tmp_path, "0a1b")
+    assert first == again
+    assert first.startswith("0a1b-")
+    note = tmp_path / "wandb.json"
+    ids = {first}
+    for content in ("", "{", "[]", '{"id": "a/b"}', '{"id": null}'):
+        note.write_text(content)
+        ids.add(id_of(tmp_path, "0a1b"))
+    note.unlink()
+    ids.add(id_of(tmp_path, "0a1b"))
+    assert len(ids) == 7
+    assert id_of(tmp_path, "0a1b") in ids
 
 
 def test_a_sweep_says_once_that_its_runs_are_offline_and_why(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import configparser
 import logging
+import math
 import os
 import socket
 from dataclasses import replace
@@ -13,6 +14,7 @@ from dotenv import dotenv_values
 
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.errors import UserError
+from resnet_lab.fields import check
 from resnet_lab.files import expanded
 
 log = logging.getLogger(__name__)
@@ -27,7 +29,8 @@ MODES = {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}  # o
 def from_environment(config: LoggerConfig, file: Path) -> LoggerConfig:
     """The same with what WANDB_PROJECT, WANDB_ENTITY and WANDB_MODE say of what it leaves open.
 
-    W&B's variables of the `file` (a .env) count as the environment's, which has the last word over them.
+    W&B's variables of the `file` (a .env) count as the environment's, which has the last word over them. Raises
+    UserError for a name that W&B does not take.
     """
     try:
         given = dotenv_values(file)
@@ -37,12 +40,30 @@ def from_environment(config: LoggerConfig, file: Path) -> LoggerConfig:
     for name, value in given.items():
         if name.startswith("WANDB_") and value:
             os.environ.setdefault(name, value)
+    project, entity = (os.environ.get(f"WANDB_{name}") or None for name in ("PROJECT", "ENTITY"))
+    check(LoggerConfig(project=project, entity=entity), "the environment gives logger.")
     return replace(
         config,
-        project=config.project or os.environ.get("WANDB_PROJECT") or PROJECT,
-        entity=config.entity or os.environ.get("WANDB_ENTITY"),
+        project=config.project or project or PROJECT,
+        entity=config.entity or entity,
         mode=MODES.get(os.environ.get("WANDB_MODE", ""), "auto") if config.mode == "auto" else config.mode,
     )
+
+
+def patience() -> tuple[float, float]:
+    """Seconds that a server may take to take a run, and may keep its end waiting. Raises UserError."""
+    return _seconds("WANDB_INIT_TIMEOUT", 30.0), _seconds("WANDB_FINISH_TIMEOUT", 60.0)
+
+
+def _seconds(variable: str, usual: float) -> float:
+    given = os.environ.get(variable) or str(usual)
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise UserError(f"{variable}={given}: must be a number of seconds greater than 0")
+    return seconds
 
 
 def why_offline(mode: str) -> str | None:
@@ -65,11 +86,12 @@ def why_offline(mode: str) -> str | None:
 def announced(config: LoggerConfig) -> str | None:
     """Why the runs of a configuration will be offline, before they begin; None: they will not, or tell W&B nothing.
 
-    Raises UserError where they are to be online and there is no key.
+    Raises UserError where they are to be online and there is no key, or the environment is wrong.
     """
     if "wandb" not in config.trackers:
         return None
     config = from_environment(config, Path(".env"))
+    patience()
     reason = why_offline(config.mode) if "wandb" in config.trackers else None
     if reason is not None and reason.startswith(NO_KEY) and config.mode == "online":
         raise UserError(f"logger.mode=online: {reason}, or leave logger.mode out to send the runs later")

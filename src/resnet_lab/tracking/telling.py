@@ -13,9 +13,8 @@ from typing import Any
 
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.errors import UserError
-from resnet_lab.tracking.account import from_environment
+from resnet_lab.tracking.account import from_environment, patience
 from resnet_lab.tracking.facts import Facts
-from resnet_lab.tracking.wandb_run import SECONDS_TO_FINISH, SECONDS_TO_START
 
 GRACE = 10.0  # seconds more, to start and to end
 
@@ -25,6 +24,7 @@ class Teller:
 
     def __init__(self, config: LoggerConfig, folder: Path, facts: Facts) -> None:
         self._told = 0
+        self._patience = sum(patience()) + GRACE
         self._process = subprocess.Popen(
             [sys.executable, "-m", "resnet_lab.tracking"],
             stdin=subprocess.PIPE,
@@ -45,7 +45,7 @@ class Teller:
         """Tell the end, `complete`: all rows are certain, and wait for what is still under way, but not for ever."""
         last = _line({"rows": None if complete else self._told, "facts": asdict(facts)})
         try:
-            self._process.communicate(last, timeout=SECONDS_TO_START + SECONDS_TO_FINISH + GRACE)
+            self._process.communicate(last, timeout=self._patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -65,7 +65,8 @@ def _line(message: dict[str, Any]) -> bytes:
 def telling(config: LoggerConfig, folder: Path, facts: Callable[[], Facts]) -> Iterator[Teller | None]:
     """The teller of a run, which says at the end whether it came through; None where nobody is to be told.
 
-    `facts` is asked again at the end. Raises UserError where a tracker's package is missing.
+    `facts` is asked again at the end. Raises UserError where a tracker's package is missing or the environment is
+    wrong.
     """
     if "wandb" in config.trackers:
         config = from_environment(config, Path(".env"))
