@@ -37,7 +37,7 @@ class View:
     entity: str
     groups: Sequence[str]  # the experiments whose runs it shows
     by: Sequence[str]  # keys of their configurations: the runs that share them are one line
-    tables: Sequence[str] = ("results",)  # of the run that tells the results
+    tables: Sequence[str]  # of the run that tells the results
 
 
 def made(view: View) -> Any:
@@ -59,6 +59,7 @@ def made(view: View) -> Any:
     def points(title: str, x: Any, **more: Any) -> Any:
         return wr.ScatterPlot(title=title, x=x, y=wr.SummaryMetric("test/error"), **more)
 
+    tables: list[Any] = [wr.WeavePanelSummaryTable(table_name=name) for name in view.tables]
     sections = [
         ws.Section(
             name="Error against iteration: mean and standard deviation over seeds",
@@ -78,7 +79,7 @@ def made(view: View) -> Any:
             ],
             is_open=True,
         ),
-        ws.Section(name="Results", panels=[wr.WeavePanelSummaryTable(table_name="results")], is_open=True),
+        ws.Section(name="Results", panels=tables, is_open=True),
         ws.Section(name="Runs beside one another", panels=[wr.RunComparer(diff_only="split")], is_open=True),
     ]
     return ws.Workspace(
@@ -92,7 +93,7 @@ def made(view: View) -> Any:
             groupby=[expr.Config(key) for key in view.by],
             pinned_columns=[
                 "run:displayName",
-                "config:model.depth",
+                "config:model.value.depth",  # as W&B keeps model: {depth: …}
                 "summary:test/error",
                 "summary:train_seconds",
             ],
