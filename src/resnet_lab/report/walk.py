@@ -1,9 +1,12 @@
 """Where the runs below a folder lie, links followed. Free of torch."""
 
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+OF_WANDB = re.compile(r"(offline-)?run-\d{8}_\d{6}-|latest-run$")  # its folders have a config.yaml too
 
 
 def run_folders(folder: Path, warn: Callable[[str], None]) -> Iterator[Path]:
@@ -34,6 +37,7 @@ def run_folders(folder: Path, warn: Callable[[str], None]) -> Iterator[Path]:
                 children.clear()
                 yield path
                 continue
+            children[:] = [child for child in children if not OF_WANDB.match(child)]
             waiting += [path / child for child in sorted(children) if (path / child).is_symlink()]
             for name in sorted(files):
                 if (path / name).is_symlink() and not (path / name).exists():
