@@ -14,6 +14,7 @@ from rich.progress import track
 
 from resnet_lab.config.schema import LoggerConfig, TrainConfig
 from resnet_lab.errors import UserError, printable
+from resnet_lab.fields import check
 from resnet_lab.report.collect import Run, collect, to_stderr
 from resnet_lab.report.sync_sweep import results_of, view_of
 from resnet_lab.report.walk import run_folders
@@ -52,8 +53,11 @@ class Target:
 def sync(target: Target) -> int:
     """Send each run what W&B lacks of it, under its own id; without a key or a network, as files in `folder`/wandb.
 
-    A run that fails costs one line and does not stop the others; 0: none did. Raises UserError when there is no run.
+    A run that fails costs one line and does not stop the others; 0: none did. Raises UserError when there is no run, or
+    for a name that W&B does not take.
     """
+    check(LoggerConfig(project=target.project, entity=target.entity), "--")
+    from_environment(LoggerConfig(), Path(".env"))  # told once, where a name in it is wrong
     if not target.folder.is_dir():
         raise UserError(f"{target.folder} is not a folder")
     paths = sorted(run_folders(target.folder, to_stderr))

@@ -46,12 +46,15 @@ class Facts:
             "device": cost.get("accelerator"),
         }
         error = record.get("error")
+        key = identity(config)
+        beside = folder.name.partition(f"-{key}")[2]  # as -devices2, where runs differ in nothing else
         return cls(
-            hash=identity(config),
-            name=f"{net['label']}-s{config.seed}",
+            hash=key,
+            name=f"{net['label']}-s{config.seed}{beside}",
             group=config.name,
             tags=_tags(config, net["kind"]),
-            config=_nested(identity_part(config)) | {key: v for key, v in told.items() if v is not None},
+            config=_nested(identity_part(config))
+            | {name: value for name, value in told.items() if value is not None},
             summary=_summary(record),
             started=record.get("started") or None,
             error=f"{error['kind']}: {error['message']}" if error else None,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_lab.config.schema import LoggerConfig
-from resnet_lab.tracking.wandb_run import Begun, begin, clear, id_of
+from resnet_lab.tracking.wandb_run import ABSENT, Begun, begin, clear, id_of
 
 Rows = tuple[Sequence[str], Sequence[Sequence[Any]]]  # columns, and a row each
 
@@ -37,7 +37,7 @@ def tell(results: Results, config: LoggerConfig, folder: Path, place: Path) -> B
         "job_type": "report",
         "tags": ["report"],
     }
-    begun = begin(config, place, told, {"x_disable_stats": True}, lambda: clear(given, folder, place))
+    begun = begin(config, place, told, ABSENT, lambda: clear(given, folder, place))
     tables = {
         name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])
         for name, (columns, rows) in results.tables.items()

@@ -17,7 +17,7 @@ from typing import Any
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.files import read_text, write_text
 from resnet_lab.tracking import tables
-from resnet_lab.tracking.account import why_offline
+from resnet_lab.tracking.account import patience, why_offline
 from resnet_lab.tracking.facts import Facts
 from resnet_lab.tracking.rows import Row, seconds_after_start
 
@@ -26,8 +26,6 @@ log = logging.getLogger(__name__)
 WEIGHTS = "weights.safetensors"  # in the run folder
 NOTE = "wandb.json"  # in the run folder: the id of its run
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
-SECONDS_TO_START = float(os.environ.get("WANDB_INIT_TIMEOUT", 30))
-SECONDS_TO_FINISH = float(os.environ.get("WANDB_FINISH_TIMEOUT", 60))
 SYNCED = ".synced"  # how `wandb sync` marks the file that it has sent
 SETTINGS: dict[str, Any] = {
     "console": "off",  # log.txt has it
@@ -37,6 +35,7 @@ SETTINGS: dict[str, Any] = {
     "x_save_requirements": False,
     "x_transaction_log_flush_interval": 1.0,  # seconds: at 15, a run killed early leaves nothing
 }
+ABSENT = {"x_disable_stats": True, "x_disable_meta": True}  # this machine is not the one that is told of
 
 
 class WandbRun:
@@ -52,7 +51,7 @@ class WandbRun:
     ) -> None:
         """`config` with the environment's part filled in; W&B's files go to `place`/wandb, by default the folder's.
 
-        `pid` trains: its use of the machine is shown. Raises whatever W&B raises, where it takes no run at all.
+        `pid` trains: its machine is shown, and its use of it. Raises whatever W&B raises, where it takes no run at all.
         """
         place = place or folder
         # What artifacts stage until they are sent lies with W&B's other files, not in the user's home.
@@ -69,7 +68,7 @@ class WandbRun:
             "tags": facts.tags,
             "config": facts.config,
         }
-        used = {"x_disable_stats": True} if pid is None else {"x_stats_pid": pid}
+        used = {"x_stats_pid": pid} if pid is not None else ABSENT | {"host": facts.config.get("host", "")}
         begun = begin(config, place, told, used, lambda: clear(given, folder, place))
         self._run, self.offline, self.refused = begun.run, begun.offline, begun.refused
         self._told = max(self._run.starting_step - 1, sent)  # rows that W&B has
@@ -78,6 +77,8 @@ class WandbRun:
         self._run.define_metric("val/error", step_metric="iteration", summary="min")
         for name in ("lr", "seconds"):  # of an epoch, and no figures of the run
             self._run.define_metric(name, step_metric="iteration", summary="none")
+        for name in ("epoch", "iteration"):  # charts that tell nothing
+            self._run.define_metric(name, hidden=True)
 
     def level(self, rows: Sequence[Row]) -> int:
         """Tell what W&B lacks of all rows so far; how many that were."""
@@ -91,7 +92,7 @@ class WandbRun:
         return lacking
 
     def finish(self, facts: Facts) -> None:
-        """The final figures, and the end, within SECONDS_TO_FINISH."""
+        """The final figures, and the end, in bounded time."""
         self._run.config.update(facts.config, allow_val_change=True)
         # val/error has its minimum there, and each figure stands there once.
         summary = {name: value for name, value in facts.summary.items() if name != "val/error"}
@@ -145,7 +146,8 @@ def begin(
         "dir": str(place),
         "reinit": "finish_previous",
     }
-    settings = SETTINGS | settings | {"init_timeout": SECONDS_TO_START, "finish_timeout": SECONDS_TO_FINISH}
+    start, finish = patience()
+    settings = SETTINGS | settings | {"init_timeout": start, "finish_timeout": finish}
     offline, refused = why_offline(config.mode), False
     if offline is None:
         try:
@@ -211,7 +213,7 @@ def clear(given: str, *places: Path) -> int:
 
 def _last_step(file: Path) -> int:
     """The highest step in a file of W&B's, as far as it can be read."""
-    leet = [str(Path(sys.executable).with_name("wandb")), "leet", "inspect", "--json", str(file)]
+    leet = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
     told = subprocess.run(leet, capture_output=True, text=True, check=False).stdout
     return max((int(step) for step in re.findall(r'"step":\{"num":(\d+)', told)), default=0)
 
