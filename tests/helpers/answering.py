@@ -1,4 +1,4 @@
-"""Tiny nets that give one answer to every image, in files of ours and of others: what they score is known."""
+"""Tiny nets in files of ours and of others, most of which give one answer to every image: what they score is known."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +18,13 @@ def model(outputs: int, **choices: object) -> ModelConfig:
     return ModelConfig(**{"depth": 8, "width": 4, "in_channels": 3, "num_classes": outputs, **choices})  # type: ignore[arg-type]
 
 
-def net(description: ModelConfig, answer: int) -> nn.Module:
+def net(description: ModelConfig, answer: int | None) -> nn.Module:
     torch.manual_seed(0)
     made = build(description)
+    if answer is None:  # no class is likelier than another
+        with torch.no_grad():
+            made.fc.bias -= made.eval()(torch.randn(64, description.in_channels or 3, SIDE, SIDE)).mean(0)
+        return made
     with torch.no_grad():
         made.fc.weight.zero_()
         made.fc.bias.zero_()
@@ -28,13 +32,14 @@ def net(description: ModelConfig, answer: int) -> nn.Module:
     return made
 
 
-def ours(path: Path, classes: Sequence[str], answer: str, **choices: object) -> Path:
-    """A file as `resnet-lab export` writes it, of a net that always answers this class."""
+def ours(path: Path, classes: Sequence[str], answer: str | None, **choices: object) -> Path:
+    """A file as `resnet-lab export` writes it, of a net that always answers this class; None: as it was drawn."""
     description = model(len(classes), **choices)
     seen = Preprocessing(
         description.in_channels or 3, (SIDE, SIDE), 36, by_channel(MEAN), by_channel(STD), tuple(classes)
     )
-    weights_file.write(path, net(description, list(classes).index(answer)), description, seen)
+    place = None if answer is None else list(classes).index(answer)
+    weights_file.write(path, net(description, place), description, seen)
     return path
 
 

@@ -13,6 +13,7 @@ import told
 from resnet_lab.cli import main
 from resnet_lab.report import sync as module
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.sweeps.expand import apart
 from resnet_lab.training import mistakes
 from resnet_lab.training.answers import Answer, Answers
 from run_folders import configured, failed, finished, interrupted, started, write_history
@@ -48,7 +49,9 @@ def test_every_run_is_sent_once_however_often_it_is_asked(
     assert kept(server, sweep) == [told.rows(run) for run in sweep]
     assert [server.runs[told.run_id(run)].exit_code for run in sweep] == [0, 1, 1]
     assert main(["sync", str(place(sweep))]) == 0
-    assert "level with 3 runs: 0 rows were sent" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "level with 3 runs: 0 rows were sent" in shown.out
+    assert shown.err.count("it has not begun") == 1  # W&B's own folders are no runs
     assert {name: (run.rows, run.config, run.name) for name, run in server.runs.items()} == first
     assert len({server.runs[told.run_id(run)].config["same_but_seed"] for run in sweep}) == 1
 
@@ -79,6 +82,9 @@ def test_without_a_key_one_folder_has_the_whole_sweep_and_one_wandb_sync_sends_i
     runs = [each for each in files if each["run"][0]["job_type"] == "train"]
     rows = {each["run"][0]["run_id"]: told.plain([row["item"] for row in each["history"]]) for each in runs}
     assert len(files) == len(runs) + 1 == 4  # with the results
+    assert not any(
+        "environment" in each or each["run"][0].get("host") for each in runs
+    )  # that of this machine
     assert rows == {told.run_id(run): told.rows(run) for run in sweep}
     server = WandbServer()
     monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef0123456789abcdef01234567")
@@ -90,6 +96,17 @@ def test_without_a_key_one_folder_has_the_whole_sweep_and_one_wandb_sync_sends_i
     assert main(["sync", str(place(sweep))]) == 0
     assert kept(server, sweep) == [told.rows(run) for run in sweep]
     server.lose()
+
+
+def test_what_wandb_sync_has_sent_is_not_written_again(sweep: list[RunFolder]) -> None:
+    run = sweep[1]
+    assert main(["sync", str(run.path)]) == 0
+    [file] = (run.path / "wandb").glob("offline-run-*/*.wandb")
+    file.with_name(f"{file.name}.synced").touch()
+    sent = told.rows(run)
+    write_history(run, [50.0, 20.0, 10.0])
+    assert main(["sync", str(run.path)]) == 0
+    assert told.offline_rows(run) == [sent, told.rows(run)[2:]]
 
 
 def test_broken_files_are_named_and_passed_over(
@@ -131,11 +148,13 @@ def test_server_that_refuses_is_one_line_a_run_and_a_failure(
 
 
 def test_runs_of_other_devices_have_runs_of_their_own(tmp_path: Path, server: WandbServer) -> None:
-    changes: list[dict[str, Any]] = [{"trainer.devices": devices} for devices in (1, 2)]
-    for devices, change in zip((1, 2), changes, strict=True):
-        finished(configured(tmp_path / "runs", run_dir=str(tmp_path / "runs" / str(devices)), **change), 1.0)
+    both = apart([configured(tmp_path / "runs", **{"trainer.devices": devices}) for devices in (1, 2)])
+    runs = [finished(config, 1.0) for config in both]
     assert main(["sync", str(tmp_path / "runs")]) == 0
-    assert len({run.name for run in server.runs.values()}) == len(server.runs) == 2 + 1  # with the results
+    assert kept(server, runs) == [told.rows(run) for run in runs]
+    names = [server.runs[told.run_id(run)].name for run in runs]
+    assert [name.rpartition("-")[0] for name in names] == ["resnet-20-s0-devices1", "resnet-20-s0-devices2"]
+    assert len(server.runs) == 2 + 1  # with the results
 
 
 def test_old_results_are_sent_as_they_are(server: WandbServer, tmp_path: Path) -> None:
@@ -149,6 +168,27 @@ def test_old_results_are_sent_as_they_are(server: WandbServer, tmp_path: Path) -
     [run] = server.runs.values()
     assert told.plain(run.history) == told.rows(RunFolder(copy))
     assert run.summary["test/error"] == record["last"]["test/error"]
+
+
+@pytest.mark.parametrize(
+    ("options", "project", "told"),
+    [
+        (["--project", "a/b"], "", "--project=a/b: must not have '/' in it"),
+        ([], "a/b", "the environment gives logger.project=a/b: must not have '/' in it"),
+    ],
+)
+def test_name_that_wandb_does_not_take_is_a_mistake_in_one_line(
+    options: list[str],
+    project: str,
+    told: str,
+    sweep: list[RunFolder],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("WANDB_PROJECT", project)
+    assert main(["sync", str(place(sweep)), *options]) == 2
+    assert told in capsys.readouterr().err
+    assert not list(place(sweep).rglob("*wandb*"))
 
 
 @pytest.mark.parametrize(("folder", "why"), [("nothing", "not a folder"), (".", "holds no run")])
@@ -180,6 +220,16 @@ def test_results_tell_the_papers_figure_and_the_verdict(tmp_path: Path, server: 
     [results] = [run for run in server.runs.values() if run.job_type == "report"]
     table = json.loads(server.files[results.summary["beside_the_paper"]["path"]])
     assert {"paper", "ours", "n", "verdict"} <= set(table["columns"])
+
+
+def test_a_view_shows_the_papers_figures_where_there_are_some(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished(configured(tmp_path / "runs", 20, answers="he2015/table6"), 8.5)
+    assert main(["sync", str(tmp_path / "runs"), "--workspace", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert '"results"' in shown
+    assert '"beside_the_paper"' in shown
 
 
 def test_one_run_alone_has_no_results_to_compare(sweep: list[RunFolder], server: WandbServer) -> None:
@@ -234,6 +284,7 @@ def test_a_view_is_printed_without_a_server_and_nothing_is_written(
         ("group", ["quickstart"])
     ]
     assert [key["name"] for key in runs["grouping"]] == ["label.value"]
+    assert "config:model.value.depth" in runs["runFeed"]["columnPinned"]
     panels = [panel for section in spec["panelBankConfig"]["sections"] for panel in section["panels"]]
     assert {panel["viewType"] for panel in panels} == {
         "Run History Line Plot",

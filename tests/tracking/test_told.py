@@ -1,11 +1,9 @@
 """Trackers beside history.csv: they have its rows, once each, whatever happens, and they never cost a run."""
 
-import json
 import logging
 import os
 import pty
 import select
-import shutil
 import signal
 import sys
 import time
@@ -14,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import told
+from documented import blocks
 from forked import ended, forked, killed, on_batch, running
 from resnet_lab.cli import main
 from resnet_lab.config.schema import CheckpointConfig, LoggerConfig, TrainConfig
@@ -32,6 +32,12 @@ MakeConfig = Callable[..., TrainConfig]
 def folder(make_config: MakeConfig) -> RunFolder:
     logger = LoggerConfig(name="wandb", tags=["a tag"])
     return RunFolder.create(make_config(logger=logger, name="tests/of_loggers"))
+
+
+@pytest.fixture
+def brief(make_config: MakeConfig) -> RunFolder:
+    """A run of one epoch."""
+    return RunFolder.create(make_config(logger=LoggerConfig(name="wandb"), recipe={"epochs": 1}))
 
 
 def test_offline_run_tells_what_the_run_was_what_it_scored_and_that_it_finished(folder: RunFolder) -> None:
@@ -69,29 +75,6 @@ def test_failed_run_is_closed_as_failed(folder: RunFolder, monkeypatch: pytest.M
     assert told.offline_rows(folder) == [told.rows(folder)]
 
 
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_and_resumed_run_has_the_rows_of_its_history_once_each_offline(
-    folder: RunFolder, moment: str
-) -> None:
-    killed(folder, moment, 10)
-    execute(folder.path)
-    assert told.offline_rows(folder) == [told.rows(folder)]
-    assert [row["epoch"] for row in told.rows(folder)] == [1, 2, 3]
-
-
-@pytest.mark.parametrize("moment", ["before", "after"])
-def test_killed_and_resumed_run_has_the_rows_of_its_history_once_each_online(
-    folder: RunFolder, moment: str, server: WandbServer
-) -> None:
-    killed(folder, moment, 10)
-    record = execute(folder.path)
-    run = server.runs[told.run_id(folder)]
-    assert told.plain(run.history) == told.rows(folder)
-    assert run.summary["test/error"] == record["last"]["test/error"]
-    assert run.exit_code == 0
-    assert list(server.runs) == [told.run_id(folder)]
-
-
 def terminated(folder: RunFolder, iteration: int) -> None:
     """Train in a forked process that gets SIGTERM at the end of an epoch."""
 
@@ -109,72 +92,48 @@ def terminated(folder: RunFolder, iteration: int) -> None:
     assert ended(forked(train)) == 128 + signal.SIGTERM
 
 
-def test_run_that_sigterm_ends_has_told_its_last_epoch_and_goes_on_offline(folder: RunFolder) -> None:
-    terminated(folder, 10)
-    assert told.offline_rows(folder) == [told.rows(folder)]
-    assert [row["epoch"] for row in told.rows(folder)] == [1, 2]
-    execute(folder.path)
-    assert told.offline_rows(folder) == [told.rows(folder)]
-
-
-def test_run_that_sigterm_ends_has_told_its_last_epoch_and_goes_on_online(
-    folder: RunFolder, server: WandbServer
+def test_run_that_was_killed_and_terminated_has_the_rows_of_its_history_once_each_offline(
+    folder: RunFolder,
 ) -> None:
-    terminated(folder, 10)
-    run = server.runs[told.run_id(folder)]
-    assert told.plain(run.history) == told.rows(folder)
-    assert [row["epoch"] for row in told.rows(folder)] == [1, 2]
-    assert run.exit_code == 1
-    execute(folder.path)
-    assert told.plain(run.history) == told.rows(folder)
-    assert (run.exit_code, run.summary.get("error")) == (0, None)
-
-
-def test_broken_files_of_an_earlier_start_are_never_in_the_way(folder: RunFolder) -> None:
-    killed(folder, "after", 5)
+    killed(folder, "before", 10)  # the second epoch has a row that no checkpoint knows
     told.settled(folder)
+    assert [[row["epoch"] for row in rows] for rows in told.offline_rows(folder)] == [[1]]
     for number, content in enumerate((b"", b":W&B\x00\x00\x00", b"\x00" * 4000)):
         broken = folder.path / "wandb" / f"offline-run-20200101_00000{number}-{told.run_id(folder)}"
         broken.mkdir(parents=True)
         (broken / f"run-{told.run_id(folder)}.wandb").write_bytes(content)
+    terminated(folder, 10)
+    assert [row["epoch"] for row in told.rows(folder)] == [1, 2]
+    assert told.offline_rows(folder) == [told.rows(folder)]
     execute(folder.path)
+    assert [row["epoch"] for row in told.rows(folder)] == [1, 2, 3]
     assert told.offline_rows(folder) == [told.rows(folder)]
 
 
-def test_what_wandb_sync_has_sent_is_not_written_again(folder: RunFolder) -> None:
-    killed(folder, "after", 10)
-    told.settled(folder)
-    [sent] = told.offline_rows(folder)
-    assert [row["epoch"] for row in sent] == [1]
-    [file] = (folder.path / "wandb").glob("offline-run-*/*.wandb")
-    file.with_name(f"{file.name}.synced").touch()
-    execute(folder.path)
-    rows = [row for each in told.offline_rows(folder) for row in each]
-    assert sorted(rows, key=lambda row: row["epoch"]) == told.rows(folder)
+def test_run_that_was_killed_and_terminated_has_the_rows_of_its_history_once_each_online(
+    folder: RunFolder, server: WandbServer
+) -> None:
+    killed(folder, "before", 10)
+    terminated(folder, 10)
+    run = server.runs[told.run_id(folder)]
+    assert told.plain(run.history) == told.rows(folder)
+    assert run.exit_code == 1
+    record = execute(folder.path)
+    assert told.plain(run.history) == told.rows(folder)
+    assert [row["epoch"] for row in told.rows(folder)] == [1, 2, 3]
+    assert run.summary["test/error"] == record["last"]["test/error"]
+    assert (run.exit_code, run.summary.get("error")) == (0, None)
+    assert list(server.runs) == [told.run_id(folder)]
 
 
-def test_each_folder_has_a_run_of_its_own_and_so_has_one_that_was_deleted(make_config: MakeConfig) -> None:
-    ids, names = [], []
-    for place in ("one", "two", "one"):
-        config = make_config(logger=LoggerConfig(name="wandb"), recipe={"epochs": 1}, run_dir=place)
-        folder = RunFolder.create(config)
-        execute(folder.path)
-        [records] = told.offline_runs(folder.path)
-        ids.append(records["run"][0]["run_id"])
-        names.append(records["run"][0]["display_name"])
-        if place == "one":
-            shutil.rmtree(place)
-    assert len(set(ids)) == len(set(names)) == 3
-
-
-def test_nothing_waits_at_a_prompt_where_there_is_a_terminal_and_no_key(folder: RunFolder) -> None:
+def test_nothing_waits_at_a_prompt_where_there_is_a_terminal_and_no_key(brief: RunFolder) -> None:
     def train() -> None:
         terminal = os.open(name_of_terminal, os.O_RDWR)
         for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
             os.dup2(terminal, descriptor)
             setattr(sys, name, os.fdopen(descriptor, "r" if name == "stdin" else "w", buffering=1))
         assert sys.stdin.isatty()
-        execute(folder.path)
+        execute(brief.path)
 
     ours, theirs = pty.openpty()
     name_of_terminal = os.ttyname(theirs)
@@ -185,54 +144,60 @@ def test_nothing_waits_at_a_prompt_where_there_is_a_terminal_and_no_key(folder: 
             shown += os.read(ours, 65536)
     while select.select([ours], [], [], 0.1)[0]:
         shown += os.read(ours, 65536)
-    assert (folder.record() or {})["state"] == "finished"
+    assert (brief.record() or {})["state"] == "finished"
     assert b"W&B is offline (no key: set WANDB_API_KEY" in shown
     assert b"Enter your choice" not in shown
     for descriptor in (ours, theirs):
         os.close(descriptor)
 
 
-def test_server_that_is_not_there_costs_no_run(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("there", [False, True])
+def test_server_that_takes_no_run_is_told_in_one_line_and_costs_no_run(
+    there: bool, brief: RunFolder, server: WandbServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("WANDB_API_KEY", KEY)
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    assert execute(folder.path)["state"] == "finished"
-    shown = capfd.readouterr().out
-    assert "W&B is offline (cannot reach 127.0.0.1: Connection refused)" in shown
-    assert f"resnet-lab sync {folder.path}" in shown
-    assert told.offline_rows(folder) == [told.rows(folder)]
-
-
-@pytest.mark.parametrize("status", [400, 401, 404])
-def test_server_that_refuses_the_run_is_told_in_one_line_and_costs_no_run(
-    status: int, folder: RunFolder, server: WandbServer, capfd: pytest.CaptureFixture[str]
-) -> None:
-    server.refuse = status
-    assert execute(folder.path)["state"] == "finished"
+    server.refuse = 401
+    if not there:
+        server.lose()
+    assert execute(brief.path)["state"] == "finished"
     [line] = [line for line in capfd.readouterr().out.splitlines() if "W&B" in line]
-    assert line.startswith("W&B is offline (")
-    assert not {"{", "}", '"'} & set(line)
-    assert told.offline_rows(folder) == [told.rows(folder)]
+    why = "the server says no" if there else "cannot reach 127.0.0.1: Connection refused"
+    assert line == f"W&B is offline ({why}): resnet-lab sync {brief.path} sends it"
+    assert told.offline_rows(brief) == [told.rows(brief)]
 
 
-@pytest.mark.usefixtures("silent_server")
-def test_server_that_never_answers_costs_bounded_time_and_no_run(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+def test_server_that_never_answers_costs_bounded_time_and_the_key_for_it_is_written_nowhere(
+    brief: RunFolder,
+    silent_server: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")
-    monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "2")
+    monkeypatch.delenv("WANDB_API_KEY")
+    monkeypatch.delenv("WANDB_BASE_URL")
+    waits = "WANDB_INIT_TIMEOUT=1\nWANDB_FINISH_TIMEOUT=1\n"
+    Path(".env").write_text(
+        f"# a comment\nWANDB_API_KEY={KEY}\nWANDB_BASE_URL='{silent_server}'\nOTHER=1\n{waits}"
+    )
+
+    def train() -> None:
+        logging.basicConfig(level=logging.DEBUG)
+        assert execute(brief.path)["state"] == "finished"
+        assert os.environ["WANDB_API_KEY"] == KEY
+        assert "OTHER" not in os.environ
+
     began = time.monotonic()
-    assert execute(folder.path)["state"] == "finished"
+    assert ended(forked(train)) == 0
     assert time.monotonic() - began < 45
     assert "W&B is offline (" in capfd.readouterr().out
-    assert told.offline_rows(folder) == [told.rows(folder)]
+    assert told.offline_rows(brief) == [told.rows(brief)]
+    files = [path for path in brief.path.rglob("*") if path.is_file()]
+    assert len(files) > 8
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
 
 
 def test_server_that_is_lost_during_a_run_costs_bounded_time_and_no_result(
     folder: RunFolder, server: WandbServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "3")
+    monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "1")
 
     def lose(trainer: Any) -> None:
         if trainer.global_step == 7:
@@ -252,34 +217,15 @@ def test_server_that_is_lost_during_a_run_costs_bounded_time_and_no_result(
     back.lose()
 
 
-def test_key_of_the_env_file_is_used_and_written_nowhere(
-    folder: RunFolder, silent_server: str, monkeypatch: pytest.MonkeyPatch
+def test_several_loggers_have_the_rows_of_the_history_and_tensorboard_the_hyper_parameters(
+    make_config: MakeConfig,
 ) -> None:
-    monkeypatch.delenv("WANDB_API_KEY")
-    monkeypatch.delenv("WANDB_BASE_URL")
-    monkeypatch.setenv("WANDB_INIT_TIMEOUT", "2")
-    monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "2")
-    Path(".env").write_text(f"# a comment\nWANDB_API_KEY={KEY}\nWANDB_BASE_URL='{silent_server}'\nOTHER=1\n")
-
-    def train() -> None:
-        logging.basicConfig(level=logging.DEBUG)
-        record = execute(folder.path)
-        assert record["state"] == "finished"
-        assert os.environ["WANDB_API_KEY"] == KEY
-        assert "OTHER" not in os.environ
-
-    assert ended(forked(train)) == 0
-    files = [path for path in folder.path.rglob("*") if path.is_file()]
-    assert len(files) > 8
-    assert not [path for path in files if KEY.encode() in path.read_bytes()]
-
-
-def test_tensorboard_has_the_rows_of_the_history_and_its_hyper_parameters(make_config: MakeConfig) -> None:
     callbacks = {"checkpoint": CheckpointConfig(every_iterations=2)}
-    logger = LoggerConfig(names=["tensorboard"])
+    logger = LoggerConfig(names=["wandb", "tensorboard"])
     folder = RunFolder.create(make_config(logger=logger, callbacks=callbacks))
     killed(folder, "after", 8)
     record = execute(folder.path)
+    assert told.offline_rows(folder) == [told.rows(folder)]
     events = EventAccumulator(str(folder.path / "tensorboard"))
     events.Reload()
     rows = told.rows(folder)
@@ -296,14 +242,6 @@ def test_tensorboard_has_the_rows_of_the_history_and_its_hyper_parameters(make_c
     }
 
 
-def test_several_loggers_are_several(make_config: MakeConfig) -> None:
-    logger = LoggerConfig(names=["wandb", "tensorboard"])
-    folder = RunFolder.create(make_config(logger=logger, recipe={"epochs": 1}))
-    execute(folder.path)
-    assert told.offline_rows(folder) == [told.rows(folder)]
-    assert list((folder.path / "tensorboard").glob("events.*"))
-
-
 def test_disabled_wandb_leaves_nothing(make_config: MakeConfig) -> None:
     logger = LoggerConfig(name="wandb", mode="disabled")
     folder = RunFolder.create(make_config(logger=logger, recipe={"epochs": 1}))
@@ -311,26 +249,15 @@ def test_disabled_wandb_leaves_nothing(make_config: MakeConfig) -> None:
     assert not [path for path in folder.path.iterdir() if "wandb" in path.name]
 
 
-def test_damaged_note_of_the_id_costs_no_run(folder: RunFolder) -> None:
-    (folder.path / "wandb.json").write_text("{")
-    assert execute(folder.path)["state"] == "finished"
-    assert json.loads((folder.path / "wandb.json").read_text())["id"]
-
-
-AGENT = {  # docs/tracking.md shows it
-    "program": "resnet-lab",
-    "command": ["${program}", "train", "${args_no_hyphens}"],
-}
-
-
 def agents_command(arguments: dict[str, Any]) -> list[str]:
-    """What W&B's agent starts, made by its own code."""
+    """What W&B's agent starts of the sweep that the docs show, made by its own code."""
     from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
+    [shown] = [yaml.safe_load(each.text) for each in blocks("docs/tracking.md") if each.language == "yaml"]
     given = {"args": {name: {"value": value} for name, value in arguments.items()}}
-    parts = create_sweep_command_args(given) | {"program": [AGENT["program"]]}
+    parts = create_sweep_command_args(given) | {"program": [shown["program"]]}
     command: list[str] = []
-    for part in create_sweep_command(list(AGENT["command"])):
+    for part in create_sweep_command(shown["command"]):
         command += parts[part[2:-1]] if part.startswith("${") else [part]
     return command
 

@@ -70,20 +70,18 @@ def test_another_test_leaves_the_runs_own_answers_alone(run: RunFolder) -> None:
 def test_files_add_up_to_the_printed_error_under_every_protocol(
     protocol: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root, out = make(tmp_path / "images", images=3), tmp_path / "out"
-    net = answering.ours(tmp_path / "net.safetensors", ("eel", "fox", *CLASSES[:2]), "fox")
+    root, out = make(tmp_path / "images", images=10), tmp_path / "out"
+    net = answering.ours(tmp_path / "net.safetensors", ("eel", "fox", *CLASSES[:2]), None)
     command = ["evaluate", "--run", str(net), "--protocol", protocol, "--details", "--out", str(out)]
     assert main([*command, "data=image_folder", f"data.root={root}"]) == 0
     assert {path.name for path in out.iterdir()} == FILES
-    assert wrong(out) == 9
-    assert printed(capsys.readouterr().out, 0) == 100.0
-    first = table(out / "predictions.csv")[0]
-    assert first | {"probability": "p"} == {
-        "image": "cat/00.jpg",
-        "label": "cat",
-        "prediction": "fox",
-        "probability": "p",
-    }
+    assert 0 < wrong(out) < 30
+    assert printed(capsys.readouterr().out, 0) == round(100 * wrong(out) / 30, 2)
+    rows = table(out / "predictions.csv")
+    assert [(row["image"], row["label"]) for row in rows[:2]] == [
+        ("cat/00.jpg", "cat"),
+        ("cat/01.jpg", "cat"),
+    ]
     assert Image.open(out / "mistakes.png").size[0] > 900
 
 
