@@ -263,6 +263,11 @@ def test_cfg_of_a_sweep_prints_the_configuration_of_each_run(
     assert seeds == [0, 1]
 
 
+def test_help_imports_nothing_that_only_one_option_needs() -> None:
+    code = "import sys, resnet_lab.arguments as a; a.build(); sys.exit('importlib.metadata' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])

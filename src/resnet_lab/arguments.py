@@ -3,7 +3,7 @@
 import argparse
 import textwrap
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
+from typing import Any
 
 from resnet_lab.commands import COMMANDS, EXIT_CODES
 from resnet_lab.config.groups import groups, use
@@ -36,6 +36,16 @@ def known_dirs(arguments: Sequence[str] | None) -> None:
     use(early.parse_known_args(arguments)[0].config_dir)
 
 
+class _Version(argparse.Action):
+    """The package's version, looked up when it is asked for: what looks it up takes as long as all else here."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"resnet-lab {version('resnet-lab')}")
+        parser.exit()
+
+
 def build() -> argparse.ArgumentParser:
     """The parser of everything."""
     parser = argparse.ArgumentParser(
@@ -45,7 +55,9 @@ def build() -> argparse.ArgumentParser:
         epilog=f"{_commands()}\n\nresnet-lab COMMAND --help tells more of one.\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"resnet-lab {version('resnet-lab')}")
+    parser.add_argument(
+        "--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit"
+    )
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, help="one of those below"
     )
