@@ -39,8 +39,11 @@ docs: setup  ## the documentation as a site in site/: strict, and without a netw
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 	@echo "site/index.html; with its search: $(BIN)/python -m http.server -d site"
 
-bench: setup  ## every script of benchmarks/, each beside its peer
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+# benchmarks/gpu.py is for a machine with CUDA, and writes results/gpu.
+bench: setup  ## every script of benchmarks/, each beside its peer, into results/benchmarks and docs/performance.md
+	@for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do \
+		echo "== $$script"; $(BIN)/python $$script --write || exit 1; done
+	$(BIN)/python benchmarks/measuring/page.py
 
 # For a machine with PyTorch on CUDA, the usual scientific packages and no network: what else there is to install.
 GPU_PYTHON ?= 3.12

@@ -28,6 +28,8 @@ from multiprocessing.process import BaseProcess
 import torch
 from torch import Tensor, nn
 
+from measuring import Claim, leave
+
 WAYS = {"without": False, "checkpointing": True}
 PAPERS_BATCH = 128
 MIB = 2**20
@@ -135,6 +137,7 @@ def main() -> None:
         "--batch", type=int, default=32, help="images of a step; half of them as well for memory"
     )
     parser.add_argument("--rounds", type=int, default=5, help="timed steps each way")
+    parser.add_argument("--write", action="store_true", help="into results/benchmarks")
     args = parser.parse_args()
     half = args.batch // 2
     if half < 1:
@@ -163,8 +166,28 @@ def main() -> None:
     with_, without = "checkpointing", "without"
     print(f"memory ratio at batch {args.batch} {peaks[with_][1] / peaks[without][1]:.3f}")
     print(f"ratio of processor seconds {work[with_] / work[without]:.2f}")
-    print(f"memory ratio at batch {PAPERS_BATCH} {whole[with_] / whole[without]:.3f}")
-    print(f"time ratio {median[with_] / median[without]:.2f}")
+    leave(
+        __file__,
+        [
+            Claim(
+                f"{args.depth} layers with checkpointing at batch {PAPERS_BATCH}",
+                "MiB",
+                whole[with_] / MIB,
+                whole[without] / MIB,
+                ratio=whole[with_] / whole[without],
+                against="without",
+                most=0.25,
+            ),
+            Claim.of_turns(
+                f"the same, a step of batch {args.batch}",
+                "s of the processor",
+                [worked for _, worked in times[with_]],
+                [worked for _, worked in times[without]],
+                against="without",
+                most=1.5,
+            ),
+        ],
+    )
     if not same:
         sys.exit(1)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from resnet_lab.tracking import read_rows
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
+from measuring import Claim, leave
 from wandb_server import KEY, WandbServer
 
 EPOCHS = 60
@@ -56,6 +57,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--pairs", type=int, default=5, help="runs of each kind")
+    parser.add_argument("--write", action="store_true", help="into results/benchmarks")
     pairs = parser.parse_args().pairs
     server = WandbServer()
     told: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
@@ -73,6 +75,19 @@ def main() -> None:
         epoch = f"{1000 * each['epoch']:.1f} ms  x {each['epoch'] / csv['epoch']:.3f}"
         start = f"{each['start']:.2f} s  x {each['start'] / csv['start']:.3f}"
         print(f"{kind:16}  {epoch:>18}  {start:>18}  {each['end']:>8.2f} s")
+    leave(
+        __file__,
+        [
+            Claim.of_turns(
+                f"an epoch of a tiny net, logger={kind}",
+                "s",
+                [run["epoch"] for run in told[kind]],
+                [run["epoch"] for run in told["csv"]],
+                against="csv alone",
+            )
+            for kind in KINDS[1:]
+        ],
+    )
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from measuring import Claim, leave
+
 RESULTS = Path(__file__).parents[1] / "results" / "claims" / "depth"
 TIMED = """
 import resource, sys, time
@@ -33,8 +35,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, nargs="+", default=[1000, 4000, 10_000])
     parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--write", action="store_true", help="into results/benchmarks")
     args = parser.parse_args()
 
+    claims = []
     table = Table("runs", "seconds", "MiB", "seconds a thousand runs")
     for runs in args.runs:
         with tempfile.TemporaryDirectory() as place:
@@ -43,7 +47,12 @@ def main() -> None:
             done = subprocess.run(command, check=True, capture_output=True, text=True)
         seconds, memory = map(float, done.stderr.split())
         table.add_row(f"{runs:,}", f"{seconds:.2f}", f"{memory:,.0f}", f"{1000 * seconds / runs:.2f}")
+        claims += [
+            Claim(f"a report over {runs:,} runs", "s", seconds),
+            Claim(f"a report over {runs:,} runs: memory", "MiB", memory),
+        ]
     Console().print(table)
+    leave(__file__, claims)
 
 
 def multiply(results: Path, sweep: Path, runs: int) -> None:

@@ -18,6 +18,7 @@ import time
 
 from rich.console import Console
 
+from measuring import Claim, leave
 from resnet_lab.config.compose import compose
 from resnet_lab.cores import cores
 from resnet_lab.runs.folder import RunFolder
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--depth", type=int, default=20)
     parser.add_argument("--slots", type=int, default=None, help="runs at a time (default: one a core)")
+    parser.add_argument("--write", action="store_true", help="into results/benchmarks")
     args = parser.parse_args()
 
     choices = [f"model.depth={args.depth}", f"recipe.epochs={args.epochs}", "trainer.accelerator=cpu"]
@@ -79,7 +81,21 @@ def main() -> None:
     print(f"{'one process, one after another':32}{in_turn:8.1f}{turns:21.1f}{cores():15}")
     print(f"test errors of the two: {'the same' if same else 'not all the same (sums of other threads)'}")
     print(f"a run beyond its epochs: mean {statistics.mean(beyond):.2f} s, most {max(beyond):.2f} s")
-    print(f"ratio: {in_turn / packed:.2f}")
+    leave(
+        __file__,
+        [
+            Claim(
+                f"{args.runs} runs of depth {args.depth}, {args.epochs} epochs of the digits, {at_a_time} at a time",
+                "s",
+                packed,
+                in_turn,
+                against="one process, one run after another with all threads",
+                ratio=packed / in_turn,
+                most=0.75,
+            ),
+            Claim("a run of that sweep beyond its epochs", "s", statistics.mean(beyond), turns=len(beyond)),
+        ],
+    )
 
 
 def epochs(folder: RunFolder) -> float:
