@@ -12,7 +12,7 @@ from folders import CLASSES, config, make, picture
 from resnet_lab.data import build, info
 from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.folders.module import ImageData
-from resnet_lab.data.folders.normalise import normalise_into, normalised
+from resnet_lab.data.folders.normalise import Reused, normalise_into, normalised
 from resnet_lab.data.order import CPU
 from resnet_lab.errors import UserError
 
@@ -247,6 +247,7 @@ def test_a_device_normalises_a_batch_as_the_cpu_does_each_picture() -> None:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
     noise = random.normal(size=(3, 3)).astype(np.float32)
+    noise[0] = 0
     each = torch.empty(pixels.shape)
     for place in range(3):
         normalise_into(each[place], pixels[place], noise[place])
@@ -256,3 +257,19 @@ def test_a_device_normalises_a_batch_as_the_cpu_does_each_picture() -> None:
         STD
     )
     torch.testing.assert_close(each, expected.float(), atol=1e-5, rtol=1e-5)
+
+
+def test_memory_of_a_batch_is_taken_again_once_nobody_holds_a_part_of_it() -> None:
+    memory = Reused()
+    batch = memory.take((4, 2), np.float32)
+    place, part = batch.data_ptr(), batch[1:].T
+    del batch
+    assert memory.take((4, 2), np.float32).data_ptr() != place
+    del part
+    assert memory.take((4, 2), np.float32).data_ptr() == place
+    assert len(memory.take((9, 9), np.float32)) == 9
+
+
+def test_batches_that_are_kept_stay_as_they_were(root: Path) -> None:
+    kept = [(images, images.clone()) for images, _ in data_of(root).train_dataloader()]
+    assert all(torch.equal(images, then) for images, then in kept)

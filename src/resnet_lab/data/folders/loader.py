@@ -23,7 +23,7 @@ from torch import Tensor
 
 from resnet_lab.cores import SHARE
 from resnet_lab.data.decode import BrokenImage, Pixels
-from resnet_lab.data.folders.normalise import fresh, normalise_into, normalised, sent
+from resnet_lab.data.folders.normalise import Reused, normalise_into, normalised, sent
 from resnet_lab.data.order import CPU, EvalOrder, TrainLoader, TrainOrder
 from resnet_lab.errors import UserError, printable
 
@@ -133,6 +133,7 @@ class Decoder:
     ) -> None:
         self.files, self.view, self.size = files, view, size
         self.workers, self.on_error, self.device = workers, on_error, device
+        self._memory = Reused()
         self.left_out: list[int] = []  # indices of the broken images of the running or last iteration
 
     def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
@@ -171,7 +172,7 @@ class Decoder:
         if self.size is not None:
             shape = (count, self.size, self.size, 3)
             if on_cpu:
-                images = fresh(shape, np.float32)
+                images = self._memory.take(shape, np.float32)
             else:
                 images = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
         pieces = math.ceil(count / PIECE)
