@@ -6,14 +6,16 @@ Standard library only.
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Generic, TypeVar
 
 CACHE = "resnet-lab"  # in the user's cache
 
 UNFINISHED = ".*.[0-9]*.tmp"  # what a process that was killed leaves of a file that it was writing
 MOST = 64 * 2**20  # bytes: no text that a run leaves comes near it
+Read = TypeVar("Read")
 
 
 @contextmanager
@@ -83,6 +85,24 @@ def tail(path: Path, most: int = 4096) -> str:
             return file.read().decode(errors="replace")
     except OSError:
         return ""
+
+
+class Watched(Generic[Read]):
+    """What is in a file that somebody else writes: read again only once it has changed."""
+
+    def __init__(self, path: Path, read: Callable[[Path], Read]) -> None:
+        self._path, self._read = path, read
+        self._known: tuple[tuple[int, int], Read] | None = None  # when it changed, its size; what was read
+
+    def now(self) -> Read:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return self._read(self._path)
+        seen = (found.st_mtime_ns, found.st_size)
+        if self._known is None or self._known[0] != seen:
+            self._known = seen, self._read(self._path)
+        return self._known[1]
 
 
 def _sync(path: Path) -> None:

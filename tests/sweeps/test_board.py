@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.runs.history import read_or_empty
 from resnet_lab.sweeps.board import Board, run_table
 from resnet_lab.sweeps.jobs import ALREADY, FINISHED, RUNNING, WAITING, Job
 from run_folders import configured, finished, interrupted, write_history
@@ -62,3 +64,20 @@ def test_a_history_that_is_damaged_costs_no_line(tmp_path: Path) -> None:
     going.history_file.write_bytes(b"\xff\xfe\n\n")
     assert broken.name in shown(lambda console: Board([broken], console).changed(broken))
     write_history(going, [50.0])
+
+
+def test_a_running_runs_history_is_read_again_only_once_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = configured(tmp_path)
+    going, read = interrupted(config, [50.0]), []
+    monkeypatch.setattr(
+        "resnet_lab.sweeps.jobs.read_or_empty", lambda path: read.append(path) or read_or_empty(path)
+    )
+    running = job(config, RUNNING)
+    for errors, epoch in (([50.0], "epoch 0 of 12"), ([50.0, 9.0], "epoch 1 of 12")):
+        write_history(going, errors)
+        read.clear()
+        for _ in range(2):
+            assert epoch in shown(lambda console: console.print(run_table([running])))
+        assert read == [going.history_file]

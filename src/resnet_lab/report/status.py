@@ -10,6 +10,7 @@ from resnet_lab.report.collect import Run
 from resnet_lab.report.publish import gathered, print_table
 from resnet_lab.report.tabular import Table, seconds
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.history import latest
 from resnet_lab.runs.lock import holder
 from resnet_lab.runs.progress import Progress, seconds_left
 from resnet_lab.runs.signs import of_disk, of_losses, of_silence
@@ -100,8 +101,8 @@ def _error(run: Run) -> str:
     """Of the finished run, or of the last epoch so far."""
     if run.state == "finished":
         return f"{run.last('test/error'):.2f}"
-    values = [value for value in run.history.get("test/error", []) if value == value]
-    return f"{values[-1]:.2f}" if values else ""
+    last = latest(run.history, "test/error")
+    return "" if last is None else f"{last:.2f}"
 
 
 def _memory(run: Run) -> str:

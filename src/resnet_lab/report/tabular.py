@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 Figures = Mapping[str, Any]  # a line's figures, unrounded, by the name of their column
+DIGITS = 6  # of a number in a file: all that a mean in single precision holds
 
 _TEX = {
     "\\": r"\textbackslash{}",
@@ -118,12 +119,19 @@ def as_json(rows: Sequence[Figures]) -> str:
     return json.dumps([{name: plain(value) for name, value in row.items()} for row in rows], indent=1) + "\n"
 
 
-def plain(value: Any) -> Any:
-    """A figure as JSON has it."""
+def plain(value: Any, digits: int | None = None) -> Any:
+    """Figures as JSON has them, null for none; of what is no whole number so many digits, without `digits` all."""
     if isinstance(value, float):
-        return value if math.isfinite(value) else None
+        if not math.isfinite(value):
+            return None
+        if digits is None:
+            return value
+        short = value if value.is_integer() else float(f"{value:.{digits}g}")
+        return int(short) if short.is_integer() and abs(short) < 1e15 else short
+    if isinstance(value, Mapping):
+        return {str(key): plain(each, digits) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(each, digits) for each in value]
     return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
@@ -148,7 +156,7 @@ def large(value: int | None) -> str:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, float):
-        return "" if math.isnan(value) else f"{value:.6g}"
+        return "" if math.isnan(value) else f"{value:.{DIGITS}g}"
     if isinstance(value, list | tuple):
         return " ".join(str(_cell(each)) for each in value)
     return value

@@ -25,6 +25,19 @@ def read_columns(path: Path) -> Columns:
     return {name: _numbers(cells) for name, cells in zip(header, zip(*rows, strict=True), strict=True)}
 
 
+def read_or_empty(path: Path) -> Columns:
+    """As `read_columns`; empty also where nothing can be read."""
+    try:
+        return read_columns(path)
+    except (OSError, ValueError, csv.Error):
+        return {}
+
+
+def latest(columns: Columns, name: str) -> float | None:
+    """The last figure of a column; None where it has none."""
+    return next((value for value in reversed(columns.get(name, [])) if not math.isnan(value)), None)
+
+
 def _numbers(cells: Sequence[str]) -> list[float]:
     """A report over many runs spends most of its time here: a column is taken as a whole where it can be."""
     if not any(cells):

@@ -169,12 +169,8 @@ def _running(job: Job) -> str:
 
 def _epoch(job: Job) -> str:
     """How far a running run is, as `epoch 3 of 12, train error 4.10 %`."""
-    row = job.progress()
-    if "epoch" not in row:
-        return ""
-    epochs = job.config.recipe.epochs
-    train = f", train error {row['train/error']:.2f} %" if "train/error" in row else ""
-    return f"epoch {row['epoch']:.0f}{f' of {epochs}' if epochs else ''}{train}"
+    train = job.latest("train/error")
+    return job.far().epoch + ("" if train is None else f", train error {train:.2f} %")
 
 
 def _seconds(job: Job) -> float | None:

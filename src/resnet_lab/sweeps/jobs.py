@@ -1,6 +1,5 @@
 """One run of a sweep as the sweep sees it: its folder, its status, and what to tell of it. Free of torch."""
 
-import csv
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,9 +9,9 @@ from typing import Any
 from resnet_lab.config.identity import flatten
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
-from resnet_lab.files import read_text, tail
+from resnet_lab.files import Watched, tail
 from resnet_lab.runs.folder import RunFolder, path_of
-from resnet_lab.runs.history import read_columns
+from resnet_lab.runs.history import Columns, latest, read_or_empty
 from resnet_lab.runs.lock import holder
 from resnet_lab.runs.progress import Progress
 from resnet_lab.runs.record import lacking
@@ -39,7 +38,6 @@ class Job:
     told: str = ""  # why it failed, or what it lacks, in one line
     began: float = field(default=0.0, repr=False)  # time.monotonic()
     seconds: float | None = None  # from start to end
-    _far: Progress | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, config: TrainConfig, cores: int | None = None) -> "Job":
@@ -105,25 +103,18 @@ class Job:
             self.status, self.told = WAITING, "left by the other process"
         return True
 
-    def progress(self) -> dict[str, float]:
-        return last_row(self.folder)
-
     def far(self) -> Progress:
-        """How far it is and what it reaches a second; where nothing can be read, nowhere."""
-        if self._far is None or self._far.done < 1:
-            try:
-                record = self._record if self.status in (FINISHED, ALREADY) else None
-                self._far = Progress.of(self._choices, read_columns(self.folder.history_file), record)
-            except (OSError, ValueError, csv.Error):
-                return Progress("", 1.0, 0.0, 0.0)
-        return self._far
+        """How far it is and what it reaches a second."""
+        record = self._record if self.status in (FINISHED, ALREADY) else None
+        return Progress.of(self._choices, self._history.now(), record)
+
+    def latest(self, metric: str) -> float | None:
+        """Of the last epoch so far that has it."""
+        return latest(self._history.now(), metric)
 
     def signs(self) -> list[str]:
         """That it is about to fail, while it runs."""
-        try:
-            epochs = read_columns(self.folder.history_file)
-        except (OSError, ValueError, csv.Error):
-            return []
+        epochs = self._history.now()
         found = (
             of_losses(epochs.get("train/loss", [])),
             of_silence(self.folder.history_file, epochs),
@@ -156,13 +147,21 @@ class Job:
         """In per cent: of the finished run, or of the last epoch so far."""
         if self.status in (FINISHED, ALREADY):
             return _number((self._record.get("last") or {}).get("test/error"))
-        return self.progress().get("test/error")
+        return self.latest("test/error")
+
+    @cached_property
+    def _history(self) -> Watched[Columns]:
+        return Watched(self.folder.history_file, read_or_empty)
+
+    @cached_property
+    def _left(self) -> Watched[dict[str, Any] | None]:
+        return Watched(self.folder.record_file, lambda _: self.folder.record())
 
     @property
     def _record(self) -> dict[str, Any]:
         """What the run left; empty where nothing can be read."""
         try:
-            return self.folder.record() or {}
+            return self._left.now() or {}
         except UserError:
             return {}
 
@@ -175,16 +174,6 @@ def _holder(folder: RunFolder) -> str:
     """Who trains a run, as its lock tells."""
     who = holder(folder.lock_file)
     return f"waiting for process {who.get('pid', '?')} on {who.get('host', '?')}"
-
-
-def last_row(folder: RunFolder) -> dict[str, float]:
-    """The last row of history.csv, without what is empty in it; empty where nothing can be read."""
-    try:
-        rows = list(csv.DictReader(read_text(folder.history_file).splitlines()))
-        whole = [row for row in rows if None not in row and None not in row.values()]
-        return {key: float(value) for key, value in whole[-1].items() if value} if whole else {}
-    except (OSError, ValueError, csv.Error):
-        return {}
 
 
 def _number(value: object) -> float | None:

@@ -15,10 +15,10 @@ from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.nets import label
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.gpus import possible
+from resnet_lab.runs.history import latest, read_or_empty
 from resnet_lab.sweeps.board import lines_console
 from resnet_lab.sweeps.estimate import GPU_PEAKS, TIMED, Cost, estimate, faster, here, on_gpu
 from resnet_lab.sweeps.expand import configurations
-from resnet_lab.sweeps.jobs import last_row
 from resnet_lab.sweeps.kept import Kept, file
 
 WORTH = 1.1  # times as fast, from which it is worth a word
@@ -38,7 +38,8 @@ class Line:
     @cached_property
     def seconds_left(self) -> float:
         """Of all its runs; what an interrupted one has done is counted off."""
-        done = (last_row(RunFolder(path_of(config))).get("iteration", 0) for config in self.configs)
+        files = (RunFolder(path_of(config)).history_file for config in self.configs)
+        done = (latest(read_or_empty(file), "iteration") or 0.0 for file in files)
         return sum(self.cost.seconds * max(0.0, 1 - each / self.cost.iterations) for each in done)
 
 

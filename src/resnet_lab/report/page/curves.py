@@ -5,13 +5,13 @@ from itertools import accumulate
 from typing import Any
 
 from resnet_lab.report.collect import Run
-from resnet_lab.report.page.told import rounded
+from resnet_lab.report.tabular import plain
 from resnet_lab.runs.history import Columns
 
 POINTS = 20_000  # of all runs together, in each column
 FEWEST, MOST = 20, 300  # of one run
 COLUMNS = ("train/error", "test/error", "val/error", "train/loss", "test/loss", "lr")
-DIGITS = 4  # what an eye can read off
+FEW = 4  # digits: what an eye can read off
 
 
 def curves_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -34,13 +34,8 @@ def _thinned(history: Columns, points: int) -> dict[str, Any]:
         **{name: history[name] for name in COLUMNS if name in history},
     }
     found = {
-        name: [_short(values[place]) for place in kept]
+        name: plain([values[place] for place in kept], FEW)
         for name, values in columns.items()
         if len(values) == rows
     }
     return {name: values for name, values in found.items() if any(value is not None for value in values)}
-
-
-def _short(value: float) -> Any:
-    whole = value == value and abs(value) < 1e15 and value == int(value)
-    return rounded(value) if whole else rounded(float(f"{value:.{DIGITS}g}"))

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, printable
+from resnet_lab.files import tail
 from resnet_lab.report.against import held
 from resnet_lab.report.choices import but_for_the_seed, conditions, differing
 from resnet_lab.report.collect import Run
@@ -15,14 +16,15 @@ from resnet_lab.report.conclude import conclude
 from resnet_lab.report.page.curves import curves_of
 from resnet_lab.report.page.experiment import command_and_question
 from resnet_lab.report.page.measured import measured_in
-from resnet_lab.report.page.told import ended_with, rounded
 from resnet_lab.report.paper import RULE, Beside, answered
 from resnet_lab.report.pivot import cell
 from resnet_lab.report.pool import KIND, pools
 from resnet_lab.report.publish import STATISTICS, title_of
 from resnet_lab.report.table import MANY, group_figures, paper_table
+from resnet_lab.report.tabular import DIGITS, plain
 
 DIFFERENCES = 6_000  # at most, so that a page of many groups stays small: those to the first groups
+LINES = 8  # of a log
 AXES = 6  # choices of the heat map, two at a time
 
 
@@ -34,7 +36,7 @@ def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     named = {"all together": every, **sweeps} if len(sweeps) > 1 else sweeps
     shared, own = _configurations(every)
     curves = curves_of(every)
-    return {
+    data = {
         "views": [_view(name, runs, by_path) for name, runs in named.items()],
         "shared": shared,
         "runs": [
@@ -43,6 +45,7 @@ def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
         ],
         "rules": {"statistics": STATISTICS, "paper": RULE},
     }
+    return {name: plain(part, DIGITS) for name, part in data.items()}
 
 
 def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[str, Any]:
@@ -74,11 +77,11 @@ def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]
         "id": _id(group),
         "net": group.net,
         "test": str(group.test),
-        "figures": rounded(told),
-        "memory": rounded(_mean_cost(group, "peak_memory_mib")),
-        "speed": rounded(_mean_cost(group, "images_per_second")),
+        "figures": told,
+        "memory": _mean_cost(group, "peak_memory_mib"),
+        "speed": _mean_cost(group, "images_per_second"),
         "lost": group.diverged,
-        "choices": rounded({key: group.choices.get(key) for key in _numeric(group)}),
+        "choices": {key: group.choices.get(key) for key in _numeric(group)},
         "runs": [numbers[run.path.resolve()] for run in group.runs],
         "copies": [numbers[run.path.resolve()] for run in group.copies],
         "measured": measured_in(group),
@@ -114,7 +117,7 @@ def _differences(groups: Sequence[Group]) -> list[list[Any]]:
         line = []
         for group in groups:
             against = held(group, [base], varying)
-            line.append(rounded([against.difference.mean, against.difference.half, against.note]))
+            line.append([against.difference.mean, against.difference.half, against.note])
         found.append(line)
     return found
 
@@ -131,8 +134,7 @@ def _heat(groups: Sequence[Group]) -> dict[str, Any]:
             cells = []
             for line in lines:
                 test = line.last("test/error")
-                where = [rounded(value) for value in line.by.values()]
-                cells.append([where, cell(line, n=True), rounded(test.mean), line.diverged])
+                cells.append([list(line.by.values()), cell(line, n=True), test.mean, line.diverged])
             found[f"{rows} {columns}"] = {"keys": list(lines[0].by), "cells": cells}
     return {"keys": keys, "pairs": found}
 
@@ -173,9 +175,7 @@ def _configurations(runs: Sequence[Run]) -> tuple[dict[str, Any], list[dict[str,
         for key, value in first.items()
         if all(key in run.choices and run.choices[key] == value for run in runs)
     }
-    return rounded(shared), [
-        rounded({key: value for key, value in run.choices.items() if key not in shared}) for run in runs
-    ]
+    return shared, [{key: value for key, value in run.choices.items() if key not in shared} for run in runs]
 
 
 def _run(run: Run, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[str, Any]:
@@ -190,13 +190,13 @@ def _run(run: Run, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[st
         "seed": run.seed,
         "label": run.label,
         "own": own,
-        "last": rounded(record.get("last") or {}),
-        "best": rounded(record.get("best") or {}),
-        "cost": rounded(record.get("cost") or {}),
+        "last": record.get("last") or {},
+        "best": record.get("best") or {},
+        "cost": record.get("cost") or {},
         "environment": record.get("environment") or {},
         "iterations": run.iterations,
         "curves": curves,
-        "log": ended_with(run.path / "log.txt") if log else "",
+        "log": _ended_with(run.path / "log.txt") if log else "",
     }
     return {key: value for key, value in told.items() if value not in (None, "", {}, [])}
 
@@ -204,6 +204,12 @@ def _run(run: Run, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[st
 def _worth_a_log(run: Run, runs: int) -> bool:
     """Every run's last lines on a page of few; of many only those of what did not finish."""
     return runs <= MANY * MANY or run.state != "finished"
+
+
+def _ended_with(log: Path) -> str:
+    """The last lines of a log; empty where there is none."""
+    lines = [printable(line)[:300] for line in tail(log).splitlines() if line.strip()]
+    return "\n".join(lines[-LINES:])
 
 
 def named_sweeps(folders: Sequence[Path], runs: Sequence[Run]) -> dict[str, list[Run]]:

@@ -7,7 +7,6 @@ from resnet_lab.files import read_text
 from resnet_lab.report.collect import UNREADABLE, Run
 from resnet_lab.report.compare import Group
 from resnet_lab.report.draw_layers import measured
-from resnet_lab.report.page.told import rounded
 
 CLASSES = 40  # beyond which a confusion matrix is not drawn
 PROBES = ("layer_responses", "gradient_norms")
@@ -23,9 +22,7 @@ def measured_in(group: Group) -> dict[str, Any]:
             "first": measured(group, what, last=False),
             "last": measured(group, what),
         }
-        found[what] = {
-            when: [list(profile), rounded(list(profile.values()))] for when, profile in profiles.items()
-        }
+        found[what] = {when: [list(profile), list(profile.values())] for when, profile in profiles.items()}
     if confusion := _confusion(group):
         found["confusion"] = confusion
     return found
