@@ -189,6 +189,23 @@ def test_baseline_says_what_else_differs_and_compares_no_other_data(
     }
 
 
+def test_a_pivot_beside_a_baseline_has_differences_within_a_row_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed, (plain, residual) in enumerate(((4.0, 3.0), (6.0, 4.5), (5.0, 4.0))):
+        finished(configured(tmp_path, 20, "none", seed), plain)
+        for depth in (20, 32):
+            finished(configured(tmp_path, depth, "A", seed), residual)
+    asked = ("--rows", "model.depth", "--columns", "model.shortcut", "--baseline", "model.shortcut=none")
+    table, _, caption = printed(capsys, tmp_path, *asked, "--format", "md").rpartition("\n\n")
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    assert rows == [
+        ["20", "-1.17 (-1.88 to -0.45)", "5.00 ± 1.00"],
+        ["32", "3.83 ± 0.76; no baseline", "–"],
+    ]
+    assert "the difference to model.shortcut=none and its 95 % interval" in caption
+
+
 def test_json_has_each_seeds_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     quickstart(tmp_path)
     plain, *_ = json.loads(printed(capsys, tmp_path, "--format", "json"))

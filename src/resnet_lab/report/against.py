@@ -26,6 +26,7 @@ class Held:
 
     difference: Difference = field(default_factory=Difference)
     note: str = ""  # the baseline; not comparable: why; also differs in ...; how the interval was made
+    others: tuple[str, ...] = ()  # in what the baseline that was taken differs, too
 
 
 def held_against(lines: Sequence[Line], baseline: Sequence[str], varying: Sequence[str]) -> list[Held]:
@@ -67,4 +68,4 @@ def held(line: Line, bases: Sequence[Line], varying: Sequence[str]) -> Held:
         return Held(note="not comparable: no run has finished")
     found = difference(ours, theirs)
     also = f"also differs in {', '.join(others)}; " if others else ""
-    return Held(found, f"{also}{found.how}")
+    return Held(found, f"{also}{found.how}", tuple(others))

@@ -82,17 +82,21 @@ def pivot(groups: Sequence[Group], rows: str, columns: str, baseline: Sequence[s
         frozenset(drawn[0]) - {key for key in keys if _words(lines, key)},
     )
     said = f"; n = {counts.pop()} in each cell" if alike else ""
+    if baseline:
+        said += f"; where the baseline is another cell, the difference to {' '.join(baseline)} and its 95 % interval"
     return View(table, _figures(lines, held, baseline), _caption(lines) + said)
 
 
 def cell(line: Pool, against: Held | None = None, *, n: bool) -> str:
-    """As in ``0.93 ± 0.32 (3)``, or ``+0.37 (-0.20 to +0.94)`` beside a baseline."""
+    """As in ``0.93 ± 0.32 (3)``, or ``+0.37 (-0.20 to +0.94)`` beside a baseline that is else the same."""
     test = line.last("test/error")
     lost = f"; {line.diverged} diverged" if line.diverged else ""
     if not test.n:
         return line.remarks or NOTHING
     count = f" ({test.n})" if n else ""
     if against and against.note and against.note != "the baseline":
+        if against.others:
+            return f"{test}{count}{lost}; no baseline"
         found = against.difference
         interval = f" ({found.interval})" if found.interval else ""
         return against.note if math.isnan(found.mean) else f"{found.mean:+.2f}{interval}{lost}"
