@@ -1,10 +1,6 @@
-"""`resnet-lab report`: what it prints, what it writes, how fast it is."""
+"""`resnet-lab report`: what it prints and what it writes."""
 
 import csv
-import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -44,14 +40,8 @@ def test_finished_quickstart_gives_table_sentence_and_figure(
     }
     text = (folder / "table.md").read_text()
     assert all(part in text for part in (" 73.00 ± 12.73 |", "neither gain nor loss", "(curves.png)"))
-
-
-def test_table_csv_has_the_figures_unrounded(tmp_path: Path) -> None:
-    folder = quickstart(tmp_path)
-    report(folder)
     with (folder / "table.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    deep = rows[1]
+        deep = list(csv.DictReader(file))[1]
     assert (deep["depth"], deep["kind"], deep["parameters"], deep["n"]) == ("56", "plain", "853018", "2")
     assert (deep["seeds"], deep["test_error_mean"], deep["test_error_median"]) == ("0 1", "73", "73")
     assert (deep["test_error_std"], deep["test_error_best"]) == ("12.7279", "64")
@@ -74,20 +64,6 @@ def test_half_finished_sweep_is_reported(tmp_path: Path, capsys: pytest.CaptureF
     assert "1 failed: out_of_memory" in printed
     assert warned.count("\n") == 1
     assert broken.path.name in warned
-
-
-def test_rebuild_from_records_and_histories_alone_is_identical(tmp_path: Path) -> None:
-    """results/ holds record.json and history.csv: its tables and figures must come out the same elsewhere."""
-    folder = quickstart(tmp_path / "here")
-    report(folder)
-    elsewhere = tmp_path / "elsewhere" / "kept"
-    for run in (path for path in folder.iterdir() if path.is_dir()):
-        (elsewhere / run.name).mkdir(parents=True)
-        for name in ("record.json", "history.csv"):
-            shutil.copy(run / name, elsewhere / run.name / name)
-    report(elsewhere)
-    for name in ("table.md", "table.csv", "table.tex", "runs.csv", "curves.png"):
-        assert (folder / name).read_bytes() == (elsewhere / name).read_bytes(), name
 
 
 def test_experiment_that_answers_a_table_stands_beside_the_paper(
@@ -178,19 +154,6 @@ def test_record_of_the_product_is_read(tmp_path: Path) -> None:
         records.closed(opened | {key: ours[key] for key in ("model", "data", "last", "cost")})
     )
     assert report(folder.path) == 0
-
-
-def test_report_takes_no_torch_and_little_time(tmp_path: Path) -> None:
-    folder = quickstart(tmp_path)
-    code = (
-        "import sys; from pathlib import Path; from resnet_lab.report import report; report(Path(sys.argv[1]));"
-        "sys.exit(' '.join({'torch', 'lightning', 'torchvision', 'hydra'} & set(sys.modules)) or 0)"
-    )
-    start = time.perf_counter()
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True)
-    took = time.perf_counter() - start
-    assert done.returncode == 0, done.stderr
-    assert took < 10  # 1.5 s on an idle core: the slack is for a busy machine
 
 
 def test_terminal_gets_a_drawn_table(

@@ -29,7 +29,7 @@ FIGURES = {
 }
 PICTURES = ("png", "svg", "pdf")
 STATISTICS = (
-    "Errors in per cent at the last iteration: mean ± standard deviation (n - 1) over n seeds, each once."
+    "Errors in per cent at the last iteration: mean ± standard deviation (n - 1) over {n} seeds, each once."
 )
 
 
@@ -107,7 +107,7 @@ def _publish(runs: Sequence[Run], target: Path | None, pictures: Sequence[str]) 
     figures: list[Path] = []
     if target is not None:
         files = {"table.csv": group_csv(groups), "runs.csv": runs_csv(groups)}
-        files["table.tex"] = ours.latex(f"{title}. {STATISTICS}")
+        files["table.tex"] = ours.latex(f"{title}. {rule_of(groups)}")
         if beside:
             files["paper.csv"] = paper_csv(beside)
             files["table.tex"] += theirs.latex(f"Beside {answers}. {RULE}")
@@ -150,6 +150,12 @@ def title_of(runs: Sequence[Run]) -> str:
     said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     names = ", ".join(dict.fromkeys(str(run.choices["name"]) for run in runs))
     return f"{names}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}, {said}"
+
+
+def rule_of(groups: Sequence[Group] = ()) -> str:
+    """What the figures are, with the number of seeds where all these groups have as many."""
+    counts = {group.n for group in groups}
+    return STATISTICS.format(n=f"n = {max(counts)}" if len(counts) == 1 and max(counts) > 1 else "n")
 
 
 def _sources(beside: Sequence[Beside]) -> str:

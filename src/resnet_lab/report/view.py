@@ -8,7 +8,7 @@ from pathlib import Path
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.report.compare import Group, summarise
 from resnet_lab.report.pivot import View, drawn_by, pivot
-from resnet_lab.report.publish import STATISTICS, gathered, print_table, title_of
+from resnet_lab.report.publish import gathered, print_table, rule_of, title_of
 from resnet_lab.report.table import group_figures, group_table
 from resnet_lab.report.tabular import as_csv, as_json
 
@@ -63,4 +63,4 @@ def viewed(groups: Sequence[Group], question: Question) -> View:
     if question.by:
         return drawn_by(groups, question.by, question.baseline)
     table = group_table(groups, question.baseline)
-    return View(table, group_figures(groups, question.baseline), STATISTICS)
+    return View(table, group_figures(groups, question.baseline), rule_of(groups))

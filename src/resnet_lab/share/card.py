@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from resnet_lab.report import Run, group_table, summarise
-from resnet_lab.report.publish import STATISTICS
+from resnet_lab.report.publish import rule_of
 
 
 def card(title: str, runs: Mapping[str, Run], folder: Path) -> str:
@@ -30,7 +30,7 @@ def card(title: str, runs: Mapping[str, Run], folder: Path) -> str:
 
 # {title}
 
-{len(runs)} runs trained with resnet-lab on {", ".join(data)}. {STATISTICS}
+{len(runs)} runs trained with resnet-lab on {", ".join(data)}. {rule_of()}
 
 {group_table(summarise(runs.values())).markdown().strip()}
 

@@ -19,7 +19,7 @@ from resnet_lab.report.page.measured import measured_in
 from resnet_lab.report.paper import RULE, Beside, answered
 from resnet_lab.report.pivot import cell
 from resnet_lab.report.pool import KIND, pools
-from resnet_lab.report.publish import STATISTICS, title_of
+from resnet_lab.report.publish import rule_of, title_of
 from resnet_lab.report.table import MANY, group_figures, paper_table
 from resnet_lab.report.tabular import DIGITS, plain
 
@@ -43,7 +43,7 @@ def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
             _run(run, own[place], curves[place], log=_worth_a_log(run, len(every)))
             for place, run in enumerate(every)
         ],
-        "rules": {"statistics": STATISTICS, "paper": RULE},
+        "rules": {"statistics": rule_of(), "paper": RULE},
     }
     return {name: plain(part, DIGITS) for name, part in data.items()}
 
