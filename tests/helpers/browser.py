@@ -22,7 +22,7 @@ class Browser:
     """One tab."""
 
     def __init__(self, driver: str) -> None:
-        self._driver = driver
+        self._driver, self._width = driver, 0
         wanted = {
             "goog:chromeOptions": {"binary": CHROMIUM, "args": OPTIONS},
             "goog:loggingPrefs": {"browser": "ALL"},
@@ -32,8 +32,8 @@ class Browser:
     def open(self, url: str) -> None:
         self._tab("/url", {"url": url})
 
-    def look(self, width: int, height: int = 900, *, dark: bool = False) -> None:
-        """The size of the window, and the colours that the system prefers."""
+    def look(self, width: int, height: int = 900, *, dark: bool = False, paper: bool = False) -> None:
+        """The size of the window, and the colours that the system prefers; `paper`: as it is printed."""
         self._cdp(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -42,8 +42,10 @@ class Browser:
             mobile=False,
         )
         colours = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._cdp("Emulation.setEmulatedMedia", features=[colours])
-        time.sleep(0.3)  # the page draws anew when its width has settled
+        self._cdp("Emulation.setEmulatedMedia", media="print" if paper else "", features=[colours])
+        if self._width != width:
+            self._width = width
+            time.sleep(0.3)  # the page draws anew when its width has settled
 
     def js(self, script: str, *arguments: Any) -> Any:
         """What the body of a function returns."""

@@ -34,12 +34,18 @@ def tab() -> Iterator[Browser]:
         yield opened
 
 
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Of a page with the eight groups of two committed sweeps."""
+    place = tmp_path_factory.mktemp("page")
+    write_page([RESULTS / "quickstart", RESULTS / "claims" / "depth"], place)
+    return (place / "page.html").as_uri()
+
+
 @pytest.fixture
-def page(tab: Browser, tmp_path: Path) -> Iterator[Browser]:
-    """Eight groups of committed sweeps and one of every sad state."""
-    write_page([RESULTS / "quickstart", RESULTS / "claims" / "depth"], tmp_path)
+def page(tab: Browser, address: str) -> Iterator[Browser]:
     tab.look(1280)
-    tab.open((tmp_path / "page.html").as_uri())
+    tab.open(address)
     yield tab
     assert tab.complaints() == []
 
@@ -107,7 +113,7 @@ def test_curves_are_switched_off_by_depth_unit_and_seed(page: Browser) -> None:
     assert lines(page) == every
 
 
-def test_curves_zoom_by_keyboard_and_show_other_axes(page: Browser) -> None:
+def test_curves_zoom_by_keyboard_and_buttons_and_show_other_axes(page: Browser) -> None:
     def ticks() -> str:
         return str(
             page.js(
@@ -120,6 +126,9 @@ def test_curves_zoom_by_keyboard_and_show_other_axes(page: Browser) -> None:
     assert ticks() != before
     page.click("#curves-all")
     assert ticks() == before
+    page.click("#curves-in")  # for fingers
+    assert ticks() != before
+    page.click("#curves-out")
     for x, y, label in (("epoch", "loss", "epochs,loss"), ("seconds", "lr", "learning rate")):
         choose(page, "#curves-x", x)
         choose(page, "#curves-y", y)
@@ -135,7 +144,15 @@ def test_what_differs_between_two_nets_is_shown_alone(page: Browser) -> None:
     assert "recipe.lr" not in keys
 
 
-def test_each_sweep_has_a_view_of_its_own(page: Browser) -> None:
+def test_each_sweep_has_its_question_and_command_and_a_view_of_its_own(page: Browser) -> None:
+    said = page.js("return document.querySelector('#summary').innerText")
+    for words in (
+        "experiment=quickstart",
+        "experiment=claims/depth",
+        "Does depth alone help",
+        "but only with skips",
+    ):
+        assert words in said
     choose(page, "#view", "1")
     assert "quickstart: " in page.js("return document.querySelector('h1').textContent")
     assert len(page.js(ROWS)) == 4
@@ -155,6 +172,16 @@ def test_it_fits_the_width_and_is_readable_in_both_colours(
     assert (ink > ground) is dark
     assert abs(ink - ground) > 500
     page.picture(pictures(tmp_path) / f"page-{width}-{'dark' if dark else 'light'}.png")
+
+
+def test_on_paper_the_table_is_whole_and_nothing_is_to_be_clicked(page: Browser) -> None:
+    page.look(720, dark=True, paper=True)
+    assert page.js("return document.documentElement.scrollWidth") <= 760
+    seen = page.js(
+        "return [...document.querySelectorAll('#theme, #filter, #curves-in, .first')].filter(e => e.offsetWidth)"
+    )
+    assert seen == []
+    assert page.js("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 def test_the_button_sets_the_colours_whatever_the_system_prefers(page: Browser) -> None:
@@ -188,6 +215,9 @@ def test_a_sweep_with_every_sad_state_and_hostile_names_is_shown(tab: Browser, t
     for number in range(4):
         tab.js("document.querySelectorAll('#groups tr[data-group] button')[arguments[0]].click()", number)
     choose(tab, "#layers-what", "confusion")
+    axis = tab.js("return [...document.querySelectorAll('#depth-plot text')].map(e => Number(e.textContent))")
+    assert 100 not in axis  # what diverged is a cross at the edge, and leaves the others their scale
+    assert tab.js("return document.querySelectorAll('#depth-plot path[d*=\"l10 10\"]').length") == 1
     assert tab.js("return document.title") != "taken"
     assert tab.js("return document.images.length") == 0
     text = tab.js("return document.body.textContent")

@@ -12,8 +12,11 @@ const PLOTTED = 40; // lines in one plot
 const distinct = (values) => [...new Set(values)];
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
 const finishedRuns = (group) => group.runs.map((at) => data.runs[at]).filter((run) => run.state === "finished");
-const nameOf = (group, view) => [group.net, ...view.keys.map((key) => `${key.split(".").pop()} ${said(group.figures[key])}`)].join(", ");
-const lookOfKind = (view, kind) => look(Math.max(0, distinct(view.groups.map((g) => g.figures.kind)).indexOf(kind)));
+const kindsOf = (view) => (view.kinds ??= distinct(view.groups.map((g) => g.figures.kind)));
+const depthsOf = (view) => (view.depths ??= distinct(view.groups.map((g) => g.figures.depth)));
+// A group in the words that tell it from the others: its kind and depth, where they do.
+const nameOf = (group, view) => [kindsOf(view).length > 1 ? group.net : group.net.replace(/^.*, (?=\d+ layers$)/, ""), ...view.keys.map((key) => `${key.split(".").pop()} ${said(group.figures[key])}`)].join(", ");
+const lookOfKind = (view, kind) => look(Math.max(0, kindsOf(view).indexOf(kind)));
 
 function select(id, label, options, value, change) {
   const box = el("select", { id, change: (event) => change(event.target.value) },
@@ -28,15 +31,15 @@ const check = (id, label, value, change) => {
 const change = (part, name) => (value) => { state[part][name] = value; render(); };
 const section = (id, title, ...children) => el("section", { id }, el("h2", {}, title), ...children);
 
+const asked = (view) => [view.question ? el("p", {}, view.question) : null, view.command ? el("p", {}, el("code", {}, view.command)) : null];
+
 function summary(view) {
   const total = Object.values(view.states).reduce((a, b) => a + b, 0);
   const order = ["finished", "running", "interrupted", "failed", "new"];
   return el("section", { id: "summary" },
-    view.question ? el("p", {}, view.question) : null,
-    view.command ? el("p", {}, el("code", {}, view.command)) : null,
-    el("p", {}, el("strong", {}, view.conclusion)),
-    state.view === 0 && data.views.length > 1 ? el("details", {}, el("summary", {}, `${data.views.length - 1} sweeps, each by itself`),
-      data.views.slice(1).map((each) => [el("p", {}, el("strong", {}, each.title), each.question ? `. ${each.question}` : ""), el("p", {}, each.conclusion)])) : null,
+    asked(view), el("p", {}, el("strong", {}, view.conclusion)),
+    state.view === 0 && data.views.length > 1 ? el("details", { id: "sweeps", open: data.views.length < 5 }, el("summary", {}, `${data.views.length - 1} sweeps, each by itself`),
+      data.views.slice(1).map((each) => [el("h3", {}, each.title), asked(each), el("p", {}, each.conclusion)])) : null,
     el("div", { class: "bar", role: "img", "aria-label": view.title },
       order.filter((name) => view.states[name]).map((name) => {
         const part = el("span", { class: name });
@@ -62,7 +65,7 @@ function tableSection(view) {
 function axisChoices(view) {
   const values = (key) => new Set(view.groups.map((g) => g.choices[key]).filter((v) => v !== undefined));
   const keys = distinct(view.groups.flatMap((g) => Object.keys(g.choices))).filter((key) => key !== "model.depth" && values(key).size > 1);
-  return [...(distinct(view.groups.map((g) => g.figures.depth)).length > 1 || !keys.length ? ["depth"] : []), ...keys];
+  return [...(depthsOf(view).length > 1 || !keys.length ? ["depth"] : []), ...keys];
 }
 
 function depthSection(view) {
@@ -72,8 +75,9 @@ function depthSection(view) {
   const groups = shownGroups(view), lines = new Map();
   for (const group of groups) {
     const rest = view.keys.filter((name) => name !== key).map((name) => `${name.split(".").pop()} ${said(group.figures[name])}`);
-    const depth = key !== "depth" && distinct(view.groups.map((g) => g.figures.depth)).length > 1 ? [`${group.figures.depth} layers`] : [];
-    const name = [group.figures.kind, ...depth, ...rest].join(", ");
+    const depth = key !== "depth" && depthsOf(view).length > 1 ? [`${group.figures.depth} layers`] : [];
+    const kind = kindsOf(view).length > 1 || !(depth.length + rest.length) ? [group.figures.kind] : [];
+    const name = [...kind, ...depth, ...rest].join(", ");
     if (!lines.has(name)) lines.set(name, []);
     lines.get(name).push(group);
   }
@@ -82,6 +86,8 @@ function depthSection(view) {
   const errors = groups.map((g) => g.figures.test_error_mean).filter((v) => v > 0);
   const log = state.depth.log ?? Math.max(...errors) > 8 * Math.min(...errors);
   const series = [], names = [...lines.keys()].slice(0, PLOTTED);
+  const more = [paper.length ? "hollow: the paper's figures" : "", paper.some((p) => !p.kind) ? "grey: nets that did not run" : "",
+    groups.some((g) => g.lost) ? "a cross at the upper edge: diverged" : ""].filter(Boolean).join("; ");
   names.forEach((name, place) => {
     const style = look(place), members = lines.get(name).sort((a, b) => of(a) - of(b));
     const seeds = members.flatMap((g) => finishedRuns(g).map((run) => [of(g), run.last?.["test/error"], `${run.name}: ${two(run.last?.["test/error"])} %`]));
@@ -98,13 +104,13 @@ function depthSection(view) {
   return section("depth", `Test error against ${key}`,
     el("div", { class: "controls" }, select("depth-x", "x", choices.map((c) => [c, c]), key, change("depth", "x")),
       check("depth-log", "logarithmic", log, change("depth", "log"))),
-    legend(names.map((name, place) => [name, look(place)]), paper.length ? "hollow: the paper's figures" : ""),
+    legend(names.map((name, place) => [name, look(place)]), more),
     plot({ id: "depth-plot", label: `test error against ${key}: ${view.conclusion}`, series,
-      x: { label: key === "depth" ? "depth (weighted layers)" : key, log: far }, y: { label: "test error (%)", log, zero: true } }, width()),
+      x: { label: key === "depth" ? "depth (weighted layers)" : key, log: far, whole: key === "depth" }, y: { label: "test error (%)", log, zero: true } }, width()),
     view.paper && view.paper.rows.length ? paperTable(view.paper) : null);
 }
 
-const legend = (entries, more) => el("p", { class: "faint" }, entries.map(([name, style]) => el("span", { class: "entry" }, sample(style), name)), more);
+const legend = (entries, more) => el("p", { class: "faint legend" }, entries.map(([name, style]) => el("span", { class: "entry" }, sample(style), name)), more);
 
 function paperTable(paper) {
   return [el("h3", {}, `Beside ${paper.name}`), el("div", { class: "wide" }, el("table", {},
@@ -203,7 +209,9 @@ function curvesSection(view) {
       select("curves-y", "y", [["error", "error (%)"], ["loss", "loss"], ["lr", "learning rate"]], y, change("curves", "y")),
       select("curves-x", "x", Object.entries(words), x, (value) => { state.curves.x = value; zoomed(null, null); }),
       check("curves-log", "logarithmic", log, change("curves", "log")),
-      el("button", { id: "curves-all", click: () => zoomed(null, null) }, "all of it"),
+      [["+", "in", "zoom in"], ["-", "out", "zoom out"], ["0", "all", "all of it"]].map(([key, id, words]) => el("button", {
+        id: `curves-${id}`, click: () => document.getElementById("curves-plot").dispatchEvent(new KeyboardEvent("keydown", { key })),
+      }, words)),
       el("button", { id: "curves-start", click: () => { state.off.clear(); render(); } }, "all lines")),
     chips(view),
     el("div", { class: "controls", role: "group", "aria-label": "lines" }, every.slice(0, PLOTTED).map((g) => el("button", {
@@ -211,7 +219,7 @@ function curvesSection(view) {
     }, sample(style.get(g.id)), nameOf(g, view)))),
     on.length > PLOTTED ? el("p", { class: "faint" }, `${PLOTTED} of ${on.length} lines are drawn: filter, or switch some off`) : null,
     plot({ id: "curves-plot", label: `${y} against ${words[x]}`, series, zoomed, height: 420,
-      x: { label: words[x], domain: zoom[0] }, y: { label: y === "error" ? "error (%)" : y === "lr" ? "learning rate" : "loss", log, zero: true, domain: zoom[1] } }, width()));
+      x: { label: words[x], whole: x !== "seconds", domain: zoom[0] }, y: { label: y === "error" ? "error (%)" : y === "lr" ? "learning rate" : "loss", log, zero: true, domain: zoom[1] } }, width()));
 }
 
 const COSTS = [["parameters", "parameters", (g) => g.figures.parameters], ["multiply_adds", "multiply-adds", (g) => g.figures.multiply_adds],
@@ -269,11 +277,11 @@ function layersSection(view) {
   const series = there.slice(0, PLOTTED).map((g, place) => {
     const [layers, values] = g.measured[what][when];
     const points = order === "in order" ? layers.map((layer, at) => [layer, values[at]]) : [...values].sort((a, b) => b - a).map((v, at) => [at + 1, v]);
-    return { name: nameOf(g, view), ...look(place), line: true, points };
+    return { name: nameOf(g, view), ...look(place), line: true, marks: true, points };
   });
   return section("layers", `In each layer: ${MEASURED[what]}`, el("div", { class: "controls" }, controls),
     legend(there.slice(0, PLOTTED).map((g, place) => [nameOf(g, view), look(place)])),
-    plot({ id: "layers-plot", label: MEASURED[what], series, x: { label: order === "in order" ? "layer, from the input on" : "layer, the largest first" },
+    plot({ id: "layers-plot", label: MEASURED[what], series, x: { label: order === "in order" ? "layer, from the input on" : "layer, the largest first", whole: true },
       y: { label: MEASURED[what], log: what === "gradient_norms", zero: true } }, width()));
 }
 
@@ -318,7 +326,7 @@ const live = { words: "", tag: null };
 function render() {
   const focused = document.activeElement?.id, caret = document.activeElement?.selectionStart;
   const scrolled = [...document.querySelectorAll(".wide")].map((node) => node.scrollLeft), top = window.scrollY;
-  const details = [...document.querySelectorAll("details")].map((node) => node.open);
+  const details = new Map([...document.querySelectorAll("details")].map((node) => [node.id, node.open]));
   if (!data.views[state.view]) state.view = 0;
   state.keep = state.drawn;
   const view = data.views[state.view];
@@ -326,7 +334,7 @@ function render() {
   main.replaceChildren(...[summary, tableSection, depthSection, heatSection, curvesSection, costSection, layersSection, differsSection]
     .map((make) => make(view)).filter(Boolean));
   document.querySelectorAll(".wide").forEach((node, at) => { node.scrollLeft = scrolled[at] || 0; });
-  document.querySelectorAll("details").forEach((node, at) => { node.open = details[at] || false; });
+  document.querySelectorAll("details").forEach((node) => { node.open = details.get(node.id) ?? node.open; });
   const again = focused && document.getElementById(focused);
   if (again) {
     again.focus({ preventScroll: true });

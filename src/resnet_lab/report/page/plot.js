@@ -27,7 +27,7 @@ function mark(kind, x, y, size, attributes) {
     () => `M${x} ${y - 1.2 * s}l${1.2 * s} ${2.2 * s}h${-2.4 * s}z`,
     () => `M${x} ${y - 1.4 * s}l${1.4 * s} ${1.4 * s}l${-1.4 * s} ${1.4 * s}l${-1.4 * s} ${-1.4 * s}z`,
     () => `M${x} ${y + 1.2 * s}l${1.2 * s} ${-2.2 * s}h${-2.4 * s}z`,
-    () => `M${x - s} ${y - s / 3}h${2 * s}v${s / 1.5}h${-2 * s}z`,
+    () => `M${x - s / 2} ${y - 1.4 * s}h${s}v${2.8 * s}h${-s}z`,
   ][kind]();
   return draw("path", { d: path, ...attributes });
 }
@@ -57,7 +57,7 @@ function ticks(low, high, log, most) {
   const step = [1, 2, 5, 10].find((each) => each * power >= rough) * power;
   const found = [];
   for (let at = Math.ceil(low / step) * step; at <= high + step * 1e-6; at += step) found.push(+at.toPrecision(12));
-  return found;
+  return found.length < 3 && most < 12 ? ticks(low, high, false, 2 * most) : found;
 }
 
 function extent(values, axis) {
@@ -70,13 +70,14 @@ function extent(values, axis) {
   return [axis.zero && low === 0 ? 0 : low - room, high + room];
 }
 
-// One plot. x, y: {label, log, zero, domain}; a series: {name, colour, dash, marker, width, points: [[x, y, words]],
-// line, dots, marks, hollow, cross, band: [[x, low, high]]}. With `zoomed(x, y)` a rectangle can be dragged, and keys zoom.
+// One plot. x, y: {label, log, zero, whole, domain}; a series: {name, colour, dash, marker, width, points: [[x, y, words]],
+// line, dots, marks, hollow, cross (at the upper edge, whatever its y), band: [[x, low, high]]}. With `zoomed(x, y)` a rectangle can be dragged, and keys zoom.
 function plot({ id, label, x, y, series, height = 330, zoomed }, width) {
   const left = 58, right = 14, top = 10, bottom = 44;
   const inner = [width - left - right, height - top - bottom];
-  const every = series.flatMap((each) => [...each.points, ...(each.band || []).flatMap(([a, b, c]) => [[a, b], [a, c]])]);
-  const domain = [x.domain || extent(every.map((p) => p[0]), x), y.domain || extent(every.map((p) => p[1]), y)];
+  const pointsOf = (each) => [...each.points, ...(each.band || []).flatMap(([a, b, c]) => [[a, b], [a, c]])];
+  const ends = (axis, place, those) => axis.domain || extent(those.flatMap(pointsOf).map((p) => p[place]), axis);
+  const domain = [ends(x, 0, series), ends(y, 1, series.filter((each) => !each.cross))];
   const scale = (axis, place, from, to) => {
     const f = axis.log ? Math.log10 : (v) => v;
     const [low, high] = domain[place].map(f);
@@ -91,7 +92,7 @@ function plot({ id, label, x, y, series, height = 330, zoomed }, width) {
   const svg = draw("svg", {
     class: "plot", id, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, tabindex: zoomed ? 0 : null,
   }, draw("clipPath", { id: clip }, draw("rect", { x: left, y: top - 4, width: inner[0], height: inner[1] + 8 })));
-  for (const tick of ticks(...domain[0], x.log, Math.max(3, inner[0] / 90))) {
+  for (const tick of ticks(...domain[0], x.log, Math.max(3, inner[0] / 90)).filter((at) => !x.whole || Number.isInteger(at))) {
     svg.append(draw("line", { class: "grid", x1: X.at(tick), x2: X.at(tick), y1: top, y2: top + inner[1] }),
       draw("text", { x: X.at(tick), y: top + inner[1] + 16, "text-anchor": "middle" }, short(tick)));
   }
@@ -110,7 +111,7 @@ function plot({ id, label, x, y, series, height = 330, zoomed }, width) {
     if (band.length > 1) {
       const there = band.map(([a, , c]) => `${X.at(a).toFixed(1)},${Y.at(c).toFixed(1)}`);
       const back = band.map(([a, b]) => `${X.at(a).toFixed(1)},${Y.at(b).toFixed(1)}`).reverse();
-      body.append(draw("polygon", { points: [...there, ...back].join(" "), fill: each.colour, opacity: 0.14 }));
+      body.append(draw("polygon", { points: [...there, ...back].join(" "), fill: each.colour, opacity: series.length > 24 ? 0.06 : 0.14 }));
     }
     if (each.line && points.length > 1) {
       body.append(draw("polyline", {
@@ -120,7 +121,7 @@ function plot({ id, label, x, y, series, height = 330, zoomed }, width) {
     }
     const every = Math.ceil(points.length / 6);
     points.forEach(([a, b, words], place) => {
-      const at = [X.at(a), Y.at(b)];
+      const at = [X.at(a), each.cross ? top + 8 : Y.at(b)];
       if (each.cross) {
         body.append(draw("path", { d: `M${at[0] - 5} ${at[1] - 5}l10 10m0 -10l-10 10`, stroke: each.colour, "stroke-width": 2 }));
       } else if (each.dots || (each.marks && (points.length - 1 - place) % every === 0)) {

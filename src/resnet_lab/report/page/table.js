@@ -135,7 +135,7 @@ function opened(group) {
     runs.map(([at]) => data.runs[at]).filter((run) => run.message || run.log).map((run) => [
       el("p", { class: run.message ? "bad" : "faint" }, run.name, run.message ? `: ${run.message}` : "", run.log ? ", the last lines of its log:" : ""),
       run.log ? el("pre", {}, run.log) : null]),
-    el("details", {}, el("summary", {}, `configuration of ${first.name}`),
+    el("details", { id: `configuration-${group.id}` }, el("summary", {}, `configuration of ${first.name}`),
       el("pre", {}, configuration.map(([key, value]) => `${key}: ${said(value)}`).join("\n"))),
   ];
 }
