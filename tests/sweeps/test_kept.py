@@ -1,6 +1,7 @@
 """What a plan measured is kept: by machine, net, what it sees and precision."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from resnet_lab.sweeps import estimate, kept
 from resnet_lab.sweeps.estimate import _counted, sizes
 from resnet_lab.sweeps.kept import Kept, file
 from resnet_lab.sweeps.plan import plan
+from resnet_lab.sweeps.timing import seconds_an_image
 
 NET = ["model.depth=8,14", "model.width=4", "recipe.epochs=2"]
 
@@ -29,9 +31,11 @@ def timed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """What was timed: (depth, precision, compiled); 1 ms an image, less where it is narrower or compiled."""
     asked: list[Any] = []
 
-    def seconds(net: ModelConfig, shape: Any, work: int, precision: str, *, compiled: bool = False) -> float:
+    def seconds(
+        net: ModelConfig, shape: Any, work: int, precision: str, *, compiled: bool = False, at_once: int = 1
+    ) -> float:
         asked.append((net.depth, precision, compiled))
-        return 1e-3 / (2 if precision == "bf16" else 1) / (1.5 if compiled else 1)
+        return 1e-3 / (2 if precision == "bf16" else 1) / (1.5 if compiled else 1) / at_once**0.5
 
     monkeypatch.setattr(estimate, "seconds_an_image", seconds)
     return asked
@@ -112,6 +116,23 @@ def test_what_is_faster_here_is_measured_once_and_told_from_then_on(
     asked = len(timed)
     assert "precision=bf16, 2.0 times as fast" in planned(capsys, *one)
     assert len(timed) == asked
+
+
+def test_more_runs_on_a_gpu_are_measured_where_there_is_one(
+    timed: list[Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resnet_lab.sweeps.plan._gpus", lambda: 1)
+    told = planned(capsys, "model.depth=8", "model.width=4", "recipe.epochs=2", measure=True)
+    assert "faster here: hydra.launcher.runs_per_gpu=4, 2.0 times as fast, measured" in told
+    assert "faster here: hydra.launcher.runs_per_gpu=2, 1.4 times as fast, measured" in told
+
+
+@pytest.mark.slow
+def test_processes_are_timed_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = resolved(ModelConfig(depth=8, width=4, in_channels=1, num_classes=10))
+    alone, together = (seconds_an_image(net, (1, 8, 8), 40_000, "32", at_once=count) for count in (1, 2))
+    assert 0.2 < alone / together < 4  # twice where two cores are idle
+    assert seconds_an_image(net, (3, 8, 8), 40_000, "32", at_once=2) == math.inf  # none of them runs
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"x": 3}', "\x00"])

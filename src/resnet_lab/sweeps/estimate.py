@@ -1,6 +1,6 @@
 """What one run will take: operations, memory, iterations and seconds. Trains nothing; torch loads on use."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -112,8 +112,13 @@ def here(kept: Kept) -> Clock:
     return seconds
 
 
-def faster(config: TrainConfig, kept: Kept, *, measure: bool) -> dict[str, float]:
-    """What else to say for this run -> how many times as fast it trains here; `measure`: also what is not known yet."""
+def faster(
+    config: TrainConfig, kept: Kept, *, measure: bool, at_once: Sequence[int] = ()
+) -> dict[str, float]:
+    """What else to say -> how many times as fast runs like this one train here; `measure`: also what is not known yet.
+
+    `at_once`: how many runs a GPU may hold.
+    """
     facts = published(config.data) or info(config.data)
     shape = (facts.channels, facts.height, facts.width)
     net = without_weights(config.model)
@@ -122,19 +127,21 @@ def faster(config: TrainConfig, kept: Kept, *, measure: bool) -> dict[str, float
     base = kept.get(TIMED, timed, shape, precision)
     if base is None:
         return {}
-    ways: dict[str, tuple[str, bool]] = {}
+    ways: dict[str, tuple[str, bool, int]] = {}
     if PRECISIONS[precision].autocast is None:
-        ways["precision=bf16"] = ("bf16", False)
+        ways["precision=bf16"] = ("bf16", False, 1)
     if not config.trainer.compile:
-        ways["trainer.compile=true"] = (precision, True)
+        ways["trainer.compile=true"] = (precision, True, 1)
     if len(ways) == 2:
-        ways["precision=bf16 trainer.compile=true"] = ("bf16", True)
+        ways["precision=bf16 trainer.compile=true"] = ("bf16", True, 1)
+    for runs in at_once:
+        ways[f"hydra.launcher.runs_per_gpu={runs}"] = (precision, False, runs)
     found = {}
-    for said, (other, compiled) in ways.items():
-        rest = (shape, other, "compiled") if compiled else (shape, other)
+    for said, (other, compiled, runs) in ways.items():
+        rest = [shape, other, *["compiled"] * compiled, *[f"{runs} at once"] * (runs > 1)]
         figures = kept.get(TIMED, timed, *rest)
         if figures is None and measure:
-            anew = partial(_timed, timed, shape, other, kept, compiled=compiled)
+            anew = partial(_timed, timed, shape, other, kept, compiled=compiled, at_once=runs)
             figures = kept.or_measured(anew, TIMED, timed, *rest)
         if figures is not None:
             found[said] = float(base["seconds"]) / float(figures["seconds"])
@@ -142,10 +149,10 @@ def faster(config: TrainConfig, kept: Kept, *, measure: bool) -> dict[str, float
 
 
 def _timed(
-    net: NetConfig, shape: Shape, precision: str, kept: Kept, *, compiled: bool = False
+    net: NetConfig, shape: Shape, precision: str, kept: Kept, *, compiled: bool = False, at_once: int = 1
 ) -> dict[str, float]:
     work = sizes(net, shape, kept).multiply_adds
-    return {"seconds": seconds_an_image(net, shape, work, precision, compiled=compiled)}
+    return {"seconds": seconds_an_image(net, shape, work, precision, compiled=compiled, at_once=at_once)}
 
 
 def sizes(net: NetConfig, shape: Shape, kept: Kept) -> Sizes:

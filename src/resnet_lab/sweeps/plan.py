@@ -22,6 +22,7 @@ from resnet_lab.sweeps.expand import configurations
 from resnet_lab.sweeps.kept import Kept, file
 
 WORTH = 1.1  # times as fast, from which it is worth a word
+RUNS_PER_GPU = (2, 4)  # that are measured beside each other
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def plan(
             lines.append(Line(tuple(alike), costs[key]))
         most = max(lines, key=lambda line: line.seconds_left)
         status.update("measuring what would be faster …")
-        ways = faster(most.configs[0], kept, measure=measure) if gpu is None else {}
+        at_once = RUNS_PER_GPU if gpu is None and _gpus() else ()
+        ways = faster(most.configs[0], kept, measure=measure, at_once=at_once) if gpu is None else {}
     console.print(_table(lines))
     finished = sum(line.states.count("finished") for line in lines)
     places, where = (1, f"one {gpu} at {efficiency:.0%} of its peak") if gpu else _here()

@@ -1,7 +1,15 @@
 """The seconds of a few training steps on this machine. Torch loads on use."""
 
+import math
 import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import get_context
 from statistics import median
+from threading import Barrier
+from typing import NamedTuple
 
 from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.models.description import NetConfig
@@ -10,25 +18,104 @@ Shape = tuple[int, int, int]  # (C, H, W)
 
 STEPS = 3  # timed steps of each net, after one to warm up
 # Multiply-adds of a timed forward pass: half a second or less on one core, forward and backward.
-STEP_WORK = 1e9
+STEP_WORK = {"cpu": 1e9, "cuda": 1e11}
 SMALLEST_BATCH = 4  # below it a step's time says little of an image's
+TOGETHER = 3.0  # seconds that processes are timed for beside each other
+PATIENCE = 180.0  # seconds until the slowest of them is ready
+
+_together: Barrier  # of a process that is timed beside others; given as it starts, as it cannot be sent later
+
+
+class _Training(NamedTuple):
+    """A net that can be trained."""
+
+    step: Callable[[], None]  # returns once it is computed
+    images: int  # of a step
+    clock: Callable[
+        [], float
+    ]  # a core's own time, so that whatever else runs there does not lengthen the plan
 
 
 def seconds_an_image(
-    net: NetConfig, shape: Shape, multiply_adds: int, precision: str, *, compiled: bool = False
+    net: NetConfig,
+    shape: Shape,
+    multiply_adds: int,
+    precision: str,
+    *,
+    compiled: bool = False,
+    at_once: int = 1,
 ) -> float:
     """Median of a few training steps: of the GPU, or of one core.
 
-    A core's own time is counted, so that whatever else runs there does not lengthen the plan.
+    `at_once`: of so many processes together, on the one GPU or each on a core; infinite where they do not fit.
     """
+    if at_once > 1:
+        return _beside_each_other(at_once, partial(_images_a_second, net, shape, multiply_adds, precision))
+    with _one_thread():
+        step, images, clock = _training(net, shape, multiply_adds, precision, compiled=compiled)
+        seconds = []
+        for _ in range(1 + STEPS):
+            began = clock()
+            step()
+            seconds.append(clock() - began)
+    return median(seconds[1:]) / images
+
+
+def _beside_each_other(processes: int, images_a_second: Callable[[], float]) -> float:
+    """Seconds an image of all of them together."""
+    spawn = get_context("spawn")
+    with ProcessPoolExecutor(processes, spawn, _meet, (spawn.Barrier(processes),)) as pool:
+        ran = [pool.submit(images_a_second) for _ in range(processes)]
+        # A net that no longer fits, or a process that the machine killed.
+        if any(each.exception() for each in ran):
+            return math.inf
+        return 1 / sum(each.result() for each in ran)
+
+
+def _meet(barrier: Barrier) -> None:
+    global _together
+    _together = barrier
+
+
+def _images_a_second(net: NetConfig, shape: Shape, multiply_adds: int, precision: str) -> float:
+    """Of this process, from when all others are ready."""
+    with _one_thread():
+        try:
+            step, images, _ = _training(net, shape, multiply_adds, precision)
+            step()
+            _together.wait(PATIENCE)
+            began, done = time.perf_counter(), 0
+            while (took := time.perf_counter() - began) < TOGETHER:
+                step()
+                done += images
+        except Exception:
+            _together.abort()
+            raise
+    return done / took
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _training(
+    net: NetConfig, shape: Shape, multiply_adds: int, precision: str, *, compiled: bool = False
+) -> _Training:
     import torch
     from torch.nn import functional as F
 
     from resnet_lab.models import build
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
-    batch = max(SMALLEST_BATCH, min(128, int(STEP_WORK / max(1, multiply_adds))))
+    batch = max(SMALLEST_BATCH, min(128, int(STEP_WORK[device.type] / max(1, multiply_adds))))
     model = build(net).to(device).to(memory_format=torch.channels_last).train()
     if compiled:
         from resnet_lab.runs.compiled import compile_in_place
@@ -40,25 +127,20 @@ def seconds_an_image(
     labels = torch.zeros(batch, dtype=torch.long, device=device)
     narrow = PRECISIONS[precision].autocast
     low = getattr(torch, narrow) if narrow else None
-    threads, seconds = torch.get_num_threads(), []
-    torch.set_num_threads(1)
-    try:
-        for _ in range(1 + STEPS):
-            began = clock()
-            with torch.autocast(device.type, low, enabled=low is not None):
-                loss = F.cross_entropy(model(images), labels)
-            loss.backward()
-            # What torch.optim.SGD computes; loading that takes longer than all that is timed here.
-            with torch.no_grad():
-                torch._foreach_mul_(momentum, 0.9)
-                grads = [w.grad if w.grad is not None else torch.zeros_like(w) for w in weights]
-                torch._foreach_add_(momentum, grads)
-                torch._foreach_add_(weights, momentum, alpha=0.0)
-            for weight in weights:
-                weight.grad = None
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            seconds.append(clock() - began)
-    finally:
-        torch.set_num_threads(threads)
-    return median(seconds[1:]) / batch
+
+    def step() -> None:
+        with torch.autocast(device.type, low, enabled=low is not None):
+            loss = F.cross_entropy(model(images), labels)
+        loss.backward()
+        # What torch.optim.SGD computes; loading that takes longer than all that is timed here.
+        with torch.no_grad():
+            torch._foreach_mul_(momentum, 0.9)
+            grads = [w.grad if w.grad is not None else torch.zeros_like(w) for w in weights]
+            torch._foreach_add_(momentum, grads)
+            torch._foreach_add_(weights, momentum, alpha=0.0)
+        for weight in weights:
+            weight.grad = None
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+
+    return _Training(step, batch, time.perf_counter if device.type == "cuda" else time.process_time)
