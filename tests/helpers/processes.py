@@ -9,17 +9,23 @@ from typing import Any
 
 def alive(pid: int) -> bool:
     """Whether a process lives, and is no zombie that waits to be reaped."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    told = _told(Path(f"/proc/{pid}/stat"))
+    return bool(told) and told.rpartition(")")[2].split()[0] != "Z"
 
 
 def processes_below(pid: int | None = None) -> list[int]:
     """The living children of a process, and theirs."""
     children = Path(f"/proc/{pid or os.getpid()}/task").glob("*/children")
-    found = [int(child) for path in children for child in path.read_text().split()]
+    found = [int(child) for path in children for child in _told(path).split()]
     return [each for child in found for each in (child, *processes_below(child)) if alive(each)]
+
+
+def _told(path: Path) -> str:
+    """What the system tells of a process; empty once it has gone, also while it is asked."""
+    try:
+        return path.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
