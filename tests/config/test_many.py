@@ -62,7 +62,9 @@ def test_mistakes_are_told_in_the_same_words(override: str, told: str) -> None:
 
 def test_hydra_composes_each_choice_of_options_once(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[list[str]] = []
-    monkeypatch.setattr(many, "compose_raw", lambda job: calls.append(job) or compose_raw(job))
+    monkeypatch.setattr(
+        many, "compose_raw", lambda job, **more: calls.append(job) or compose_raw(job, **more)
+    )
     jobs = [
         [f"model={model}", f"seed={seed}"] for model in ("cifar_resnet", "cifar_plain") for seed in range(5)
     ]

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import is_dataclass, replace
+from functools import cache
 from typing import Any
 
 from hydra import compose as hydra_compose
@@ -61,6 +62,7 @@ SCHEMAS: dict[str, type] = {
 }
 
 
+@cache
 def register_schemas() -> None:
     """Make the typed schemas known to Hydra, under the names that the YAML files use, and the user's folders."""
     searchpath.register()
@@ -115,7 +117,7 @@ def _with_names(composed: DictConfig, *, keep_hydra: bool = False) -> DictConfig
 
 def config_loader() -> ConfigLoader:
     """What knows the options of each group, for a glob over them."""
-    searchpath.register()
+    register_schemas()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         return GlobalHydra.instance().config_loader()

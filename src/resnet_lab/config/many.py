@@ -6,7 +6,7 @@ from functools import cache
 
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.config.compose import compose_raw
@@ -24,15 +24,18 @@ class Composer:
     def __init__(self, hydra: Sequence[str] = ()) -> None:
         self._hydra = tuple(hydra)
         self._groups = frozenset(groups())
-        self._choices: dict[tuple[str, ...], Mapping[str, str | None]] = {}
+        self._wholes: dict[tuple[str, ...], DictConfig] = {}
         self._bases: dict[tuple[str, ...], bytes] = {}  # pickled: six times quicker to copy than by deepcopy
 
     def __call__(self, job: Sequence[str]) -> DictConfig:
         keys = [each for each in map(_parsed, job) if self._sets_a_key(each)]
-        options = tuple(text for text in job if not self._sets_a_key(_parsed(text)))
+        options = self._options(job)
         try:
             if options not in self._bases:
-                self._bases[options] = pickle.dumps(compose_raw([*self._hydra, *options]))
+                base = pickle.loads(pickle.dumps(self._whole(options)))
+                with open_dict(base):
+                    del base["hydra"]
+                self._bases[options] = pickle.dumps(base)
             config: DictConfig = pickle.loads(self._bases[options])
             for override in keys:
                 OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
@@ -40,13 +43,22 @@ class Composer:
         except (HydraException, OmegaConfBaseException):
             return compose_raw([*self._hydra, *job])  # which finds the words for it
 
+    def hydra(self, job: Sequence[str]) -> DictConfig:
+        """Hydra's own node of a run with these overrides, but for the keys that they set: its sweeper, say."""
+        node: DictConfig = self._whole(self._options(job)).hydra
+        return node
+
     def choices(self, job: Sequence[str]) -> Mapping[str, str | None]:
         """The option of each group, of a run with these overrides."""
-        options = tuple(text for text in job if not self._sets_a_key(_parsed(text)))
-        if options not in self._choices:
-            composed = compose_raw([*self._hydra, *options], with_hydra=True)
-            self._choices[options] = dict(composed.hydra.runtime.choices)
-        return self._choices[options]
+        return dict(self.hydra(job).runtime.choices)
+
+    def _options(self, job: Sequence[str]) -> tuple[str, ...]:
+        return tuple(text for text in job if not self._sets_a_key(_parsed(text)))
+
+    def _whole(self, options: tuple[str, ...]) -> DictConfig:
+        if options not in self._wholes:
+            self._wholes[options] = compose_raw([*self._hydra, *options], with_hydra=True)
+        return self._wholes[options]
 
     def _sets_a_key(self, override: Override) -> bool:
         """Whether it sets one key that is there, and chooses no file."""

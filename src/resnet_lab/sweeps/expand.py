@@ -32,20 +32,20 @@ class Grid:
     rules: Rules
 
 
-def grids(overrides: list[str]) -> list[Grid]:
+def grids(overrides: list[str], composer: Composer | None = None) -> list[Grid]:
     """The grids of a multirun: the axes of each of its experiments, then those of the command line.
 
     The experiment's `hydra.sweeper.params` are crossed with each other and with each of its
     `hydra.sweeper.rows`, which are for what is no full grid. The command line replaces both, key by key.
-    `overrides` were read. Raises UserError where there is no job.
+    `overrides` were read; `composer` is theirs. Raises UserError where there is no job.
     """
     loader = config_loader()
     given = parse(overrides, loader)
+    composer = composer or _composer(given)
     found = []
     for experiment in _experiments(given):
         task = [o for o in given if not o.is_hydra_override() and o.key_or_group != "experiment"]
-        ours = [o for o in given if o.is_hydra_override()]
-        sweeper = compose_raw([*map(_line, experiment), *map(_line, ours)], with_hydra=True).hydra.sweeper
+        sweeper = composer.hydra(list(map(_line, experiment))).sweeper
         if sweeper["_target_"] != GRID:
             raise UserError("a search decides as it goes: its runs cannot be told beforehand")
         jobs: dict[tuple[str, ...], None] = {}  # a dict, because it keeps the order and drops repetitions
@@ -88,10 +88,10 @@ def composed(overrides: list[str], *, planned: bool = False) -> dict[tuple[str, 
     `planned` as in `compose`. What is left out costs a line; UserError where nothing remains.
     """
     overrides = with_local(read(overrides))
-    composer = Composer([_line(o) for o in parse(overrides) if o.is_hydra_override()])
+    composer = _composer(parse(overrides))
     found: dict[tuple[str, ...], TrainConfig] = {}
     excluded, invalid = 0, []
-    jobs = [(tuple(job), grid.rules) for grid in grids(overrides) for job in grid.jobs]
+    jobs = [(tuple(job), grid.rules) for grid in grids(overrides, composer) for job in grid.jobs]
     for job, rules in jobs:
         try:
             raw = composer(job)
@@ -179,6 +179,11 @@ def apart(configs: list[TrainConfig]) -> list[TrainConfig]:
 def assignments(choices: Mapping[Any, Any]) -> list[str]:
     """``{"model.depth": "20,56", "seed": None}`` as overrides."""
     return [f"{key}={'null' if value is None else value}" for key, value in choices.items()]
+
+
+def _composer(given: list[Override]) -> Composer:
+    """What composes the runs of these overrides."""
+    return Composer([_line(o) for o in given if o.is_hydra_override()])
 
 
 def _experiments(given: list[Override]) -> list[list[Override]]:
