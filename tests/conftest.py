@@ -2,6 +2,7 @@
 
 import multiprocessing
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,13 @@ def no_forked_process_left() -> Iterator[None]:
         if process.name == "forked":
             process.kill()
             process.join()
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Two workers that compute with two threads each wait for each other; and no test sees what another chose."""
+    if torch := sys.modules.get("torch"):  # what needs none is not to import it
+        torch.set_num_threads(1)
 
 
 @pytest.fixture

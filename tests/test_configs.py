@@ -33,6 +33,6 @@ def test_the_command_at_the_head_of_a_file_composes_with_it(file: str, images: P
     assert commands(file), "the first comment is the command that runs it"
     for arguments in commands(file):
         given = [PLACES.sub(str(images), text) for text in arguments if text != "-m"]
-        first, *_, last = [*(jobs := expand(given)), jobs[-1]]
-        for job in (first, last):
+        jobs = expand(given)
+        for job in jobs[:1] + jobs[1:][-1:]:  # the first and the last
             assert compose([*job, f"runs_root={images.parent}"])

@@ -12,9 +12,11 @@ import os
 import pickle
 import signal
 import socket
+import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
@@ -30,9 +32,10 @@ from resnet_lab.runs.checkpoints import Checkpoints, written
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.places.local import PRELOADED
+from resnet_lab.sweeps.places.server import Server
 
-SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload([*PRELOADED, "cloudpickle", "pytest"])
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([*PRELOADED, "cloudpickle", "pytest"])
 PROCESSES: dict[int, BaseProcess] = {}
 
 
@@ -52,6 +55,8 @@ def act(action: bytes, environment: dict[str, str], folder: Path, _: None) -> No
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    # What it starts, it starts as a program of its own would: from a server, workers would import everything anew.
+    multiprocessing.set_start_method(None, force=True)
     pickle.loads(action)()
 
 
@@ -60,11 +65,46 @@ def forked(action: Callable[[], Any]) -> int:
     for name in [name for name in sys.modules if name.partition(".")[0] == "tests"]:
         cloudpickle.register_pickle_by_value(sys.modules[name])  # pytest's to import, nobody else's
     arguments = (cloudpickle.dumps(action), dict(os.environ), Path.cwd(), Output())
-    process = SERVER.Process(target=act, args=arguments, name="forked")
+    process = FORKS.Process(target=act, args=arguments, name="forked")
     process.start()
     assert process.pid is not None
     PROCESSES[process.pid] = process
     return process.pid
+
+
+class ForkedServer:
+    """What `Local` starts its runs from, as `subprocess.Popen` would give it; forked, so that nothing is imported."""
+
+    def __init__(self, preloaded: Sequence[str], environment: Mapping[str, str]) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            requests, answers = f"{folder}/requests", f"{folder}/answers"
+            os.mkfifo(requests)
+            os.mkfifo(answers)
+
+            def serve() -> None:
+                os.setsid()
+                os.environ.clear()
+                os.environ.update(environment)
+                os.dup2(os.open(requests, os.O_RDONLY), 0)
+                os.dup2(os.open(answers, os.O_WRONLY), 1)
+                sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it
+                server = Server()
+                server.load(list(preloaded))
+                server.serve()
+
+            self._process = PROCESSES.pop(forked(serve))
+            self.stdin, self.stdout = (
+                os.fdopen(os.open(requests, os.O_WRONLY), "wb"),
+                os.fdopen(os.open(answers, os.O_RDONLY), "rb"),
+            )
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def wait(self, timeout: float | None = None) -> None:
+        self._process.join(timeout)
+        if self._process.is_alive():
+            raise subprocess.TimeoutExpired("server", timeout or 0)
 
 
 def running(pid: int) -> bool:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from forked import ForkedServer
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.sweeps.places import local
 from resnet_lab.training import own
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -23,11 +25,12 @@ SMALL = [  # 3 iterations an epoch
 
 @contextmanager
 def project(folder: Path, patch: pytest.MonkeyPatch, modules: Mapping[str, str]) -> Iterator[Path]:
-    """Work in a folder with these modules, name -> code."""
+    """Work in a folder with these modules, name -> code; the runs of a sweep are forked from what is imported."""
     for name, code in modules.items():
         (folder / f"{name}.py").write_text(code)
     patch.chdir(folder)
     patch.setattr(sys, "path", [str(folder), *sys.path])
+    patch.setattr(local, "server_process", ForkedServer)
     own.located.cache_clear()
     try:
         yield folder

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 import folders
-from forked import ended, forked, killed
+from forked import ForkedServer, ended, forked, killed
 from resnet_lab.config.schema import TrainConfig, TrainerConfig
 from resnet_lab.errors import UserError
 from resnet_lab.runs import threads
@@ -17,6 +17,7 @@ from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.board import Board
 from resnet_lab.sweeps.jobs import FINISHED, Job
+from resnet_lab.sweeps.places import local
 from resnet_lab.sweeps.places.local import Local, LocalOptions
 from resnet_lab.sweeps.sweep import run_sweep
 
@@ -84,9 +85,10 @@ def test_run_computes_with_its_threads_and_its_record_tells_how_many(make_config
 
 
 def test_run_ends_with_the_same_bits_alone_beside_another_and_after_an_interruption(
-    make_config: MakeConfig, tmp_path: Path
+    make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = Local(LocalOptions(), preloaded=["resnet_lab.runs.train"])
+    monkeypatch.setattr(local, "server_process", ForkedServer)
+    place = Local(LocalOptions())
 
     def made(where: str, seed: int = 3) -> Job:
         config = make_config(**CPU, seed=seed, runs_root=str(tmp_path / where))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +53,17 @@ class LocalOptions:
             value = getattr(self, name)
             if isinstance(value, (int, float)) and value <= 0:
                 raise UserError(f"hydra.launcher.{name}={value}: more than 0 is needed")
+
+
+def server_process(preloaded: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    """The process from which runs are forked, in a session of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "resnet_lab.sweeps.places.server", *preloaded],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env=environment,
+    )
 
 
 @dataclass
@@ -178,13 +189,8 @@ class Local:
         """Start the server and wait until it is ready: no request is sent before."""
         threads = dict.fromkeys(THREAD_VARIABLES, "1")  # or the libraries start threads, which no fork keeps
         self._received = b""
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "resnet_lab.sweeps.places.server", *self._preloaded],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-            env={key: text for key, text in os.environ.items() if key not in RANK_VARIABLES} | threads,
-        )
+        without_rank = {key: text for key, text in os.environ.items() if key not in RANK_VARIABLES}
+        self._server = server_process(self._preloaded, without_rank | threads)
         ready = False
         while not ready:
             for answer in self._answers(timeout=None):
