@@ -205,7 +205,7 @@ def test_run_is_given_its_gpus_and_trains_on_no_cpu_in_their_place(slurm: None, 
     assert "NumTasks=2" in asked
     error = (folder.record() or {})["error"]
     assert error["kind"] == "user_error"
-    assert error["message"].startswith("2 GPUs are here and PyTorch sees none")
+    assert "2 GPUs are here and PyTorch sees none" in error["message"]  # whichever task saw it first
 
 
 def test_machine_without_slurm_is_told_in_one_line(
