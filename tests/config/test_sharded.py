@@ -20,6 +20,7 @@ FSDP = ["trainer=fsdp"]
         "recipe.clip=1.0",
         "recipe.ema=0.9",
         "recipe.momentum=0.0",
+        "trainer.compile=true",
         "callbacks.probe.layer_responses=1",
         "callbacks.probe.gradient_norms=1",
     ],

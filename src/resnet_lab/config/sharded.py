@@ -21,6 +21,7 @@ def check(config: TrainConfig) -> None:
             recipe.optimizer == "sgd" and not recipe.momentum,
             "leaves the optimiser without a state, from which no sharded run resumes",
         ),
+        "trainer.compile=true": (config.trainer.compile, "makes one graph of the whole net"),
         "callbacks.probe.layer_responses": (probe.layer_responses, "measures whole layers"),
         "callbacks.probe.gradient_norms": (probe.gradient_norms, "measures whole layers"),
     }
