@@ -3,14 +3,15 @@
     python benchmarks/train_step.py
 
 `cifar_resnet20` at 32x32 with he2015's batch of 128, and `resnet50` at 224 with 8, on one thread. The peer is a plain
-loop: the net in PyTorch's usual layout and SGD as it comes. Times are of the processor. bf16 is measured where the
-processor multiplies in it (AMX or AVX512-BF16); elsewhere it is slower, for each product is emulated. Then the
-convolutions, by PyTorch's profiler, are held against a product of two matrices; the last lines tell what compiling
-costs a first process, and one that finds what another has left in PyTorch's cache, as the runs of a sweep do. About six
-minutes on an idle core, half of them compiling.
+loop: the net in PyTorch's usual layout, SGD and malloc as they come. Each way has a process of its own, and times are
+of the processor. bf16 is measured where the processor multiplies in it (AMX or AVX512-BF16); elsewhere it is slower,
+for each product is emulated. Then the convolutions, by PyTorch's profiler, are held against a product of two matrices;
+the last lines tell what compiling costs a first process, and one that finds what another has left in PyTorch's cache,
+as the runs of a sweep do. About six minutes on an idle core, half of them compiling.
 """
 
 import argparse
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.connection import Connection
 from statistics import median
 
 import torch
@@ -27,10 +29,12 @@ from torch.profiler import ProfilerActivity, profile
 from measuring import Claim, interleaved, leave, machine
 from resnet_lab.models import create_model
 from resnet_lab.runs.compiled import compile_in_place
+from resnet_lab.runs.memory import keep_freed
 
 NETS = {"cifar_resnet20": (128, 32), "resnet50": (8, 224)}  # batch and side
 LEAST = {"by default": 1.2, "compiled": 1.5, "bf16": 2.5, "bf16, compiled": 2.5}
 BF16 = {"amx_bf16", "avx512_bf16"}
+SPAWN = multiprocessing.get_context("spawn")
 
 Step = Callable[[], None]
 
@@ -68,25 +72,32 @@ def seconds(work: Step) -> float:
     return time.process_time() - began
 
 
-def until_first_step(name: str, way: str, cache: str) -> float:
-    """Processor seconds of a process, and of those that compile for it, from its start to the end of a first step."""
-    before = os.times()
-    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache}
-    subprocess.run([sys.executable, __file__, "--first-step", name, way], env=environment, check=True)
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+def serve(name: str, way: str, asked: Connection) -> None:
+    """A process: a step for each name of a measurement that comes in, what it measured out, until there is none."""
+    torch.set_num_threads(1)
+    if way != "plain":
+        keep_freed()
+    step = step_of(name, way)
+    measurements = {"step": partial(seconds, step), "convolutions": partial(convolutions, step)}
+    while what := asked.recv():
+        asked.send(measurements[what]())
 
 
-def compiling(name: str) -> Claim:
-    """What a first process and a next one pay for it."""
-    with tempfile.TemporaryDirectory(prefix="train_step-") as cache:
-        none, first, later = (
-            until_first_step(name, way, cache) for way in ("by default", "compiled", "compiled")
-        )
-    what = f"{name}: compiling, with what an earlier process left in the cache"
-    return Claim(
-        what, "s of the processor", later - none, first - none, "the first", (later - none) / (first - none)
-    )
+class Child:
+    """A way of training in a process of its own, for what it asks of the memory's allocator is the process's."""
+
+    def __init__(self, name: str, way: str) -> None:
+        self._end, other = SPAWN.Pipe()
+        self._process = SPAWN.Process(target=serve, args=(name, way, other), daemon=True)
+        self._process.start()
+
+    def measured(self, what: str = "step") -> float:
+        self._end.send(what)
+        return float(self._end.recv())
+
+    def close(self) -> None:
+        self._end.send("")
+        self._process.join()
 
 
 def convolutions(step: Step) -> float:
@@ -111,6 +122,27 @@ def operations(name: str) -> float:
     return 3 * 2 * batch * count(create_model(name), (3, side, side)).multiply_adds
 
 
+def until_first_step(name: str, way: str, cache: str) -> float:
+    """Processor seconds of a process, and of those that compile for it, from its start to the end of a first step."""
+    before = os.times()
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache}
+    subprocess.run([sys.executable, __file__, "--first-step", name, way], env=environment, check=True)
+    after = os.times()
+    return after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def compiling(name: str) -> Claim:
+    """What a first process and a next one pay for it."""
+    with tempfile.TemporaryDirectory(prefix="train_step-") as cache:
+        none, first, later = (
+            until_first_step(name, way, cache) for way in ("by default", "compiled", "compiled")
+        )
+    what = f"{name}: compiling, with what an earlier process left in the cache"
+    return Claim(
+        what, "s of the processor", later - none, first - none, "the first", (later - none) / (first - none)
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=7)
@@ -127,15 +159,17 @@ def main() -> None:
     fast = BF16.intersection(machine()["instructions"])
     for name in args.net or NETS:
         ways = ["plain", *LEAST] if fast else ["plain", "by default", "compiled"]
-        steps = {way: step_of(name, way) for way in ways}
-        took = interleaved({way: partial(seconds, step) for way, step in steps.items()}, args.turns)
+        children = {way: Child(name, way) for way in ways}
+        took = interleaved({way: child.measured for way, child in children.items()}, args.turns)
         batch, side = NETS[name]
         rates = {way: [batch / each for each in took[way]] for way in ways}
         for way in ways[1:]:
             asked = {"against": "a plain loop", "least": LEAST[way]}
             what = f"{name} at {side}, batch {batch}, {way}"
             claims.append(Claim.of_turns(what, "images a core-second", rates[way], rates["plain"], **asked))
-        spent = [(convolutions(steps["by default"]), product_rate()) for _ in range(3)]
+        spent = [(children["by default"].measured("convolutions"), product_rate()) for _ in range(3)]
+        for child in children.values():
+            child.close()
         reached = [operations(name) / each / 1e9 for each, _ in spent]
         products = [rate / 1e9 for _, rate in spent]
         claims.append(

@@ -1,10 +1,13 @@
 """Another number of threads rounds differently: a run's are fixed with its folder, whatever else waits."""
 
+import platform
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
 
 import folders
@@ -15,6 +18,7 @@ from resnet_lab.runs import threads
 from resnet_lab.runs.devices import compute_with
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.memory import keep_freed
 from resnet_lab.sweeps.board import Board
 from resnet_lab.sweeps.jobs import FINISHED, Job
 from resnet_lab.sweeps.places import local
@@ -82,6 +86,21 @@ def test_run_computes_with_its_threads_and_its_record_tells_how_many(make_config
 
     assert ended(forked(train)) == 0
     assert (folder.record() or {})["cost"]["threads"] == 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another malloc")
+def test_memory_that_a_step_frees_is_there_for_the_next() -> None:
+    def pages() -> int:
+        """That a step touches first."""
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        torch.ones(2**24)  # 64 MiB: 16,384 pages
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    def steps() -> None:
+        assert keep_freed()
+        assert min(pages() for _ in range(8)) < 100
+
+    assert ended(forked(steps)) == 0
 
 
 def test_run_ends_with_the_same_bits_alone_beside_another_and_after_an_interruption(

@@ -36,6 +36,7 @@ from resnet_lab.runs.devices import Place, compute_with, trainer_arguments
 from resnet_lab.runs.final_test import final_test
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
+from resnet_lab.runs.memory import keep_freed
 from resnet_lab.runs.record import scores
 from resnet_lab.runs.signals import Signals
 from resnet_lab.runs.tell import trackers
@@ -63,6 +64,7 @@ def train(
     """
     check_sources(config)
     compute_with(threads_of(config))
+    keep_freed()
     seed_everything(config.seed, verbose=False)
 
     recipe = config.recipe
