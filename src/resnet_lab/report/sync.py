@@ -23,7 +23,7 @@ from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import holder
 from resnet_lab.tracking import Facts, Row, read_rows, results, workspace
 from resnet_lab.tracking.account import PROJECT, from_environment, why_offline
-from resnet_lab.tracking.rows import told_by_one
+from resnet_lab.tracking.rows import rows_to, told_by_one
 from resnet_lab.tracking.wandb_run import WandbRun, close, one_line
 
 log = logging.getLogger(__name__)
@@ -171,9 +171,7 @@ def _certain(run: RunFolder, state: str) -> list[Row]:
     """The rows that will not change: those that a checkpoint knows, where a run may go on from one."""
     rows = read_rows(run.history_file)
     known = [int(path.stem) for path in run.checkpoints.glob("[0-9]*.ckpt") if path.stem.isdecimal()]
-    if state == "finished" or not known:
-        return rows
-    return [row for row in rows if row["iteration"] <= max(known)]
+    return rows if state == "finished" else rows_to(rows, max(known, default=None))
 
 
 def _broken(folder: Path) -> Iterator[Path]:

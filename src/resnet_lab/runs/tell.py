@@ -13,28 +13,24 @@ from lightning.pytorch.callbacks import Callback, Checkpoint
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.signals import Interrupted
-from resnet_lab.tracking import Facts, Teller, read_rows, telling
+from resnet_lab.tracking import Facts, Teller, telling
 
 
 class Tell(Checkpoint):
     """To be listed after `Checkpoints`: Lightning calls these in order."""
 
-    def __init__(self, teller: Teller, folder: RunFolder) -> None:
+    def __init__(self, teller: Teller) -> None:
         self._teller = teller
-        self._folder = folder
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._tell()
+        self._teller.reached(trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._tell()
+        self._teller.reached(trainer.global_step)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, Interrupted):  # which is raised once a checkpoint is written
-            self._tell()
-
-    def _tell(self) -> None:
-        self._teller.rows(len(read_rows(self._folder.history_file)))
+            self._teller.reached(trainer.global_step)
 
 
 @contextmanager
@@ -50,4 +46,4 @@ def trackers(
         return Facts.of(config, record, folder.path, socket.gethostname())
 
     with telling(config.logger, folder.path, facts) as teller:
-        yield [] if teller is None else [Tell(teller, folder)]
+        yield [] if teller is None else [Tell(teller)]

@@ -1,6 +1,7 @@
 """The process beside a run that tells its trackers: ``python -m resnet_lab.tracking``, fed by `telling`.
 
-One JSON object a line comes in: where the run lies and what it is, how many of its rows are certain, how it ended.
+One JSON object a line comes in: where the run lies and what it is, the iteration up to which its rows are certain, how
+it ended.
 When the one who writes them is gone, what is certain is told and the trackers are closed.
 """
 
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.tracking.facts import Facts
-from resnet_lab.tracking.rows import Row, read_rows, told_by_one
+from resnet_lab.tracking.rows import Row, read_rows, rows_to, told_by_one
 from resnet_lab.tracking.tensorboard import TensorBoard
 from resnet_lab.tracking.wandb_run import WandbRun, one_line
 
@@ -50,14 +51,14 @@ def _follow(first: dict[str, Any], folder: Path, messages: Iterator[dict[str, An
     for name in config.trackers:
         if (opened := _open(name, config, facts, folder, first["pid"])) is not None:
             trackers[name] = opened
-    ended, certain = replace(facts, error="the run's process died"), 0
+    ended, reached = replace(facts, error="the run's process died"), 0
     for message in messages:
-        certain = message["rows"]
+        reached = message["iteration"]
         if "facts" in message:
             ended = Facts(**message["facts"])
             break
-        _level(trackers, folder / "history.csv", certain)
-    _level(trackers, folder / "history.csv", certain)
+        _level(trackers, folder / "history.csv", reached)
+    _level(trackers, folder / "history.csv", reached)
     for name, tracker in trackers.items():
         try:
             tracker.finish(ended)
@@ -78,11 +79,11 @@ def _open(name: str, config: LoggerConfig, facts: Facts, folder: Path, pid: int)
     return run
 
 
-def _level(trackers: dict[str, Tracker], history: Path, certain: int | None) -> None:
-    """`certain` rows are those that a checkpoint knows, None: all; a row after them may be made again."""
+def _level(trackers: dict[str, Tracker], history: Path, reached: int | None) -> None:
+    """With the rows up to the iteration that a checkpoint knows, None: all; a row after it may be made again."""
     for name, tracker in list(trackers.items()):
         try:
-            tracker.level(read_rows(history)[:certain])
+            tracker.level(rows_to(read_rows(history), reached))
         except Exception as error:
             del trackers[name]
             _tell(f"{name} takes no more rows ({one_line(error)}): {_later(name, history.parent)}")

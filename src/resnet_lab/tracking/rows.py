@@ -49,6 +49,11 @@ def read_rows(history: Path) -> list[Row]:
     return [_row(header, line) for line in lines if len(line) == len(header)]
 
 
+def rows_to(rows: Sequence[Row], iteration: int | None) -> list[Row]:
+    """Those of an iteration and before; None: all."""
+    return [row for row in rows if iteration is None or row["iteration"] <= iteration]
+
+
 def _row(header: list[str], line: list[str]) -> Row:
     row: Row = {}
     for name, cell in zip(header, line, strict=True):

@@ -20,10 +20,10 @@ GRACE = 10.0  # seconds more, to start and to end
 
 
 class Teller:
-    """Says how many rows of history.csv are certain, and waits for nobody."""
+    """Says up to which iteration the rows of history.csv are certain, and waits for nobody."""
 
     def __init__(self, config: LoggerConfig, folder: Path, facts: Facts) -> None:
-        self._told = 0
+        self._reached = 0
         self._patience = sum(patience()) + GRACE
         self._process = subprocess.Popen(
             [sys.executable, "-m", "resnet_lab.tracking"],
@@ -36,14 +36,14 @@ class Teller:
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
 
-    def rows(self, certain: int) -> None:
-        """The first `certain` rows of history.csv will not change."""
-        self._told = certain
-        self._send({"rows": certain})
+    def reached(self, iteration: int) -> None:
+        """The rows of history.csv up to this iteration will not change."""
+        self._reached = iteration
+        self._send({"iteration": iteration})
 
     def end(self, facts: Facts, *, complete: bool) -> None:
         """Tell the end, `complete`: all rows are certain, and wait for what is still under way, but not for ever."""
-        last = _line({"rows": None if complete else self._told, "facts": asdict(facts)})
+        last = _line({"iteration": None if complete else self._reached, "facts": asdict(facts)})
         try:
             self._process.communicate(last, timeout=self._patience)
         except subprocess.TimeoutExpired:
