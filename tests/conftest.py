@@ -1,5 +1,6 @@
 """A run that trains in seconds: depth 8, a few images of 8x8. No test leaves a forked process behind."""
 
+import gc
 import multiprocessing
 import signal
 import sys
@@ -19,6 +20,12 @@ MakeConfig = Callable[..., TrainConfig]
 
 # A shell lets what it starts in the background ignore Ctrl-C, and a run keeps to that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays to the end: the collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -194,7 +194,7 @@ def test_a_configuration_error_takes_less_than_two_seconds_of_processor(tmp_path
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 
-    assert min(seconds() for _ in range(3)) < 2  # whatever else the machine does
+    assert any(seconds() < 2 for _ in range(3))  # whatever else the machine does
 
 
 @pytest.mark.parametrize("command", [["report"], ["predict", "a.png", "--run"], ["export"]])
@@ -209,10 +209,16 @@ def test_tilde_is_the_home_in_the_paths_of_every_command(
     assert f"{home}/none" in told(*command, "~/none")
 
 
-@pytest.mark.parametrize("module", TORCH_FREE)
-def test_what_must_be_quick_imports_no_torch(module: str) -> None:
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules or 'lightning' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_what_must_be_quick_imports_no_torch() -> None:
+    code = f"""
+import importlib, sys
+for module in {TORCH_FREE}:
+    importlib.import_module(module)
+    if slow := {{"torch", "lightning"}} & set(sys.modules):
+        sys.exit(f"{{module}} imports {{slow}}")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def helped(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
