@@ -25,8 +25,7 @@ EXPERIMENTS = groups()["experiment"]
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_an_experiment_is_named_after_its_file(name: str, tmp_path: Path) -> None:
-    for job in expand([f"experiment={name}"])[:2]:
-        config = compose([*job, "debug=true", f"runs_root={tmp_path}"])
+    for config in configurations([f"experiment={name}", "debug=true", f"runs_root={tmp_path}"]):
         assert config.name == f"debug/{name}"
         assert config.answers in (None, name)
 
