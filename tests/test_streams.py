@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from forked import ended, forked
 from resnet_lab.errors import lacking_memory
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.expand import configurations
@@ -63,12 +64,17 @@ def test_command_whose_output_is_lost_says_so(command: str, code: int, lines: in
 
 def test_lock_and_log_never_get_what_was_printed_to_a_closed_stream(tmp_path: Path) -> None:
     """They would be given the descriptor of standard output."""
-    config = configurations([f"runs_root={tmp_path}"])[0]
-    folder = RunFolder.create(config)
-    code = (
-        "from resnet_lab.runs import train, __main__ as m; train.train = lambda *_: print('here'); m.main()"
-    )
-    shell(f"{sys.executable} -c \"import sys; sys.argv[1:] = ['{folder.path}']; {code}\" >&- 2>&-")
+    folder = RunFolder.create(configurations([f"runs_root={tmp_path}"])[0])
+
+    def closed() -> None:
+        from resnet_lab.runs import __main__, train
+
+        train.train = lambda *_: print("here")  # type: ignore[assignment]
+        os.close(1)
+        os.close(2)
+        __main__.main([str(folder.path)])
+
+    ended(forked(closed))
     assert folder.lock_file.read_text().startswith('{"pid"')
     assert "here" not in folder.log_file.read_text()
 
