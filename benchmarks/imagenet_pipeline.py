@@ -133,7 +133,11 @@ def serve(pipeline: str, root: Path, shards: Path) -> None:
     """A child: an epoch for each line that comes in, its images per second out."""
     import torch
 
+    from resnet_lab.runs.memory import keep_freed
+
     torch.set_num_threads(WORKERS)
+    if pipeline != "peer":
+        keep_freed()  # as a run does
     places = {"folder": ("imagenet", root), "shards": ("imagenet_shards", shards)}
     source, _, of_it = pipeline.partition(" ")
     epochs = peer_epochs(root) if source == "peer" else (views if of_it else our_epochs)(*places[source])
