@@ -20,7 +20,7 @@ from resnet_lab.report.page.data import named_sweeps, page_data
 from resnet_lab.report.page.html import write_page
 from resnet_lab.report.page.live import _Runs, _Server, serve
 from resnet_lab.report.publish import gathered
-from run_folders import configured, failed, finished, interrupted, measure, quickstart
+from run_folders import configured, failed, finished, interrupted, measure, quickstart, started
 
 RESULTS = Path(__file__).parents[2] / "results"
 SWEEPS = [RESULTS / "quickstart", RESULTS / "claims" / "depth"]
@@ -108,6 +108,24 @@ def test_every_state_is_shown_with_its_last_words(tmp_path: Path) -> None:
     lost = next(run for run in data["runs"] if run["state"] == "failed")
     assert (lost["error"], lost["log"]) == ("out_of_memory", "one\ntwo")
     assert all("curves" in run for run in data["runs"])
+
+
+def test_a_group_keeps_its_id_while_its_runs_go_on_and_other_conditions_have_their_own(
+    tmp_path: Path,
+) -> None:
+    """An open row stays open by it; how a run is computed is known once it has ended."""
+    config = configured(tmp_path / "one")
+    before, _ = started(config), finished(configured(tmp_path / "two", 56), 3.0)
+    (first, *_) = shown(tmp_path)["views"][0]["groups"]
+    for place, threads in (("one", 2), ("three", 4)):
+        folder = finished(configured(tmp_path / place), 3.0)
+        record = json.loads(folder.record_file.read_text())
+        record["cost"] |= {"threads": threads, "accelerator": "cpu"}
+        folder.record_file.write_text(json.dumps(record))
+    ids = [group["id"] for group in shown(tmp_path)["views"][0]["groups"]]
+    assert before.state() == "finished"
+    assert first["id"] in ids
+    assert len(set(ids)) == len(ids) == 3
 
 
 def test_differences_to_each_baseline_are_those_of_the_report(

@@ -9,7 +9,7 @@ from typing import Any
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import tail
 from resnet_lab.report.against import held
-from resnet_lab.report.choices import but_for_the_seed, conditions, differing
+from resnet_lab.report.choices import but_for_the_seed, differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group, summarise, told_apart_by
 from resnet_lab.report.conclude import conclude
@@ -62,8 +62,8 @@ def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[s
         "states": dict(sorted(Counter(run.state for run in runs).items())),
         "keys": told_apart_by(groups),
         "groups": [
-            _group(group, figures, numbers)
-            for group, figures in zip(groups, group_figures(groups), strict=True)
+            {"id": name, **_group(group, figures, numbers)}
+            for name, group, figures in zip(_ids(groups), groups, group_figures(groups), strict=True)
         ],
         "differences": _differences(groups),
         "heat": _heat(groups),
@@ -74,7 +74,6 @@ def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[s
 def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]) -> dict[str, Any]:
     told = {key: value for key, value in figures.items() if not (value is None or value == "")}
     return {
-        "id": _id(group),
         "net": group.net,
         "test": str(group.test),
         "figures": told,
@@ -88,12 +87,19 @@ def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]
     }
 
 
-def _id(group: Group) -> str:
-    """The same whenever the page is made, however many of its runs are there."""
-    said = repr(sorted(but_for_the_seed(group.choices).items(), key=str)) + repr(
-        sorted(conditions(group.choices).items())
-    )
-    return hashlib.sha256(said.encode(errors="backslashreplace")).hexdigest()[:8]
+def _ids(groups: Sequence[Group]) -> list[str]:
+    """The same whenever the page is made, however far the runs are: of what they share, not how they are computed.
+
+    That is known only once they end; groups that differ in it alone are numbered.
+    """
+    times: Counter[str] = Counter()
+    found = []
+    for group in groups:
+        said = repr(sorted(but_for_the_seed(group.choices).items(), key=str))
+        name = hashlib.sha256(said.encode(errors="backslashreplace")).hexdigest()[:8]
+        times[name] += 1
+        found.append(name if times[name] == 1 else f"{name}-{times[name]}")
+    return found
 
 
 def _numeric(group: Group) -> list[str]:
