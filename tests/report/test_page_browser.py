@@ -222,7 +222,14 @@ def test_a_sweep_with_every_sad_state_and_hostile_names_is_shown(tab: Browser, t
     assert tab.js("return document.images.length") == 0
     text = tab.js("return document.body.textContent")
     assert all(
-        words in text for words in ("1 failed: nonfinite_loss", evil, "not comparable", "1 interrupted")
+        words in text
+        for words in (
+            "1 failed: nonfinite_loss",
+            evil,
+            "not comparable",
+            "1 interrupted",
+            "interrupted, epoch 1",
+        )
     )
     tab.picture(pictures(tmp_path) / "sad.png")
     assert tab.complaints() == []

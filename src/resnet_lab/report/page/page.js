@@ -101,6 +101,7 @@ function depthSection(view) {
     series.push({ name: "paper", ...style, hollow: true, dots: true, size: 5,
       points: paper.filter((p) => p.kind === kind).map((p) => [p.depth, p.error, `${view.paper.name}, ${p.label}: ${p.error}`]) });
   }
+  if (!series.some((each) => each.points.length)) return null; // nothing has finished
   return section("depth", `Test error against ${key}`,
     el("div", { class: "controls" }, select("depth-x", "x", choices.map((c) => [c, c]), key, change("depth", "x")),
       check("depth-log", "logarithmic", log, change("depth", "log"))),
@@ -226,7 +227,7 @@ const COSTS = [["parameters", "parameters", (g) => g.figures.parameters], ["mult
   ["seconds", "training seconds", (g) => g.figures.train_seconds_mean], ["memory", "peak memory (MiB)", (g) => g.memory]];
 
 function costSection(view) {
-  const choices = COSTS.filter(([, , of]) => view.groups.some((g) => Number.isFinite(of(g))));
+  const choices = COSTS.filter(([, , of]) => view.groups.some((g) => g.figures.n && Number.isFinite(of(g))));
   const groups = shownGroups(view);
   if (!choices.length) return null;
   const [key, label, of] = choices.find(([name]) => name === state.cost.x) || choices[0];

@@ -120,10 +120,12 @@ const said = (value) => (value === null || value === undefined ? "–" : typeof 
 function opened(group) {
   const runs = [...group.runs.map((at) => [at, false]), ...group.copies.map((at) => [at, true])];
   const rows = runs.map(([at, copy]) => {
-    const run = data.runs[at], last = run.last || {}, cost = run.cost || {};
+    const run = data.runs[at], cost = run.cost || {};
+    const sofar = Object.fromEntries(Object.entries(run.curves || {}).map(([name, values]) => [name, values.findLast((value) => value !== null)]));
+    const last = run.last || sofar, state = sofar.epoch && !run.last ? `${run.state}, epoch ${sofar.epoch}` : run.state;
     const where = [cost.accelerator, cost.devices > 1 ? `${cost.devices} devices` : null, cost.threads ? `${cost.threads} thread${cost.threads > 1 ? "s" : ""}` : null];
     return el("tr", {}, el("td", {}, picker(`r ${run.id}`, `compare ${run.name}`), " ", data.views.length > 1 ? `${run.sweep}/` : "", run.name), [
-      run.seed, copy ? `${run.state}, not counted` : run.error ? `failed: ${run.error}` : run.state, last["test/error"], last["train/error"], run.best?.["val/error"],
+      run.seed, copy ? `${run.state}, not counted` : run.error ? `failed: ${run.error}` : state, last["test/error"], last["train/error"], run.best?.["val/error"],
       run.iterations, cost.train_seconds, cost.images_per_second, cost.peak_memory_mib, where.filter(Boolean).join(", "), (run.environment?.git_commit || "").slice(0, 8),
     ].map((value) => el("td", { class: typeof value === "number" ? "number" : null, title: value }, typeof value === "number" ? short(value) : value ?? "")));
   });
