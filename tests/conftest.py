@@ -14,6 +14,7 @@ import pytest
 from resnet_lab.config.schema import TrainConfig, TrainerConfig
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.models.description import ModelConfig
+from resnet_lab.models.nets import resolved
 from resnet_lab.training.recipes import RecipeConfig
 
 MakeConfig = Callable[..., TrainConfig]
@@ -61,6 +62,6 @@ def make_config(tmp_path: Path) -> MakeConfig:
         for name, change in changes.items():
             group = getattr(config, name)
             setattr(config, name, replace(group, **change) if isinstance(change, dict) else change)
-        return config
+        return replace(config, model=resolved(config.model))
 
     return make

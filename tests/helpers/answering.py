@@ -2,23 +2,25 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
-from resnet_lab.models import ModelConfig, build
+from resnet_lab.models import ModelConfig, Net, build, check
 from resnet_lab.runs import weights_file
 
 SIDE = 32
 
 
-def model(outputs: int, **choices: object) -> ModelConfig:
-    return ModelConfig(**{"depth": 8, "width": 4, "in_channels": 3, "num_classes": outputs, **choices})  # type: ignore[arg-type]
+def model(outputs: int, **choices: object) -> Net:
+    given: dict[str, Any] = {"depth": 8, "width": 4, "in_channels": 3, "num_classes": outputs, **choices}
+    return check(ModelConfig(**given))
 
 
-def net(description: ModelConfig, answer: int | None) -> nn.Module:
+def net(description: Net, answer: int | None) -> nn.Module:
     torch.manual_seed(0)
     made = build(description)
     if answer is None:  # no class is likelier than another

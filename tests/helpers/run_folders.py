@@ -10,7 +10,8 @@ from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import SmallImagesConfig
-from resnet_lab.models.description import ModelConfig, kind, label
+from resnet_lab.models.description import ModelConfig
+from resnet_lab.models.nets import kind, label, resolved
 from resnet_lab.report import Group, Run
 from resnet_lab.report.choices import complete
 from resnet_lab.runs.folder import RunFolder
@@ -43,7 +44,7 @@ def configured(
         group, _, field = key.rpartition(".")
         part = replace(getattr(config, group) if group else config, **{field: value})
         config = replace(config, **{group: part}) if group else part
-    return config
+    return replace(config, model=resolved(config.model))
 
 
 def started(config: TrainConfig) -> RunFolder:

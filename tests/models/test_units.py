@@ -8,9 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from nets import uneven
+from resnet_lab.errors import UserError
 from resnet_lab.models import create_model
-from resnet_lab.models.kinds import SHARED_PREACTIVATION
 from resnet_lab.models.layers import DropPath
+from resnet_lab.models.orders import SHARED_PREACTIVATION
+from resnet_lab.models.shortcuts import SHORTCUTS as SHORTCUT_KINDS
+from resnet_lab.models.shortcuts import Identity
 
 
 def unit(place: str = "layer1.1", **choices: Any) -> nn.Module:
@@ -49,6 +52,22 @@ SHORTCUTS = {
 def test_a_shortcut_adds_what_the_paper_says(kind: str) -> None:
     u, x = unit(shortcut=kind), images()
     torch.testing.assert_close(u(x), F.relu(SHORTCUTS[kind](u, x, branch(u, x))))
+
+
+def test_a_new_shortcut_is_one_class() -> None:
+    class Doubled(Identity, name="doubled"):
+        """2 x + F."""
+
+        def add(self, own: Any, x: Tensor, branch: Tensor) -> Tensor:
+            return 2 * own.identity(x) + branch
+
+    try:
+        u, x = unit(shortcut="doubled"), images()
+        torch.testing.assert_close(u(x), F.relu(2 * x + branch(u, x)))
+        with pytest.raises(UserError, match="did you mean 'doubled'"):
+            create_model("cifar_resnet20", shortcut="dubled")
+    finally:
+        del SHORTCUT_KINDS["doubled"]
 
 
 ORDERS = {

@@ -92,13 +92,14 @@ def test_safetensors_load(tmp_path: Path) -> None:
 def run(tmp_path: Path) -> tuple[Path, dict[str, nn.Module]]:
     """A run folder: two checkpoints, and the tested weights, whose statistics were computed again."""
     nets = {name: trained(shortcut="dropout") for name in ("first", "last", "tested")}
-    config = ModelConfig(width=4, shortcut="dropout", zero_channels="split", in_channels=3, num_classes=10)
+    asked = ModelConfig(width=4, shortcut="dropout", zero_channels="split", in_channels=3, num_classes=10)
+    net = resolve(asked)
     (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": asdict(resolve(config))}))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": asdict(net)}))
     for iteration, name in ((64, "first"), (128, "last")):
         file = tmp_path / "checkpoints" / f"{iteration:08d}.ckpt"
         torch.save({"state_dict": prefixed(nets[name].state_dict(), "backbone.")}, file)
-    weights_file.write(tmp_path / "weights.safetensors", nets["tested"], config, None)
+    weights_file.write(tmp_path / "weights.safetensors", nets["tested"], net, None)
     return tmp_path, nets
 
 

@@ -11,7 +11,7 @@ import answering
 from folders import CLASSES, config, make
 from resnet_lab.cli import main
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.models import ModelConfig, build
+from resnet_lab.models import build
 from resnet_lab.runs import weights_file
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.trained import source as nets
@@ -21,7 +21,7 @@ from resnet_lab.trained import source as nets
 def run(make_config: Callable[..., TrainConfig], tmp_path: Path) -> Path:
     """The folder of a finished run on images that are gone, without the training."""
     root = make(tmp_path / "images")
-    model = ModelConfig(depth=8, width=4, in_channels=3, num_classes=3)
+    model = answering.model(3)
     folder = RunFolder.create(make_config(data=config(root), model=model))
     shutil.rmtree(root)
     answering.ours(folder.weights_file, CLASSES, "dog")

@@ -3,14 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import Field, fields, is_dataclass, replace
+from dataclasses import Field, fields, is_dataclass
 from functools import cache
 from typing import Any
 
 from resnet_lab.config.schema import HARMLESS, TrainConfig
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.models.description import unasked
-from resnet_lab.models.nets import resolved
 from resnet_lab.training.recipes import RecipeConfig
 
 
@@ -67,11 +66,6 @@ def local_beginnings(flat: Mapping[str, Any]) -> tuple[str, ...]:
 
 def identity_part(config: TrainConfig) -> dict[str, Any]:
     """Every choice that can change the result, by its dotted key: all fields but those marked as local."""
-    return as_asked(_written_out(config))
-
-
-def as_asked(config: TrainConfig) -> dict[str, Any]:
-    """The same, with what is left to the model's family still open."""
     return flatten(config, local=False)
 
 
@@ -119,9 +113,4 @@ def edited(config: TrainConfig, before: str) -> list[str]:
 @cache
 def _usual(data: Callable[[], DataConfig]) -> dict[str, Any]:
     """The defaults."""
-    return as_asked(TrainConfig(data(), unasked(), RecipeConfig()))
-
-
-def _written_out(config: TrainConfig) -> TrainConfig:
-    """What the model's family decides, written out: saying the usual does not make another run."""
-    return replace(config, model=resolved(config.model))
+    return identity_part(TrainConfig(data(), unasked(), RecipeConfig()))

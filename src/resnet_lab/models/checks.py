@@ -19,8 +19,9 @@ from resnet_lab.models.description import (
     usual,
 )
 from resnet_lab.models.families import STEM_STRIDES
-from resnet_lab.models.kinds import ORDERS, SHORTCUTS
+from resnet_lab.models.orders import ORDERS
 from resnet_lab.models.published import variant
+from resnet_lab.models.shortcuts import SHORTCUTS
 
 
 def check(config: ModelConfig, height: int | None = None, width: int | None = None) -> Net:
@@ -45,8 +46,8 @@ def check(config: ModelConfig, height: int | None = None, width: int | None = No
     return net
 
 
-def stride(net: ModelConfig) -> int:
-    """By what a resolved net divides each side of an image, before its pooling."""
+def stride(net: Net) -> int:
+    """By what a net divides each side of an image, before its pooling."""
     return int(STEM_STRIDES[net.stem] * 2 ** (family_of(net).stages - 1))
 
 
@@ -55,7 +56,7 @@ def _check_weights(config: ModelConfig, net: Net) -> None:
     if variant(net) is not None:
         return
     path = Path(str(config.weights)).expanduser()
-    if (reason := untold(config, path)) is not None:
+    if (reason := untold(config, net, path)) is not None:
         from resnet_lab.models.weights import unlike  # slow to import, and on the way to an error only
 
         seen = unlike(net, path)
@@ -106,7 +107,7 @@ def _senseless(net: Net) -> Iterator[str]:
         yield f"groups split the 3x3 between two 1x1, which a {net.block} branch has not"
     if branch_width(net) % net.groups:
         yield f"groups={net.groups} do not divide the {branch_width(net)} channels of the first stage"
-    if shortcut.pads and block.expansion == 1 and net.width_factor < 1:
+    if shortcut.pads() and block.expansion == 1 and net.width_factor < 1:
         yield f"shortcut={net.shortcut} pads channels and cannot drop any: with width_factor below 1 use B"
     yield from _unread(net)
 
@@ -115,7 +116,7 @@ def _unread(net: Net) -> Iterator[str]:
     """Choices that this net would not read: two runs that differ in them would be one."""
     shared = net.shared_preactivation
     activates_first = [name for name, order in ORDERS.items() if order.activates_first]
-    padding = [name for name, shortcut in SHORTCUTS.items() if shortcut.pads]
+    padding = [name for name, shortcut in SHORTCUTS.items() if shortcut.pads()]
     for each in fields(net):
         given = getattr(net, each.name)
         readers = [name for name, shortcut in SHORTCUTS.items() if each.name in shortcut.reads]

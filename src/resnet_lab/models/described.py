@@ -8,7 +8,9 @@ from typing import Any
 
 from resnet_lab.models import blocks
 from resnet_lab.models.description import AUTO, ModelConfig, Net, family_of, label, resolve
-from resnet_lab.models.kinds import ORDERS, SHARED_PREACTIVATION, SHORTCUTS, STRIDE_ON, ZERO_CHANNELS
+from resnet_lab.models.families import STRIDE_ON
+from resnet_lab.models.orders import ORDERS, SHARED_PREACTIVATION
+from resnet_lab.models.shortcuts import SHORTCUTS, ZERO_CHANNELS
 
 # What changes a net's function and none of its parameters' names and shapes.
 UNTOLD = (
@@ -28,13 +30,13 @@ def description_in(path: Path) -> Net | None:
     return resolve(ModelConfig(**{key: value for key, value in said.items() if key in known}))
 
 
-def untold(config: ModelConfig, path: Path) -> str | None:
-    """Why the weights of a file cannot be taken for those of the net that `config` asks for; None: they can.
+def untold(config: ModelConfig, net: Net, path: Path) -> str | None:
+    """Why the weights of a file cannot be taken for those of `net`, which `config` asks for; None: they can.
 
     It is of what names and shapes cannot show: either the file says otherwise, or it says nothing and `config` leaves
     open what programs do in different ways.
     """
-    net, theirs = resolve(config), description_in(path)
+    theirs = description_in(path)
     if theirs is not None:
         different = [name for name in UNTOLD if getattr(theirs, name) != getattr(net, name)]
         if different:
@@ -54,11 +56,11 @@ def untold(config: ModelConfig, path: Path) -> str | None:
 def _differing(net: Net) -> Iterator[tuple[str, dict[str, str]]]:
     """The fields in which public programs differ without a trace in their files, and what each can be in this net."""
     shortcut, order = SHORTCUTS[net.shortcut], ORDERS[net.order]
-    if shortcut.pads:
+    if shortcut.pads():
         yield "zero_channels", ZERO_CHANNELS
     if order.activates_first:
         shared = dict(SHARED_PREACTIVATION)
-        if not shortcut.pads:
+        if not shortcut.pads():
             del shared["first_and_changes"]
         if order.norm_first:
             del shared["projections"]  # its stem has no batch norm

@@ -9,14 +9,15 @@ from typing import Any
 from resnet_lab.errors import unknown
 from resnet_lab.fields import choice, number, path
 from resnet_lab.models import blocks
-from resnet_lab.models.families import FAMILIES, STEM_STRIDES, Family
-from resnet_lab.models.kinds import ORDERS, SHARED_PREACTIVATION, SHORTCUTS, STRIDE_ON, ZERO_CHANNELS
+from resnet_lab.models.families import FAMILIES, STEM_STRIDES, STRIDE_ON, Family
+from resnet_lab.models.orders import ORDERS, SHARED_PREACTIVATION
+from resnet_lab.models.shortcuts import SHORTCUTS, ZERO_CHANNELS
 
 AUTO = "auto"
 
 
 def _open(allowed: Iterable[str], usual: str | None = None) -> Any:
-    return choice(AUTO, (AUTO, *allowed), usual=usual)
+    return choice(AUTO, lambda: (AUTO, *allowed), usual=usual)
 
 
 def _positive(default: float | None) -> Any:
@@ -86,7 +87,7 @@ def family_of(config: ModelConfig) -> Family:
 
 @dataclass
 class Net(ModelConfig):
-    """A description with nothing left to the family, made by `resolve`; channels and classes are the data's."""
+    """A description with nothing left open, made by `resolve`: what is labelled, hashed, planned and built."""
 
     width: int = 16
 
@@ -132,18 +133,17 @@ def branch_width(net: Net, stage: int = 0) -> int:
     return int(net.width * net.width_factor) * 2**stage
 
 
-def label(config: ModelConfig) -> str:
+def label(net: Net) -> str:
     """A short readable name of letters, digits, - and _: resnet-110-dropout-full_preactivation."""
-    words = ["plain" if config.shortcut == "none" else "resnet", str(config.depth)]
-    for name, value in _unusual(resolve(config)):
+    words = ["plain" if net.shortcut == "none" else "resnet", str(net.depth)]
+    for name, value in _unusual(net):
         if value != "none":
             words.append(value if name in ("block", "shortcut", "order", "weights") else f"{name}_{value}")
     return re.sub(r"[^A-Za-z0-9_-]", "_", "-".join(words))
 
 
-def kind(config: ModelConfig) -> str:
+def kind(net: Net) -> str:
     """What a table calls it beside its depth: plain, residual (basic, A), residual (basic, A, groups=32)."""
-    net = resolve(config)
     plain = net.shortcut == "none"
     said = [] if plain and net.block == "basic" else [net.block]
     if not plain:

@@ -4,6 +4,12 @@ from dataclasses import dataclass
 
 STEM_STRIDES = {"3x3": 1, "7x7": 4, "deep": 4}  # the large stems end in a max pooling of stride 2
 
+# Where a bottleneck strides.
+STRIDE_ON = {
+    "1x1": "the papers, KaimingHe/resnet-1k-layers",
+    "3x3": "torchvision, and most programs in PyTorch",
+}
+
 Units = tuple[int, ...]  # of each stage
 
 

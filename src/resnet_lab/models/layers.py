@@ -1,15 +1,17 @@
 """Convolution and batch norm as the papers use them."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_lab.models.description import Net
-from resnet_lab.models.stages import ConvPlan
+from resnet_lab.models.plans import ConvPlan, UnitPlan
+
+if TYPE_CHECKING:
+    from resnet_lab.models.description import Net
 
 
-def conv(net: Net, plan: ConvPlan) -> nn.Conv2d:
+def conv(net: "Net", plan: ConvPlan) -> nn.Conv2d:
     """A padded convolution: only its stride shrinks the image. It has a bias where no batch norm follows."""
     layer = nn.Conv2d(
         plan.width_in,
@@ -24,7 +26,7 @@ def conv(net: Net, plan: ConvPlan) -> nn.Conv2d:
     return layer
 
 
-def he_init(net: Net, layer: nn.Conv2d, bias: float = 0.0) -> None:
+def he_init(net: "Net", layer: nn.Conv2d, bias: float = 0.0) -> None:
     """Normal weights of variance 2 / fan: 1502.01852 Section 2.2."""
     if not layer.weight.is_meta:  # nothing to fill there, and slow to pretend
         fan: Literal["fan_in", "fan_out"] = "fan_in" if net.init_fan == "fan_in" else "fan_out"
@@ -33,12 +35,12 @@ def he_init(net: Net, layer: nn.Conv2d, bias: float = 0.0) -> None:
         nn.init.constant_(layer.bias, bias)
 
 
-def norm(net: Net, width: int) -> nn.Module:
+def norm(net: "Net", width: int) -> nn.Module:
     """Batch norm, gamma 1 and beta 0; nothing in a net without it."""
     return nn.BatchNorm2d(width) if net.batch_norm else nn.Identity()
 
 
-def stem(net: Net, width_in: int, width: int) -> nn.Module:
+def stem(net: "Net", width_in: int, width: int) -> nn.Module:
     """What comes before the first batch norm: 3x3 on small images, 7x7 / 2 (he2015 Table 1), or three 3x3."""
     if net.stem == "3x3":
         return conv(net, ConvPlan(width_in, width, 3))
@@ -51,6 +53,40 @@ def stem(net: Net, width_in: int, width: int) -> nn.Module:
         conv(net, ConvPlan(half, width, 3)),
     )
     return nn.Sequential(first, norm(net, half), nn.ReLU(), second, norm(net, half), nn.ReLU(), third)
+
+
+def gate(net: "Net", unit: UnitPlan) -> nn.Conv2d:
+    """A 1x1 convolution whose bias begins as `gate_bias`, on top of what a shortcut reads."""
+    layer = nn.Conv2d(unit.width_in, unit.width_out, 1, unit.stride)
+    he_init(net, layer, net.gate_bias)
+    return layer
+
+
+def average(stride: int) -> nn.Module:
+    """ResNet-D's pooling before a projection: 1812.01187 Figure 2(c)."""
+    return nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity()
+
+
+def padded_identity(net: "Net", unit: UnitPlan) -> nn.Module:
+    """x as wide and as small as the unit ends: option A."""
+    zeros = unit.width_out - unit.width_in
+    if unit.stride == 1 and not zeros:
+        return nn.Identity()
+    before = zeros // 2 if net.zero_channels == "split" else 0
+    return PaddedIdentity(unit.stride, before, zeros - before)
+
+
+class PaddedIdentity(nn.Module):
+    """x; with a stride every second pixel of it, and with channels of zeros before and after its own."""
+
+    def __init__(self, stride: int, before: int, after: int) -> None:
+        super().__init__()
+        self.stride, self.zeros = stride, (before, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride > 1:
+            x = x[:, :, :: self.stride, :: self.stride]
+        return F.pad(x, (0, 0, 0, 0, *self.zeros))
 
 
 class DropPath(nn.Module):

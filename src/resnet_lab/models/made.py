@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 from resnet_lab.models import build as residual
 from resnet_lab.models import checks, other_made
-from resnet_lab.models.description import ModelConfig, NetConfig
-from resnet_lab.models.nets import ours, without_weights
+from resnet_lab.models.description import Net, NetConfig
+from resnet_lab.models.nets import asked, ours, resolved, without_weights
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.models.other_made import Shape
 from resnet_lab.models.published import variant
@@ -20,7 +20,7 @@ def completed(config: NetConfig, shape: Shape, classes: int) -> NetConfig:
 
     Raises UserError for a net that cannot be, makes no sense, or does not take such images.
     """
-    net = config if isinstance(config, OtherConfig) else checks.check(ours(config), shape[1], shape[2])
+    net = config if isinstance(config, OtherConfig) else checks.check(asked(config), shape[1], shape[2])
     net = replace(
         net,
         in_channels=shape[0] if config.in_channels is None else config.in_channels,
@@ -56,4 +56,6 @@ def outline(config: NetConfig, shape: Shape) -> "nn.Module":
 
 def has_published_weights(config: NetConfig) -> bool:
     """Whether it names weights that may have to be fetched."""
-    return isinstance(config, ModelConfig) and config.weights is not None and variant(config) is not None
+    return (
+        config.weights is not None and isinstance(net := resolved(config), Net) and variant(net) is not None
+    )

@@ -1,11 +1,14 @@
-"""What a net is, whichever kind it is of: a residual net by its description, or any other. Free of torch."""
+"""What a net is, whichever kind it is of: a residual net by its description, or any other. Free of torch.
+
+Nothing of them is open: `resolved` is for what comes from a file, `made.completed` for what was asked for.
+"""
 
 from dataclasses import replace
 from typing import Any
 
 from resnet_lab.errors import UserError
 from resnet_lab.models import description, other
-from resnet_lab.models.description import ModelConfig, NetConfig
+from resnet_lab.models.description import ModelConfig, Net, NetConfig
 from resnet_lab.models.other import OtherConfig
 
 KINDS: tuple[type[NetConfig], ...] = (ModelConfig, OtherConfig)
@@ -33,14 +36,13 @@ def depth(config: NetConfig) -> int | None:
 
 def resolved(config: NetConfig) -> NetConfig:
     """The same net with nothing left to its family. Raises UserError for an unknown family or block."""
-    return config if isinstance(config, OtherConfig) else description.resolve(ours(config))
+    return config if isinstance(config, OtherConfig) else description.resolve(asked(config))
 
 
 def without_weights(config: NetConfig) -> NetConfig:
     """The same net that takes its weights from nowhere."""
-    if isinstance(config, OtherConfig):
-        return replace(config, weights=None, reset_head=False)
-    return replace(ours(config), weights=None, head="keep")
+    usual: dict[str, Any] = {"reset_head": False} if isinstance(config, OtherConfig) else {"head": "keep"}
+    return replace(config, weights=None, **usual)
 
 
 def begins_trained(config: NetConfig) -> bool:
@@ -55,8 +57,14 @@ def head(config: NetConfig) -> str | None:
     return config.head if isinstance(config, OtherConfig) else None
 
 
-def ours(config: NetConfig) -> ModelConfig:
-    """A net that is of no other kind."""
+def asked(config: NetConfig) -> ModelConfig:
+    """What was asked for of a residual net."""
     if not isinstance(config, ModelConfig):
         raise UserError(f"model: {type(config).__name__} is no net")
+    return config
+
+
+def ours(config: NetConfig) -> Net:
+    """A residual net."""
+    assert isinstance(config, Net)
     return config

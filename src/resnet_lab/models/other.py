@@ -15,7 +15,7 @@ LABEL_LENGTH = 80  # characters; the hash tells folders apart, not their length
 class OtherConfig(NetConfig):
     """A net by the dotted path of what makes it: a class or function of keyword arguments that gives an nn.Module."""
 
-    _target_: str = field(default="", metadata={"target": True})  # as torchvision.models.densenet121
+    _target_: str = ""  # as torchvision.models.densenet121
     # Handed on; a mapping with a _target_ of its own is made first, with _partial_: true a function of the rest.
     args: dict[str, Any] = field(default_factory=dict)
     classes_as: str | None = "num_classes"  # the argument that takes the number of classes; None: none does

@@ -25,12 +25,12 @@ def build(config: OtherConfig) -> "nn.Module":
 
     from resnet_lab.models.weights import load_state, read_exactly
 
-    given = {key: made(value, f"model.args.{key}") for key, value in config.args.items()}
+    given = made(config.args, "model.args")
     if config.classes_as is not None:
         given[config.classes_as] = config.num_classes
     if config.channels_as is not None:
         given[config.channels_as] = config.in_channels
-    net = called(locate(config._target_, TARGET), given, f"{TARGET}={config._target_}")
+    net = called(f"{TARGET}={config._target_}", locate(config._target_, TARGET), **given)
     if not isinstance(net, nn.Module):
         raise UserError(f"{TARGET}={config._target_} gives {type(net).__name__}: an nn.Module is needed")
     if config.head is not None and config.head not in (
@@ -114,7 +114,7 @@ def _scores(net: "nn.Module", config: OtherConfig, shape: Shape) -> int:
     for training in (True, False):
         with torch.no_grad():
             images = torch.zeros(2, *shape, device=first.device)
-            scores = called(net.train(training), {}, f"{label(config)} for images of {size}", images)
+            scores = called(f"{label(config)} for images of {size}", net.train(training), images)
         if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or len(scores) != 2:
             gives = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
             raise UserError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.models.description import ModelConfig, label, resolve
+from resnet_lab.models.description import ModelConfig, Net, label, resolve
 from resnet_lab.models.names import named
 
 if TYPE_CHECKING:
@@ -43,43 +43,43 @@ _ANY: dict[str, Any] = {
 }
 
 
-def net_of(config: ModelConfig) -> str | None:
-    """torchvision's name for the net that a description builds; None where torchvision does not have it."""
-    ours = replace(resolve(config), **_ANY)
+def net_of(net: Net) -> str | None:
+    """torchvision's name for a net; None where torchvision does not have it."""
+    ours = replace(net, **_ANY)
     return next((name for name in VARIANTS if replace(resolve(named(name)), **_ANY) == ours), None)
 
 
-def variant(config: ModelConfig) -> str | None:
-    """The published variant that `config.weights` names, as IMAGENET1K_V1; None where it is a path.
+def variant(net: Net) -> str | None:
+    """The published variant that `net.weights` names, as IMAGENET1K_V1; None where it is a path.
 
     Raises UserError where it is neither a file, a folder nor a name that this net has weights under.
     """
-    weights = config.weights or ""
+    weights = net.weights or ""
     published = weights in BEST or weights.startswith("IMAGENET")
     if not published and Path(weights).expanduser().exists():
         return None
-    net = net_of(config)
+    name = net_of(net)
     if not published:
-        names = f"; {net} has {', '.join((*BEST[:1], *VARIANTS[net]))}" if net else ""
+        names = f"; {name} has {', '.join((*BEST[:1], *VARIANTS[name]))}" if name else ""
         raise UserError(f"weights {weights!r}: no such file, nor the name of published weights{names}")
-    if net is None:
+    if name is None:
         raise UserError(
-            f"no weights are published for {label(replace(config, weights=None))}: allowed are a path, or"
+            f"no weights are published for {label(replace(net, weights=None))}: allowed are a path, or"
             f" another net ({', '.join(VARIANTS)})"
         )
     if weights in BEST:
-        return VARIANTS[net][-1]
-    if weights not in VARIANTS[net]:
-        raise unknown(f"weights of {net}", weights, (*BEST[:1], *VARIANTS[net]))
+        return VARIANTS[name][-1]
+    if weights not in VARIANTS[name]:
+        raise unknown(f"weights of {name}", weights, (*BEST[:1], *VARIANTS[name]))
     return weights
 
 
-def entry(config: ModelConfig) -> "WeightsEnum | None":
-    """torchvision's entry for `config.weights`: its address, classes and preprocessing; None for a path."""
+def entry(net: Net) -> "WeightsEnum | None":
+    """torchvision's entry for `net.weights`: its address, classes and preprocessing; None for a path."""
     from torchvision.models import get_model_weights
 
-    chosen = variant(config)
-    return None if chosen is None else get_model_weights(str(net_of(config)))[chosen]
+    chosen = variant(net)
+    return None if chosen is None else get_model_weights(str(net_of(net)))[chosen]
 
 
 def fetch(weights: "WeightsEnum") -> "dict[str, Tensor]":

@@ -4,10 +4,10 @@ from torch import Tensor, nn
 
 from resnet_lab.models.checkpointing import CheckpointedStage
 from resnet_lab.models.description import Net
-from resnet_lab.models.kinds import ORDERS
 from resnet_lab.models.layers import norm, stem
+from resnet_lab.models.orders import ORDERS
 from resnet_lab.models.stages import plan
-from resnet_lab.models.units import CLASSES
+from resnet_lab.models.units import Unit
 
 
 class ResNet(nn.Module):
@@ -34,7 +34,7 @@ class ResNet(nn.Module):
             # to keep them costs little memory and saves as much time as with any other stage.
             checkpointed = net.checkpointing and units is not stages[-1]
             make_stage = CheckpointedStage if checkpointed else nn.Sequential
-            self.add_module(name, make_stage(*(CLASSES[net.order](net, unit) for unit in units)))
+            self.add_module(name, make_stage(*(Unit(net, unit) for unit in units)))
         # Orders that activate at the start of a unit leave the last unit's sum to be activated here.
         if order.norm_first:
             self.bn_last = norm(net, last.width_out)

@@ -1,128 +1,182 @@
-"""The shortcuts of he2015 Section 3.3 and he2016 Table 1: how each is added to what the branch computed."""
+"""The shortcuts of he2015 Section 3.3 and he2016 Table 1: how each is added to what the branch computed.
 
-from collections.abc import Callable
+A class says all that there is to know of one: what can be known before it is built, its layers, and its formula. A new
+one is a class here. Free of torch.
+"""
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from enum import Enum
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from resnet_lab.models.description import Net
-from resnet_lab.models.kinds import ORDERS
-from resnet_lab.models.layers import conv, he_init, norm
-from resnet_lab.models.stages import ConvPlan, UnitPlan
+from resnet_lab.models.orders import ORDERS
+from resnet_lab.models.plans import ConvPlan, UnitPlan
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from resnet_lab.models.description import Net
+
+# Where a zero-padded shortcut puts its zeros.
+ZERO_CHANNELS = {
+    "append": "after x's channels: fb.resnet.torch",
+    "split": "on both sides: akamaster/pytorch_resnet_cifar10",
+}
 
 
-class Plain(nn.Module):
-    """F: no shortcut, a plain net."""
+class Projects(Enum):
+    """Where a shortcut has weights of its own: a 1x1 convolution."""
 
-    def __init__(self, *_: object) -> None:
-        super().__init__()
-
-    def forward(self, _: Tensor, branch: Tensor) -> Tensor:
-        return branch
+    NEVER = "never"
+    CHANGES = "where dimensions change"
+    ALWAYS = "always"
 
 
-class Identity(nn.Module):
+class Shortcut:
+    """The shortcut of one unit. Where it has no weights, it pads with zeros where dimensions change."""
+
+    in_he2016: ClassVar[str | None] = None  # what its tables call it
+    projects: ClassVar[Projects] = Projects.NEVER
+    reads: ClassVar[tuple[str, ...]] = ()  # the fields of ModelConfig that are for it, and others like it
+    plain: ClassVar[bool] = False  # there is no shortcut
+
+    def __init_subclass__(cls, name: str) -> None:
+        """`name`: the value of ``model.shortcut``."""
+        SHORTCUTS[name] = cls
+
+    def __init__(self, net: "Net", unit: UnitPlan) -> None:
+        self.net, self.unit = net, unit
+
+    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":
+        """What it has of its own, by name; `make` is the module `layers`, which needs torch."""
+        raise NotImplementedError
+
+    def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
+        """What the unit got and what its branch computed, added; `own` has the layers."""
+        raise NotImplementedError
+
+    @classmethod
+    def pads(cls) -> bool:
+        return not cls.plain and cls.projects is Projects.NEVER
+
+    @classmethod
+    def projects_at(cls, changes_dimensions: bool) -> bool:
+        """Whether the shortcut of a unit has weights of its own."""
+        return cls.projects is Projects.ALWAYS or (cls.projects is Projects.CHANGES and changes_dimensions)
+
+
+SHORTCUTS: dict[str, type[Shortcut]] = {}
+
+
+class Identity(Shortcut, name="A"):
     """x + F; where dimensions change, every second pixel of x and zero channels: option A."""
 
-    def __init__(self, net: Net, unit: UnitPlan) -> None:
-        super().__init__()
-        self.stride = unit.stride
-        zeros = unit.width_out - unit.width_in
-        before = zeros // 2 if net.zero_channels == "split" else 0
-        self.zeros = (before, zeros - before)
+    reads: ClassVar[tuple[str, ...]] = ("zero_channels",)
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        return self.identity(x) + branch
+    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":
+        return {"identity": make.padded_identity(self.net, self.unit)}
 
-    def identity(self, x: Tensor) -> Tensor:
-        if self.stride > 1:
-            x = x[:, :, :: self.stride, :: self.stride]
-        return F.pad(x, (0, 0, 0, 0, *self.zeros)) if any(self.zeros) else x
+    def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
+        return own.identity(x) + branch
 
 
-class ConstantScaling(Identity):
-    """a x + b F: he2016 Figure 2(b)."""
+class ProjectionWhereNeeded(Shortcut, name="B"):
+    """W x + F where dimensions change, else x + F: option B."""
 
-    def __init__(self, net: Net, unit: UnitPlan) -> None:
-        super().__init__(net, unit)
-        self.shortcut_scale, self.branch_scale = net.shortcut_scale, net.branch_scale
+    projects = Projects.CHANGES
+    reads = ("downsample",)
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        return self.shortcut_scale * self.identity(x) + self.branch_scale * branch
+    def __init__(self, net: "Net", unit: UnitPlan) -> None:
+        self.here = (Projection if unit.projects else Identity)(net, unit)
 
+    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":
+        return self.here.layers(make)
 
-class Gating(Identity):
-    """A gate g = sigmoid(1x1 convolution of x + bias) for each channel and pixel."""
-
-    def __init__(self, net: Net, unit: UnitPlan) -> None:
-        super().__init__(net, unit)
-        self.gate = nn.Conv2d(unit.width_in, unit.width_out, 1, unit.stride)
-        he_init(net, self.gate, net.gate_bias)
+    def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
+        return self.here.add(own, x, branch)
 
 
-class ExclusiveGating(Gating):
-    """(1 - g) x + g F: he2016 Figure 2(c)."""
-
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        g = torch.sigmoid(self.gate(x))
-        return (1 - g) * self.identity(x) + g * branch
-
-
-class ShortcutOnlyGating(Gating):
-    """(1 - g) x + F: he2016 Figure 2(d)."""
-
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        g = torch.sigmoid(self.gate(x))
-        return (1 - g) * self.identity(x) + branch
-
-
-class Dropout(Identity):
-    """dropout(x) + F: he2016 Figure 2(f)."""
-
-    def __init__(self, net: Net, unit: UnitPlan) -> None:
-        super().__init__(net, unit)
-        self.ratio = net.shortcut_dropout
-
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:
-        return F.dropout(self.identity(x), self.ratio, self.training) + branch
-
-
-class Projection(nn.Sequential):
-    """W x + F, with batch norm after the 1x1 convolution W: options B and C, and he2016 Figure 2(e).
+class Projection(Shortcut, name="C"):
+    """W x + F, with batch norm after the 1x1 convolution W: option C.
 
     Where batch norms stand before convolutions there is none here. ResNet-D averages what a stride would skip.
     """
 
-    def __init__(self, net: Net, unit: UnitPlan) -> None:
+    in_he2016 = "1x1 conv shortcut"
+    projects = Projects.ALWAYS
+    reads = ("downsample",)
+
+    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":
+        net, unit = self.net, self.unit
         pool = net.downsample == "pool"
-        planned = ConvPlan(unit.width_in, unit.width_out, 1, 1 if pool else unit.stride)
-        layers: list[nn.Module] = [conv(net, planned)]
-        if pool:
-            average = nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False)
-            layers.insert(0, average if unit.stride > 1 else nn.Identity())
+        layers = [make.average(unit.stride)] if pool else []
+        layers.append(make.conv(net, ConvPlan(unit.width_in, unit.width_out, 1, 1 if pool else unit.stride)))
         if net.batch_norm and not ORDERS[net.order].norm_first:
-            layers.append(norm(net, unit.width_out))
-        super().__init__(*layers)
+            layers.append(make.norm(net, unit.width_out))
+        return {str(number): layer for number, layer in enumerate(layers)}
 
-    def forward(self, x: Tensor, branch: Tensor) -> Tensor:  # type: ignore[override]
-        return super().forward(x) + branch
-
-
-def projection_where_needed(net: Net, unit: UnitPlan) -> nn.Module:
-    """Option B."""
-    return Projection(net, unit) if unit.projects else Identity(net, unit)
+    def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
+        for layer in own:
+            x = layer(x)
+        return x + branch
 
 
-# model.shortcut -> the module around a unit, called with what the unit gets and what its branch computed.
-CLASSES: dict[str, Callable[[Net, UnitPlan], nn.Module]] = {
-    "A": Identity,
-    "B": projection_where_needed,
-    "C": Projection,
-    "none": Plain,
-    "constant_scaling": ConstantScaling,
-    "exclusive_gating": ExclusiveGating,
-    "shortcut_only_gating": ShortcutOnlyGating,
-    "conv": Projection,
-    "dropout": Dropout,
-}
+class Plain(Shortcut, name="none"):
+    """F: no shortcut, a plain net."""
+
+    plain = True
+
+    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":  # noqa: ARG002
+        return {}
+
+    def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":  # noqa: ARG002
+        return branch
+
+
+class ConstantScaling(Identity, name="constant_scaling"):
+    """a x + b F: he2016 Figure 2(b)."""
+
+    in_he2016 = "constant scaling"
+    reads = ("zero_channels", "shortcut_scale", "branch_scale")
+
+    def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
+        return self.net.shortcut_scale * own.identity(x) + self.net.branch_scale * branch
+
+
+class ExclusiveGating(Identity, name="exclusive_gating"):
+    """(1 - g) x + g F: he2016 Figure 2(c); g = sigmoid(1x1 convolution of x + bias) for each channel and pixel."""
+
+    in_he2016 = "exclusive gating"
+    reads = ("zero_channels", "gate_bias")
+
+    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":
+        return {**super().layers(make), "gate": make.gate(self.net, self.unit)}
+
+    def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
+        g = own.gate(x).sigmoid()
+        return (1 - g) * own.identity(x) + g * branch
+
+
+class ShortcutOnlyGating(ExclusiveGating, name="shortcut_only_gating"):
+    """(1 - g) x + F: he2016 Figure 2(d)."""
+
+    in_he2016 = "shortcut-only gating"
+
+    def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
+        return (1 - own.gate(x).sigmoid()) * own.identity(x) + branch
+
+
+class Convolution(Projection, name="conv"):
+    """he2016 Figure 2(e): the same as option C."""
+
+
+class Dropout(Identity, name="dropout"):
+    """dropout(x) + F: he2016 Figure 2(f)."""
+
+    in_he2016 = "dropout shortcut"
+    reads = ("zero_channels", "shortcut_dropout")
+
+    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":
+        return {**super().layers(make), "dropout": make.nn.Dropout(self.net.shortcut_dropout)}
+
+    def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
+        return own.dropout(own.identity(x)) + branch

@@ -1,33 +1,28 @@
-"""A unit: branch + shortcut, one class for each activation order of he2016 Figure 4.
+"""A unit: branch + shortcut, added in the order of he2016 Figure 4 that the net has."""
 
-he2016 Section 4.1 and its appendix leave nothing of a pre-activated net open, and its authors' own code
-(KaimingHe/resnet-1k-layers, resnet-pre-act.lua) does the same: where dimensions change, batch norm and ReLU stand
-before branch and projection part, so that both read the activated signal; elsewhere the shortcut carries the raw
-one. The first unit is activated before its paths part; that code has batch norm and ReLU within the unit, and here
-the stem has them: the same net. Other sources differ in the first unit and with zero-padded shortcuts, which that
-code does not have: `kinds.SHARED_PREACTIVATION`.
-"""
+from collections import OrderedDict
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_lab.models import blocks
+from resnet_lab.models import blocks, layers
 from resnet_lab.models.description import Net
-from resnet_lab.models.kinds import ORDERS
 from resnet_lab.models.layers import DropPath, conv, norm
-from resnet_lab.models.shortcuts import CLASSES as SHORTCUTS
-from resnet_lab.models.stages import UnitPlan
+from resnet_lab.models.orders import ORDERS
+from resnet_lab.models.plans import UnitPlan
+from resnet_lab.models.shortcuts import SHORTCUTS
 
 
 class Unit(nn.Module):
-    """What the orders share: conv1, bn1, relu, conv2, bn2, ..., the shortcut, and the addition.
+    """conv1, bn1, relu, conv2, bn2, ..., the shortcut, and the addition.
 
     Names are torchvision's, so that weights travel without a table: the shortcut is `downsample`.
     """
 
     def __init__(self, net: Net, unit: UnitPlan) -> None:
         super().__init__()
-        self.norm_first = ORDERS[net.order].norm_first  # batch norm i stands before convolution i
+        self.order = ORDERS[net.order]
+        self.norm_first = self.order.norm_first  # batch norm i stands before convolution i
         self.length = len(unit.convolutions)
         self.shares_activation = unit.shares_activation
         self.dropout = net.branch_dropout
@@ -44,7 +39,10 @@ class Unit(nn.Module):
         attention = blocks.load(net.block).attention
         self.attention = attention(unit.width_out) if attention else None
         self.drop_path = DropPath(unit.drop_path) if unit.drop_path else None
-        self.downsample = SHORTCUTS[net.shortcut](net, unit)
+        self.downsample = Addition(net, unit)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.order.forward(self, x)
 
     def convolutions(self, x: Tensor) -> Tensor:
         """conv (, BN, ReLU, conv)*: the branch but for the batch norm at its one end."""
@@ -73,47 +71,13 @@ class Unit(nn.Module):
         return self.downsample(x, branch)
 
 
-class Original(Unit):
-    """Figure 4(a), and he2015 Figure 2: conv-BN-ReLU-...-conv-BN, addition, ReLU."""
+class Addition(nn.Sequential):
+    """The shortcut of a unit added to what its branch computed; the layers are the shortcut's."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.add(x, self.bn(self.convolutions(x))))
+    def __init__(self, net: Net, unit: UnitPlan) -> None:
+        shortcut = SHORTCUTS[net.shortcut](net, unit)
+        super().__init__(OrderedDict(shortcut.layers(layers)))
+        self.shortcut = shortcut
 
-
-class BNAfterAddition(Unit):
-    """Figure 4(b): the branch ends with its last convolution; addition, BN, ReLU."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.relu(self.bn(self.add(x, self.convolutions(x))))
-
-
-class ReLUBeforeAddition(Unit):
-    """Figure 4(c): nothing after the addition, so the signal can only grow."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.add(x, self.relu(self.bn(self.convolutions(x))))
-
-
-class ReLUOnlyPreactivation(Unit):
-    """Figure 4(d): ReLU-conv-BN-...-ReLU-conv-BN, addition."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        activated = self.relu(x)
-        return self.add(self.for_shortcut(x, activated), self.bn(self.convolutions(activated)))
-
-
-class FullPreactivation(Unit):
-    """Figure 4(e): BN-ReLU-conv-...-BN-ReLU-conv, addition."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        activated = self.relu(self.bn(x))
-        return self.add(self.for_shortcut(x, activated), self.convolutions(activated))
-
-
-CLASSES: dict[str, type[Unit]] = {
-    "original": Original,
-    "bn_after_addition": BNAfterAddition,
-    "relu_before_addition": ReLUBeforeAddition,
-    "relu_only_preactivation": ReLUOnlyPreactivation,
-    "full_preactivation": FullPreactivation,
-}
+    def forward(self, x: Tensor, branch: Tensor) -> Tensor:  # type: ignore[override]
+        return self.shortcut.add(self, x, branch)

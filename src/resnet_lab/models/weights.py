@@ -13,7 +13,7 @@ from torch import nn
 
 from resnet_lab.errors import UserError
 from resnet_lab.models import published
-from resnet_lab.models.description import ModelConfig, Net
+from resnet_lab.models.description import Net
 from resnet_lab.models.foreign import State, unwrapped, weights_in
 from resnet_lab.models.recognise import recognised, words
 from resnet_lab.models.resnet import ResNet
@@ -23,17 +23,17 @@ WRAPPERS = ("", "backbone.", "model.", "module.", "_orig_mod.")  # of a Lightnin
 SHOWN = 3  # entries listed of each kind
 
 
-def load_weights(model: nn.Module, config: ModelConfig) -> None:
-    """Fill the model that `config` describes with `config.weights`, a published name or a path.
+def load_weights(model: nn.Module, net: Net) -> None:
+    """Fill the model that `net` describes with `net.weights`, a published name or a path.
 
     Raises UserError where they cannot be had, or do not fit.
     """
-    entry = published.entry(config)
-    head = HEAD if config.head == "reset" else None
+    entry = published.entry(net)
+    head = HEAD if net.head == "reset" else None
     if entry is not None:
-        load_state(model, published.fetch(entry), str(config.weights), head=head)
+        load_state(model, published.fetch(entry), str(net.weights), head=head)
     else:
-        path = Path(str(config.weights)).expanduser()
+        path = Path(str(net.weights)).expanduser()
         load_state(model, read(path), str(path), head=head)
 
 

@@ -45,7 +45,7 @@ def complete(config: Mapping[str, Any], record: Mapping[str, Any] | None = None)
             for key, value in _schema()[0].items()
             if isinstance(net, ModelConfig) or not of_net(key)
         }
-        _COMPLETED[text] = {**ours, **flatten(shared), **flatten({"model": resolved(net)})}
+        _COMPLETED[text] = {**ours, **flatten(shared), **flatten({"model": net})}
     choices = _COMPLETED[text]
     return {**choices, "seed": config["seed"], **_as_computed(config, choices, record or {})}
 
@@ -75,10 +75,10 @@ def conditions(choices: Choices) -> dict[str, Any]:
 
 
 def model_of(config: Mapping[str, Any]) -> NetConfig:
-    """The net's description, without keys that this version does not know."""
+    """The net, without keys that this version does not know."""
     kind = kind_of(config["model"])
     known = {field.name for field in fields(kind)}
-    return kind(**{key: value for key, value in config["model"].items() if key in known})
+    return resolved(kind(**{key: value for key, value in config["model"].items() if key in known}))
 
 
 def of_net(key: str) -> bool:

@@ -1,21 +1,9 @@
 """he2016's own words for what its tables compare. Free of torch."""
 
-# he2016 Table 1 and Table 2; its 1x1 convolution on every unit is he2015's option C.
-SHORTCUTS = {
-    "C": "1x1 conv shortcut",
-    "conv": "1x1 conv shortcut",
-    "constant_scaling": "constant scaling",
-    "exclusive_gating": "exclusive gating",
-    "shortcut_only_gating": "shortcut-only gating",
-    "dropout": "dropout shortcut",
-}
-ORDERS = {
-    "bn_after_addition": "BN after addition",
-    "relu_before_addition": "ReLU before addition",
-    "relu_only_preactivation": "ReLU-only pre-activation",
-    "full_preactivation": "full pre-activation",
-}
-WORDS = SHORTCUTS | ORDERS
+from resnet_lab.models.orders import ORDERS
+from resnet_lab.models.shortcuts import SHORTCUTS
+
+WORDS = {name: kind.in_he2016 for name, kind in (SHORTCUTS | ORDERS).items() if kind.in_he2016}
 COMPARES_SHORTCUTS = "he2016/table1"  # where the identity is what the others are held against
 
 

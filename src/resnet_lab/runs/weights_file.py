@@ -16,7 +16,7 @@ from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.errors import UserError
 from resnet_lab.files import replacing
 from resnet_lab.models.description import NetConfig
-from resnet_lab.models.nets import kind_of, without_weights
+from resnet_lab.models.nets import kind_of, resolved, without_weights
 
 
 def write(path: Path, net: nn.Module, model: NetConfig, seen: Preprocessing | None) -> None:
@@ -62,7 +62,7 @@ def described(path: Path) -> tuple[NetConfig, Preprocessing | None] | None:
     for name, found in sources_of(model, "model.").items():
         if found != sources.get(name):
             raise UserError(f"{path}: the code of {name} is not what it was when these weights were written")
-    return without_weights(model), seen
+    return resolved(without_weights(model)), seen
 
 
 def _in_order(data: bytes) -> bytes:

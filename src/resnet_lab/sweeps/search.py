@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from resnet_lab.config.compose import compose, compose_raw
-from resnet_lab.config.identity import as_asked
+from resnet_lab.config.identity import identity_part
 from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError, unknown
@@ -122,7 +122,7 @@ class Search:
         """The study of this very question: what does not change its answers is not part of its name."""
         config = OmegaConf.to_object(compose_raw(self._fixed))
         assert isinstance(config, TrainConfig)
-        asked = as_asked(config)
+        asked = identity_part(config)
         space = {key: repr(distribution) for key, distribution in self._space.items()}
         options = [self._options.sampler, self._options.seed, self._options.batch]
         text = json.dumps([asked, space, options], sort_keys=True, default=str)

@@ -13,8 +13,9 @@ from resnet_lab.config.targets import check_sources
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.errors import UserError, nearest
 from resnet_lab.models import published
+from resnet_lab.models.build import with_usual_ends
 from resnet_lab.models.checks import check
-from resnet_lab.models.description import ModelConfig, NetConfig, family_of, resolve
+from resnet_lab.models.description import Net, NetConfig
 from resnet_lab.models.made import build
 from resnet_lab.models.names import NAMED, named
 from resnet_lab.models.nets import label, without_weights
@@ -33,7 +34,7 @@ class Trained:
     """A net that can be had, and what it is; what it sees is known before its weights are read."""
 
     name: str
-    place: Path | None  # of the folder or file it lies in
+    path: Path | None  # of the folder or file it lies in
     model: NetConfig
     seen: Preprocessing | None  # as it was tested; None: nothing tells
     load: Callable[[], nn.Module]  # in eval mode, on the CPU
@@ -79,34 +80,29 @@ def of_run(path: Path) -> Trained:
 def of_name(name: str, weights: str | None, choices: Mapping[str, Any] | None = None) -> Trained:
     """The net of this name, with `choices` of its description. Raises UserError for what does not exist or fit."""
     choices = dict(choices or {})
-    config = named(name, **choices, weights=weights)
-    check(config)
-    entry = published.entry(config) if weights is not None else None
+    ends: dict[str, Any] = {}
+    net = check(named(name, **choices, weights=weights))
+    entry = published.entry(net) if weights is not None else None
     path = None if weights is None or entry is not None else Path(weights).expanduser()
     seen = None
     if path is not None and (path / "config.yaml").exists():
         raise UserError(f"{weights} is a run, which knows its net: --run {weights}")
     if path is not None and (told := described(path)) is not None:
         ours, seen = told
-        _check_same(config, ours, path)
-        choices = {"num_classes": ours.num_classes, "in_channels": ours.in_channels} | choices
+        _check_same(net, ours, path)
+        ends = {"num_classes": ours.num_classes, "in_channels": ours.in_channels}
     elif (
         path is not None
         and "num_classes" not in choices
         and (head := read(path).get("fc.weight")) is not None
     ):
-        choices["num_classes"] = len(head)
+        ends = {"num_classes": len(head)}
     elif entry is not None:
-        seen = _published(entry)
+        seen = as_published(entry)
     if path is not None and seen is None:
         seen = _beside(path)
-    config = replace(config, **choices)
-    config = replace(
-        config,
-        in_channels=3 if config.in_channels is None else config.in_channels,
-        num_classes=family_of(config).classes if config.num_classes is None else config.num_classes,
-    )
-    return Trained(f"{name} {weights or ''}".strip(), path, config, seen, lambda: _ready(build(config)))
+    net = with_usual_ends(replace(net, **{key: found for key, found in ends.items() if key not in choices}))
+    return Trained(f"{name} {weights or ''}".strip(), path, net, seen, lambda: _ready(build(net)))
 
 
 def of(source: str, weights: str | None = None, choices: Mapping[str, Any] | None = None) -> Trained:
@@ -144,7 +140,7 @@ def _beside(path: Path) -> Preprocessing | None:
     return next((_written(folder) for folder in folders if folder.config_file.exists()), None)
 
 
-def _published(entry: Any) -> Preprocessing:
+def as_published(entry: Any) -> Preprocessing:
     """As torchvision tested its weights."""
     preset = entry.transforms()
     (crop,), (resize,) = preset.crop_size, preset.resize_size
@@ -152,16 +148,15 @@ def _published(entry: Any) -> Preprocessing:
     return Preprocessing(3, (crop, crop), resize, mean, std, tuple(entry.meta["categories"]))
 
 
-def _check_same(asked: ModelConfig, ours: NetConfig, path: Path) -> None:
+def _check_same(asked: Net, ours: NetConfig, path: Path) -> None:
     """Raises UserError where a file of ours is of another net than the one that was named."""
-    if not isinstance(ours, ModelConfig):
+    if not isinstance(ours, Net):
         raise UserError(f"{path} is of another net: {label(ours)}; --run {path} takes it as it is")
-    one, other = resolve(asked), resolve(ours)
-    names = [field.name for field in fields(ModelConfig) if field.name not in TRAINING]
+    names = [field.name for field in fields(Net) if field.name not in TRAINING]
     different = [
-        f"model.{name}={getattr(other, name)}"
+        f"model.{name}={getattr(ours, name)}"
         for name in names
-        if getattr(one, name) not in (getattr(other, name), None)
+        if getattr(asked, name) not in (getattr(ours, name), None)
     ]
     if different:
         raise UserError(f"{path} is of another net: {', '.join(different)}; --run {path} takes it as it is")
