@@ -12,7 +12,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.nets import resolved
 from resnet_lab.sweeps import estimate, kept
-from resnet_lab.sweeps.estimate import _counted, sizes
+from resnet_lab.sweeps.estimate import counted, sizes
 from resnet_lab.sweeps.kept import Kept, file
 from resnet_lab.sweeps.plan import plan
 from resnet_lab.sweeps.timing import seconds_an_image
@@ -90,7 +90,7 @@ def test_deep_nets_are_told_from_one_that_is_timed(
 )
 def test_a_deep_net_is_counted_from_shallow_ones_to_the_byte(net: dict[str, Any]) -> None:
     config = resolved(ModelConfig(**net, in_channels=3, num_classes=10))
-    assert sizes(config, (3, 32, 32), Kept()) == _counted(config, (3, 32, 32))
+    assert sizes(config, (3, 32, 32), Kept()) == counted(config, (3, 32, 32))
 
 
 def test_another_machine_precision_or_size_of_image_is_timed_anew(

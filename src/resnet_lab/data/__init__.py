@@ -16,6 +16,7 @@ from resnet_lab.data.spec import (
     SmallFolderConfig,
     SmallImagesConfig,
 )
+from resnet_lab.fields import check
 
 if TYPE_CHECKING:
     from resnet_lab.data.module import DataModule
@@ -34,8 +35,7 @@ __all__ = [
     "published",
 ]
 
-IMAGENET_CLASSES = 1000
-IMAGENET_TEST_IMAGES = 50_000
+IMAGENET_CLASSES, IMAGENET_TRAIN_IMAGES, IMAGENET_TEST_IMAGES = 1000, 1_281_167, 50_000
 _ROOMS = {
     SmallImagesConfig: "small",
     SmallFolderConfig: "small.folder",
@@ -50,6 +50,7 @@ def info(config: DataConfig) -> DataInfo:
 
     Raises UserError for an unknown name, a choice that makes no sense, or a folder that is not there.
     """
+    check(config, "data.")
     return _part(config, "choices").info(config)
 
 
@@ -66,7 +67,8 @@ def published(config: DataConfig) -> DataInfo | None:
     """What is known of ImageNet where `root` does not say where its images lie; None of any other set."""
     if config.root is not None or not isinstance(config, ImageFolderConfig) or config.name == "image_folder":
         return None
-    return DataInfo(3, config.crop, config.crop, tuple(map(str, range(IMAGENET_CLASSES))))
+    training = config.train_images or IMAGENET_TRAIN_IMAGES - config.validation
+    return DataInfo(3, config.crop, config.crop, tuple(map(str, range(IMAGENET_CLASSES))), training)
 
 
 def build(config: DataConfig, *, batch_size: int, drop_last: bool, seed: int) -> "DataModule":

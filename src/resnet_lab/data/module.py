@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from lightning import LightningDataModule
 
-from resnet_lab.data.order import CPU, place
+from resnet_lab.data.order import CPU, rank_and_world
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.data.spec import DataConfig, DataInfo
 from resnet_lab.errors import UserError
@@ -43,5 +43,5 @@ class DataModule(LightningDataModule):
 
     def tested(self, loader: Any) -> list[tuple[int, str]]:  # noqa: ARG002
         """Of each image that this rank's last pass over a test loader gave: its place in the test set, and its name."""
-        rank, world = place()
+        rank, world = rank_and_world()
         return [(each, str(each)) for each in range(rank, self.sizes["test"], world)]

@@ -16,7 +16,8 @@ from resnet_lab.errors import UserError
 
 CPU = torch.device("cpu")
 
-Batch = tuple[Any, ...]  # what a data module turns into (images, labels) on the device
+# Images (N, C, H, W) as a net takes them, or a list of (C, H, W) where their sizes differ; and their labels (N,).
+Batch = tuple[Any, Tensor]
 
 
 def generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
@@ -30,7 +31,7 @@ def sample_random(seed: int, epoch: int, index: int) -> random.Random:
     return random.Random(f"{seed}/{epoch}/{index}")
 
 
-def place() -> tuple[int, int]:
+def rank_and_world() -> tuple[int, int]:
     """(rank, world size) of this process; (0, 1) where nothing is distributed."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()

@@ -4,10 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from resnet_lab.fields import number, path
+from resnet_lab.fields import LOCAL, choice, local, number, path
 
-# Where the images lie and how they are read never changes a result, so it stays out of a run's identity.
-LOCAL: dict[str, Any] = {"identity": False}
+ON_ERROR = ("stop", "skip")
 
 
 @dataclass
@@ -16,20 +15,23 @@ class DataConfig:
 
     name: str = "???"
     root: str | None = path(None, identity=False)  # None: where the data set's own default is
-    validation: int = 0  # training images set aside for val/error, chosen by a fixed seed
-    train_images: int | None = None  # use only this many training images, classes in proportion
-    test_images: int | None = None  # the same for the test images
+    validation: int = number(0, least=0)  # training images set aside for val/error, chosen by a fixed seed
+    # Use only this many training images, classes in proportion.
+    train_images: int | None = number(None, least=1)
+    test_images: int | None = number(None, least=1)  # the same for the test images
 
 
 @dataclass
 class InMemoryConfig(DataConfig):
     """Small images that are held as one uint8 tensor."""
 
-    size: int | None = None  # average the images down to this side, in pixels
-    pad: int = 4  # zero-pad each side, crop at a random offset: (2 pad + 1)^2 places
+    size: int | None = number(None, least=1)  # average the images down to this side, in pixels
+    pad: int = number(4, least=0)  # zero-pad each side, crop at a random offset: (2 pad + 1)^2 places
     flip: bool = True
-    cutout: int = 0  # side of the square that is blanked, in pixels; 0: off
-    mean: str = "pixel"  # subtract the mean per pixel (the papers) or per channel
+    cutout: int = number(0, least=0)  # side of the square that is blanked, in pixels; 0: off
+    mean: str = choice(
+        "pixel", ("pixel", "channel")
+    )  # subtract the mean per pixel (the papers) or per channel
     divide_by_std: bool = False
 
 
@@ -37,7 +39,7 @@ class InMemoryConfig(DataConfig):
 class SmallImagesConfig(InMemoryConfig):
     """Published sets: digits, CIFAR, Fashion-MNIST."""
 
-    download: bool = field(default=True, metadata=LOCAL)
+    download: bool = local(True)
 
 
 @dataclass
@@ -47,7 +49,7 @@ class SmallFolderConfig(InMemoryConfig):
     fingerprint: str | None = None  # which images these are, wherever they lie; None: taken of those at root
     test_share: float = number(0.2, above=0, below=1)  # as ImageFolderConfig has it
     channels: int | None = None  # 1: grey, 3: RGB; None: grey where all images are
-    on_error: str = field(default="stop", metadata=LOCAL)  # a broken file: stop, or skip and count
+    on_error: str = choice("stop", ON_ERROR, identity=False)  # a broken file: stop, or skip and count
     # Decoding threads, of the first run alone; None: all cores.
     workers: int | None = number(None, least=1, identity=False)
 
@@ -57,20 +59,23 @@ class ImageFolderConfig(DataConfig):
     """Class folders of image files."""
 
     fingerprint: str | None = None  # which images these are, wherever they lie; None: taken of those at root
-    test_share: float = 0.2  # of the images, tested on where the folder keeps no val or test folder
-    crop: int = 224  # side of the training crop, in pixels
-    resize: int = 256  # shorter side before the centre crop at test time, in pixels
-    test_crop: int | None = None  # side of that crop, in pixels; None: as in training
-    augmentation: str = "inception"  # inception (random resized crop) or scale_jitter (he2015)
-    scale_min: int = 256  # scale jitter: range of the shorter side, in pixels
-    scale_max: int = 480
+    # Of the images, tested on where the folder keeps no val or test folder.
+    test_share: float = number(0.2, above=0, below=1)
+    crop: int = number(224, least=1)  # side of the training crop, in pixels
+    resize: int = number(256, least=1)  # shorter side before the centre crop at test time, in pixels
+    test_crop: int | None = number(None, least=1)  # side of that crop, in pixels; None: as in training
+    # inception (random resized crop) or scale_jitter (he2015)
+    augmentation: str = choice("inception", ("inception", "scale_jitter"))
+    scale_min: int = number(256, least=1)  # scale jitter: range of the shorter side, in pixels
+    scale_max: int = number(480, least=1)
     flip: bool = True
-    pca_noise: float = 0.0  # standard deviation of AlexNet's colour noise; the papers: 0.1
-    colour_jitter: float = 0.0
+    pca_noise: float = number(0.0, least=0)  # standard deviation of AlexNet's colour noise; the papers: 0.1
+    colour_jitter: float = number(0.0, least=0)
     trivial_augment: bool = False
-    random_erasing: float = 0.0
-    on_error: str = field(default="stop", metadata=LOCAL)  # a broken file: stop, or skip and count
-    workers: int | None = field(default=None, metadata=LOCAL)  # decoding threads; None: the cores of the slot
+    random_erasing: float = number(0.0, least=0, most=1)  # a probability
+    on_error: str = choice("stop", ON_ERROR, identity=False)  # a broken file: stop, or skip and count
+    # Decoding threads; None: the cores of the slot.
+    workers: int | None = number(None, least=1, identity=False)
 
 
 @dataclass
@@ -79,7 +84,7 @@ class ShardsConfig(ImageFolderConfig):
 
     # Shards of a URL are kept here; None: the user's cache.
     cache: str | None = path(None, identity=False)
-    cache_gb: float | None = field(default=None, metadata=LOCAL)  # keep at most so many; None: all
+    cache_gb: float | None = number(None, least=0, identity=False)  # keep at most so many; None: all
 
 
 @dataclass
@@ -87,8 +92,8 @@ class OwnConfig(DataConfig):
     """A data set of somebody's own, by the dotted path of what makes it (resnet_lab.data.own tells what that gives)."""
 
     # That of its YAML file, where that says none: the target and its arguments tell which images these are.
-    name: str = field(default="", metadata=LOCAL)
-    _target_: str = field(default="", metadata={"target": True})  # as my_data.make
+    name: str = local("")
+    _target_: str = ""  # as my_data.make
     # Handed on, and `root` with them where it is given; a mapping with a _target_ of its own is made first.
     args: dict[str, Any] = field(default_factory=dict)
     # Facts. None: as the first image has them; given, they must agree with it.
@@ -131,8 +136,8 @@ class DataInfo:
     height: int  # pixels
     width: int
     class_names: tuple[str, ...]
+    training: int  # images that a run trains on
     fingerprint: str | None = None  # which images these are, where the name of the set does not say it
-    training: int | None = None  # images that a run trains on, where that is known so early
     validated: bool = False  # whether the set keeps validation images of its own
 
     @property

@@ -32,7 +32,7 @@ from resnet_lab.runs.checkpoints import (
 )
 from resnet_lab.runs.compiled import compile_in_place
 from resnet_lab.runs.cost import Cost
-from resnet_lab.runs.devices import Place, compute_with, trainer_arguments
+from resnet_lab.runs.devices import Process, compute_with, trainer_arguments
 from resnet_lab.runs.final_test import final_test
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    folder: RunFolder, config: TrainConfig, here: Place, lock: Lock | None, record: dict[str, Any]
+    folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | None, record: dict[str, Any]
 ) -> None:
     """Train to the last iteration, from the last sound checkpoint if there is one, then test.
 
@@ -149,7 +149,7 @@ def _metrics(config: TrainConfig, data: DataModule) -> Metrics | None:
     return Metrics(config.metrics, names, outputs) if config.metrics else None
 
 
-def _callbacks(folder: RunFolder, config: TrainConfig, here: Place) -> list[Callback]:
+def _callbacks(folder: RunFolder, config: TrainConfig, here: Process) -> list[Callback]:
     """In this order; what the folder holds of the run is written before the checkpoint that knows of it."""
     # Which sets are evaluated is known once the data are set up, just before the module is.
     chosen: list[Callback] = [
@@ -179,7 +179,7 @@ def _callbacks(folder: RunFolder, config: TrainConfig, here: Place) -> list[Call
 
 def _check_statistics(config: TrainConfig, trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001
     data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
-    check_statistics(config, data.info, data.sizes["train"], trainer.world_size)
+    check_statistics(config, data.info, trainer.world_size)
 
 
 def _tell_eval_names(trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001

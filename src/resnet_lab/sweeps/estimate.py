@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import info, published
-from resnet_lab.data.spec import DataConfig
 from resnet_lab.models import blocks
 from resnet_lab.models.description import ModelConfig, NetConfig
 from resnet_lab.models.families import FAMILIES
@@ -16,7 +15,7 @@ from resnet_lab.models.made import build, outline
 from resnet_lab.models.nets import without_weights
 from resnet_lab.sweeps.kept import Kept
 from resnet_lab.sweeps.timing import Shape, seconds_an_image
-from resnet_lab.training.recipes import loader_batch_size, total_iterations
+from resnet_lab.training.recipes import RecipeConfig, loader_batch_size, total_iterations
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,16 +37,6 @@ GPU_PEAKS = {
 FEW = 3  # units a stage of the net that is timed for all deeper ones
 SIZED, TIMED = "sizes", "seconds"  # what is kept
 
-# Training images of the sets whose size is a published fact.
-TRAINING_IMAGES = {
-    "digits": 1437,
-    "cifar10": 50_000,
-    "cifar100": 50_000,
-    "fashion_mnist": 60_000,
-    "imagenet": 1_281_167,
-    "imagenet_shards": 1_281_167,
-}
-
 # A net, what it sees, its multiply-adds of one image and the precision, to the seconds that an image trains.
 Clock = Callable[[NetConfig, Shape, int, str], float]
 
@@ -62,7 +51,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Cost:
+class Estimate:
     """What one run will take."""
 
     parameters: int
@@ -72,16 +61,16 @@ class Cost:
     seconds: float  # of training, without evaluations
 
 
-def estimate(config: TrainConfig, clock: Clock, kept: Kept) -> Cost:
+def estimate(config: TrainConfig, clock: Clock, kept: Kept) -> Estimate:
     """The cost of one run; `clock` gives the training seconds an image."""
     facts = published(config.data) or info(config.data)
     shape = (facts.channels, facts.height, facts.width)
     net = without_weights(config.model)
     size = sizes(net, shape, kept)
-    iterations = _iterations(config)
+    iterations = _iterations(config.recipe, facts.training)
     seconds = iterations * config.recipe.batch_size * clock(net, shape, size.multiply_adds, config.precision)
     memory = size.parameters * 4 * 3 + loader_batch_size(config.recipe) * size.activation_bytes
-    return Cost(size.parameters, size.multiply_adds, memory, iterations, seconds)
+    return Estimate(size.parameters, size.multiply_adds, memory, iterations, seconds)
 
 
 def on_gpu(name: str, efficiency: float) -> Clock:
@@ -161,7 +150,7 @@ def sizes(net: NetConfig, shape: Shape, kept: Kept) -> Sizes:
     def measure() -> dict[str, int]:
         few, more = _with_units(net, 2), _with_units(net, 3)
         if few is None or more is None:
-            return asdict(_counted(net, shape))
+            return asdict(counted(net, shape))
         first, second = sizes(few, shape, kept), sizes(more, shape, kept)
         steps = _units(net) - 2
         return {
@@ -171,7 +160,7 @@ def sizes(net: NetConfig, shape: Shape, kept: Kept) -> Sizes:
     return Sizes(**kept.or_measured(measure, SIZED, net, shape))
 
 
-def _counted(net: NetConfig, shape: Shape) -> Sizes:
+def counted(net: NetConfig, shape: Shape) -> Sizes:
     from resnet_lab.models.counting import count
 
     # A small net is sooner built than PyTorch has loaded what computes shapes alone.
@@ -202,27 +191,10 @@ def _layers(net: ModelConfig) -> int:
     return len(blocks.load(net.block).kernels)
 
 
-def _iterations(config: TrainConfig) -> int:
+def _iterations(recipe: RecipeConfig, images: int) -> int:
     """Optimiser steps of the whole run."""
-    batch = loader_batch_size(config.recipe)
-    images = 0 if config.recipe.iterations else _training_images(config.data)
-    return total_iterations(
-        config.recipe, images // batch if config.recipe.drop_last else -(-images // batch)
-    )
-
-
-def _training_images(data: DataConfig) -> int:
-    if data.train_images is not None:
-        return data.train_images
-    if published(data) is None and (known := info(data).training) is not None:
-        return known
-    if data.name in TRAINING_IMAGES:
-        return TRAINING_IMAGES[data.name] - data.validation
-    from resnet_lab.data import build
-
-    module = build(data, batch_size=1, drop_last=False, seed=0)
-    module.setup("fit")
-    return int(module.sizes["train"])
+    batch = loader_batch_size(recipe)
+    return total_iterations(recipe, images // batch if recipe.drop_last else -(-images // batch))
 
 
 def _activation_bytes(model: "nn.Module", shape: Shape) -> int:

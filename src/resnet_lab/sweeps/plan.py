@@ -17,7 +17,7 @@ from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.gpus import possible
 from resnet_lab.runs.history import latest, read_or_empty
 from resnet_lab.sweeps.board import lines_console
-from resnet_lab.sweeps.estimate import GPU_PEAKS, TIMED, Cost, estimate, faster, here, on_gpu
+from resnet_lab.sweeps.estimate import GPU_PEAKS, TIMED, Estimate, estimate, faster, here, on_gpu
 from resnet_lab.sweeps.expand import configurations
 from resnet_lab.sweeps.kept import Kept, file
 
@@ -30,7 +30,7 @@ class Line:
     """Runs that differ only in their seed, and what each of them costs."""
 
     configs: tuple[TrainConfig, ...]
-    cost: Cost
+    cost: Estimate
 
     @cached_property
     def states(self) -> list[str]:
@@ -62,7 +62,7 @@ def plan(
         configs = configurations(overrides, planned=True) if multirun else [compose(overrides, planned=True)]
         kept = Kept()
         clock = here(kept) if gpu is None else on_gpu(gpu.lower(), efficiency)
-        costs: dict[str, Cost] = {}
+        costs: dict[str, Estimate] = {}
         lines = []
         for alike in _but_for_the_seed(configs):
             first = alike[0]

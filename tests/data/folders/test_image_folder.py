@@ -109,7 +109,7 @@ def test_an_epoch_is_taken_up_in_its_middle(given: int, root: Path) -> None:
 
 def test_several_devices_see_what_one_sees(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def labelled(rank: int, world: int) -> tuple[list[Tensor], list[Tensor]]:
-        monkeypatch.setattr("resnet_lab.data.folders.module.place", lambda: (rank, world))
+        monkeypatch.setattr("resnet_lab.data.folders.module.rank_and_world", lambda: (rank, world))
         data = data_of(root, batch_size=9)
         trained, tested = epoch(data), list(data.test_dataloader())
         return [image for batch, _ in trained for image in batch], [i for batch, _ in tested for i in batch]

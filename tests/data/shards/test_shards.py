@@ -98,7 +98,7 @@ def test_shares_of_shards_are_disjoint_and_complete(
     prepare(config(root), out, size=SIZE)
 
     def batches(rank: int, world: int) -> list[list[int]]:
-        monkeypatch.setattr("resnet_lab.data.folders.module.place", lambda: (rank, world))
+        monkeypatch.setattr("resnet_lab.data.folders.module.rank_and_world", lambda: (rank, world))
         shards = config(out, name="imagenet_shards")
         data = build(shards, batch_size=8, drop_last=True, seed=0)
         assert isinstance(data, ImageData)

@@ -22,7 +22,6 @@ from resnet_lab.data.spec import KINDS, ImageFolderConfig, SmallFolderConfig, Sm
 from resnet_lab.errors import UserError
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.sweeps.estimate import _training_images
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -103,7 +102,7 @@ def test_every_layout_is_read(
     assert data.sizes == sizes
     assert data.eval_names == names
     assert data.tests_a_share == (splits == ("",))
-    assert _training_images(given) == sizes["train"]
+    assert info(given).training == sizes["train"]
 
 
 def test_images_are_grey_where_all_are(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from resnet_lab.errors import UserError, unknown
 from resnet_lab.files import expanded
 
 NAMES = ("imagenet", "image_folder")
-AUGMENTATIONS = ("inception", "scale_jitter")
 
 
 class Found(Protocol):
@@ -45,12 +44,13 @@ def info(config: ImageFolderConfig) -> DataInfo:
 def facts(config: ImageFolderConfig, found: Found) -> DataInfo:
     """The same of what was found, whole images or shards."""
     check_found(config, found)
+    training = check_counts(config, found.counts)
     validated = "val" in found.splits
-    return DataInfo(3, config.crop, config.crop, found.class_names, found.fingerprint, validated=validated)
+    return DataInfo(3, config.crop, config.crop, found.class_names, training, found.fingerprint, validated)
 
 
 def check_found(config: ImageFolderConfig | SmallFolderConfig, found: Found) -> None:
-    """Raises UserError where other images are there than were meant, or fewer than are asked for."""
+    """Raises UserError where other images are there than were meant, or validation images are there already."""
     if config.fingerprint not in (None, found.fingerprint):
         raise UserError(
             f"data.root={config.root} holds other images than data.fingerprint={config.fingerprint}: theirs is "
@@ -58,7 +58,6 @@ def check_found(config: ImageFolderConfig | SmallFolderConfig, found: Found) -> 
         )
     if "val" in found.splits and config.validation:
         raise UserError(f"data.validation={config.validation}: {config.root} keeps its own validation images")
-    check_counts(config, found.counts)
 
 
 def check_counts(config: ImageFolderConfig | SmallFolderConfig, counts: Mapping[str, int]) -> int:
@@ -100,12 +99,11 @@ def counts(config: ImageFolderConfig) -> Mapping[str, int]:
 
 def check(config: ImageFolderConfig, names: tuple[str, ...]) -> None:
     """Raises UserError for a choice that makes no sense; `names` are those of the sets."""
-    for key, allowed in (("name", names), ("augmentation", AUGMENTATIONS), ("on_error", ("stop", "skip"))):
-        if getattr(config, key) not in allowed:
-            raise unknown(f"data.{key}", getattr(config, key), allowed)
-    if not 1 <= config.crop <= config.resize:
+    if config.name not in names:
+        raise unknown("data.name", config.name, names)
+    if config.crop > config.resize:
         raise UserError(f"data.crop={config.crop}: allowed are 1 to data.resize={config.resize}")
-    if config.test_crop is not None and not 1 <= config.test_crop <= config.resize:
+    if config.test_crop is not None and config.test_crop > config.resize:
         raise UserError(
             f"data.test_crop={config.test_crop}: allowed are 1 to data.resize={config.resize}, or null"
         )
@@ -114,13 +112,3 @@ def check(config: ImageFolderConfig, names: tuple[str, ...]) -> None:
             f"data.scale_min={config.scale_min}, data.scale_max={config.scale_max}: they must rise from "
             f"data.crop={config.crop}"
         )
-    if not 0 < config.test_share < 1:
-        raise UserError(f"data.test_share={config.test_share}: allowed is more than 0 and less than 1")
-    if not 0 <= config.random_erasing <= 1:
-        raise UserError(f"data.random_erasing={config.random_erasing}: allowed is a probability, 0 to 1")
-    for key in ("pca_noise", "colour_jitter", "validation"):
-        if getattr(config, key) < 0:
-            raise UserError(f"data.{key}={getattr(config, key)} is negative")
-    for key in ("train_images", "test_images", "workers"):
-        if getattr(config, key) is not None and getattr(config, key) < 1:
-            raise UserError(f"data.{key}={getattr(config, key)}: allowed is 1 or more, or null")

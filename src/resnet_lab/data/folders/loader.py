@@ -24,7 +24,7 @@ from torch import Tensor
 from resnet_lab.cores import SHARE
 from resnet_lab.data.decode import BrokenImage, Pixels
 from resnet_lab.data.folders.normalise import Reused, normalise_into, normalised, sent
-from resnet_lab.data.order import CPU, EvalOrder, TrainLoader, TrainOrder
+from resnet_lab.data.order import CPU, Batch, EvalOrder, TrainLoader, TrainOrder
 from resnet_lab.errors import UserError, printable
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,6 @@ PIECE = 4  # images that a thread decodes at a time
 AHEAD = 2  # batches in the making, the one that is waited for included
 
 Images = Tensor | list[Tensor]  # (N, 3, H, W), or N times (3, H, W) where sizes differ
-Batch = tuple[Images, Tensor]  # as a net takes them, and their labels (N,)
 # The bytes of an image, the epoch and its index, to uint8 pixels (H, W, 3) and the colour noise (3,) of the device.
 View = Callable[[bytes, int, int], tuple[Pixels, NDArray[np.float32]]]
 
@@ -91,25 +90,29 @@ class _Making:
             self.pieces -= 1
             return self.pieces == 0
 
-    def fill(self, place: int, pixels: Pixels, noise: NDArray[np.float32]) -> None:
+    def fill(self, position: int, pixels: Pixels, noise: NDArray[np.float32]) -> None:
         """While the pixels are in the cache: a batch at a time, the same would cost three times as much."""
         if not isinstance(self.images, Tensor):
-            self.images[place] = torch.empty(
+            self.images[position] = torch.empty(
                 pixels.shape, dtype=torch.float32 if self.on_cpu else torch.uint8
             )
         if self.on_cpu:
-            normalise_into(self.images[place], pixels, noise)
+            normalise_into(self.images[position], pixels, noise)
         else:
-            self.images[place].numpy()[:] = pixels
-            self.noise.numpy()[place] = noise
+            self.images[position].numpy()[:] = pixels
+            self.noise.numpy()[position] = noise
 
     def sound(self) -> tuple[Images, Tensor, list[int]]:
         """Images (N, 3, H, W) or N times (3, H, W), their noise and indices; broken ones are left out."""
         images, noise, indices = self.images, self.noise, self.indices
         if self.broken:
-            places = [place for place in range(len(indices)) if place not in self.broken]
-            noise, indices = noise[places], [indices[place] for place in places]
-            images = images[places] if isinstance(images, Tensor) else [images[place] for place in places]
+            positions = [position for position in range(len(indices)) if position not in self.broken]
+            noise, indices = noise[positions], [indices[position] for position in positions]
+            images = (
+                images[positions]
+                if isinstance(images, Tensor)
+                else [images[position] for position in positions]
+            )
         if isinstance(images, Tensor):
             return images.permute(0, 3, 1, 2), noise, indices
         return [image.permute(2, 0, 1) for image in images], noise, indices
@@ -152,7 +155,7 @@ class Decoder:
                 batch = making.batch.result()
                 ahead.extend(self._start(pool, epoch, batch) for batch in islice(upcoming, 1))
                 if making.broken:
-                    self.left_out += [making.indices[place] for place in making.broken]
+                    self.left_out += [making.indices[position] for position in making.broken]
                     first_broken = first_broken or making.broken[min(making.broken)]
                 if ahead:
                     yield batch
@@ -181,15 +184,15 @@ class Decoder:
             pool.submit(self._fill, making, epoch, range(first, min(first + PIECE, count)))
         return making
 
-    def _fill(self, making: _Making, epoch: int, places: range) -> None:
+    def _fill(self, making: _Making, epoch: int, positions: range) -> None:
         """Whoever fills the last piece finishes the batch, so that no thread waits for another."""
         try:
-            for place in places:
-                index = making.indices[place]
+            for position in positions:
+                index = making.indices[position]
                 try:
-                    making.fill(place, *self.view(self.files.read(index), epoch, index))
+                    making.fill(position, *self.view(self.files.read(index), epoch, index))
                 except BrokenImage as error:
-                    making.broken[place] = printable(f"{self.files.where(index)}: {error}")
+                    making.broken[position] = printable(f"{self.files.where(index)}: {error}")
             if making.is_whole():
                 making.batch.set_result(self._finished(making))
         except BaseException as error:
@@ -238,5 +241,5 @@ class ImageEvalLoader:
     def given(self) -> list[int]:
         """The places among the `chosen` of the images that the last iteration gave, in its order."""
         broken = set(self.decoder.left_out)
-        places = range(self.order.rank, self.order.images, self.order.world)
-        return [place for place in places if int(self.chosen[place]) not in broken]
+        positions = range(self.order.rank, self.order.images, self.order.world)
+        return [position for position in positions if int(self.chosen[position]) not in broken]

@@ -18,7 +18,7 @@ from resnet_lab.data.folders.loader import (
     View,
 )
 from resnet_lab.data.module import DataModule
-from resnet_lab.data.order import EvalOrder, place, sample_random
+from resnet_lab.data.order import EvalOrder, rank_and_world, sample_random
 from resnet_lab.data.preprocessing import CentreView, Preprocessing, by_channel
 from resnet_lab.data.spec import DataInfo, ImageFolderConfig
 from resnet_lab.data.subsets import shared_out
@@ -68,7 +68,7 @@ class ImageData(DataModule):
         def seen(data: bytes, epoch: int, index: int) -> tuple[Pixels, NDArray[np.float32]]:
             return view(open_picture(data), sample_random(seed, epoch, index))
 
-        order = files.order(chosen, self.batch_size, self.drop_last, seed, *place())
+        order = files.order(chosen, self.batch_size, self.drop_last, seed, *rank_and_world())
         return ImageTrainLoader(order, self._decoder(files, seen, self.config.crop), chosen)
 
     def val_dataloader(self) -> list[ImageEvalLoader]:
@@ -101,7 +101,7 @@ class ImageData(DataModule):
         def seen(data: bytes, _epoch: int, _index: int) -> tuple[Pixels, NDArray[np.float32]]:
             return view(open_picture(data)), no_noise
 
-        rank, world = place()
+        rank, world = rank_and_world()
         order = EvalOrder(len(chosen), max(self.batch_size // world, 1), rank, world)
         return ImageEvalLoader(order, self._decoder(files, seen, crop), chosen)
 

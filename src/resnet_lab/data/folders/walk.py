@@ -50,13 +50,13 @@ def images(
     `stamps` is told each folder that is entered. Raises UserError for a folder that cannot be read, that links
     back to one `above` it, or that holds splits of its own.
     """
-    place = folder / below
-    stamp = stamp_of(place)
+    path = folder / below
+    stamp = stamp_of(path)
     if any(stamp[:2] == other[:2] for other in above):
-        raise UserError(f"{place} is a link back to a folder that holds it: remove the link")
+        raise UserError(f"{path} is a link back to a folder that holds it: remove the link")
     if stamps is not None:
-        stamps[str(place)] = stamp
-    for entry in entries(place):
+        stamps[str(path)] = stamp
+    for entry in entries(path):
         if not is_folder(entry):
             if entry.name.lower().endswith(SUFFIXES):
                 yield f"{below}/{entry.name}", entry
@@ -112,11 +112,11 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _inner_split(folder: Path, below: Path, split: str) -> UserError:
     """The error for a split within what would be a class: a root too high, or classes outside their splits."""
-    place = folder / below
-    parts = {SPLITS[name.lower()] for name in folders(place) if name.lower() in SPLITS}
-    if len(parts) > 1 and folders(place / split):
-        return UserError(f"{place} holds {split} and more splits: data.root={place} would do")
+    path = folder / below
+    parts = {SPLITS[name.lower()] for name in folders(path) if name.lower() in SPLITS}
+    if len(parts) > 1 and folders(path / split):
+        return UserError(f"{path} holds {split} and more splits: data.root={path} would do")
     first = below.parts[0]
     return UserError(
-        f"{place} would be a class, and holds a folder {split}: splits come first, as in {split}/{first}"
+        f"{path} would be a class, and holds a folder {split}: splits come first, as in {split}/{first}"
     )

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from resnet_lab.data.module import DataModule
-from resnet_lab.data.order import CPU, Resumable
+from resnet_lab.data.order import CPU, Batch, Resumable
 from resnet_lab.data.own.facts import First, class_names_of, preprocessing
 from resnet_lab.data.own.making import TARGET, drawn
 from resnet_lab.data.preprocessing import Preprocessing
@@ -23,8 +23,6 @@ from resnet_lab.data.spec import DataInfo, OwnConfig
 from resnet_lab.errors import UserError
 
 log = logging.getLogger(__name__)
-
-Batch = tuple[Tensor, Tensor]
 
 
 def look_at(config: OwnConfig, given: LightningDataModule) -> First:

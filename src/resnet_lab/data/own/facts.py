@@ -64,7 +64,7 @@ def agreed(config: OwnConfig, first: First) -> DataInfo:
             f" or classes make it {fingerprint}"
         )
     training = _counted(config, first.sizes, own_module=first.own_module)
-    return DataInfo(*first.shape, names, fingerprint, training, "val" in first.sizes)
+    return DataInfo(*first.shape, names, training, fingerprint, "val" in first.sizes)
 
 
 def _class_names(config: OwnConfig, first: First) -> tuple[str, ...]:

@@ -13,8 +13,8 @@ from torch import Tensor
 from resnet_lab.data.own.making import draw, drawn
 from resnet_lab.errors import UserError
 
-Batch = tuple[Tensor, Tensor]  # images (N, C, H, W), uint8 or float32, and int64 labels (N,)
-Place = tuple[str, int]  # what is drawn for an image: of a seed and an epoch; and its index
+Read = tuple[Tensor, Tensor]  # images (N, C, H, W), uint8 or float32, and int64 labels (N,)
+Wanted = tuple[str, int]  # what is drawn for an image: of a seed and an epoch; and its index
 
 
 class OwnImages:
@@ -27,15 +27,15 @@ class OwnImages:
     def __len__(self) -> int:
         return len(self.images)
 
-    def __getitems__(self, places: Sequence[Place]) -> Batch | UserError:
+    def __getitems__(self, wanted: Sequence[Wanted]) -> Read | UserError:
         """The batch, or what is wrong with it: an exception of another process would come as a page of text."""
         try:
-            images, labels = zip(*(self.read(*place) for place in places), strict=True)
+            images, labels = zip(*(self.read(*each) for each in wanted), strict=True)
             odd = next(
                 (number for number, image in enumerate(images) if image.shape != images[0].shape), None
             )
             if odd is not None:
-                one, other = places[0][1], places[odd][1]
+                one, other = wanted[0][1], wanted[odd][1]
                 raise UserError(
                     f"{self.where}: image {other} has the shape {tuple(images[odd].shape)}, image {one} has"
                     f" {tuple(images[0].shape)}: all must be of one size"

@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from resnet_lab.cores import share
-from resnet_lab.data.order import EvalOrder, TrainLoader, TrainOrder
-from resnet_lab.data.own.images import Batch, OwnImages, Place
+from resnet_lab.data.order import Batch, EvalOrder, TrainLoader, TrainOrder
+from resnet_lab.data.own.images import OwnImages, Read, Wanted
 from resnet_lab.data.own.making import drawn
 from resnet_lab.errors import UserError
 
@@ -49,11 +49,11 @@ class Reader:
             images, labels = batch
             yield self.finish(images), labels
 
-    def _read(self) -> Iterator[Batch | UserError]:
+    def _read(self) -> Iterator[Read | UserError]:
         if not self.workers:
-            for places in self._plan:
+            for wanted in self._plan:
                 with drawn():
-                    batch = self.images.__getitems__(places)
+                    batch = self.images.__getitems__(wanted)
                 yield batch
             return
         if self._loader is None:
@@ -72,9 +72,9 @@ class Reader:
 class _Plan:
     """The batches of one iteration after the other."""
 
-    batches: Iterator[list[Place]] = iter(())
+    batches: Iterator[list[Wanted]] = iter(())
 
-    def __iter__(self) -> Iterator[list[Place]]:
+    def __iter__(self) -> Iterator[list[Wanted]]:
         return self.batches
 
 

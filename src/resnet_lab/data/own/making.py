@@ -1,6 +1,5 @@
 """Making what a target names, and the chance that its code meets."""
 
-import inspect
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ import torch
 
 from resnet_lab.data.spec import OwnConfig
 from resnet_lab.errors import UserError
-from resnet_lab.targets import called, locate, made
+from resnet_lab.targets import called, locate, made, takes
 
 TARGET = "data._target_"
 
@@ -25,20 +24,13 @@ def make(config: OwnConfig, batch_size: int) -> Any:
     if not config._target_:
         raise UserError(f"{TARGET} is needed: the dotted path of what makes the images, as my_data.make")
     target = locate(config._target_, TARGET)
-    given = {key: made(value, f"data.args.{key}") for key, value in config.args.items()}
+    given = made(config.args, "data.args")
     if config.root is not None:
         given["root"] = config.root
-    if "batch_size" in _taken_by(target):
+    if "batch_size" in takes(target):
         given.setdefault("batch_size", batch_size)
     with drawn("data"):
-        return called(target, given, f"{TARGET}={config._target_}")
-
-
-def _taken_by(target: Any) -> tuple[str, ...]:
-    try:
-        return tuple(inspect.signature(target).parameters)
-    except (TypeError, ValueError):
-        return ()
+        return called(f"{TARGET}={config._target_}", target, **given)
 
 
 def draw(purpose: str) -> None:

@@ -5,7 +5,7 @@ from lightning import LightningDataModule
 from torch import Tensor
 
 from resnet_lab.data.module import DataModule
-from resnet_lab.data.order import EvalOrder, TrainOrder, generator, place
+from resnet_lab.data.order import EvalOrder, TrainOrder, generator, rank_and_world
 from resnet_lab.data.own.as_it_is import OwnModule
 from resnet_lab.data.own.choices import info, sets
 from resnet_lab.data.own.facts import preprocessing
@@ -47,7 +47,7 @@ class OwnData(DataModule):
             self.eval_names = tuple(name for name in ("val", "test") if name in self._splits)
 
     def train_dataloader(self) -> OwnTrainLoader:
-        order = TrainOrder(self.sizes["train"], self.batch_size, self.drop_last, self.seed, *place())
+        order = TrainOrder(self.sizes["train"], self.batch_size, self.drop_last, self.seed, *rank_and_world())
         return OwnTrainLoader(order, self._reader("train"))
 
     def val_dataloader(self) -> list[OwnEvalLoader]:
@@ -60,7 +60,7 @@ class OwnData(DataModule):
         return preprocessing(self.config, self.info)
 
     def _eval_loader(self, name: str) -> OwnEvalLoader:
-        rank, world = place()
+        rank, world = rank_and_world()
         order = EvalOrder(self.sizes[name], max(self.batch_size // world, 1), rank, world)
         return OwnEvalLoader(order, self._reader(name))
 

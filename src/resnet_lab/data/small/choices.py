@@ -5,8 +5,6 @@ from resnet_lab.data.spec import DataInfo, InMemoryConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.files import expanded
 
-MEANS = ("pixel", "channel")
-
 
 def info(config: SmallImagesConfig) -> DataInfo:
     """What is known of the set; UserError for an unknown name, a choice out of range, or a missing root."""
@@ -22,7 +20,8 @@ def info(config: SmallImagesConfig) -> DataInfo:
     check_range(config, "test_images", 1, known.test, "test images")
     if config.root is not None and not expanded(config.root).is_dir():
         raise UserError(f"no such folder: {config.root} (data.root)")
-    return known.info(config.size)
+    training = left if config.train_images is None else config.train_images
+    return DataInfo(known.channels, side, side, known.class_names, training)
 
 
 def counts(config: SmallImagesConfig) -> dict[str, int]:
@@ -33,8 +32,6 @@ def counts(config: SmallImagesConfig) -> dict[str, int]:
 
 def check_augmentation(config: InMemoryConfig, side: int) -> None:
     """Raises UserError for what makes no sense of images with a shorter side of so many pixels."""
-    if config.mean not in MEANS:
-        raise unknown("data.mean", config.mean, MEANS)
     check_range(config, "pad", 0, side - 1, "pixels")
     check_range(config, "cutout", 0, side, "pixels")
 

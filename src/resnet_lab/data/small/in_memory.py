@@ -65,9 +65,9 @@ class Padded:
         strides = self.image * channels, self.row * channels, channels, 1
         for number, mirrored in enumerate(sides):
             first = (lead + number * count * self.image) * channels
-            place = memory.as_strided(images.shape, strides, first)
+            view = memory.as_strided(images.shape, strides, first)
             for column in range(width):  # flip() would make a copy of the set, and slowly
-                place[:, :, column] = images[:, :, -1 - column if mirrored else column]
+                view[:, :, column] = images[:, :, -1 - column if mirrored else column]
         # Every run of W pixels, wherever it starts; that they overlap costs nothing.
         starts = memory.numel() // channels - width + 1
         self.runs = memory.as_strided((starts, width * channels), (channels, 1))
@@ -76,8 +76,8 @@ class Padded:
     def crops(self, index: Tensor, top: Tensor, left: Tensor) -> Tensor:
         """Crops (B, H, W, C) of the padded images of `index`, each at its own offset of 0 to twice the padding."""
         first = index * self.image + top * self.row + left
-        places = first[:, None] + self.rows
-        return self.runs.index_select(0, places.flatten()).view(len(index), *self.shape)
+        rows = first[:, None] + self.rows
+        return self.runs.index_select(0, rows.flatten()).view(len(index), *self.shape)
 
 
 class RandomCrops:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from resnet_lab.data.module import DataModule
-from resnet_lab.data.order import EvalOrder, TrainOrder, generator, place
+from resnet_lab.data.order import EvalOrder, TrainOrder, generator, rank_and_world
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.data.small.choices import info
 from resnet_lab.data.small.in_memory import (
@@ -72,7 +72,7 @@ class SmallImages(DataModule):
         self.test_images_there, self.tests_a_share = parts.test_images_there, parts.tests_a_share
 
     def train_dataloader(self) -> InMemoryTrainLoader:
-        order = TrainOrder(self.sizes["train"], self.batch_size, self.drop_last, self.seed, *place())
+        order = TrainOrder(self.sizes["train"], self.batch_size, self.drop_last, self.seed, *rank_and_world())
         augmentation = Augmentation(self.config.pad, self.config.flip, self.config.cutout)
         return InMemoryTrainLoader(*self._splits["train"], order, self.normalise, augmentation)
 
@@ -90,7 +90,7 @@ class SmallImages(DataModule):
         return Preprocessing(self.info.channels, size, None, mean, by_channel(std), self.info.class_names)
 
     def _eval_loader(self, name: str) -> InMemoryEvalLoader:
-        rank, world = place()
+        rank, world = rank_and_world()
         # Twice the training batch: no gradients are kept.
         order = EvalOrder(self.sizes[name], max(2 * self.batch_size // world, 1), rank, world)
         return InMemoryEvalLoader(*self._splits[name], order, self.normalise)

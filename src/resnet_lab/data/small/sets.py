@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_lab.data.small.fetch import Published, fetched
-from resnet_lab.data.spec import DataInfo, SmallImagesConfig
+from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.errors import UserError
 from resnet_lab.files import expanded
 
@@ -38,10 +38,6 @@ class SmallSet:
     test: int
     class_names: tuple[str, ...]
     read: Callable[[SmallImagesConfig], tuple[Arrays, Arrays]]
-
-    def info(self, size: int | None) -> DataInfo:
-        side = size or self.side
-        return DataInfo(self.channels, side, side, self.class_names)
 
 
 def read_digits(_config: SmallImagesConfig) -> tuple[Arrays, Arrays]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from resnet_lab.data.folders.choices import check_counts, check_found, found
+from resnet_lab.data.folders.fingerprint import FolderImages
 from resnet_lab.data.small.choices import check_augmentation
 from resnet_lab.data.small.folder.cache import Held, held
 from resnet_lab.data.spec import DataInfo, SmallFolderConfig
@@ -19,8 +20,8 @@ def info(config: SmallFolderConfig) -> DataInfo:
     return facts(config)[0]
 
 
-def facts(config: SmallFolderConfig) -> tuple[DataInfo, Held]:
-    """The same, and the images. Free of torch where they were decoded before."""
+def facts(config: SmallFolderConfig) -> tuple[DataInfo, FolderImages, Held]:
+    """The same, the files, and the images. Free of torch where they were decoded before."""
     _check(config)
     there = found(config)
     check_found(config, there)
@@ -28,23 +29,19 @@ def facts(config: SmallFolderConfig) -> tuple[DataInfo, Held]:
     training = check_counts(config, images.counts)
     check_augmentation(config, min(images.height, images.width))
     shape = images.channels, images.height, images.width
-    known = DataInfo(*shape, there.class_names, there.fingerprint, training, "val" in there.splits)
-    return known, images
+    known = DataInfo(*shape, there.class_names, training, there.fingerprint, "val" in there.splits)
+    return known, there, images
 
 
 def counts(config: SmallFolderConfig) -> Mapping[str, int]:
     """Images of each part."""
-    return facts(config)[1].counts
+    return facts(config)[2].counts
 
 
 def _check(config: SmallFolderConfig) -> None:
     """Raises UserError for what makes no sense of any images."""
-    for key, allowed in (("name", NAMES), ("on_error", ("stop", "skip"))):
-        if getattr(config, key) not in allowed:
-            raise unknown(f"data.{key}", getattr(config, key), allowed)
+    if config.name not in NAMES:
+        raise unknown("data.name", config.name, NAMES)
     if config.channels not in (None, 1, 3):
         raise UserError(f"data.channels={config.channels}: allowed are 1 (grey), 3 (RGB) and null")
-    for key, least in (("size", 1), ("train_images", 1), ("test_images", 1), ("validation", 0)):
-        if getattr(config, key) is not None and getattr(config, key) < least:
-            raise UserError(f"data.{key}={getattr(config, key)}: allowed is {least} or more")
     check_augmentation(config, config.size or 2**16)

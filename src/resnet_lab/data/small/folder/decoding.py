@@ -43,8 +43,8 @@ def decoded(config: SmallFolderConfig, found: FolderImages) -> tuple[dict[str, P
             told.check_memory(sum(found.counts.values()))
             images = np.empty((len(files.labels), *told.shape), np.uint8)
             sound = np.ones(len(files.labels), bool)
-            for places, wrong, all_grey in _filled(config, files, images, told):
-                bar.update(len(places))
+            for indices, wrong, all_grey in _filled(config, files, images, told):
+                bar.update(len(indices))
                 grey = grey and all_grey
                 sound[list(wrong)] = False
                 broken += wrong.values()
@@ -96,19 +96,19 @@ def _filled(
     """Fills the images a piece at a time: its places, what is wrong with some, and whether the others are grey."""
 
     def fill(first: int) -> tuple[range, dict[int, str], bool]:
-        places = range(first, min(first + PIECE, len(images)))
+        indices = range(first, min(first + PIECE, len(images)))
         wrong, grey = {}, True
-        for place in places:
+        for index in indices:
             try:
-                pixels = _seen(config, files, place, sized)
+                pixels = _seen(config, files, index, sized)
             except BrokenImage as error:
                 if config.on_error != "skip":
-                    raise _broken(files.where(place), error) from error
-                wrong[place] = printable(f"{files.where(place)}: {error}")
+                    raise _broken(files.where(index), error) from error
+                wrong[index] = printable(f"{files.where(index)}: {error}")
                 continue
-            images[place] = pixels
+            images[index] = pixels
             grey = grey and bool((pixels == pixels[..., :1]).all())
-        return places, wrong, grey
+        return indices, wrong, grey
 
     pool = ThreadPoolExecutor(config.workers or cores(), "decode", torch.set_num_threads, (1,))
     try:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from resnet_lab.data.folders.choices import found
 from resnet_lab.data.small.folder.cache import loaded
 from resnet_lab.data.small.folder.choices import facts
 from resnet_lab.data.small.module import Parts, SmallImages, Split
@@ -25,12 +24,12 @@ class _Part:
 
 def build(config: SmallFolderConfig, *, batch_size: int, drop_last: bool, seed: int) -> SmallImages:
     """The images as training, validation and test batches. Raises UserError as `info` does."""
-    known, held = facts(config)
+    known, files, held = facts(config)
 
     def read() -> Parts:
         if held.broken:
             log.warning("left out %d broken images, as %s", len(held.broken), held.broken[0])
-        there = {part: _Part(*images) for part, images in loaded(config, found(config)).items()}
+        there = {part: _Part(*images) for part, images in loaded(config, files).items()}
         tests = there["test" if "test" in there else "train"]
         return Parts(_chosen(config, there), len(tests.labels), "test" not in there)
 
