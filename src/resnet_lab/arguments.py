@@ -58,6 +58,7 @@ def build() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit"
     )
+    _add_config_dir(parser)
     commands = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, help="one of those below"
     )

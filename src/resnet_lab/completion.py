@@ -5,14 +5,15 @@ The script of a shell asks `resnet-lab completion SHELL --of "the line so far"`,
 
 import argparse
 from collections.abc import Iterable, Iterator
-from dataclasses import Field, fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import get_args
 
 from resnet_lab.arguments import build, known_dirs
 from resnet_lab.config.groups import config_dir, groups, own_dirs
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import unknown
+from resnet_lab.fields import keys
 
 SCRIPTS = {
     # bash begins a word anew after = and :, so what stands before them is not to be repeated.
@@ -122,34 +123,12 @@ def _overrides(word: str) -> Iterator[str]:
         return
     yield from (f"{group}=" for group in known)
     depth = key.count(".")
-    for each in (*_keys(TrainConfig), *_hydra_keys()):
+    for each in (*keys(TrainConfig), *_hydra_keys()):
         parts = each.split(".")
         if len(parts) > depth + 1:
             yield ".".join(parts[: depth + 1]) + "."
         elif each not in known:
             yield f"{each}="
-
-
-def _keys(kind: type, prefix: str = "") -> dict[str, tuple[Field[Any], Any]]:
-    """The dotted keys of a schema, of every kind of data set and net, with their fields and types."""
-    found: dict[str, tuple[Field[Any], Any]] = {}
-    for part in _kinds(kind):
-        hints = get_type_hints(part)
-        for each in fields(part):
-            hint = hints[each.name]
-            inner = [one for one in (hint, *get_args(hint)) if is_dataclass(one)]
-            if not inner:
-                found[f"{prefix}{each.name}"] = (each, hint)
-            for one in inner:
-                assert isinstance(one, type)
-                found |= _keys(one, f"{prefix}{each.name}.")
-    return found
-
-
-def _kinds(kind: Any) -> Iterator[Any]:
-    yield kind
-    for other in kind.__subclasses__():
-        yield from _kinds(other)
 
 
 def _hydra_keys() -> Iterator[str]:
@@ -165,9 +144,8 @@ def _hydra_keys() -> Iterator[str]:
 
 def _values(key: str) -> Iterable[str]:
     """The words that a key takes; none where it takes any."""
-    if key not in (known := _keys(TrainConfig)):
+    if key not in (known := keys(TrainConfig)):
         return ()
-    field, hint = known[key]
-    choices = field.metadata.get("choices", ())
+    choices, hint = known[key].field.metadata.get("choices", ()), known[key].hint
     words = list(choices() if callable(choices) else choices)
     return [*words, *(("true", "false") if bool in (hint, *get_args(hint)) else ())]

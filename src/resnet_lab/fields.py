@@ -5,9 +5,9 @@ Standard library only.
 
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from resnet_lab.errors import UserError, unknown
 
@@ -99,6 +99,36 @@ def text(default: str | None, **limits: Any) -> Any:
 def path(default: str | None, *, identity: bool = True) -> Any:
     """A field that names a file or a folder: ~ is the home."""
     return field(default=default, metadata={"path": True, "identity": identity})
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a schema says of one dotted key."""
+
+    field: Field[Any]
+    hint: Any  # its type
+    local: bool  # it never changes a result
+
+
+def keys(schema: type, prefix: str = "", *, local: bool = False) -> dict[str, Key]:
+    """The dotted keys of nested dataclasses, of every kind of each; `local`: so is all of it."""
+    found: dict[str, Key] = {}
+    for kind in _kinds(schema):
+        hints = get_type_hints(kind)
+        for each in fields(kind):
+            key, hint = f"{prefix}{each.name}", hints[each.name]
+            own = local or not each.metadata.get("identity", True)
+            if is_dataclass(hint) and isinstance(hint, type):
+                found |= keys(hint, f"{key}.", local=own)
+            else:
+                found[key] = Key(each, hint, own)
+    return found
+
+
+def _kinds(schema: Any) -> Iterator[Any]:
+    yield schema
+    for kind in schema.__subclasses__():
+        yield from _kinds(kind)
 
 
 def check(config: Any, prefix: str = "") -> None:

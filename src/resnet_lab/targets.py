@@ -5,6 +5,7 @@ Standard library only. Which targets a configuration may name at all is `resnet_
 
 import ast
 import hashlib
+import inspect
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -25,9 +26,9 @@ def locate(path: str, key: str) -> Any:
     """
     module, rest = _imported(path, key)
     found: Any = module
-    for place, name in enumerate(rest):
+    for depth, name in enumerate(rest):
         if not hasattr(found, name):
-            where = ".".join([module.__name__, *rest[:place]])
+            where = ".".join([module.__name__, *rest[:depth]])
             close = nearest(name, [each for each in dir(found) if not each.startswith("_")])
             hint = f"; did you mean {where}.{close}?" if close else ""
             raise UserError(f"{key}={path}: {where} has no {name!r}{hint}")
@@ -35,8 +36,8 @@ def locate(path: str, key: str) -> Any:
     return found
 
 
-def called(target: Any, named: Mapping[str, Any], what: str, *arguments: Any) -> Any:
-    """The result; whatever is raised is a UserError in one line, which begins with `what`."""
+def called(what: str, target: Any, /, *arguments: Any, **named: Any) -> Any:
+    """The target's result; whatever it raises is a UserError in one line, which begins with `what`."""
     if not callable(target):
         raise UserError(f"{what} cannot be called: it is {type(target).__name__}")
     try:
@@ -45,22 +46,48 @@ def called(target: Any, named: Mapping[str, Any], what: str, *arguments: Any) ->
         raise
     except Exception as error:
         reason = " ".join(str(error).split())
-        kind = "" if isinstance(error, TypeError) else f"{type(error).__name__}: "
-        raise UserError(f"{what}: {kind}{reason}") from error
+        if not isinstance(error, TypeError | ValueError):
+            what, reason = f"{what} fails", f"{type(error).__name__}: {reason}"
+        raise UserError(f"{what}: {reason}") from error
+
+
+def takes(target: Any) -> tuple[str, ...]:
+    """The names of a target's arguments, as far as it tells them."""
+    try:
+        return tuple(inspect.signature(target).parameters)
+    except (TypeError, ValueError):
+        return ()
+
+
+def instance(spec: Any, key: str, usual: Mapping[str, Any] | None = None) -> Any:
+    """What ``{_target_: a.dotted.Path, argument: value}`` stands for; with ``_partial_: true`` a function of the rest.
+
+    Of the `usual` arguments it gets those that it takes and `spec` leaves out. Raises UserError, which names the
+    configuration's `key`, for what has no target or cannot be made.
+    """
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("_target_"), str):
+        raise UserError(f"{key}={spec}: {{_target_: a.dotted.Path, argument: value}} is needed")
+    path = spec["_target_"]
+    target = locate(path, f"{key}._target_")
+    named = {name: value for name, value in (usual or {}).items() if name in takes(target)}
+    named |= {
+        name: made(value, f"{key}.{name}")
+        for name, value in spec.items()
+        if name not in ("_target_", "_partial_")
+    }
+    later = spec.get("_partial_", False)
+    return partial(target, **named) if later else called(f"{key}._target_={path}", target, **named)
 
 
 def made(value: Any, key: str) -> Any:
-    """An argument, with what it names by a _target_ of its own made; with _partial_: true a function of the rest."""
+    """An argument, with every `instance` in it made."""
     if isinstance(value, list):
         return [made(each, key) for each in value]
     if not isinstance(value, Mapping):
         return value
-    named = {name: made(each, f"{key}.{name}") for name, each in value.items()}
-    if "_target_" not in named:
-        return named
-    path, later = str(named.pop("_target_")), named.pop("_partial_", False)
-    target = locate(path, f"{key}._target_")
-    return partial(target, **named) if later else called(target, named, f"{key}._target_={path}")
+    if "_target_" in value:
+        return instance(value, key)
+    return {name: made(each, f"{key}.{name}") for name, each in value.items()}
 
 
 def own_sources(path: str, key: str) -> dict[str, Path]:

@@ -61,8 +61,10 @@ def test_the_nearest_right_choice_may_be_ones_own(here: Path) -> None:
 
 def test_every_command_takes_folders(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "configs").rename(here / "mine")
-    assert main(["plan", "-m", "--config-dir", "mine", "experiment=first", "--gpu", "a100"]) == 0
-    assert "2 runs" in capsys.readouterr().out
+    plan = ["plan", "-m", "experiment=first", "--gpu", "a100"]
+    for said in ([*plan, "--config-dir", "mine"], ["--config-dir", "mine", *plan]):
+        assert main(said) == 0
+        assert "2 runs" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         main(["train", "--config-dir", "mine", "--help"])
     assert "narrow" in capsys.readouterr().out
@@ -80,7 +82,6 @@ def test_a_folder_that_is_none_or_has_a_root_of_its_own_is_told(
     assert "narrow" not in groups.groups()["model"]  # another program's folder
 
 
-def test_hydras_own_search_path_is_searched_in_sweeps_too(here: Path) -> None:
-    (here / "configs").rename(here / "mine")
-    found = configurations([f"hydra.searchpath=[file://{here}/mine]", "experiment=first"])
-    assert [each.model.depth for each in found] == [8, 14]
+def test_hydras_own_search_path_is_refused_in_favour_of_ours(here: Path) -> None:
+    with pytest.raises(UserError, match=r"hydra\.searchpath has no effect: --config-dir DIR"):
+        configurations([f"hydra.searchpath=[file://{here}/mine]", "experiment=first"])

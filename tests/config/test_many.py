@@ -11,7 +11,7 @@ from resnet_lab.config.groups import groups
 from resnet_lab.config.many import Composer
 from resnet_lab.config.overrides import read
 from resnet_lab.errors import UserError
-from resnet_lab.sweeps.expand import expand
+from swept import expanded
 
 JOBS: dict[str, list[str]] = {
     "keys": ["seed=3", "model.depth=20", "recipe.lr=1e-3", "name=2024_11_25"],
@@ -46,7 +46,7 @@ def test_every_kind_of_override_is_set_as_hydra_sets_it(job: str) -> None:
 
 @pytest.mark.parametrize("experiment", groups()["experiment"])
 def test_runs_of_every_experiment_are_what_each_is_alone(experiment: str) -> None:
-    jobs = expand(read([f"experiment={experiment}", "seed=0,1"]))
+    jobs = expanded(read([f"experiment={experiment}", "seed=0,1"]))
     assert Composer()(jobs[-1]) == compose_raw(jobs[-1])
 
 

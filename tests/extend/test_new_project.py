@@ -13,7 +13,6 @@ from resnet_lab.cli import main
 from resnet_lab.config.identity import identity
 from resnet_lab.models.nets import label
 from resnet_lab.sweeps.expand import configurations
-from resnet_lab.training import own
 
 ROOT = Path(__file__).parents[2]
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
@@ -26,7 +25,6 @@ def project(tmp_path: Path) -> Iterator[Path]:
     yield folder
     for code in folder.glob("*.py"):
         sys.modules.pop(code.stem, None)
-    own.located.cache_clear()
 
 
 def test_the_new_project_has_an_experiment_that_sweeps_parts_of_its_own(

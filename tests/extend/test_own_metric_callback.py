@@ -171,7 +171,7 @@ MISTAKES = {
     "a class that is not there": ("metrics.x._target_=my_metric.Brie", "did you mean my_metric.Brier"),
     "an argument that it does not take": (
         "metrics.x={_target_: my_metric.Brier, bins: 3}",
-        "metrics.x (my_metric.Brier): Brier.__init__() got an unexpected keyword argument 'bins'",
+        "metrics.x._target_=my_metric.Brier: Brier.__init__() got an unexpected keyword argument 'bins'",
     ),
     "a callback that is none": (
         "callbacks.extra.x={_target_: my_metric.Brier}",

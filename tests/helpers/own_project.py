@@ -13,7 +13,6 @@ import pytest
 from forked import ForkedServer
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.places import local
-from resnet_lab.training import own
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SMALL = [  # 3 iterations an epoch
@@ -31,7 +30,6 @@ def project(folder: Path, patch: pytest.MonkeyPatch, modules: Mapping[str, str])
     patch.chdir(folder)
     patch.setattr(sys, "path", [str(folder), *sys.path])
     patch.setattr(local, "server_process", ForkedServer)
-    own.located.cache_clear()
     try:
         yield folder
     finally:

@@ -26,7 +26,7 @@ def images(count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
     return noise, labels
 
 
-def place() -> tuple[int, int]:
+def rank_and_world() -> tuple[int, int]:
     on = torch.distributed.is_initialized()
     return (torch.distributed.get_rank(), torch.distributed.get_world_size()) if on else (0, 1)
 
@@ -41,11 +41,11 @@ class TestLoader:
         self.batch_size = batch_size
 
     def __len__(self) -> int:
-        rank, world = place()
+        rank, world = rank_and_world()
         return -(-len(self.labels[rank::world]) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        rank, world = place()
+        rank, world = rank_and_world()
         shares = (self.images[rank::world], self.labels[rank::world])
         return zip(*(share.split(self.batch_size) for share in shares), strict=True)
 
@@ -62,7 +62,7 @@ class TrainLoader:
         return -(-len(self.labels) // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        rank, world = place()
+        rank, world = rank_and_world()
         self.given, self.start = self.start, 0
         order = torch.randperm(len(self.labels), generator=torch.Generator().manual_seed(self.epoch))
         for batch in order.split(self.batch_size)[self.given :]:

@@ -11,6 +11,7 @@ from torch import nn
 
 import toy_training as toy
 from dispatched import Dispatched
+from resnet_lab.training import averaging
 from resnet_lab.training.averaging import Average, MovingAverage
 from resnet_lab.training.batch_norm import frozen_statistics, recompute
 
@@ -33,17 +34,25 @@ def test_average_follows_its_definition_and_is_what_is_tested_and_kept(tmp_path:
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
     torch.testing.assert_close(saved["backbone.9.weight"], average)
     logged = trainer.callback_metrics["test/loss"]
-    tested = toy.trainer(recipe).test(module, toy.TestLoader(40), verbose=False)[0]
+    tested = toy.trainer(recipe).validate(module, toy.TestLoader(40), verbose=False)[0]
     assert float(logged) == tested["test/loss"]
 
 
-def test_ema_lives_where_the_net_will_train_before_the_net_is_there() -> None:
+def test_ema_is_made_where_the_net_will_train_before_the_net_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """`setup` comes before the strategy moves the net; the meta device stands for a GPU."""
-    callback, device = MovingAverage(0.9), torch.device("meta")
-    callback.setup(SimpleNamespace(strategy=SimpleNamespace(root_device=device)), toy.net(), "fit")
-    average = callback._average_model
-    assert average is not None
-    assert {value.device for value in average.module.state_dict().values()} == {device}
+    made: list[Average] = []
+
+    class Kept(Average):
+        def __init__(self, *arguments: Any) -> None:
+            super().__init__(*arguments)
+            made.append(self)
+
+    monkeypatch.setattr(averaging, "Average", Kept)
+    device = torch.device("meta")
+    MovingAverage(0.9).setup(SimpleNamespace(strategy=SimpleNamespace(root_device=device)), toy.net(), "fit")
+    assert {value.device for value in made[0].module.state_dict().values()} == {device}
 
 
 @pytest.mark.parametrize("batch_norm", [True, False])

@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import Callback, LambdaCallback
 import toy_training as toy
 from resnet_lab.training import callbacks
 from resnet_lab.training.callbacks import COLUMNS, Bar, History, Lines, progress, silence
+from resnet_lab.training.csv_file import CsvFile, SpoiltFile
 from resnet_lab.training.schedules import learning_rate
-from resnet_lab.training.tables import SpoiltTable, Table
 
 
 def test_history_has_a_row_an_epoch_with_the_logged_figures(tmp_path: Path) -> None:
@@ -39,31 +39,31 @@ def test_epoch_without_an_evaluation_repeats_no_old_figures(tmp_path: Path) -> N
     ]
 
 
-def test_table_is_replaced_whole_whatever_became_of_its_file(tmp_path: Path) -> None:
+def test_file_is_replaced_whole_whatever_became_of_its_file(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
-    table = Table(path, ("epoch", "value"))
-    table.append([{"epoch": 1, "value": 0.5}])
+    file = CsvFile(path, ("epoch", "value"))
+    file.append([{"epoch": 1, "value": 0.5}])
     path.write_text("epoch,va")
-    table.append([{"epoch": 2}])
+    file.append([{"epoch": 2}])
     assert path.read_text() == "epoch,value\n1,0.5\n2,\n"
     assert [file.name for file in tmp_path.iterdir()] == ["table.csv"]
 
 
-def test_table_of_a_checkpoint_replaces_what_lies_there(tmp_path: Path) -> None:
+def test_file_of_a_checkpoint_replaces_what_lies_there(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
-    before = Table(path, ("epoch", "value"))
+    before = CsvFile(path, ("epoch", "value"))
     before.append([{"epoch": 1, "value": 0.5}])
     state = before.state()
     before.append([{"epoch": 2, "value": 0.25}])
     for write in (False, True):
-        table = Table(path, ("epoch", "value"))
-        table.restore(state, 7, write=write)
-        table.begin()
+        file = CsvFile(path, ("epoch", "value"))
+        file.restore(state, 7, write=write)
+        file.begin()
         assert path.read_text() == f"epoch,value\n1,0.5\n{'' if write else '2,0.25' + chr(10)}"
-    Table(path, ("epoch", "value")).begin()  # from the start
+    CsvFile(path, ("epoch", "value")).begin()  # from the start
     assert not path.exists()
-    with pytest.raises(SpoiltTable, match="checkpoint of iteration 7 does not hold the rows of"):
-        table.restore({"seconds": 1.0}, 7, write=True)
+    with pytest.raises(SpoiltFile, match="checkpoint of iteration 7 does not hold the rows of"):
+        file.restore({"seconds": 1.0}, 7, write=True)
 
 
 def test_log_gets_one_plain_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:

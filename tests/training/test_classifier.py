@@ -147,7 +147,7 @@ def losses_of_peaky(**choices: Any) -> dict[str, float]:
 
 def test_top1_and_top5_errors_count_the_classes_ranked_first_and_among_five() -> None:
     module = Classifier(Peaky(), toy.recipe(), toy.CLASSES, ("test",))
-    metrics = toy.trainer(toy.recipe()).test(module, toy.TestLoader(60), verbose=False)[0]
+    metrics = toy.trainer(toy.recipe()).validate(module, toy.TestLoader(60), verbose=False)[0]
     assert metrics["test/error"] == pytest.approx(100 * 5 / 6)
     assert metrics["test/top5_error"] == pytest.approx(100 / 6)
 

@@ -14,10 +14,10 @@ import toy_training as toy
 from forked import in_a_process_of_its_own
 from resnet_lab.errors import UserError
 from resnet_lab.training.callbacks import COLUMNS, History
+from resnet_lab.training.csv_file import CsvFile
 from resnet_lab.training.evaluation import evaluate
 from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.protocols import Images, Protocol
-from resnet_lab.training.tables import Table
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
 KIND = "torchmetrics.classification.Multiclass"
@@ -109,9 +109,9 @@ def test_a_wider_net_counts_the_classes_of_its_data() -> None:
 
 
 def test_a_history_that_was_begun_without_a_metric_goes_on_with_it(tmp_path: Path) -> None:
-    before = Table(tmp_path / "history.csv", COLUMNS)
+    before = CsvFile(tmp_path / "history.csv", COLUMNS)
     before.append([{"epoch": 1, "test/error": 50}])
-    after = Table(tmp_path / "history.csv", [*COLUMNS, "test/f1"])
+    after = CsvFile(tmp_path / "history.csv", [*COLUMNS, "test/f1"])
     after.restore(before.state(), 4, write=True)
     after.append([{"epoch": 2, "test/error": 40, "test/f1": 0.5}])
     with (tmp_path / "history.csv").open(newline="") as file:

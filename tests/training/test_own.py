@@ -33,7 +33,6 @@ def no_optimizer(groups, lr): return 7
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "own_parts.py").write_text(CODE)
     monkeypatch.syspath_prepend(str(tmp_path))
-    own.located.cache_clear()
     yield
     sys.modules.pop("own_parts", None)
 

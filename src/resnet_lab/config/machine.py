@@ -10,18 +10,19 @@ The command line goes before it, and it before experiments and defaults. What st
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import yaml
 
 from resnet_lab.config.groups import groups
+from resnet_lab.config.identity import flatten
 from resnet_lab.config.overrides import parse
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, unknown
+from resnet_lab.fields import keys
 
 FILE = Path("local.yaml")
 GROUPS = ("logger", "metrics", "hydra/launcher")  # those whose options change no result, whichever is chosen
@@ -45,7 +46,8 @@ def with_local_data(data: DataConfig) -> DataConfig:
     allowed = [each.name for each in fields(data) if not each.metadata.get("identity", True)]
     for key in own:
         if key not in allowed:
-            raise _not_local(f"data.{data.name}.{key}", [f"data.{data.name}.{each}" for each in allowed])
+            known = [f"data.{data.name}.{each}" for each in allowed]
+            raise _not_local(f"data.{data.name}.{key}", known, may_be_said=key in usual)
     return replace(data, **{key: value for key, value in own.items() if getattr(data, key) == usual[key]})
 
 
@@ -61,20 +63,23 @@ def _said(key: str, said: set[str]) -> bool:
 def _settings() -> dict[str, str]:
     """Key or group, and the value in Hydra's grammar, of all but the data sets."""
     found: dict[str, str] = {}
-    for key, value in _flat({key: value for key, value in _content().items() if key != "data"}).items():
+    for key, value in flatten({key: value for key, value in _content().items() if key != "data"}).items():
         if key in groups():
             if key not in GROUPS:
                 raise UserError(f"{FILE}: {key}={value} may change a result: it belongs on the command line")
         elif not key.startswith(LAUNCHER) and key not in (allowed := _local_keys()):
-            raise _not_local(key, [*GROUPS, *allowed])
+            raise _not_local(key, [*dict.fromkeys((*GROUPS, *allowed))], may_be_said=key in keys(TrainConfig))
         found[key] = json.dumps(value, ensure_ascii=False)
     return found
 
 
-def _not_local(key: str, allowed: list[str]) -> UserError:
+def _not_local(key: str, allowed: list[str], *, may_be_said: bool) -> UserError:
+    """`may_be_said`: on the command line."""
     if key in OF_A_RUN:
         return UserError(f"{FILE}: {key} is of one run, not of a machine: it belongs on the command line")
-    if key in _flat_keys(TrainConfig, "", local=False):
+    if key.startswith("data.") and key in keys(TrainConfig):
+        return UserError(f"{FILE}: {key} is of one data set: data: {{cifar10: {{{key[5:]}: …}}}}")
+    if may_be_said:
         return UserError(
             f"{FILE}: {key} may change a result: it belongs on the command line or in an experiment"
         )
@@ -96,26 +101,10 @@ def _content() -> dict[str, Any]:
     return dict(content)
 
 
-def _flat(content: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in content.items():
-        nested = isinstance(value, Mapping) and value
-        flat |= _flat(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
-    return flat
-
-
 def _local_keys() -> list[str]:
-    return [key for key in _flat_keys(TrainConfig, "", local=True) if key not in OF_A_RUN]
-
-
-def _flat_keys(kind: type, prefix: str, *, local: bool, inside: bool = False) -> list[str]:
-    """The dotted keys of a schema that are local, or all of them."""
-    hints, keys = get_type_hints(kind), []
-    for each in fields(kind):
-        is_local = inside or not each.metadata.get("identity", True)
-        hint = hints[each.name]
-        if is_dataclass(hint) and isinstance(hint, type):
-            keys += _flat_keys(hint, f"{prefix}{each.name}.", local=local, inside=is_local)
-        elif is_local or not local:
-            keys.append(f"{prefix}{each.name}")
-    return keys
+    """Those of a machine; of data sets and nets another part of the file, or nothing, tells."""
+    return [
+        key
+        for key, each in keys(TrainConfig).items()
+        if each.local and key not in OF_A_RUN and not key.startswith(("data.", "model."))
+    ]

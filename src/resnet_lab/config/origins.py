@@ -5,10 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.config.compose import compose_raw, config_loader, register_schemas
 from resnet_lab.config.groups import ROOT, groups
@@ -58,12 +56,7 @@ def _files(chosen: tuple[str, ...]) -> Mapping[str, str]:
     register_schemas()
     loader = config_loader()
     set_by: dict[str, str] = {}
-    try:
-        listed = loader.compute_defaults_list(ROOT, list(chosen), RunMode.RUN).defaults
-    except (HydraException, OmegaConfBaseException):
-        # A folder of hydra.searchpath, which it does not look into.
-        return set_by
-    for default in listed:
+    for default in loader.compute_defaults_list(ROOT, list(chosen), RunMode.RUN).defaults:
         package = default.package or ""
         if package.startswith("hydra"):
             continue

@@ -5,11 +5,10 @@ Free of torch.
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
-from dataclasses import is_dataclass
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import get_args, get_origin, get_type_hints
+from typing import get_args, get_origin
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -19,11 +18,12 @@ from hydra.errors import HydraException
 from resnet_lab.config.groups import groups
 from resnet_lab.config.schema import ALL, TrainConfig
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.fields import check_unicode
+from resnet_lab.fields import check_unicode, keys
 
 # Of Hydra's own keys a run or a sweep reads these; of the others, what does what they promise elsewhere.
-HYDRA = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper", "hydra.searchpath")
+HYDRA = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
 INSTEAD = {
+    "hydra.searchpath": "--config-dir DIR, with any command, is where configurations are looked for first",
     "hydra.run": "a run's folder is run_dir=…, or lies in runs_root=…",
     "hydra.sweep": "a sweep's runs lie in runs_root=…",
     "hydra.job": "a run keeps the working folder, and takes its name from name=…",
@@ -121,19 +121,12 @@ def _quoted(part: str) -> str:
 @cache
 def _text_keys() -> frozenset[str]:
     """The keys whose values are text, as data.root and logger.tags."""
-    return frozenset(_texts(TrainConfig, ""))
-
-
-def _texts(kind: type, prefix: str) -> Iterator[str]:
-    for part in (kind, *kind.__subclasses__()):
-        for name, hint in get_type_hints(part).items():
-            if is_dataclass(hint):
-                assert isinstance(hint, type)
-                yield from _texts(hint, f"{prefix}{name}.")
-            elif (
-                get_origin(hint) is not dict and str in (hint, *get_args(hint)) and bool not in get_args(hint)
-            ):
-                yield f"{prefix}{name}"
+    hints = {key: each.hint for key, each in keys(TrainConfig).items()}
+    return frozenset(
+        key
+        for key, hint in hints.items()
+        if get_origin(hint) is not dict and str in (hint, *get_args(hint)) and bool not in get_args(hint)
+    )
 
 
 def _outside_the_grammar(text: str, error: Exception) -> UserError:

@@ -52,6 +52,8 @@ def authorised(path: str, key: str) -> Any:
             reason = " ".join(str(error).split())
             raise UserError(f"{key}={path} is refused: {reason}") from None
     found = locate(path, key)
+    if not callable(found):
+        raise UserError(f"{key}={path} cannot be called: it is {type(found).__name__}")
     if not _is_harmless(found):
         raise UserError(f"{key}={path} is refused: it could run what is no part of a configuration")
     return found

@@ -25,7 +25,7 @@ class Answering:
         self._answered: list[Tensor] = []  # (3, N) float64: label, prediction, probability
         self._images = torch.empty(0)
         self._sure = torch.empty(0, dtype=torch.float64)  # of each of these images; below 0: it was right
-        self._places = torch.empty(0, dtype=torch.int64)
+        self._indices = torch.empty(0, dtype=torch.int64)
         self._seen = 0
 
     def add(self, images: Tensor | list[Tensor], probabilities: Tensor, labels: Tensor) -> None:
@@ -35,9 +35,9 @@ class Answering:
         self._answered.append(torch.stack([each.cpu().double() for each in (labels, prediction, sure)]))
         sure = torch.where(prediction == labels, -1.0, sure)
         order = sure.argsort(descending=True, stable=True)[:MOST]
-        places = self._seen + order.cpu()
+        indices = self._seen + order.cpu()
         self._seen += len(labels)
-        self._keep(self._visible(images, order), sure[order].cpu().double(), places)
+        self._keep(self._visible(images, order), sure[order].cpu().double(), indices)
 
     def answers(
         self, tested: Sequence[tuple[int, str]], classes: Sequence[str], names: dict[int, str]
@@ -49,11 +49,11 @@ class Answering:
         """
         told = torch.cat(self._answered, 1)
         if len(tested) != told.shape[1]:  # a loader of somebody's own, which does not say what it gave
-            tested = [(place, str(place)) for place in range(told.shape[1])]
+            tested = [(index, str(index)) for index in range(told.shape[1])]
         wrong = self._sure >= 0
         kept = [
-            (float(sure), tested[int(place)][0])
-            for sure, place in zip(self._sure[wrong], self._places[wrong], strict=True)
+            (float(sure), tested[int(index)][0])
+            for sure, index in zip(self._sure[wrong], self._indices[wrong], strict=True)
         ]
         ours = tested, told, kept, self._images[wrong]
         every = [ours]
@@ -61,9 +61,9 @@ class Answering:
             every = [ours] * world_size()
             dist.all_gather_object(every, ours)
         rows = sorted(
-            (place, name, int(label), int(prediction), probability)
+            (index, name, int(label), int(prediction), probability)
             for tested, told, _, _ in every
-            for (place, name), (label, prediction, probability) in zip(tested, told.T.tolist(), strict=True)
+            for (index, name), (label, prediction, probability) in zip(tested, told.T.tolist(), strict=True)
         )
         shown = [
             (key, image) for _, _, kept, images in every for key, image in zip(kept, images, strict=True)
@@ -76,11 +76,11 @@ class Answering:
         pixels = torch.stack([image for _, image in shown]) if shown else torch.empty(0, 1, 1, 3)
         return Answers(given, tuple(classes)), pixels.to(torch.uint8).numpy()
 
-    def _keep(self, images: Tensor, sure: Tensor, places: Tensor) -> None:
+    def _keep(self, images: Tensor, sure: Tensor, indices: Tensor) -> None:
         sure = torch.cat([self._sure, sure])
         order = sure.argsort(descending=True, stable=True)[:MOST]  # stable: the earlier image first
         self._images = torch.cat([self._images, images])[order] if len(self._images) else images
-        self._sure, self._places = sure[order], torch.cat([self._places, places])[order]
+        self._sure, self._indices = sure[order], torch.cat([self._indices, indices])[order]
 
     def _visible(self, images: Tensor | list[Tensor], chosen: Tensor) -> Tensor:
         """The chosen images (N, S, S, 3) uint8, whole squares out of their middle, on the CPU."""
@@ -88,7 +88,7 @@ class Answering:
             squares = _square(self._pixels(images[chosen.to(images.device)]))
         else:
             squares = torch.cat(
-                [_square(self._pixels(images[place][None]), SIDE) for place in chosen.tolist()]
+                [_square(self._pixels(images[index][None]), SIDE) for index in chosen.tolist()]
             )
         if squares.shape[1] != 3:
             squares = squares.mean(1, keepdim=True).expand(-1, 3, -1, -1)

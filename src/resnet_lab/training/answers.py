@@ -63,9 +63,9 @@ class Answers:
         columns, counts = self.confusion()
         answered = dict(zip(columns, (sum(column) for column in zip(*counts, strict=True)), strict=True))
         rows = []
-        for place, (name, row) in enumerate(zip(self.classes, counts, strict=True)):
-            images, right = sum(row), row[place]
-            others = [(count, -at, columns[at]) for at, count in enumerate(row) if at != place and count]
+        for index, (name, row) in enumerate(zip(self.classes, counts, strict=True)):
+            images, right = sum(row), row[index]
+            others = [(count, -at, columns[at]) for at, count in enumerate(row) if at != index and count]
             most = max(others, default=None)
             rows.append(
                 {

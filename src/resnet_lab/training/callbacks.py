@@ -12,7 +12,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 
 from resnet_lab.durations import said
-from resnet_lab.training.tables import Table
+from resnet_lab.training.csv_file import CsvFile
 
 COLUMNS = (
     "epoch",  # counted from 1
@@ -93,27 +93,27 @@ class History(_EpochEnd):
         """`metrics`: the further columns of each evaluation, as ``accuracy/cat``."""
         super().__init__()
         further = [f"{name}/{metric}" for name in ("val", "test") for metric in metrics]
-        self._table = Table(path, [*COLUMNS, *further])
+        self._file = CsvFile(path, [*COLUMNS, *further])
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         state = checkpoint["callbacks"].get(self.state_key, {})
-        self._table.restore(state, checkpoint["global_step"], write=trainer.is_global_zero)
+        self._file.restore(state, checkpoint["global_step"], write=trainer.is_global_zero)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
         if trainer.is_global_zero:
-            self._table.begin()
+            self._file.begin()
 
     def on_row(self, row: dict[str, float], trainer: Trainer) -> None:
         # Six digits: all that a mean in single precision holds, and a per-cent error of any test set.
         counts = {name: str(int(row[name])) for name in ("epoch", "iteration")}
-        shown = {name: f"{row[name]:.6g}" for name in self._table.columns if name in row}
-        self._table.append([shown | counts])
+        shown = {name: f"{row[name]:.6g}" for name in self._file.columns if name in row}
+        self._file.append([shown | counts])
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | self._table.state()
+        return super().state_dict() | self._file.state()
 
 
 class Lines(_EpochEnd):

@@ -23,8 +23,6 @@ from resnet_lab.training.recipes import RecipeConfig, check_scaled, total_iterat
 from resnet_lab.training.schedules import learning_rate
 from resnet_lab.training.sums import Sums, rank, rates, world_size
 
-Batch = tuple[Tensor, Tensor]  # images (N, C, H, W) and labels (N,)
-
 CHECK_EVERY = 50  # steps between looks at the loss where a look makes the GPU, or the other ranks, wait
 
 
@@ -39,10 +37,10 @@ class NonFiniteLoss(ArithmeticError):
 class Classifier(LightningModule):
     """Any `backbone` that maps (N, C, H, W) to scores (N, num_classes), under a recipe.
 
-    Logs once an epoch, over all devices: `train/loss` and `train/error` (as training ran), and for each of
-    `eval_names`, the validation loaders in order, `/loss`, `/error` and `/top5_error` (per cent), and what
-    `metrics` add. The test loop logs `test/…`. Whatever training draws at random is a function of `seed` and of
-    where the run stands.
+    A batch is such images, and labels (N,). Logs once an epoch, over all devices: `train/loss` and `train/error` (as
+    training ran), and for each of `eval_names`, the validation loaders in order, `/loss`, `/error` and `/top5_error`
+    (per cent), and what `metrics` add. Whatever training draws at random is a function of `seed` and of where the run
+    stands.
     """
 
     def __init__(
@@ -64,7 +62,7 @@ class Classifier(LightningModule):
         self._mix = mixing(recipe, num_classes)
         self._own_loss = own.loss(recipe) if "." in recipe.loss else None
         self._train = Sums(top5=False)
-        self._eval = {name: Sums() for name in (*self.eval_names, "test")}
+        self._eval = {name: Sums() for name in self.eval_names}
         # Kept out of the modules, whose states a checkpoint holds: each evaluation begins anew.
         self._metrics = {name: deepcopy(metrics) for name in self._eval if metrics}
         self._counted = False  # SAM looks at a batch twice; it counts once
@@ -106,13 +104,13 @@ class Classifier(LightningModule):
     def on_train_epoch_start(self) -> None:
         self._train.reset()
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._counted = False
         rate = learning_rate(self.trainer.global_step, self.recipe, self.total_iterations)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
         shared = None
         if world_size() > 1:
@@ -143,7 +141,7 @@ class Classifier(LightningModule):
         # however uneven the ranks' slices are.
         return loss * (scale * world_size()) / total
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         # A run counted in iterations may end within an epoch: stopping this way evaluates that epoch too.
         if self.trainer.global_step >= self.total_iterations:
             self.trainer.should_stop = True
@@ -189,25 +187,6 @@ class Classifier(LightningModule):
     # Evaluation
 
     def on_validation_epoch_start(self) -> None:
-        self._start_evaluation()
-
-    def on_test_epoch_start(self) -> None:
-        self._start_evaluation()
-
-    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._evaluate(self.eval_names[dataloader_idx], batch)
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        self._evaluate("test", batch)
-
-    def on_validation_epoch_end(self) -> None:
-        for name in self.eval_names:
-            self._finish_evaluation(name)
-
-    def on_test_epoch_end(self) -> None:
-        self._finish_evaluation("test")
-
-    def _start_evaluation(self) -> None:
         for sums in self._eval.values():
             sums.reset()
         for metrics in self._metrics.values():
@@ -217,7 +196,14 @@ class Classifier(LightningModule):
             for buffer in self.backbone.buffers():
                 dist.broadcast(buffer, src=0)
 
-    def _evaluate(self, name: str, batch: Batch) -> None:
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._evaluate(self.eval_names[dataloader_idx], batch)
+
+    def on_validation_epoch_end(self) -> None:
+        for name in self.eval_names:
+            self._finish_evaluation(name)
+
+    def _evaluate(self, name: str, batch: tuple[Tensor, Tensor]) -> None:
         images, labels = batch
         scores = self.backbone(images)
         self._eval[name].add(F.cross_entropy(scores, labels, reduction="sum"), scores, labels)

@@ -84,9 +84,9 @@ def probabilities(model: nn.Module, images: Images, protocol: Protocol, device: 
     if isinstance(images, Tensor):
         return _mean_over_views(model, images.to(device), protocol)
     outputs: dict[int, Tensor] = {}
-    for places, batch in _by_shape(images):
-        outputs.update(zip(places, _mean_over_views(model, batch.to(device), protocol), strict=True))
-    return torch.stack([outputs[place] for place in range(len(images))])
+    for indices, batch in _by_shape(images):
+        outputs.update(zip(indices, _mean_over_views(model, batch.to(device), protocol), strict=True))
+    return torch.stack([outputs[index] for index in range(len(images))])
 
 
 def _mean_over_views(model: nn.Module, images: Tensor, protocol: Protocol) -> Tensor:
@@ -103,8 +103,8 @@ def _mean_over_views(model: nn.Module, images: Tensor, protocol: Protocol) -> Te
 
 def _by_shape(images: list[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
     """Images of equal shape as one batch, with their places in the list."""
-    places: dict[torch.Size, list[int]] = {}
-    for place, image in enumerate(images):
-        places.setdefault(image.shape, []).append(place)
-    for group in places.values():
-        yield group, torch.stack([images[place] for place in group])
+    indices: dict[torch.Size, list[int]] = {}
+    for index, image in enumerate(images):
+        indices.setdefault(image.shape, []).append(index)
+    for group in indices.values():
+        yield group, torch.stack([images[index] for index in group])

@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.model_helpers import is_overridden
 
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.training import own
+from resnet_lab.targets import instance
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ def made(chosen: Mapping[str, Any], *, validated: bool, metrics: Sequence[str] =
         key = f"callbacks.extra.{name}"
         if isinstance(spec, Mapping):
             spec = {each: value for each, value in spec.items() if each != "identity"}
-        callback = own.made(spec, key)
+        callback = instance(spec, key)
         if not isinstance(callback, Callback):
             raise UserError(f"{key} gives {type(callback).__name__}: a lightning.pytorch.Callback is needed")
         _check_monitor(callback, key, validated=validated, metrics=metrics)

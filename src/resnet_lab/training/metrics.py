@@ -14,7 +14,7 @@ from torch import Tensor
 from torchmetrics import Metric, MetricCollection
 
 from resnet_lab.errors import UserError
-from resnet_lab.training import own
+from resnet_lab.targets import instance
 from resnet_lab.training.sums import world_size
 
 BUILT_IN = ("loss", "error", "top5_error")
@@ -60,8 +60,8 @@ class Metrics:
         key = f"metrics.{name}"
         if name in BUILT_IN or not re.fullmatch(r"[\w-]+", name):
             raise UserError(f"{key}: a name of letters, digits, _ and -, other than {', '.join(BUILT_IN)}")
-        filled = {"num_classes": self._outputs, "task": "multiclass"}
-        metric = own.made(spec, key, filled)
+        usual = {"num_classes": self._outputs, "task": "multiclass"}
+        metric = instance(spec, key, usual)
         if not isinstance(metric, Metric | MetricCollection):
             raise UserError(f"{key} gives {type(metric).__name__}: a torchmetrics Metric is needed")
         return metric

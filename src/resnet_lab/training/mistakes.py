@@ -42,8 +42,8 @@ def write(folder: Path, images: Pixels, mistakes: Sequence[Answer]) -> Path | No
     rows = -(-len(images) // COLUMNS)
     sheet = Image.new("RGB", (GAP + COLUMNS * wide, GAP + rows * (wide + LINES)), "white")
     pen, font = ImageDraw.Draw(sheet), _font()
-    for place, (pixels, each) in enumerate(zip(images, mistakes, strict=True)):
-        left, top = _corner(place, wide)
+    for index, (pixels, each) in enumerate(zip(images, mistakes, strict=True)):
+        left, top = _corner(index, wide)
         sheet.paste(Image.fromarray(pixels.repeat(scale, 0).repeat(scale, 1)), (left, top))
         lines = (each.label, f"→ {each.prediction}, {100 * each.probability:.1f} %")
         for number, text in enumerate(lines):
@@ -69,13 +69,13 @@ def read(folder: Path) -> Pixels:
     except FileNotFoundError:
         return np.empty((0, 1, 1, 3), np.uint8)
     count, side, scale = told
-    corners = [_corner(place, side * scale + GAP) for place in range(count)]
+    corners = [_corner(index, side * scale + GAP) for index in range(count)]
     reach = side * scale
     return np.stack([pixels[top : top + reach : scale, left : left + reach : scale] for left, top in corners])
 
 
-def _corner(place: int, wide: int) -> tuple[int, int]:
-    row, column = divmod(place, COLUMNS)
+def _corner(index: int, wide: int) -> tuple[int, int]:
+    row, column = divmod(index, COLUMNS)
     return GAP + column * wide, GAP + row * (wide + LINES)
 
 

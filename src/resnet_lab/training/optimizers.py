@@ -9,7 +9,7 @@ from torch import nn, optim
 from torch.nn.modules.conv import _ConvNd
 
 from resnet_lab.errors import UserError, nearest
-from resnet_lab.training.own import called, located
+from resnet_lab.targets import called, locate
 from resnet_lab.training.recipes import RecipeConfig, peak_lr
 
 SHARDED = "_fsdp_wrapped_module."  # what FSDP puts before the names of what it wraps
@@ -34,7 +34,7 @@ def build(
     options |= {"lr": peak_lr(recipe), **recipe.optimizer_args}
     if recipe.sam:
         return _sharpness_aware()(groups, kind, rho=recipe.sam, **options)
-    optimizer = called(kind, f"recipe.optimizer={recipe.optimizer}", groups, **options)
+    optimizer = called(f"recipe.optimizer={recipe.optimizer}", kind, groups, **options)
     if not isinstance(optimizer, optim.Optimizer):
         raise UserError(
             f"recipe.optimizer={recipe.optimizer} gives no torch Optimizer: {type(optimizer).__name__}"
@@ -119,7 +119,7 @@ def _kind(recipe: RecipeConfig, *, fused: bool) -> tuple[Callable[..., optim.Opt
             # Decay inside the trust ratio, and no debiasing of a normalised step: LAMB as 1904.00962 has it.
             options = {"weight_decouple": False, "adam_debias": True}
             return _library("recipe.optimizer=lamb").Lamb, options
-    return located(recipe.optimizer, "recipe.optimizer"), {}
+    return locate(recipe.optimizer, "recipe.optimizer"), {}
 
 
 def _library(asked: str) -> Any:

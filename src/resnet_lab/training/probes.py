@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from resnet_lab.training.tables import Table
+from resnet_lab.training.csv_file import CsvFile
 
 COLUMNS = ("epoch", "layer_index", "layer", "value")  # epochs and layers are counted from 1
 
@@ -21,29 +21,29 @@ class _Probe(Callback):
     """Writes its measurements after every n-th epoch and after the last."""
 
     def __init__(self, path: Path, every: int = 1) -> None:
-        self._table = Table(path, COLUMNS)
+        self._file = CsvFile(path, COLUMNS)
         self.every = every
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         state = checkpoint["callbacks"].get(self.state_key)
-        if state is not None or self._table.path.exists():  # else it was asked for since
-            self._table.restore(state or {}, checkpoint["global_step"], write=trainer.is_global_zero)
+        if state is not None or self._file.path.exists():  # else it was asked for since
+            self._file.restore(state or {}, checkpoint["global_step"], write=trainer.is_global_zero)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:
-            self._table.begin()
+            self._file.begin()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         epoch = trainer.current_epoch + 1
         if trainer.is_global_zero and (epoch % self.every == 0 or trainer.should_stop):
             rows = enumerate(self.measure(trainer, pl_module).items(), start=1)
             named = ((epoch, index, layer, f"{value:.6g}") for index, (layer, value) in rows)
-            self._table.append(dict(zip(COLUMNS, row, strict=True)) for row in named)
+            self._file.append(dict(zip(COLUMNS, row, strict=True)) for row in named)
 
     def state_dict(self) -> dict[str, Any]:
-        return self._table.state()
+        return self._file.state()
 
     def measure(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
         """The measured layers by name, in the order of depth."""

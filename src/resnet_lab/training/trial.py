@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from resnet_lab.targets import called
 from resnet_lab.training import optimizers, own
 from resnet_lab.training.recipes import RecipeConfig
 
@@ -12,14 +13,14 @@ from resnet_lab.training.recipes import RecipeConfig
 def try_out(recipe: RecipeConfig, classes: int) -> None:
     """Raises UserError for an optimiser, a loss or a schedule that cannot be made or gives something else."""
     net = nn.Linear(2, classes)
-    own.tried(f"recipe.optimizer={recipe.optimizer}", optimizers.build, replace(recipe, lr_scale={}), net)
+    called(f"recipe.optimizer={recipe.optimizer}", optimizers.build, replace(recipe, lr_scale={}), net)
     if "." in recipe.loss:
         labels = torch.tensor([0, classes - 1])
         mixed = bool(recipe.mixup or recipe.cutmix)
         targets = nn.functional.one_hot(labels, classes).float() if mixed else labels
         what = f"recipe.loss={recipe.loss}"
-        own.tried(what, own.tried(what, own.loss, recipe), net(torch.ones(2, 2)), targets)
+        called(what, called(what, own.loss, recipe), net(torch.ones(2, 2)), targets)
     if "." in recipe.schedule:
         total = recipe.iterations or 1000
         for iteration in (0, total - 1):
-            own.tried(f"recipe.schedule={recipe.schedule}", own.factor, recipe.schedule, iteration, total)
+            called(f"recipe.schedule={recipe.schedule}", own.factor, recipe.schedule, iteration, total)

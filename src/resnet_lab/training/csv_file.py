@@ -9,11 +9,11 @@ from typing import Any
 from resnet_lab.files import write_text
 
 
-class SpoiltTable(RuntimeError):
-    """A run cannot go on as it was: its checkpoint does not hold what a table had by then."""
+class SpoiltFile(RuntimeError):
+    """A run cannot go on as it was: its checkpoint does not hold what a file of it had by then."""
 
 
-class Table:
+class CsvFile:
     """A CSV file that is replaced as a whole with each change, by what memory holds of it.
 
     What became of the file meanwhile (cut, emptied, removed) therefore does not matter.
@@ -57,12 +57,12 @@ class Table:
         return {"table": self._text}
 
     def restore(self, state: Mapping[str, Any], iteration: int, *, write: bool) -> None:
-        """The table as it was when the checkpoint of that iteration was written, from its `state`.
+        """The file as it was when the checkpoint of that iteration was written, from its `state`.
 
-        Raises SpoiltTable where the checkpoint holds none.
+        Raises SpoiltFile where the checkpoint holds none.
         """
         if "table" not in state:
-            raise SpoiltTable(
+            raise SpoiltFile(
                 f"the checkpoint of iteration {iteration} does not hold the rows of {self.path}, so it cannot go on:"
                 f" delete {self.path.parent / 'checkpoints'} to train from the start"
             )
