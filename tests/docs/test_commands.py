@@ -16,7 +16,7 @@ from resnet_lab.arguments import parsed
 from resnet_lab.config.compose import compose
 from resnet_lab.config.overrides import read
 from resnet_lab.data import debug_images
-from resnet_lab.sweeps.expand import expand
+from swept import expanded
 
 # What a reader puts a folder of images for.
 IMAGES = re.compile(r"(?<==)(/path/to/\w+|/data/\w+|IMAGES|IMAGENET|PATH|…)(?=$|/)")
@@ -120,7 +120,7 @@ def _our_command(command: Command, arguments: list[str]) -> None:
     if arguments[0] in COMPOSED:
         if {"hydra/sweeper=optuna", "data=imagenet_shards"} & set(args.overrides):
             return  # a search decides as it goes; shards must be there
-        jobs = expand(read(args.overrides)) if getattr(args, "multirun", False) else [args.overrides]
+        jobs = expanded(read(args.overrides)) if getattr(args, "multirun", False) else [args.overrides]
         assert compose(jobs[-1], planned=True), command
 
 

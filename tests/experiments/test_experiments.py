@@ -18,7 +18,8 @@ from resnet_lab.report import Run, summarise
 from resnet_lab.report.choices import complete
 from resnet_lab.report.paper import different_question, figures
 from resnet_lab.runs.folder import RunFolder, path_of
-from resnet_lab.sweeps.expand import configurations, expand
+from resnet_lab.sweeps.expand import configurations
+from swept import expanded
 
 EXPERIMENTS = groups()["experiment"]
 
@@ -31,7 +32,7 @@ def test_an_experiment_is_named_after_its_file(name: str, tmp_path: Path) -> Non
 
 
 def rows(experiment: str, tmp_path: Path) -> list[str]:
-    jobs = expand([f"experiment={experiment}", "seed=0", "debug=true", f"runs_root={tmp_path}"])
+    jobs = expanded([f"experiment={experiment}", "seed=0", "debug=true", f"runs_root={tmp_path}"])
     return [label(config.model) for config in map(compose, jobs)]
 
 

@@ -16,7 +16,7 @@ from forked import as_torchrun, die_at, on_batch, restored, spoil_scores
 from resnet_lab.config.schema import CheckpointConfig, TrainConfig, TrainerConfig
 from resnet_lab.cores import cores
 from resnet_lab.errors import UserError
-from resnet_lab.runs.devices import Place, counted, trainer_arguments
+from resnet_lab.runs.devices import Process, counted, trainer_arguments
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 
@@ -161,7 +161,7 @@ def test_all_ranks_end_at_a_loss_that_is_not_finite(make_config: MakeConfig) -> 
 def test_what_a_cpu_cannot_do_is_refused_in_one_line(choices: dict[str, Any], told: str) -> None:
     config = TrainerConfig(accelerator="cpu", devices=2, **choices)
     with pytest.raises(UserError) as refused:
-        trainer_arguments(config, Place(0, 2, 1, "ranks"))
+        trainer_arguments(config, Process(0, 2, 1, "ranks"))
     assert str(refused.value) == told
 
 
@@ -170,8 +170,8 @@ def test_synchronised_batch_norm_is_what_lightning_is_told_of_several_devices(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     config = TrainerConfig(accelerator="gpu", devices=2, sync_batch_norm=True)
-    assert trainer_arguments(config, Place(0, 2, 1, "ranks"))["sync_batchnorm"] is True
-    assert trainer_arguments(config, Place(0, 1, 1, "ranks"))["sync_batchnorm"] is False
+    assert trainer_arguments(config, Process(0, 2, 1, "ranks"))["sync_batchnorm"] is True
+    assert trainer_arguments(config, Process(0, 1, 1, "ranks"))["sync_batchnorm"] is False
 
 
 SMALL = [
@@ -233,4 +233,4 @@ def test_fp16_on_a_cpu_is_refused(accelerator: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UserError, match="precision=bf16"):
-        trainer_arguments(TrainerConfig(accelerator=accelerator), Place(0, 1, 1, "nobody"), "16")
+        trainer_arguments(TrainerConfig(accelerator=accelerator), Process(0, 1, 1, "nobody"), "16")

@@ -17,7 +17,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.models import create_model
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder, path_of
-from resnet_lab.sweeps.expand import expand
+from swept import expanded
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def moved(run: Path, before: dict[str, Tensor]) -> list[str]:
 def test_the_sweep_has_a_frozen_and_a_full_variant(weights: Path, images: Path) -> None:
     before = torch.load(weights, weights_only=True)
     runs = {}
-    for job in expand(asked(weights, images)):
+    for job in expanded(asked(weights, images)):
         config = compose(job)
         folder = RunFolder.create(config)
         assert execute(folder.path)["error"] is None

@@ -8,7 +8,7 @@ import torch
 from resnet_lab.config.schema import TrainerConfig
 from resnet_lab.errors import UserError
 from resnet_lab.runs import gpus
-from resnet_lab.runs.devices import Place, trainer_arguments
+from resnet_lab.runs.devices import Process, trainer_arguments
 
 SLICES = ["MIG-5c89", "MIG-6d90", "MIG-7e01"]
 
@@ -58,11 +58,11 @@ def test_fewer_gpus_than_ranks_are_told_with_their_cause(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match=f"^trainer.devices=2: {told}"):
-        trainer_arguments(TrainerConfig(accelerator="gpu", devices=2), Place(0, 2, 1, started_by))
+        trainer_arguments(TrainerConfig(accelerator="gpu", devices=2), Process(0, 2, 1, started_by))
 
 
 def arguments(**choices: Any) -> dict[str, Any]:
-    return trainer_arguments(TrainerConfig(**choices), Place(0, 1, 1, "nobody"))
+    return trainer_arguments(TrainerConfig(**choices), Process(0, 1, 1, "nobody"))
 
 
 def test_gpus_that_pytorch_does_not_see_are_a_line_and_in_a_slurm_job_an_error(

@@ -111,4 +111,4 @@ def test_peak_memory_of_a_gpu_is_that_of_steps_after_the_trials(monkeypatch: pyt
     for needed in (900, 900, 70, 70, 70, 70, 800, 800):
         used["most"] = max(used["most"], needed * 2**20)
         cost.on_train_batch_end(trainer, None, None, (None, [1]), 0)  # type: ignore[arg-type]
-    assert cost._peak.mib(GPU) == 70
+    assert cost.peak.mib(GPU) == 70

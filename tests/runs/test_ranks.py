@@ -19,7 +19,7 @@ from resnet_lab.cores import SHARE
 from resnet_lab.errors import UserError
 from resnet_lab.runs import devices, ranks
 from resnet_lab.runs.__main__ import main
-from resnet_lab.runs.devices import RANK_VARIABLES, Place, check, forget_ranks, place
+from resnet_lab.runs.devices import RANK_VARIABLES, Process, check, forget_ranks, this_process
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 
@@ -232,7 +232,7 @@ def test_rank_that_a_shell_left_over_makes_no_run_of_one_process_another_rank(
 ) -> None:
     for name in RANK_VARIABLES:
         monkeypatch.setenv(name, "1")
-    assert place(TrainerConfig()) == Place(0, 1, 1, "nobody")
+    assert this_process(TrainerConfig()) == Process(0, 1, 1, "nobody")
     forget_ranks()
     assert not set(RANK_VARIABLES) & set(os.environ)
 

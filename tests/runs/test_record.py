@@ -18,7 +18,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def code() -> str:
-    record._code.cache_clear()
+    record.code_digest.cache_clear()
     return str(record.environment()["code"])
 
 
@@ -39,4 +39,4 @@ def test_digest_of_the_code_follows_every_edit_and_nothing_else(package: Path) -
     assert code() == before
     file.rename(file.with_name("unit.py"))
     assert code() != before
-    record._code.cache_clear()
+    record.code_digest.cache_clear()

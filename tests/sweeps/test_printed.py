@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from resnet_lab.config.compose import compose
 from resnet_lab.errors import UserError
-from resnet_lab.sweeps.printed import _yaml, print_configurations
+from resnet_lab.sweeps.printed import in_yaml, print_configurations
 
 
 @pytest.fixture
@@ -69,6 +69,6 @@ def test_of_a_sweep_the_part_of_each_run_stands_below_its_folder(printed) -> Non
     "value", ["1e5", "on", "a: b", "a\nb", "", None, True, 1e-5, [1, "x y"], {}, "ö", "~"]
 )
 def test_a_value_in_one_line_is_read_back(value: object) -> None:
-    text = _yaml(value)
+    text = in_yaml(value)
     assert "\n" not in text
     assert OmegaConf.to_container(OmegaConf.create(f"it: {text}")) == {"it": value}

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from resnet_lab.errors import UserError
-from resnet_lab.sweeps.expand import expand
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.search import Search, SearchOptions
+from swept import expanded
 
 needs_optuna = pytest.mark.skipif(
     importlib.util.find_spec("optuna") is None, reason="the extra `search` is not installed"
@@ -183,7 +183,7 @@ def test_missing_optuna_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_plan_answers_a_search_with_one_line() -> None:
     with pytest.raises(UserError, match="a search decides as it goes"):
-        expand(["hydra/sweeper=optuna", *SPACE])
+        expanded(["hydra/sweeper=optuna", *SPACE])
 
 
 def test_run_that_diverged_is_as_bad_as_can_be(make_job: Callable[..., Job]) -> None:

@@ -20,7 +20,7 @@ def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(name, str(tmp_path / "wandb_home"))
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     monkeypatch.chdir(tmp_path)
-    sync._reason.cache_clear()
+    sync.reason_offline.cache_clear()
 
 
 @pytest.fixture

@@ -123,7 +123,7 @@ def test_an_id_belongs_to_a_folder_and_a_new_folder_has_a_new_one(tmp_path: Path
 
 
 def test_a_sweep_says_once_that_its_runs_are_offline_and_why(capsys: pytest.CaptureFixture[str]) -> None:
-    start._announce(Task(composed(["logger=wandb", "seed=0,1,2", "name=of three"])))
+    start.announce(Task(composed(["logger=wandb", "seed=0,1,2", "name=of three"])))
     [line] = capsys.readouterr().out.splitlines()
     assert line == (
         "W&B is offline (no key: set WANDB_API_KEY, in .env for example): "
@@ -132,5 +132,5 @@ def test_a_sweep_says_once_that_its_runs_are_offline_and_why(capsys: pytest.Capt
 
 
 def test_a_sweep_without_wandb_says_nothing_of_it(capsys: pytest.CaptureFixture[str]) -> None:
-    start._announce(Task(composed(["seed=0,1"])))
+    start.announce(Task(composed(["seed=0,1"])))
     assert capsys.readouterr().out == ""

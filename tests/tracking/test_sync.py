@@ -92,7 +92,7 @@ def test_without_a_key_one_folder_has_the_whole_sweep_and_one_wandb_sync_sends_i
     wandb = str(Path(sys.executable).with_name("wandb"))
     subprocess.run([wandb, "sync", "--yes"], cwd=place(sweep), check=True, capture_output=True)
     assert kept(server, sweep) == [told.rows(run) for run in sweep]
-    module._reason.cache_clear()
+    module.reason_offline.cache_clear()
     assert main(["sync", str(place(sweep))]) == 0
     assert kept(server, sweep) == [told.rows(run) for run in sweep]
     server.lose()

@@ -249,6 +249,6 @@ def test_nets_that_see_other_parts_of_an_image_are_no_ensemble_unless_told_what_
 
 
 def test_published_weights_are_seen_as_torchvision_tested_them() -> None:
-    seen = source._published(ResNet50_Weights.IMAGENET1K_V2)
+    seen = source.as_published(ResNet50_Weights.IMAGENET1K_V2)
     assert (seen.size, seen.resize) == ((224, 224), 232)
     assert seen.class_names[:2] == ("tench", "goldfish")

@@ -53,11 +53,11 @@ def held(line: Line, bases: Sequence[Line], varying: Sequence[str]) -> Held:
     if any(line is base for base in bases):
         return Held(note="the baseline")
     apart = {
-        place: [key for key in varying if base.choices.get(key) != line.choices.get(key)]
-        for place, base in enumerate(bases)
+        index: [key for key in varying if base.choices.get(key) != line.choices.get(key)]
+        for index, base in enumerate(bases)
     }
     least = min(len(keys) for keys in apart.values())
-    nearest = [place for place, keys in apart.items() if len(keys) == least]
+    nearest = [index for index, keys in apart.items() if len(keys) == least]
     if len(nearest) > 1:
         return Held(note=f"no one baseline: {len(nearest)} lines are as near")
     others = apart[nearest[0]]

@@ -99,7 +99,7 @@ def _set_range(axes: "Axes", groups: Sequence[Group]) -> None:
     Logarithmic when they lie far apart, or so far below the first that a linear axis would leave out the way there.
     """
     curves = [values for group in groups if (values := _over_seeds(group, "test/error")[1])]
-    starts, ends = ([statistics.fmean(values[place]) for values in curves] for place in (0, -1))
+    starts, ends = ([statistics.fmean(values[index]) for values in curves] for index in (0, -1))
     if not ends:
         axes.set_ylim(0, 100)
     elif max(ends) > LOG_FROM * max(min(ends), 0.1) or min(starts) > LONG_WAY * max(max(ends), 0.1):

@@ -71,10 +71,10 @@ def pivot(groups: Sequence[Group], rows: str, columns: str, baseline: Sequence[s
         cells.setdefault(tuple(line.by[key] for key in keys), {})[line.by[columns]] = said
     drawn = [
         {
-            **{key: shown({key: value}, key) for key, value in zip(keys, place, strict=True)},
+            **{key: shown({key: value}, key) for key, value in zip(keys, values, strict=True)},
             **{f"{columns}={head}": found.get(head, NOTHING) for head in heads},
         }
-        for place, found in cells.items()
+        for values, found in cells.items()
     ]
     table = Table(
         tuple(drawn[0]),

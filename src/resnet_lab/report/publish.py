@@ -53,8 +53,8 @@ def report(folders: Path | Sequence[Path], out: Path | None = None, asked: Asked
     for kind in asked.pictures:
         if kind not in PICTURES:
             raise unknown("--figures", kind, PICTURES)
-    places = [folders] if isinstance(folders, Path) else list(folders)
-    for target, runs in _sweeps(places, asked).items():
+    roots = [folders] if isinstance(folders, Path) else list(folders)
+    for target, runs in _sweeps(roots, asked).items():
         _publish(runs, None if asked.where and asked.out is None else target, asked.pictures)
     return 0
 
@@ -94,7 +94,7 @@ def _sweeps(folders: Sequence[Path], asked: Asked) -> dict[Path, list[Run]]:
         return sweeps
     if len(sweeps) == 1:
         return {asked.out: runs}
-    return {asked.out / place.relative_to(folder): members for place, members in sweeps.items()}
+    return {asked.out / home.relative_to(folder): members for home, members in sweeps.items()}
 
 
 def _publish(runs: Sequence[Run], target: Path | None, pictures: Sequence[str]) -> None:

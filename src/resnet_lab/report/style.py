@@ -75,10 +75,10 @@ def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Colour and dashes for each name, in order: the dashes change when the colours are used up."""
     return {
         name: {
-            "color": COLOURS[place % len(COLOURS)],
-            "linestyle": DASHES[place // len(COLOURS) % len(DASHES)],
+            "color": COLOURS[index % len(COLOURS)],
+            "linestyle": DASHES[index // len(COLOURS) % len(DASHES)],
         }
-        for place, name in enumerate(dict.fromkeys(names))
+        for index, name in enumerate(dict.fromkeys(names))
     }
 
 

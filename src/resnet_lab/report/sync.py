@@ -47,7 +47,7 @@ class Target:
         """What the run was to use, offline where the server cannot be had."""
         given = replace(config, project=self.project or config.project, entity=self.entity or config.entity)
         given = from_environment(replace(given, mode="auto"), Path(".env"))
-        return replace(given, mode="offline") if _reason(given.mode) else given
+        return replace(given, mode="offline") if reason_offline(given.mode) else given
 
 
 def sync(target: Target) -> int:
@@ -133,7 +133,7 @@ def _tell_sweeps(target: Target, runs: list[Run]) -> int:
 def _save_view(target: Target, runs: list[Run]) -> int:
     """1: it could not be saved."""
     try:
-        if (reason := _reason("auto")) is not None:
+        if (reason := reason_offline("auto")) is not None:
             raise UserError(f"a view needs W&B's server, which is offline ({reason}); --dry-run prints it")
         print(f"the view of the sweep: {workspace.save(_view(target, runs), target.folder)}")
     except Exception as error:
@@ -187,20 +187,20 @@ def _broken(folder: Path) -> Iterator[Path]:
 
 
 @cache
-def _reason(mode: str) -> str | None:
+def reason_offline(mode: str) -> str | None:
     """Asked once for all runs."""
     return why_offline(mode)
 
 
 def _said(target: Target, level: int, rows: int) -> str:
     runs = f"{level} run{'' if level == 1 else 's'}"
-    reason = _reason(from_environment(LoggerConfig(), Path(".env")).mode)
+    reason = reason_offline(from_environment(LoggerConfig(), Path(".env")).mode)
     if reason is None:
         return f"W&B is level with {runs}: {rows} rows were sent"
-    place = shlex.quote(str(target.folder))
+    folder = shlex.quote(str(target.folder))
     lie = "lies" if level == 1 else "lie"
     return (
         f"W&B is offline ({reason}): {runs} {lie} in {printable(target.folder / 'wandb')}\n"
-        f"  to see them:  wandb leet {place}/wandb\n"
-        f"  to send them: resnet-lab sync {place}"
+        f"  to see them:  wandb leet {folder}/wandb\n"
+        f"  to send them: resnet-lab sync {folder}"
     )

@@ -18,10 +18,8 @@ def run_folders(folder: Path, warn: Callable[[str], None]) -> Iterator[Path]:
     seen: set[tuple[int, int]] = set()
     waiting = deque([folder])
     while waiting:
-        for place, children, files in os.walk(
-            waiting.popleft(), onerror=lambda error: warn(_left_out(error))
-        ):
-            path = Path(place)
+        for here, children, files in os.walk(waiting.popleft(), onerror=lambda error: warn(_left_out(error))):
+            path = Path(here)
             try:
                 status = path.stat()
             except OSError as error:  # removed since

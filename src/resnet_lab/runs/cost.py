@@ -22,7 +22,7 @@ class Cost(Callback):
         self._began = time.monotonic()
         self._since: float | None = None  # training since then
         self._devices: list[int] = []  # how many trained, one number after another where a resume changed it
-        self._peak = _Peak()
+        self.peak = Peak()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         self._trainer = trainer
@@ -34,7 +34,7 @@ class Cost(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         self.images += len(batch[1])
-        self._peak.after_step(trainer.strategy.root_device)
+        self.peak.after_step(trainer.strategy.root_device)
         if self._devices[-1:] != [trainer.world_size]:
             self._devices.append(trainer.world_size)
 
@@ -87,7 +87,7 @@ class Cost(Callback):
             "total_seconds": round(self.total_seconds(), 3),
             "images": images,
             "images_per_second": round(images / max(self.train_seconds, 1e-9), 1),
-            "peak_memory_mib": round(self._peak.mib(device), 1),
+            "peak_memory_mib": round(self.peak.mib(device), 1),
             "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
             "devices": self._trainer.world_size,
             "trained_on": self._devices
@@ -101,7 +101,7 @@ class Cost(Callback):
             self._since = None
 
 
-class _Peak:
+class Peak:
     """The most memory in use: of a GPU as PyTorch counts it for a training step, else of this process.
 
     The first steps of a GPU are left out: cuDNN's trial runs take what there is, and training does not need it.

@@ -21,7 +21,7 @@ RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE",
 
 
 @dataclass(frozen=True)
-class Place:
+class Process:
     """One process among those of a run."""
 
     rank: int  # among all of them
@@ -38,19 +38,19 @@ class Place:
         return self.rank == 0
 
 
-def place(config: TrainerConfig) -> Place:
+def this_process(config: TrainerConfig) -> Process:
     """Where this process stands. `torchrun` and `srun` have the last word on how many there are."""
     env = os.environ
     if "TORCHELASTIC_RUN_ID" in env:
         world, local = int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"])
-        return Place(int(env["RANK"]), local, world // local, "torchrun")
+        return Process(int(env["RANK"]), local, world // local, "torchrun")
     tasks = int(env.get("SLURM_STEP_NUM_TASKS", 1))
     if tasks > 1:
         nodes = int(env.get("SLURM_STEP_NUM_NODES", 1))
-        return Place(int(env["SLURM_PROCID"]), tasks // nodes, nodes, "slurm")
+        return Process(int(env["SLURM_PROCID"]), tasks // nodes, nodes, "slurm")
     if RANK in env:
-        return Place(int(env[RANK]), config.devices, 1, "ranks")
-    return Place(0, config.devices, config.num_nodes, "nobody")
+        return Process(int(env[RANK]), config.devices, 1, "ranks")
+    return Process(0, config.devices, config.num_nodes, "nobody")
 
 
 def forget_ranks() -> None:
@@ -112,7 +112,7 @@ def compute_with(threads: int) -> None:
 
 
 def trainer_arguments(
-    config: TrainerConfig, here: Place, precision: str = "32", *, units: bool = True
+    config: TrainerConfig, here: Process, precision: str = "32", *, units: bool = True
 ) -> dict[str, Any]:
     """What Lightning's Trainer is to know of devices; `units`: the net is made of residual units.
 
@@ -152,7 +152,7 @@ def trainer_arguments(
     }
 
 
-def _strategy(name: str, here: Place, *, units: bool) -> Any:
+def _strategy(name: str, here: Process, *, units: bool) -> Any:
     from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 
     from resnet_lab.models.units import Unit

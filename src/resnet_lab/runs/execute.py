@@ -12,7 +12,7 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import share_of
 from resnet_lab.errors import UserError
 from resnet_lab.runs import record as records
-from resnet_lab.runs.devices import Place, check, counted, forget_ranks, place
+from resnet_lab.runs.devices import Process, check, counted, forget_ranks, this_process
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.fresh import of_other_code
 from resnet_lab.runs.lock import Lock
@@ -39,7 +39,7 @@ def execute(run_dir: Path | str) -> dict[str, Any]:
         return folder.record() or {}
     folder.check()
     config = replace(config, trainer=counted(config.trainer))
-    here = place(config.trainer)
+    here = this_process(config.trainer)
     if here.started_by == "nobody":
         forget_ranks()
         if here.nodes > 1:
@@ -55,7 +55,7 @@ def execute(run_dir: Path | str) -> dict[str, Any]:
     return folder.record() or record  # a full disk has no room for a record
 
 
-def _lead(folder: RunFolder, config: TrainConfig, here: Place, lock: Lock) -> dict[str, Any]:
+def _lead(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock) -> dict[str, Any]:
     """The first process, or the only one: trains, leaves the record and returns it."""
     from resnet_lab.runs.failures import describe
     from resnet_lab.runs.signals import Interrupted
@@ -82,7 +82,7 @@ def _lead(folder: RunFolder, config: TrainConfig, here: Place, lock: Lock) -> di
     return record
 
 
-def _accompany(folder: RunFolder, config: TrainConfig, here: Place) -> dict[str, Any]:
+def _accompany(folder: RunFolder, config: TrainConfig, here: Process) -> dict[str, Any]:
     """Another process of a run: it trains along and leaves a record only of a failure of its own."""
     from resnet_lab.runs.failures import describe
     from resnet_lab.runs.signals import Interrupted
@@ -124,7 +124,7 @@ def _tell(folder: RunFolder, line: str) -> None:
     print(f"{folder.path}: {line}", flush=True)
 
 
-def _on_ranks(folder: RunFolder, config: TrainConfig, here: Place) -> dict[str, Any]:
+def _on_ranks(folder: RunFolder, config: TrainConfig, here: Process) -> dict[str, Any]:
     """A process a device trains; this one trains nothing, and tells what killed one of them."""
     code, killed = run_ranks(folder, here.devices)
     if killed and folder.state() in ("interrupted", "failed"):
@@ -140,7 +140,7 @@ def _on_ranks(folder: RunFolder, config: TrainConfig, here: Place) -> dict[str, 
     return folder.record() or {}
 
 
-def _how_to_start(folder: RunFolder, here: Place) -> str:
+def _how_to_start(folder: RunFolder, here: Process) -> str:
     return (
         f"trainer.num_nodes={here.nodes}: one process does not reach the other nodes; start on each of them"
         f" `torchrun --nnodes={here.nodes} --nproc-per-node={here.devices} --rdzv-backend=c10d"

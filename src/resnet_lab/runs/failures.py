@@ -12,7 +12,7 @@ from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import LostLock
 from resnet_lab.training import NonFiniteLoss
 from resnet_lab.training.by_heart import NotByHeart
-from resnet_lab.training.tables import SpoiltTable
+from resnet_lab.training.csv_file import SpoiltFile
 
 
 def describe(error: BaseException, folder: RunFolder) -> dict[str, str]:
@@ -43,7 +43,7 @@ def _named(error: BaseException, folder: RunFolder) -> tuple[str, str] | None:
             return "disk_full", f"no space left for {folder.path}: free some, then run again to go on"
         case UnreadableCheckpoint():
             return "unreadable_checkpoint", str(error)
-        case SpoiltTable():
+        case SpoiltFile():
             return "spoilt_history", str(error)
         case LostLock():
             return "lost_lock", f"{error}: another process may be training here, so this one stopped"

@@ -110,7 +110,7 @@ def environment() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         **{name: version(package) for name, package in packages.items()},
-        "code": _code(),
+        "code": code_digest(),
         "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": bool(changed) if (changed := _git("status", "--porcelain")) is not None else None,
     }
@@ -118,11 +118,11 @@ def environment() -> dict[str, Any]:
 
 def of_this_code(record: Mapping[str, Any]) -> bool:
     """Whether this package's code is still that which made the run; a record that tells of none is an earlier one's."""
-    return (record.get("environment") or {}).get("code") == _code()
+    return (record.get("environment") or {}).get("code") == code_digest()
 
 
 @cache
-def _code() -> str:
+def code_digest() -> str:
     """8 hexadecimal digits over every source file of this package."""
     return digest({str(file.relative_to(PACKAGE)): file for file in PACKAGE.rglob("*.py")})
 

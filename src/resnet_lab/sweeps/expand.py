@@ -57,15 +57,6 @@ def grids(overrides: list[str], composer: Composer | None = None) -> list[Grid]:
     return found
 
 
-def expand(overrides: list[str]) -> list[list[str]]:
-    """The override lists of all combinations of a multirun's `grids`, each once, before any is left out."""
-    return _each(grids(overrides))
-
-
-def _each(found: list[Grid]) -> list[list[str]]:
-    return list(map(list, dict.fromkeys(tuple(job) for grid in found for job in grid.jobs)))
-
-
 def _values(override: Override) -> list[str]:
     """The override once for each of its values."""
     key = override.get_key_element()
@@ -138,7 +129,7 @@ def runs_of_experiment(overrides: list[str]) -> int:
     found = grids(asked)
     if any(grid.rules != Rules() for grid in found):
         return len(composed(overrides, planned=True))
-    return len(_each(found))
+    return len({tuple(job) for grid in found for job in grid.jobs})
 
 
 def is_search(overrides: list[str]) -> bool:

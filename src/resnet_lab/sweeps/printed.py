@@ -58,16 +58,16 @@ def _lines(
 ) -> Iterator[tuple[str, str]]:
     """Each line, and what set its key; nothing where that is a default."""
     for key, value in tree.items():
-        begin = f"{'  ' * depth}{_yaml(key)}:"
+        begin = f"{'  ' * depth}{in_yaml(key)}:"
         if isinstance(value, dict) and value:
             yield begin, ""
             yield from _lines(value, origin, f"{prefix}{key}.", depth + 1)
         else:
             by = origin(f"{prefix}{key}")
-            yield f"{begin} {_yaml(value)}", "" if by == DEFAULT else by
+            yield f"{begin} {in_yaml(value)}", "" if by == DEFAULT else by
 
 
-def _yaml(value: Any) -> str:
+def in_yaml(value: Any) -> str:
     """A value in one line, as YAML reads it back."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
     text = text.removesuffix("\n").removesuffix("\n...")

@@ -79,7 +79,7 @@ def sweep(overrides: list[str], *, fresh: bool = False) -> int:
     if fresh:
         jobs = dict(zip(jobs, trained_anew(list(jobs.values())), strict=True))
     task = Task(jobs)
-    _announce(task)
+    announce(task)
     with (
         tempfile.TemporaryDirectory() as scratch,
         _called_with(["-m", f"hydra.sweep.dir={scratch}", *overrides]),
@@ -114,7 +114,7 @@ def _tell_other_code(jobs: Sequence[Job]) -> None:
             print(f"resnet-lab: {count} of {len(jobs)} runs: {line}", file=sys.stderr)
 
 
-def _announce(task: Task) -> None:
+def announce(task: Task) -> None:
     """Say once what else only each log.txt would: that W&B is offline, and why."""
     for config in task.composed.values():
         if (reason := announced(config.logger)) is not None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.files import read_text, write_text
-from resnet_lab.tracking import tables
+from resnet_lab.tracking import wandb_answers
 from resnet_lab.tracking.account import patience, why_offline
 from resnet_lab.tracking.facts import Facts
 from resnet_lab.tracking.rows import Row, seconds_after_start
@@ -111,12 +111,12 @@ class WandbRun:
         history.csv. So of `log` only the part is called that makes a table and its place in the configuration of one.
         """
         try:
-            for name, table in tables.tables(self._folder).items():
+            for name, table in wandb_answers.tables(self._folder).items():
                 self._run.summary[name] = table
-            if (chart := tables.confusion(self._folder)) is not None:
+            if (chart := wandb_answers.confusion(self._folder)) is not None:
                 self._run.summary.update(self._run._serialize_custom_charts({"confusion": chart}))
             if self._artifacts:
-                self._run.log_artifact(tables.weights(facts, self._id, self._folder / WEIGHTS))
+                self._run.log_artifact(wandb_answers.weights(facts, self._id, self._folder / WEIGHTS))
         except Exception:
             log.warning("W&B does not show what the net of %s gets wrong", self._folder, exc_info=True)
 

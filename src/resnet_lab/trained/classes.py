@@ -1,4 +1,4 @@
-"""Classes by name, never by place: which output of a net stands for which class of a data set. Free of torch."""
+"""Classes by name, never by number: which output of a net stands for which class of a data set. Free of torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class Match:
     how: str = "by name"
 
     @property
-    def in_place(self) -> bool:
+    def in_order(self) -> bool:
         return self.outputs == tuple(range(len(self.outputs)))
 
     def __str__(self) -> str:
         found = len(set(self.outputs))
-        if found == self.of and self.in_place and self.how == "by name":
+        if found == self.of and self.in_order and self.how == "by name":
             return f"all {self.of:,} classes"
         share = f"{found:,} of the net's {self.of:,} classes, matched {self.how}"
         return share if found == self.of else f"{share}; errors count against all {self.of:,}"
@@ -39,9 +39,9 @@ def match(
     ImageNet's where it has 1,000 outputs and the data ImageNet's names; or for one trained on this set where the set
     is `ordered`, as CIFAR is for everybody. Raises UserError, which names `net`, where a class is not found.
     """
-    imagenet = [_place(name) for name in there]
+    imagenet = [_imagenet_index(name) for name in there]
     if not known and outputs == len(imagenet_classes()) and None not in imagenet:
-        return Match(tuple(place for place in imagenet if place is not None), outputs, "as ImageNet's")
+        return Match(tuple(index for index in imagenet if index is not None), outputs, "as ImageNet's")
     if not known:
         if ordered and outputs == len(there):
             return Match(tuple(range(outputs)), outputs, "by the set's own order")
@@ -49,16 +49,16 @@ def match(
             f"{net} has {outputs:,} outputs and does not name its classes: --classes FILE does, one a line, or"
             f" --classes FOLDER, whose class folders in sorted order name them; the data has {_few(there)}"
         )
-    places = {name: place for place, name in enumerate(known)}
-    if all(name in places for name in there):
-        return Match(tuple(places[name] for name in there), outputs)
-    ids = {_place(name): place for place, name in enumerate(known)}
-    if None not in ids and all(place in ids for place in imagenet):
-        return Match(tuple(ids[place] for place in imagenet), outputs, "by WordNet id")
+    indices = {name: index for index, name in enumerate(known)}
+    if all(name in indices for name in there):
+        return Match(tuple(indices[name] for name in there), outputs)
+    ids = {_imagenet_index(name): index for index, name in enumerate(known)}
+    if None not in ids and all(index in ids for index in imagenet):
+        return Match(tuple(ids[index] for index in imagenet), outputs, "by WordNet id")
     unknown = [
-        name for name, place in zip(there, imagenet, strict=True) if name not in places and place not in ids
+        name for name, index in zip(there, imagenet, strict=True) if name not in indices and index not in ids
     ]
-    unknown = unknown or [name for name in there if name not in places]
+    unknown = unknown or [name for name in there if name not in indices]
     close = nearest(unknown[0], known)
     raise UserError(
         f"{net} does not know {_few(unknown)}"
@@ -67,16 +67,16 @@ def match(
     )
 
 
-def _place(name: str) -> int | None:
+def _imagenet_index(name: str) -> int | None:
     """Where ImageNet's order has a WordNet id or a name; None where it is neither."""
-    return _places().get(name.replace("_", " "))
+    return _imagenet_indices().get(name.replace("_", " "))
 
 
 @cache
-def _places() -> dict[str, int]:
+def _imagenet_indices() -> dict[str, int]:
     rows = list(enumerate(imagenet_classes()))
-    return {row["id"]: place for place, row in rows} | {
-        row["name"].replace("_", " "): place for place, row in rows
+    return {row["id"]: index for index, row in rows} | {
+        row["name"].replace("_", " "): index for index, row in rows
     }
 
 

@@ -54,7 +54,7 @@ class Details:
         """
         known = [net.seen.class_names if net.seen else () for net in trained]
         if out is None:
-            lost = next((net for net in trained if net.run is None or net.place is None), None)
+            lost = next((net for net in trained if net.run is None or net.path is None), None)
             if lost is not None:
                 raise UserError(f"{lost.name} has no run folder: --out FOLDER says where its details go")
             folders = [_own(net, config, way) for net in trained]
@@ -94,24 +94,24 @@ class Details:
             for line in (_mean(pairs), _wrong_by(list(nets.values()))):
                 console.print(line, markup=False, soft_wrap=True)
             write_text(self.common / AGREEMENT, _csv(pairs))
-        places = [folder for folder in self.folders if folder is not None]
-        for place in [*places, *([self.common / AGREEMENT] if len(nets) > 1 else [])]:
-            console.print(f"details: {printable(place)}", markup=False, soft_wrap=True)
+        paths = [folder for folder in self.folders if folder is not None]
+        for path in [*paths, *([self.common / AGREEMENT] if len(nets) > 1 else [])]:
+            console.print(f"details: {printable(path)}", markup=False, soft_wrap=True)
 
 
 def _own(net: Trained, config: DataConfig, way: Protocol) -> Path:
     """The run folder, where the test is the run's own; else a folder in it, so that the run's own answers stay."""
     assert net.run is not None
-    assert net.place is not None
+    assert net.path is not None
     tested = replace(net.run, data=config, protocol=way.name)
-    return net.place if identity(tested) == identity(net.run) else net.place / f"{config.name}-{way.name}"
+    return net.path if identity(tested) == identity(net.run) else net.path / f"{config.name}-{way.name}"
 
 
 def _apart(trained: Sequence[Trained]) -> list[str]:
     """A name of a folder for each net."""
     names: list[str] = []
     for net in trained:
-        name = net.place.resolve().name if net.place else net.name.replace("/", "-").replace(" ", "-")
+        name = net.path.resolve().name if net.path else net.name.replace("/", "-").replace(" ", "-")
         numbered = (f"{name}-{number}" for number in itertools.count(2))
         taken = {*names, ENSEMBLE}
         names.append(next(each for each in itertools.chain([name], numbered) if each not in taken))

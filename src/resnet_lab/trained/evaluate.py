@@ -123,8 +123,8 @@ def _named(
         *map(nets.of_itself, runs),
         *(nets.of_name(name, file, choices) for name, file in zip(models, weights, strict=True)),
     ]
-    places = [(net.name, net.place.resolve() if net.place else None) for net in trained]
-    twice = next((name for name, place in places if places.count((name, place)) > 1), None)
+    paths = [(net.name, net.path.resolve() if net.path else None) for net in trained]
+    twice = next((name for name, path in paths if paths.count((name, path)) > 1), None)
     if twice is not None:
         raise UserError(f"{twice} is named twice: an ensemble is of different nets")
     return trained
@@ -147,7 +147,7 @@ def _data(trained: Sequence[nets.Trained], given: Given, overrides: list[str]) -
 def _match(net: nets.Trained, given: Given, config: DataConfig, facts: DataInfo) -> Match:
     if net.seen is None and net.run is not None and net.run.data != config:
         raise UserError(
-            f"{net.place} does not name its classes yet: finish the run, or test it on its own data"
+            f"{net.path} does not name its classes yet: finish the run, or test it on its own data"
         )
     if net.seen is None and net.run is not None:
         known = facts.class_names
@@ -169,7 +169,7 @@ def _check_together(trained: Sequence[nets.Trained], matches: Sequence[Match]) -
 def _row_name(net: nets.Trained, trained: Sequence[nets.Trained]) -> str:
     """Its name; where another has the same, the place that tells them apart."""
     alone = sum(other.name == net.name for other in trained) == 1
-    return net.name if alone else str(net.place)
+    return net.name if alone else str(net.path)
 
 
 class _Labelled:

@@ -37,8 +37,8 @@ def predict(
     for said in (trained.note, assumed):
         if said:
             print(f"resnet-lab: {printable(said)}", file=sys.stderr)
-    place = nets.device()
-    net, broken = trained.load().to(place), 0
+    device = nets.device()
+    net, broken = trained.load().to(device), 0
     for path in images:
         try:
             pixels = seen(path.read_bytes())
@@ -48,7 +48,7 @@ def predict(
             broken += 1
             continue
         with torch.inference_mode():
-            chances = net(pixels[None].to(place)).float().softmax(1)[0]
+            chances = net(pixels[None].to(device)).float().softmax(1)[0]
         best = chances.topk(min(top, len(chances)))
         print(printable(path))
         for chance, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):

@@ -21,7 +21,7 @@ def with_given(net: Trained, given: Given) -> tuple[Preprocessing, str | None]:
     if net.seen is not None:
         return net.seen, None
     if net.run is not None:
-        raise UserError(f"{net.place} does not say how it sees images: finish the run first")
+        raise UserError(f"{net.path} does not say how it sees images: finish the run first")
     channels, side = net.model.in_channels or 3, size_of(net, given)
     assumed = []
     if given.mean is None and side < IMAGENET_SIDE:

@@ -232,7 +232,7 @@ def test_job_asks_for_the_gpus_of_its_run(
     job = make_job(0, "finish")
     trainer = replace(job.config.trainer, accelerator=accelerator, devices=devices)
     job.config = replace(job.config, trainer=trainer)
-    resources = Slurm(SlurmOptions(gpus_per_node=option))._resources(job)
+    resources = Slurm(SlurmOptions(gpus_per_node=option)).resources(job)
     assert resources.get("gpus_per_node") == asked
     assert resources["ntasks_per_node"] == devices
 
@@ -250,7 +250,7 @@ def test_job_with_fewer_gpus_than_processes_is_refused(
     job = make_job(0, "finish")
     job.config = replace(job.config, trainer=replace(job.config.trainer, accelerator="auto", devices=devices))
     with pytest.raises(UserError, match=told):
-        Slurm(SlurmOptions(gpus_per_node=option))._resources(job)
+        Slurm(SlurmOptions(gpus_per_node=option)).resources(job)
 
 
 @pytest.mark.parametrize("option", ["timeout_min", "cpus_per_task", "array_parallelism"])

@@ -34,7 +34,7 @@ def _thinned(history: Columns, points: int) -> dict[str, Any]:
         **{name: history[name] for name in COLUMNS if name in history},
     }
     found = {
-        name: plain([values[place] for place in kept], FEW)
+        name: plain([values[index] for index in kept], FEW)
         for name, values in columns.items()
         if len(values) == rows
     }

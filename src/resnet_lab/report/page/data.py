@@ -31,7 +31,7 @@ AXES = 6  # choices of the heat map, two at a time
 def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     """Sweeps by name; of several, a view of all runs together comes first."""
     every = list({run.path.resolve(): run for runs in sweeps.values() for run in runs}.values())
-    numbers = {run.path: place for place, run in enumerate(every)}
+    numbers = {run.path: index for index, run in enumerate(every)}
     by_path = {run.path.resolve(): numbers[run.path] for run in every}
     named = {"all together": every, **sweeps} if len(sweeps) > 1 else sweeps
     shared, own = _configurations(every)
@@ -40,8 +40,8 @@ def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
         "views": [_view(name, runs, by_path) for name, runs in named.items()],
         "shared": shared,
         "runs": [
-            _run(run, own[place], curves[place], log=_worth_a_log(run, len(every)))
-            for place, run in enumerate(every)
+            _run(run, own[index], curves[index], log=_worth_a_log(run, len(every)))
+            for index, run in enumerate(every)
         ],
         "rules": {"statistics": rule_of(), "paper": RULE},
     }
@@ -134,8 +134,8 @@ def _heat(groups: Sequence[Group]) -> dict[str, Any]:
         :AXES
     ]
     found: dict[str, Any] = {}
-    for place, rows in enumerate(keys):
-        for columns in keys[place + 1 :]:
+    for index, rows in enumerate(keys):
+        for columns in keys[index + 1 :]:
             lines = pools(groups, [rows, columns])
             cells = []
             for line in lines:
@@ -220,12 +220,12 @@ def _ended_with(log: Path) -> str:
 
 def named_sweeps(folders: Sequence[Path], runs: Sequence[Run]) -> dict[str, list[Run]]:
     """The runs by the folder that they lie in, named so that no two are alike."""
-    places: dict[Path, list[Run]] = {}
+    homes: dict[Path, list[Run]] = {}
     for run in runs:
-        places.setdefault(run.path if run.path in folders else run.path.parent, []).append(run)
-    if not places:
+        homes.setdefault(run.path if run.path in folders else run.path.parent, []).append(run)
+    if not homes:
         raise UserError("there is no run to show")
-    names = {place: str(members[0].choices["name"]) for place, members in places.items()}
+    names = {home: str(members[0].choices["name"]) for home, members in homes.items()}
     if len(set(names.values())) < len(names):
-        names = {place: str(place) for place in places}
-    return {names[place]: members for place, members in places.items()}
+        names = {home: str(home) for home in homes}
+    return {names[home]: members for home, members in homes.items()}

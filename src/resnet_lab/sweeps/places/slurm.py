@@ -101,7 +101,7 @@ class Slurm:
                 "hydra/launcher=slurm: this machine has no sbatch; start it on a login node of the cluster,"
                 " or use hydra/launcher=local"
             )
-        resources = {job: self._resources(job) for job in jobs}
+        resources = {job: self.resources(job) for job in jobs}
         self._look()
         new: dict[tuple[tuple[str, int], ...], list[Job]] = {}
         for job in jobs:
@@ -147,7 +147,7 @@ class Slurm:
                 f" `scancel {' '.join(left)}` stops them"
             )
 
-    def _resources(self, job: Job) -> dict[str, int]:
+    def resources(self, job: Job) -> dict[str, int]:
         trainer = job.config.trainer
         if trainer.devices == ALL:
             raise UserError(f"trainer.devices={ALL}: SLURM must be asked for a number of them")

@@ -37,10 +37,10 @@ def confusion(folder: Path) -> Any | None:
     answers = answered.read(folder)
     if answers is None or len(names := answers.confusion()[0]) > MOST:
         return None
-    places = {name: place for place, name in enumerate(names)}
+    indices = {name: index for index, name in enumerate(names)}
     return wandb.plot.confusion_matrix(
-        y_true=[places[each.label] for each in answers.given],
-        preds=[places[each.prediction] for each in answers.given],
+        y_true=[indices[each.label] for each in answers.given],
+        preds=[indices[each.prediction] for each in answers.given],
         class_names=names,
         title="confusion matrix of the final test",
     )
