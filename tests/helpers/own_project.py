@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from forked import ForkedServer
+from resnet_lab.cli import main
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.places import local
 
@@ -43,6 +44,15 @@ def examples(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[Path]:
     shutil.copytree(EXAMPLES, folder, dirs_exist_ok=True)
     with project(folder, patch, {file.stem: file.read_text() for file in EXAMPLES.glob("*.py")}):
         yield folder
+
+
+def refused(asked: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line that a mistake costs, before anything is written."""
+    assert main(["train", *asked]) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1, line
+    assert not Path("runs").exists()
+    return line
 
 
 def rows(folder: RunFolder) -> list[dict[str, Any]]:
