@@ -207,9 +207,9 @@ def test_the_flat_validation_folder_of_the_devkit_is_explained(tmp_path: Path) -
         ({"crop": 40}, "1 to data.resize=36"),
         ({"scale_min": 20}, "rise from data.crop=32"),
         ({"test_share": 1.0}, "less than 1"),
-        ({"random_erasing": 2.0}, "a probability"),
-        ({"pca_noise": -1.0}, "negative"),
-        ({"workers": 0}, "1 or more"),
+        ({"random_erasing": 2.0}, "at most 1"),
+        ({"pca_noise": -1.0}, "at least 0"),
+        ({"workers": 0}, "at least 1"),
     ],
 )
 def test_a_choice_that_makes_no_sense_is_one_line(choices: dict[str, object], told: str, root: Path) -> None:
