@@ -36,14 +36,13 @@ def measured(kind: str, root: Path, server: WandbServer) -> dict[str, float]:
     history = root / "history.csv"
     began = time.monotonic()
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    while not history.exists():
+    while not history.exists() and process.poll() is None:
         time.sleep(0.005)
     first = time.monotonic() - began
-    while process.poll() is None:
-        time.sleep(0.005)
+    process.wait()
     whole = time.monotonic() - began
-    seconds = [row["seconds"] for row in read_rows(history)]
     assert process.returncode == 0
+    seconds = [row["seconds"] for row in read_rows(history)]
     assert len(seconds) == EPOCHS
     return {
         "epoch": statistics.median(seconds),
