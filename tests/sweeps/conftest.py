@@ -41,7 +41,12 @@ def main(arguments):
             (folder.path / "child").write_text(str(child.pid))
         if do[0] == "die":
             os.kill(os.getpid(), 9)
-        time.sleep(float(do[1]) if len(do) > 1 else 0)
+        if do[0] == "together":  # with so many that do the same
+            begun = folder.path.parent.glob
+            while sum(each.with_name("do").read_text().split() == do for each in begun("*/seen.json")) < int(do[1]):
+                time.sleep(0.05)
+        elif len(do) > 1:
+            time.sleep(float(do[1]))
         ended = {"pid": os.getpid(), "ended": time.time()}
         folder.write_record({"state": "finished", "last": {"test/error": 1.5}, **ended})
         return 0

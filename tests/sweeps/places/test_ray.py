@@ -92,7 +92,7 @@ def seen(job: Job) -> dict[str, Any]:
 @pytest.mark.ray
 def test_run_on_an_existing_cluster_has_the_gpus_that_it_asked_for(make_job: MakeJob, cluster: str) -> None:
     def gpus(num_gpus: float, seeds: Sequence[int]) -> list[str]:
-        jobs = [make_job(seed, "sleep 2") for seed in seeds]
+        jobs = [make_job(seed, f"together {len(seeds)}") for seed in seeds]
         sweep(jobs, Ray(RayOptions(address=cluster, num_gpus=num_gpus), program="toy"))
         assert [job.status for job in jobs] == ["finished"] * len(jobs)
         return sorted(seen(job)["gpus"] for job in jobs)
