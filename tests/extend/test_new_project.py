@@ -5,6 +5,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def test_a_folder_with_something_in_it_is_left_alone(
 
 
 @pytest.mark.slow
-def test_a_wheel_in_an_environment_of_its_own_writes_a_project_that_runs(tmp_path: Path) -> None:
+def test_a_wheel_in_an_environment_of_its_own_does_what_the_checkout_does(tmp_path: Path) -> None:
     """Built as `pip wheel` builds it; the environment finds the dependencies of this one, and no checkout."""
     build = [
         sys.executable,
@@ -88,6 +89,9 @@ def test_a_wheel_in_an_environment_of_its_own_writes_a_project_that_runs(tmp_pat
     assert ran([sys.executable, *install], tmp_path).returncode == 0
     where = ran([python, "-c", "import resnet_lab; print(resnet_lab.__file__)"], tmp_path)
     assert where.stdout.startswith(str(packages))
+    assert ran([program, "--version"], tmp_path).stdout == f"resnet-lab {version('resnet-lab')}\n"
+    quick = ran([program, "train", "-m", "experiment=quickstart", "debug=true", "seed=0"], tmp_path)
+    assert "4 runs: 4 finished" in quick.stdout, quick.stderr
 
     assert ran([program, "new", "first-project"], tmp_path).returncode == 0
     project = tmp_path / "first-project"
@@ -95,6 +99,14 @@ def test_a_wheel_in_an_environment_of_its_own_writes_a_project_that_runs(tmp_pat
     assert "8 runs: 8 finished" in trained.stdout, trained.stderr
     tested = ran([python, "-m", "pytest", "-q", "-p", "no:cacheprovider"], project)
     assert tested.returncode == 0, tested.stdout
+
+    assert ran([program, "pack", "runs/first", "--out", "first.zip"], project).returncode == 0
+    assert ran([program, "unpack", "first.zip", "--out", "there/first"], project).returncode == 0
+    tables = []
+    for root in ("runs", "there"):
+        assert ran([program, "report", f"{root}/first"], project).returncode == 0
+        tables.append((project / root / "first" / "table.csv").read_text())
+    assert tables[0] == tables[1]
 
 
 def ran(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
