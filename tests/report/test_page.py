@@ -54,8 +54,8 @@ def test_the_page_of_committed_sweeps_is_small_the_same_twice_and_has_every_figu
         assert not {number for number in numbers if number not in told}
 
 
-def test_the_page_says_what_the_report_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = quickstart(tmp_path)
+def test_the_page_says_what_the_report_says(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = SWEEPS[0]
     assert main(["report", str(folder), "--where", "state=finished"]) == 0  # and draws no figure
     report = capsys.readouterr().out
     (view,) = shown(folder)["views"]
@@ -67,8 +67,8 @@ def test_the_page_says_what_the_report_says(tmp_path: Path, capsys: pytest.Captu
 
 
 def test_the_page_asks_nothing_of_the_network_and_runs_no_script_but_its_own(tmp_path: Path) -> None:
-    write_page([quickstart(tmp_path)])
-    page = (tmp_path / "quickstart" / "page.html").read_text()
+    write_page(SWEEPS[:1], tmp_path)
+    page = (tmp_path / "page.html").read_text()
     assert not re.findall(r"(?:src|href)=[\"'](?!data:)", page)
     assert "default-src 'none'" in page
     assert "script-src 'sha256-" in page
@@ -128,10 +128,8 @@ def test_a_group_keeps_its_id_while_its_runs_go_on_and_other_conditions_have_the
     assert len(set(ids)) == len(ids) == 3
 
 
-def test_differences_to_each_baseline_are_those_of_the_report(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder = quickstart(tmp_path)
+def test_differences_to_each_baseline_are_those_of_the_report(capsys: pytest.CaptureFixture[str]) -> None:
+    folder = SWEEPS[0]
     (view,) = shown(folder)["views"]
     place = {
         (group["figures"]["kind"], group["figures"]["depth"]): at for at, group in enumerate(view["groups"])
@@ -179,8 +177,8 @@ def test_many_runs_are_thinned_and_keep_their_last_point(tmp_path: Path) -> None
     assert "val/error" not in run["curves"]
 
 
-def test_page_takes_no_question_for_one_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", str(quickstart(tmp_path)), "--page", "--by", "model.depth"]) == 2
+def test_page_takes_no_question_for_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(SWEEPS[0]), "--page", "--by", "model.depth"]) == 2
     assert "--page and --serve show every table" in capsys.readouterr().err
 
 

@@ -120,29 +120,30 @@ def test_several_folders_are_one_comparison_that_is_written_where_they_lie(
 @pytest.mark.parametrize(
     ("where", "left"),
     [
-        (["model.depth=56"], 4),
-        (["model.depth=20,56"], 8),
-        (["model.depth=56", "model.shortcut!=none"], 2),
-        (["recipe.lr=1e-1", "seed=0"], 4),
-        (["data.flip=false"], 8),
-        (["kind=plain", "state=finished"], 4),
+        (["model.depth=56"], 6),
+        (["model.depth=20,56"], 12),
+        (["model.depth=56", "model.shortcut!=none"], 3),
+        (["recipe.lr=0.5e-1", "seed=0"], 8),
+        (["data.flip=false"], 24),
+        (["kind=plain", "state=finished"], 12),
     ],
 )
 def test_where_keeps_the_runs_that_are_like_that(
-    tmp_path: Path, where: list[str], left: int, capsys: pytest.CaptureFixture[str]
+    where: list[str], left: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    quickstart(tmp_path)
-    before = sorted(tmp_path.rglob("*"))
+    before = {path: path.stat().st_mtime_ns for path in DEPTH.iterdir()}
     asked = [word for each in where for word in ("--where", each)]
-    assert f"quickstart: {left} runs, {left} finished" in printed(capsys, tmp_path, *asked)
-    assert sorted(tmp_path.rglob("*")) == before  # a part of a sweep does not replace its report
+    assert f"claims/depth: {left} runs, {left} finished" in printed(capsys, DEPTH, *asked)
+    assert {
+        path: path.stat().st_mtime_ns for path in DEPTH.iterdir()
+    } == before  # a part of a sweep does not replace its report
 
 
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
         (["--where", "depth=3"], "unknown --where 'depth': did you mean 'model.depth'?"),
-        (["--where", "model.depth=3"], "no run is like that; here model.depth is 20, 56"),
+        (["--where", "model.depth=3"], "no run is like that; here model.depth is 20, 32, 44, 56"),
         (["--where", "model.depth"], "key=value or key!=value is needed"),
         (["--by", "model.dpeth"], "did you mean 'model.depth'?"),
         (["--by", "seed"], "--by seed: it makes no other group of runs"),
@@ -157,9 +158,9 @@ def test_where_keeps_the_runs_that_are_like_that(
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(
-    tmp_path: Path, asked: list[str], said: str, capsys: pytest.CaptureFixture[str]
+    asked: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert said in mistake(capsys, quickstart(tmp_path), *asked)
+    assert said in mistake(capsys, DEPTH, *asked)
 
 
 def test_baseline_gives_each_line_its_difference_paired_where_seeds_are_shared(
