@@ -52,9 +52,7 @@ def _without_local(field: Field[Any], value: Any) -> Any:
 
 def local_beginnings(flat: Mapping[str, Any]) -> tuple[str, ...]:
     """What the keys of a flat configuration begin with that no schema knows and that change no result."""
-    told = [
-        key for key in flat if key.endswith(".identity") and f"{key.removesuffix('identity')}_target_" in flat
-    ]
+    told = _saying_so(tuple(flat))
     harmless = (f"trainer.extra.{name}" for name in HARMLESS)
     return (
         "metrics.",
@@ -62,6 +60,13 @@ def local_beginnings(flat: Mapping[str, Any]) -> tuple[str, ...]:
         *told,
         *(key.removesuffix("identity") for key in told if flat[key] is False),
     )
+
+
+@cache
+def _saying_so(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of these keys that tell whether what is named beside them changes a result."""
+    named = {key.removesuffix("_target_") for key in keys if key.endswith("_target_")}
+    return tuple(key for key in keys if key.endswith(".identity") and key.removesuffix("identity") in named)
 
 
 def identity_part(config: TrainConfig) -> dict[str, Any]:

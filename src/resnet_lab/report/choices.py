@@ -26,9 +26,10 @@ CONDITIONS = (
     "data.root",
 )
 
-_COMPLETED: dict[
-    str, dict[str, Any]
-] = {}  # what a configuration comes to, by how it is written; but for the seed
+ATOMS = (str, int, float, bool, type(None))
+
+# What a configuration comes to, by how it is written; but for the seed.
+_COMPLETED: dict[str, dict[str, Any]] = {}
 
 
 def complete(config: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -87,12 +88,17 @@ def of_net(key: str) -> bool:
 
 def but_for_the_seed(choices: Choices) -> dict[str, Any]:
     """What the runs of one group share: every choice that can change the result but the seed; hashable."""
-    local, beginnings = _schema()[1].union(CONDITIONS), local_beginnings(choices)
     return {
-        key: _frozen(value)
-        for key, value in choices.items()
-        if key not in local and key != "seed" and not key.startswith(beginnings)
+        key: value if type(value := choices[key]) in ATOMS else _frozen(value)
+        for key in _shared(tuple(choices), local_beginnings(choices))
     }
+
+
+@cache
+def _shared(keys: tuple[str, ...], beginnings: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of these keys that can change a result, but the seed; asked of every run, and the same for most."""
+    local = _schema()[1].union(CONDITIONS, {"seed"})
+    return tuple(key for key in keys if key not in local and not key.startswith(beginnings))
 
 
 def differing(groups: Iterable[Choices]) -> list[str]:
@@ -113,7 +119,7 @@ def shown(choices: Choices, key: str) -> str:
 
 
 def _frozen(value: Any) -> Any:
-    if value is None or type(value) in (str, int, float, bool):
+    if type(value) in ATOMS:
         return value
     if isinstance(value, Mapping):
         return tuple((key, _frozen(each)) for key, each in sorted(value.items()))
