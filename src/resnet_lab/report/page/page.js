@@ -39,7 +39,7 @@ function summary(view) {
   return el("section", { id: "summary" },
     asked(view), el("p", {}, el("strong", {}, view.conclusion)),
     state.view === 0 && data.views.length > 1 ? el("details", { id: "sweeps", open: data.views.length < 5 }, el("summary", {}, `${data.views.length - 1} sweeps, each by itself`),
-      data.views.slice(1).map((each) => [el("h3", {}, each.title), asked(each), el("p", {}, each.conclusion)])) : null,
+      data.views.slice(1).map((each) => [el("h3", {}, each.title), asked(each), each.conclusion === view.conclusion ? null : el("p", {}, each.conclusion)])) : null,
     el("div", { class: "bar", role: "img", "aria-label": view.title },
       order.filter((name) => view.states[name]).map((name) => {
         const part = el("span", { class: name });
