@@ -1,5 +1,6 @@
 """One process a folder, while it trains: not two, whatever their timing, and none that lost its lock."""
 
+import multiprocessing
 import os
 import signal
 import time
@@ -15,6 +16,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.runs.__main__ import main
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.lock import Lock, held
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -88,3 +90,18 @@ def test_record_of_the_process_that_took_over_is_not_replaced(
 
     on_batch(monkeypatch, take_over)
     assert execute(folder.path) == {"state": "finished", "last": {"test/error": 1.0}}
+
+
+def test_worker_that_outlives_its_run_does_not_hold_the_folder(tmp_path: Path) -> None:
+    with Lock(tmp_path / "lock"):
+        worker = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        worker.start()
+        assert held(tmp_path / "lock")
+    try:
+        deadline = time.monotonic() + 10
+        while held(tmp_path / "lock"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        worker.kill()
+        worker.join()

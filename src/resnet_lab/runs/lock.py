@@ -14,11 +14,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 from resnet_lab.errors import UserError
 from resnet_lab.files import open_file, read_text
 
 PATIENCE = 1.0  # seconds: a process that only asks for the state holds the lock for a moment
+
+
+def _left_to_the_parent() -> None:
+    """In a fork: a worker that outlives its killed run would hold the folder for seconds."""
+    for lock in list(HELD):
+        lock.close()
+
+
+HELD: WeakSet["Lock"] = WeakSet()
+os.register_at_fork(after_in_child=_left_to_the_parent)
 
 
 class LostLock(RuntimeError):
@@ -75,6 +86,7 @@ class Lock:
             self._descriptor = open_file(self.path, os.O_RDWR | os.O_CREAT)
         except OSError as error:
             raise _unusable(self.path, error) from None
+        HELD.add(self)
         try:
             self._acquire()
             before = holder(self.path)
@@ -87,14 +99,14 @@ class Lock:
             os.pwrite(self._descriptor, text, 0)
             os.ftruncate(self._descriptor, len(text))
         except BaseException:
-            self._close()
+            self.close()
             raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close()
+        self.close()
 
     def check(self) -> None:
         """Raise LostLock unless the file at the path is still the one that is locked."""
@@ -128,6 +140,9 @@ class Lock:
                     " choose another runs_root, or mount it with locks"
                 ) from None
 
-    def _close(self) -> None:
-        os.close(self._descriptor)
+    def close(self) -> None:
+        """Leave the folder to others, where this process still holds it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
         self._descriptor = -1
+        HELD.discard(self)
