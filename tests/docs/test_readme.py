@@ -32,6 +32,15 @@ def test_its_tables_are_those_of_the_results(row: str, rows: int, capsys: pytest
         assert f"\n{line.rstrip('|')}" in measured, line
 
 
+def test_its_measurements_are_those_of_the_benchmarks() -> None:
+    said = re.findall(r"\| ([\d.,]+) \| ([\d.,]+)[^|]*\| `(benchmarks/\w+\.py)`", README)
+    page = (ROOT / "docs/performance.md").read_text(encoding="utf-8")
+    assert len(said) == 5
+    for ours, peer, script in said:
+        rows = page.split(f"\n`python {script}`:")[1].split("\n`python")[0]
+        assert re.search(rf"\| {ours} [^|]*\| {peer}: ", rows), (ours, peer, script)
+
+
 def test_what_readme_links_is_there() -> None:
     links = re.findall(r"\]\(([^)#]+)", README)
     assert links
