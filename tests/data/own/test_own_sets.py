@@ -1,5 +1,7 @@
 """Data sets and data modules of one's own: what an item may be, what is drawn for it, and how batches come of it."""
 
+import gc
+import multiprocessing
 import random
 import sys
 from pathlib import Path
@@ -203,6 +205,16 @@ def test_processes_read_the_same_and_an_iteration_may_be_left_and_taken_up(targe
     assert torch.equal(rest, whole[4:])
     loader.set_epoch(1)
     assert torch.equal(torch.cat([images for images, _ in loader]), epoch(data_of(target(sets)), 1)[0])
+
+
+def test_processes_that_the_collector_finds_end_by_themselves(target: Any) -> None:
+    loader = data_of(target({"train": Drawn(), "test": Drawn()}, workers=1)).train_dataloader()
+    list(loader)
+    loader.itself = loader  # type: ignore[attr-defined]  # as what a run leaves refers to itself
+    [process] = multiprocessing.active_children()
+    del loader
+    gc.collect()
+    assert process.exitcode == 0  # and not of SIGTERM, after 5 s in vain
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -6,6 +6,7 @@ changes nothing.
 
 import ctypes
 import signal
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -42,7 +43,8 @@ class Reader:
 
     def batches(self, drawn_for: str, indices: Iterator[Tensor]) -> Iterator[Batch]:
         """What a net takes, and labels; `indices` count within the chosen images. Raises UserError."""
-        self._plan.batches = ([(drawn_for, int(index)) for index in self.chosen[batch]] for batch in indices)
+        chosen = self.chosen
+        self._plan.batches = ([(drawn_for, int(index)) for index in chosen[batch]] for batch in indices)
         for batch in self._read():
             if isinstance(batch, UserError):
                 raise batch
@@ -66,6 +68,9 @@ class Reader:
                 worker_init_fn=_end_with_parent,
                 generator=torch.Generator(),  # whatever it draws, it draws for nobody
             )
+            # The collector would close the queues of a loader in a cycle before its processes are told to end, and
+            # wait 5 s for each of them: so it never finds the loader, which goes when the reader has gone.
+            weakref.finalize(self, _let_go, self._loader).atexit = False
         yield from self._loader
 
 
@@ -100,6 +105,10 @@ class OwnEvalLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         return self.reader.batches("evaluation", self.order.batches())
+
+
+def _let_go(_: Any) -> None:
+    """The last reference."""
 
 
 def _as_it_is(batch: Any) -> Any:
