@@ -1,5 +1,6 @@
 """The choices that make a run, as a flat mapping: recipe.lr -> 0.1. Free of torch."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
@@ -76,10 +77,17 @@ def conditions(choices: Choices) -> dict[str, Any]:
 
 
 def model_of(config: Mapping[str, Any]) -> NetConfig:
-    """The net, without keys that this version does not know."""
-    kind = kind_of(config["model"])
+    """The net, without keys that this version does not know; not to be changed: runs of one net share it."""
+    return _net(json.dumps(config["model"]))
+
+
+@cache
+def _net(written: str) -> NetConfig:
+    """Worked out once for all seeds of a net."""
+    told = json.loads(written)
+    kind = kind_of(told)
     known = {field.name for field in fields(kind)}
-    return resolved(kind(**{key: value for key, value in config["model"].items() if key in known}))
+    return resolved(kind(**{key: value for key, value in told.items() if key in known}))
 
 
 def of_net(key: str) -> bool:
