@@ -23,7 +23,7 @@ quickstart: setup  ## the main job: plain and residual nets of depth 20 and 56 o
 	$(BIN)/resnet-lab train -m experiment=quickstart
 	$(BIN)/resnet-lab report runs/quickstart
 
-test: setup  ## the default tests, under 5 minutes on 2 cores
+test: setup  ## the default tests, six minutes on 2 cores
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 test-all: setup  ## every test that this machine can run: slow, slurm, ray and gpu as well
