@@ -43,7 +43,7 @@ docs: setup  ## the documentation as a site in site/: strict, and without a netw
 bench: setup  ## every script of benchmarks/, each beside its peer, into results/benchmarks and docs/performance.md
 	@for script in $(filter-out benchmarks/gpu.py,$(wildcard benchmarks/*.py)); do \
 		echo "== $$script"; $(BIN)/python $$script --write || exit 1; done
-	$(BIN)/python benchmarks/measuring/page.py
+	PYTHONPATH=benchmarks $(BIN)/python -m measuring.page
 
 # For a machine with PyTorch on CUDA, the usual scientific packages and no network: what else there is to install.
 GPU_PYTHON ?= 3.12

@@ -1,23 +1,24 @@
-"""The tables of docs/performance.md, made of results/benchmarks; `python benchmarks/measuring/page.py` writes them."""
+"""The tables of docs/performance.md, made of results/benchmarks by `python -m measuring.page`, in benchmarks/."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-PAGE, RESULTS = ROOT / "docs" / "performance.md", ROOT / "results" / "benchmarks"
+from measuring.results import FOLDER, Claim, number
+
+PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 BEGIN, END = "<!-- benchmarks: made of results/benchmarks by make bench -->", "<!-- end of the benchmarks -->"
 HEAD = "| what | ours | peer | ratio (middle half) | asked |\n|---|--:|--:|--:|--:|"
 
 
-def tables(results: Path = RESULTS) -> str:
+def tables(results: Path = FOLDER) -> str:
     """A table for each file, under the command that wrote it; the machine once, where it is one."""
     files = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))]
     machines = [_machine(each["machine"]) for each in files]
     one = len(set(machines)) == 1
     parts = [f"Measured on {machines[0]}."] if one else []
     for told, where in zip(files, machines, strict=True):
-        rows = [_row(claim) for claim in told["claims"]]
+        rows = [_row(Claim(**claim)) for claim in told["claims"]]
         on = "" if one else f", on {where}"
         parts.append("\n".join([f"`{told['command']}`{on}:", "", HEAD, *rows]))
     return "\n\n".join(parts)
@@ -35,24 +36,15 @@ def _machine(told: dict[str, Any]) -> str:
     return f"{told['cores']} cores of {told['cpu']} ({has}), torch {told['torch']}, lightning {told['lightning']}"
 
 
-def _row(claim: dict[str, Any]) -> str:
-    unit = claim["unit"]
-    peer = "" if claim["peer"] is None else f"{_number(claim['peer'])}: {claim['against']}"
-    spread = f" ({claim['low']:.2f} to {claim['high']:.2f})" if claim["turns"] > 1 and claim["low"] else ""
-    ratio = "" if claim["ratio"] is None else f"{claim['ratio']:.2f}{spread}"
+def _row(claim: Claim) -> str:
+    peer = "" if claim.peer is None else f"{number(claim.peer)}: {claim.against}"
+    spread = f" ({claim.low:.2f} to {claim.high:.2f})" if claim.turns > 1 and claim.low else ""
+    ratio = "" if claim.ratio is None else f"{claim.ratio:.2f}{spread}"
     bounds = [
-        f"{word} {claim[key]:g}" for key, word in (("least", "≥"), ("most", "≤")) if claim[key] is not None
+        f"{word} {bound:g}" for word, bound in (("≥", claim.least), ("≤", claim.most)) if bound is not None
     ]
-    judged = claim["ours"] if claim["ratio"] is None else claim["ratio"]
-    missed = (claim["least"] is not None and judged < claim["least"]) or (
-        claim["most"] is not None and judged > claim["most"]
-    )
-    asked = " ".join([*bounds, *(["**missed**"] if missed else [])])
-    return f"| {claim['what']} | {_number(claim['ours'])} {unit} | {peer} | {ratio} | {asked} |"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    asked = " ".join([*bounds, *([] if claim.holds else ["**missed**"])])
+    return f"| {claim.what} | {number(claim.ours)} {claim.unit} | {peer} | {ratio} | {asked} |"
 
 
 if __name__ == "__main__":

@@ -12,13 +12,8 @@ from typing import Any
 
 FOLDER = Path(__file__).parents[2] / "results" / "benchmarks"
 WRITE = "--write"  # any benchmark takes it: leave the results in results/benchmarks
-INSTRUCTIONS = (
-    "amx_tile",
-    "amx_bf16",
-    "avx512_bf16",
-    "avx512f",
-    "avx2",
-)  # those that decide the speed of a net
+# Those that decide the speed of a net.
+INSTRUCTIONS = ("amx_tile", "amx_bf16", "avx512_bf16", "avx512f", "avx2")
 
 
 @dataclass(frozen=True)
@@ -73,11 +68,11 @@ class Claim:
             for word, bound in (("least", self.least), ("most", self.most))
             if bound is not None
         ]
-        peer = "" if self.peer is None else f", {self.against} {_number(self.peer)}"
+        peer = "" if self.peer is None else f", {self.against} {number(self.peer)}"
         ratio = "" if self.ratio is None else f", ratio {self.ratio:.3g}"
         spread = "" if self.low is None or self.turns < 2 else f" ({self.low:.3g} to {self.high:.3g})"
         told = f" [{'; '.join(asked)}]" if asked else ""
-        return f"{self.what}: {_number(self.ours)} {self.unit}{peer}{ratio}{spread}{told}"
+        return f"{self.what}: {number(self.ours)} {self.unit}{peer}{ratio}{spread}{told}"
 
 
 def leave(file: str, claims: Sequence[Claim]) -> None:
@@ -122,5 +117,6 @@ def _rounded(value: Any) -> Any:
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
+    """With three digits, or whole."""
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -13,7 +13,7 @@ def test_tables_of_the_page_are_those_of_the_results(monkeypatch: pytest.MonkeyP
     from measuring import page
 
     text = page.PAGE.read_text(encoding="utf-8")
-    assert page.with_tables(text, page.tables()) == text, "run python benchmarks/measuring/page.py"
+    assert page.with_tables(text, page.tables()) == text, "run python -m measuring.page in benchmarks/"
     assert "| what | ours |" in text
 
 
