@@ -28,7 +28,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from measuring.together import together
+from resnet_lab.sweeps.together import together
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "gpu"
 SECONDS, WARM_UP = 10.0, 30  # of a measurement; steps before it

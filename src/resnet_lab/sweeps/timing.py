@@ -3,16 +3,15 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from statistics import median
-from threading import Barrier
 from typing import NamedTuple
 
 from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.models.description import NetConfig
+from resnet_lab.sweeps.together import together
 
 Shape = tuple[int, int, int]  # (C, H, W)
 
@@ -21,9 +20,7 @@ STEPS = 3  # timed steps of each net, after one to warm up
 STEP_WORK = {"cpu": 1e9, "cuda": 1e11}
 SMALLEST_BATCH = 4  # below it a step's time says little of an image's
 TOGETHER = 3.0  # seconds that processes are timed for beside each other
-PATIENCE = 180.0  # seconds until the slowest of them is ready
-
-_together: Barrier  # of a process that is timed beside others; given as it starts, as it cannot be sent later
+PATIENCE = 180.0 + TOGETHER  # seconds until the slowest of them is done
 
 
 class _Training(NamedTuple):
@@ -31,9 +28,8 @@ class _Training(NamedTuple):
 
     step: Callable[[], None]  # returns once it is computed
     images: int  # of a step
-    clock: Callable[
-        [], float
-    ]  # a core's own time, so that whatever else runs there does not lengthen the plan
+    # A core's own time, so that whatever else runs there does not lengthen the plan.
+    clock: Callable[[], float]
 
 
 def seconds_an_image(
@@ -50,7 +46,9 @@ def seconds_an_image(
     `at_once`: of so many processes together, on the one GPU or each on a core; infinite where they do not fit.
     """
     if at_once > 1:
-        return _beside_each_other(at_once, partial(_images_a_second, net, shape, multiply_adds, precision))
+        work = partial(_images_a_second, net, shape, multiply_adds, precision)
+        speeds, error = together(work, at_once, time.monotonic() + PATIENCE)
+        return math.inf if error else 1 / sum(speeds)
     with _one_thread():
         step, images, clock = _training(net, shape, multiply_adds, precision, compiled=compiled)
         seconds = []
@@ -61,36 +59,18 @@ def seconds_an_image(
     return median(seconds[1:]) / images
 
 
-def _beside_each_other(processes: int, images_a_second: Callable[[], float]) -> float:
-    """Seconds an image of all of them together."""
-    spawn = get_context("spawn")
-    with ProcessPoolExecutor(processes, spawn, _meet, (spawn.Barrier(processes),)) as pool:
-        ran = [pool.submit(images_a_second) for _ in range(processes)]
-        # A net that no longer fits, or a process that the machine killed.
-        if any(each.exception() for each in ran):
-            return math.inf
-        return 1 / sum(each.result() for each in ran)
-
-
-def _meet(barrier: Barrier) -> None:
-    global _together
-    _together = barrier
-
-
-def _images_a_second(net: NetConfig, shape: Shape, multiply_adds: int, precision: str) -> float:
+def _images_a_second(
+    net: NetConfig, shape: Shape, multiply_adds: int, precision: str, ready: Barrier
+) -> float:
     """Of this process, from when all others are ready."""
     with _one_thread():
-        try:
-            step, images, _ = _training(net, shape, multiply_adds, precision)
+        step, images, _ = _training(net, shape, multiply_adds, precision)
+        step()
+        ready.wait()
+        began, done = time.perf_counter(), 0
+        while (took := time.perf_counter() - began) < TOGETHER:
             step()
-            _together.wait(PATIENCE)
-            began, done = time.perf_counter(), 0
-            while (took := time.perf_counter() - began) < TOGETHER:
-                step()
-                done += images
-        except Exception:
-            _together.abort()
-            raise
+            done += images
     return done / took
 
 
