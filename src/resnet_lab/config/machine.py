@@ -11,6 +11,7 @@ The command line goes before it, and it before experiments and defaults. What st
 
 import json
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,10 +102,11 @@ def _content() -> dict[str, Any]:
     return dict(content)
 
 
-def _local_keys() -> list[str]:
+@cache
+def _local_keys() -> tuple[str, ...]:
     """Those of a machine; of data sets and nets another part of the file, or nothing, tells."""
-    return [
+    return tuple(
         key
         for key, each in keys(TrainConfig).items()
         if each.local and key not in OF_A_RUN and not key.startswith(("data.", "model."))
-    ]
+    )

@@ -73,8 +73,10 @@ def plan(
             lines.append(Line(tuple(alike), costs[key]))
         most = max(lines, key=lambda line: line.seconds_left)
         status.update("measuring what would be faster …")
-        at_once = RUNS_PER_GPU if gpu is None and _gpus() else ()
-        ways = faster(most.configs[0], kept, measure=measure, at_once=at_once) if gpu is None else {}
+        ways: Mapping[str, float] = {}
+        if gpu is None:
+            at_once = RUNS_PER_GPU if _gpus() else ()
+            ways = faster(most.configs[0], kept, measure=measure, at_once=at_once)
     console.print(_table(lines))
     finished = sum(line.states.count("finished") for line in lines)
     places, where = (1, f"one {gpu} at {efficiency:.0%} of its peak") if gpu else _here()
