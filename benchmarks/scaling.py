@@ -46,9 +46,8 @@ def measure(depth: int, batch: int, checkpointing: bool) -> None:
         nn.functional.cross_entropy(net(pixels), torch.zeros(images, dtype=torch.int64)).backward()
         return time.process_time() - began
 
-    train(
-        create_model("cifar_resnet20", depth=8, checkpointing=checkpointing), 1
-    )  # loads what PyTorch loads on first use
+    # Loads what PyTorch loads on first use.
+    train(create_model("cifar_resnet20", depth=8, checkpointing=checkpointing), 1)
     before = peak()
     net = create_model("cifar_resnet20", depth=depth, checkpointing=checkpointing)
     net.to(memory_format=torch.channels_last)

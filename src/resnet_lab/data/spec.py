@@ -29,9 +29,8 @@ class InMemoryConfig(DataConfig):
     pad: int = number(4, least=0)  # zero-pad each side, crop at a random offset: (2 pad + 1)^2 places
     flip: bool = True
     cutout: int = number(0, least=0)  # side of the square that is blanked, in pixels; 0: off
-    mean: str = choice(
-        "pixel", ("pixel", "channel")
-    )  # subtract the mean per pixel (the papers) or per channel
+    # Subtract the mean per pixel (the papers) or per channel.
+    mean: str = choice("pixel", ("pixel", "channel"))
     divide_by_std: bool = False
 
 

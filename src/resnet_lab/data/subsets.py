@@ -26,9 +26,8 @@ def in_proportion(labels: Tensor, count: int, random: torch.Generator) -> tuple[
     mixed = torch.randperm(len(labels), generator=random)
     mixed = mixed[labels[mixed].argsort(stable=True)]  # by class, at random within it
     sizes = labels.bincount()
-    within = (
-        torch.arange(len(labels)) - (sizes.cumsum(0) - sizes)[labels[mixed]]
-    )  # of an image within its class
+    # Of an image within its class.
+    within = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes)[labels[mixed]]
     chosen = ((within + 0.5) / sizes[labels[mixed]]).argsort(stable=True)
     return mixed[chosen[:count]].sort().values, mixed[chosen[count:]].sort().values
 

@@ -30,9 +30,8 @@ class Order:
     """Where a unit normalises and activates."""
 
     in_he2016: ClassVar[str | None] = None  # what its tables call it
-    activates_first: ClassVar[bool] = (
-        False  # the unit starts with its activation, and leaves its sum as it is
-    )
+    # The unit starts with its activation, and leaves its sum as it is.
+    activates_first: ClassVar[bool] = False
     norm_first: ClassVar[bool] = False  # each batch norm stands before its convolution, not after it
     norm_after_addition: ClassVar[bool] = False  # the last batch norm reads the sum, not the branch
 
