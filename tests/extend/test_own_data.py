@@ -42,7 +42,7 @@ def trained(asked: list[str]) -> RunFolder:
     return folder
 
 
-@pytest.mark.parametrize("resumed_with", [0, 2])
+@pytest.mark.parametrize("resumed_with", [0, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_that_is_killed_within_an_epoch_ends_as_the_run_that_was_not(resumed_with: int) -> None:
     whole = trained([*SETS, "data.validation=16"])
     folder = RunFolder.create(compose([*SETS, "data.validation=16", "data.workers=2"]))

@@ -1,5 +1,7 @@
 """What every net that has a name can do."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -11,12 +13,17 @@ from resnet_lab.models.names import entry
 NARROW: dict[str, dict[str, int]] = {"cifar": {}, "wide": {"width": 4}, "imagenet": {"width": 16}}
 
 
+def given(name: str) -> Any:
+    """A net of a thousand layers takes three seconds, and has the units of one of a hundred."""
+    return pytest.param(name, marks=[pytest.mark.slow] if (entry(name).config.depth or 0) > 1000 else [])
+
+
 def images(name: str, count: int = 2) -> Tensor:
     side = 32 if entry(name).size == 224 else 8
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(0))
 
 
-@pytest.mark.parametrize("name", list_models())
+@pytest.mark.parametrize("name", [given(name) for name in list_models()])
 def test_a_net_trains_and_keeps_its_state(name: str) -> None:
     assert_trains(name, NARROW[entry(name).config.family])
 
