@@ -1,4 +1,4 @@
-"""What Hydra composes of this package's files it composes once: a tenth of a second each, and many tests ask the same."""
+"""What Hydra composes of this package alone it composes once: a tenth of a second each, and many tests ask the same."""
 
 import functools
 import pickle
