@@ -31,6 +31,11 @@ def printable(what: object) -> str:
     return text if text.isprintable() else "".join(map(_visible, text))
 
 
+def several(number: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def _visible(character: str) -> str:
     if character.isprintable():
         return character

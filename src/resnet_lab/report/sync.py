@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import track
 
 from resnet_lab.config.schema import LoggerConfig, TrainConfig
-from resnet_lab.errors import UserError, printable
+from resnet_lab.errors import UserError, printable, several
 from resnet_lab.fields import check
 from resnet_lab.report.collect import Run, collect, to_stderr
 from resnet_lab.report.sync_sweep import results_of, view_of
@@ -193,7 +193,7 @@ def reason_offline(mode: str) -> str | None:
 
 
 def _said(target: Target, level: int, rows: int) -> str:
-    runs = f"{level} run{'' if level == 1 else 's'}"
+    runs = several(level, "run")
     reason = reason_offline(from_environment(LoggerConfig(), Path(".env")).mode)
     if reason is None:
         return f"W&B is level with {runs}: {rows} rows were sent"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import yaml
 
+from resnet_lab.errors import several
 from resnet_lab.report import Run, group_table, summarise
 from resnet_lab.report.publish import rule_of
 
@@ -30,7 +31,7 @@ def card(title: str, runs: Mapping[str, Run], folder: Path) -> str:
 
 # {title}
 
-{len(runs)} runs trained with resnet-lab on {", ".join(data)}. {rule_of()}
+{several(len(runs), "run")} trained with resnet-lab on {", ".join(data)}. {rule_of()}
 
 {group_table(summarise(runs.values())).markdown().strip()}
 

@@ -10,7 +10,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.errors import UserError, printable
+from resnet_lab.errors import UserError, printable, several
 from resnet_lab.files import read_text
 from resnet_lab.report import Run, collect, report
 from resnet_lab.runs.record import environment
@@ -46,7 +46,9 @@ def pack(folder: Path, out: Path | None = None) -> int:
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from None
     size = path.stat().st_size / 2**20
-    print(f"{printable(path)}: {len(runs)} runs, {len(files)} files, {size:.1f} MiB, sha256 {digest}")
+    print(
+        f"{printable(path)}: {several(len(runs), 'run')}, {several(len(files), 'file')}, {size:.1f} MiB, sha256 {digest}"
+    )
     return 0
 
 
@@ -60,7 +62,7 @@ def unpack(path: Path, out: Path | None = None) -> int:
         raise UserError(f"--out is missing: {path} has no name of its own to unpack it to")
     manifest = archive.extract(path, folder)
     runs = sum(name.endswith("/record.json") for name in manifest["files"])
-    print(f"{printable(folder)}: {runs} runs; resnet-lab report {printable(folder)}")
+    print(f"{printable(folder)}: {several(runs, 'run')}; resnet-lab report {printable(folder)}")
     return 0
 
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from resnet_lab.durations import said
+from resnet_lab.errors import several
 from resnet_lab.runs.progress import seconds_left
 from resnet_lab.sweeps.jobs import ALREADY, ELSEWHERE, FAILED, FINISHED, RUNNING, STOPPED, WAITING, Job, count
 
@@ -140,7 +141,7 @@ def print_summary(jobs: Sequence[Job], console: Console | None = None) -> None:
     order = [ALREADY, FINISHED, ELSEWHERE, WAITING, STOPPED, FAILED]
     console.print(run_table(sorted(jobs, key=lambda job: order.index(job.status))))
     counts = [f"{count(jobs, status)} {status}" for status in order if count(jobs, status)]
-    console.print(Text(f"{len(jobs)} runs: {', '.join(counts)}"))
+    console.print(Text(f"{several(len(jobs), 'run')}: {', '.join(counts)}"))
     if count(jobs, FAILED, STOPPED, WAITING, ELSEWHERE):
         console.print(Text("the same command goes on where each of them stopped"))
 

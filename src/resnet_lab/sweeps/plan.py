@@ -11,7 +11,7 @@ from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity_part
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import cores
-from resnet_lab.errors import UserError, unknown
+from resnet_lab.errors import UserError, several, unknown
 from resnet_lab.models.nets import label
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.gpus import possible
@@ -81,7 +81,9 @@ def plan(
     finished = sum(line.states.count("finished") for line in lines)
     places, where = (1, f"one {gpu} at {efficiency:.0%} of its peak") if gpu else _here()
     hours = _hours(sum(line.seconds_left for line in lines) / min(places, len(configs)))
-    console.print(f"{len(configs)} runs, {finished} finished; to do: {hours} on {where}", highlight=False)
+    console.print(
+        f"{several(len(configs), 'run')}, {finished} finished; to do: {hours} on {where}", highlight=False
+    )
     for line in _told(kept, ways, measure) if gpu is None else []:
         console.print(line, highlight=False)
     return 0
@@ -114,7 +116,7 @@ def _here() -> tuple[int, str]:
     """How many runs this machine trains at a time, as `hydra/launcher=local` does, and in words."""
     if gpus := _gpus():
         return gpus, f"this machine, one run at a time on each of {gpus} GPUs"
-    return cores(), f"this machine, {cores()} runs at a time with a core each"
+    return cores(), f"this machine, {several(cores(), 'run')} at a time with a core each"
 
 
 def _gpus() -> int:
