@@ -103,7 +103,7 @@ def test_run_on_an_existing_cluster_has_the_gpus_that_it_asked_for(make_job: Mak
     # it is no sweep's cluster: it is still there after three of them
     jobs = [make_job(7, "finish")]
     sweep(jobs, Ray(RayOptions(address=cluster, num_cpus=3), program="toy"))
-    assert seen(jobs[0])["threads"] == "3"
+    assert seen(jobs[0])["cores"] == "3"
 
 
 @pytest.mark.ray
