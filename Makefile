@@ -26,7 +26,7 @@ quickstart: setup  ## the main job: plain and residual nets of depth 20 and 56 o
 test: setup  ## the default tests, under five minutes on 2 cores
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 
-test-all: setup  ## every test that this machine can run: slow, slurm, ray and gpu as well
+test-all: setup  ## every test that this machine can run, slow, slurm, ray, browser and gpu as well: half an hour
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "" --durations 20
 
 lint: setup  ## style, types and the arrows between the rooms
