@@ -27,7 +27,7 @@ test: setup  ## the default tests, under five minutes on 2 cores
 	$(BIN)/python -m pytest -q -n 3 --dist worksteal
 
 test-all: setup  ## every test that this machine can run, slow, slurm, ray, browser and gpu as well: half an hour
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "" --durations 20
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "" -rs --durations 20
 
 lint: setup  ## style, types and the arrows between the rooms
 	$(BIN)/ruff check .

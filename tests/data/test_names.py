@@ -85,6 +85,7 @@ def test_a_run_its_log_and_a_prediction_hold_the_names(
     assert len(told.err.splitlines()) == 1
 
 
+@pytest.mark.filterwarnings("ignore:Glyph")  # a box stands for what the font has not
 def test_sheets_show_them(root: Path, tmp_path: Path) -> None:
     assert all(path.is_file() for path in show(config(root), tmp_path / "sheets"))
 
