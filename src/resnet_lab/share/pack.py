@@ -46,9 +46,8 @@ def pack(folder: Path, out: Path | None = None) -> int:
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from None
     size = path.stat().st_size / 2**20
-    print(
-        f"{printable(path)}: {several(len(runs), 'run')}, {several(len(files), 'file')}, {size:.1f} MiB, sha256 {digest}"
-    )
+    told = f"{several(len(runs), 'run')}, {several(len(files), 'file')}, {size:.1f} MiB"
+    print(f"{printable(path)}: {told}, sha256 {digest}")
     return 0
 
 
