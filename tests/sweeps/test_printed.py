@@ -6,6 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from resnet_lab.config.compose import compose
+from resnet_lab.config.groups import config_dir
 from resnet_lab.errors import UserError
 from resnet_lab.sweeps.printed import in_yaml, print_configurations
 
@@ -43,6 +44,14 @@ def test_each_key_has_what_set_it(printed, tmp_path: Path) -> None:
     assert by["runs_root"] == by["root"] == "local.yaml"
     assert by["num_classes"] == "worked out"
     assert by["seed"] == by["nesterov"] == ""
+
+
+def test_a_file_of_this_package_goes_by_its_group_wherever_one_stands(
+    printed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(config_dir().parents[1])
+    told = printed("recipe=he2015_cifar", "model=cifar_plain", part="recipe.lr")
+    assert "  # recipe/he2015_cifar.yaml" in told
 
 
 @pytest.mark.parametrize(("part", "lines"), [("recipe.lr", 2), ("callbacks.probe", 4), ("seed", 1)])

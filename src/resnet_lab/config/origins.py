@@ -9,7 +9,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from resnet_lab.config.compose import compose_raw, config_loader, register_schemas
-from resnet_lab.config.groups import ROOT, groups
+from resnet_lab.config.groups import ROOT, config_dir, groups
 from resnet_lab.config.identity import flatten
 from resnet_lab.config.machine import FILE, with_local
 from resnet_lab.config.machine import of_data as local_data
@@ -69,14 +69,9 @@ def _files(chosen: tuple[str, ...]) -> Mapping[str, str]:
 
 def _shown(folder: str, path: str) -> str:
     """A file of this package by its group, one of the user's by its place below the working folder, or whole."""
-    file = Path(folder) / f"{path}.yaml"
-    ours = Path(__file__).resolve().parents[1]
-    here = Path.cwd()
-    return (
-        str(file.relative_to(here))
-        if file.is_relative_to(here) and ours not in file.parents
-        else f"{path}.yaml"
-    )
+    file, here = Path(folder) / f"{path}.yaml", Path.cwd()
+    own = file.is_relative_to(here) and not file.is_relative_to(config_dir())
+    return str(file.relative_to(here)) if own else f"{path}.yaml"
 
 
 def _keys(content: Any, prefix: str) -> Iterator[str]:
