@@ -24,7 +24,7 @@ quickstart: setup  ## the main job: plain and residual nets of depth 20 and 56 o
 	$(BIN)/resnet-lab report runs/quickstart
 
 test: setup  ## the default tests, under five minutes on 2 cores
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
 
 test-all: setup  ## every test that this machine can run, slow, slurm, ray, browser and gpu as well: half an hour
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "" -rs --durations 20
