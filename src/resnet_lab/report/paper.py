@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from resnet_lab import reference
+from resnet_lab.errors import several
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group
 from resnet_lab.report.spread import Difference, Spread, against_figure, welch
@@ -170,7 +171,7 @@ def _too_few(figure: Figure, group: Group) -> str | None:
         return f"the paper says {figure.printed}"
     n = group.n + group.diverged
     if n < figure.runs:
-        return f"{n} {'run' if n == 1 else 'runs'}, the paper has {figure.runs}"
+        return f"{several(n, 'run')}, the paper has {figure.runs}"
     return None
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resnet_lab.errors import UserError, unknown
+from resnet_lab.errors import UserError, several, unknown
 from resnet_lab.report.collect import Run, collect, to_stderr
 from resnet_lab.report.compare import Group, summarise
 from resnet_lab.report.conclude import conclude
@@ -149,7 +149,7 @@ def title_of(runs: Sequence[Run]) -> str:
     states = Counter(run.state for run in runs)
     said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     names = ", ".join(dict.fromkeys(str(run.choices["name"]) for run in runs))
-    return f"{names}: {len(runs)} {'run' if len(runs) == 1 else 'runs'}, {said}"
+    return f"{names}: {several(len(runs), 'run')}, {said}"
 
 
 def rule_of(groups: Sequence[Group] = ()) -> str:

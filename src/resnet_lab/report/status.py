@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_lab.durations import said
+from resnet_lab.errors import several
 from resnet_lab.report.collect import Run
 from resnet_lab.report.publish import gathered, print_table
 from resnet_lab.report.tabular import Table, seconds
@@ -64,7 +65,7 @@ def headline(lines: Sequence[Line]) -> str:
     """As in ``8 runs: 2 running, 1 new, 5 finished; about 12 min left, 2 at a time``."""
     counts = Counter(line.run.state for line in lines)
     told = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
-    head = f"{len(lines)} {'run' if len(lines) == 1 else 'runs'}: {told}"
+    head = f"{several(len(lines), 'run')}: {told}"
     waiting = [line.far for line in lines if line.run.state not in ("finished", "failed")]
     ended = [line.far for line in lines if line.run.state == "finished"]
     left = seconds_left([*waiting, *ended], counts["running"])
