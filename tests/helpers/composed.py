@@ -2,7 +2,8 @@
 
 import functools
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -10,19 +11,16 @@ from resnet_lab.config.groups import own_dirs
 
 
 def once(compose: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
-    """`hydra.compose`, which looks the overrides up that it was given before; a user's own files it reads anew."""
-    known: dict[tuple[str, ...], bytes] = {}
+    """`hydra.compose`, which looks up what it was asked before; a user's own files it reads anew."""
 
-    @functools.wraps(compose)
-    def composed(root: str, overrides: Sequence[str], *, return_hydra_config: bool) -> DictConfig:
+    @functools.cache
+    def known(root: str, overrides: tuple[str, ...], **named: Any) -> bytes:
+        return pickle.dumps(compose(root, list(overrides), **named))
+
+    def composed(root: str, overrides: list[str], **named: Any) -> DictConfig:
         if own_dirs():
-            return compose(root, list(overrides), return_hydra_config=return_hydra_config)
-        asked = tuple(overrides)
-        if asked not in known:
-            known[asked] = pickle.dumps(
-                compose(root, list(overrides), return_hydra_config=return_hydra_config)
-            )
-        config: DictConfig = pickle.loads(known[asked])
+            return compose(root, overrides, **named)
+        config: DictConfig = pickle.loads(known(root, tuple(overrides), **named))
         return config
 
     return composed

@@ -38,7 +38,7 @@ SHAPES: dict[str, Callable[[Path], Any]] = {
     "half an object": content(b'{"state": "finished", "last": {"test/error"'),
     "odd values": content(b'{"state": "finished", "last": [1], "error": 3, "attempt": null}'),
     "no metrics": content(b'{"state": "finished", "last": {"test/error": "low"}}'),
-    "nested deeply": content(b"[" * 2_000),
+    "nested deeply": content(b"[" * 20_000),
     "huge": huge,
     "a folder": Path.mkdir,
     "a pipe": os.mkfifo,
