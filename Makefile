@@ -36,7 +36,7 @@ lint: setup  ## style, types and the arrows between the rooms
 	$(BIN)/lint-imports
 
 docs: setup  ## the documentation as a site in site/: strict, and without a network
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "site/index.html; with its search: $(BIN)/python -m http.server -d site"
 
 # benchmarks/gpu.py is for a machine with CUDA, and writes results/gpu.

@@ -23,10 +23,10 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """A page that the navigation does not name stands at the end of its part Use."""
+    """Append each page that the navigation does not name to its part How-to."""
     rest = [
         path.name for path in sorted(Path(config.docs_dir).glob("*.md")) if path.name not in str(config.nav)
     ]
     for part in config.nav or []:
-        part.get("Use", []).extend(rest)
+        part.get("How-to", []).extend(rest)
     return config

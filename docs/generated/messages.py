@@ -6,11 +6,16 @@ from pathlib import Path
 import resnet_lab
 
 PACKAGE = Path(resnet_lab.__file__).parent
-HEAD = """# Every message
+HEAD = """---
+search:
+  exclude: true
+---
 
-Each mistake is one line, `resnet-lab: …`, told before anything is written or trained; the command ends with 2. What it
-names is what was given, what is allowed and the nearest right choice; … stands for what differs from case to case.
-[Troubleshooting](../troubleshooting.md) shows the usual ones and what to do. Read from the code, by room.
+# Every message
+
+Each mistake is reported in one line, `resnet-lab: …`, before anything is written or trained, with exit code 2. It names
+what was given, what is allowed and the nearest valid choice; … stands for what differs from case to case.
+[Troubleshooting](../troubleshooting.md) explains the common ones. This page is generated from the code.
 """
 
 
@@ -23,7 +28,7 @@ def pages() -> dict[str, str]:
         rooms.setdefault(room, []).extend(f"| {text} | `{where}` |" for text in _messages(path))
     for room, rows in rooms.items():
         if rows:
-            parts += [f"## {room}", "", "| message | told by |", "|---|---|", *dict.fromkeys(rows), ""]
+            parts += [f"## {room}", "", "| message | file |", "|---|---|", *dict.fromkeys(rows), ""]
     return {"reference/messages.md": "\n".join(parts)}
 
 

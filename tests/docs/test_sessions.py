@@ -12,7 +12,7 @@ import pytest
 import documented
 from documented import ROOT, Command
 
-PAGES = ["docs/index.md", "docs/configuration.md", "docs/runs.md", "docs/weights.md"]
+PAGES = ["docs/index.md", "docs/tutorial.md", "docs/configuration.md", "docs/runs.md", "docs/weights.md"]
 SECONDS = 300  # of one command
 NEEDS_MORE = re.compile(
     r"/path/to|imagenet|IMAGE|hydra/launcher=|optuna|he20|\.jpg|\.png|\.th\b|ten_crop|&|--cfg|plan"
