@@ -10,6 +10,7 @@ from types import ModuleType
 
 import pytest
 
+from browser import CHROMIUM, DRIVER, MISSING, browser
 from documented import ROOT
 from resnet_lab.config.compose import compose
 from resnet_lab.config.groups import groups
@@ -19,6 +20,10 @@ from resnet_lab.config.identity import flatten
 FETCHED = re.compile(
     r"""<(?:script|img|iframe|source)[^>]*\ssrc="?(https?:)?//|<link[^>]*\shref="?(https?:)?//"""
 )
+
+# The code blocks that scroll sideways, and by how many pixels.
+CUT = """return [...document.querySelectorAll('.highlight pre > code, pre > code')]
+    .map(code => [code.scrollWidth - code.clientWidth, code.textContent.slice(0, 60)]).filter(([over]) => over > 0)"""
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +88,18 @@ def test_each_kind_of_failure_is_explained() -> None:
     assert kinds is not None
     page = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
     assert not [kind for kind in re.findall(r"\w+", kinds[1]) if f"| `{kind}` |" not in page]
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)
+def test_no_code_block_is_cut_off_on_a_wide_screen(site: Path) -> None:
+    """At 1280 pixels every block fits its column, but for the generated pages of modules and papers."""
+    pages = [*sorted(site.glob("*/index.html")), site / "index.html"]
+    cut = {}
+    with browser() as tab:
+        tab.look(1280)
+        for page in pages:
+            tab.open(page.as_uri())
+            if found := tab.js(CUT):
+                cut[page.parent.name] = found
+    assert cut == {}
