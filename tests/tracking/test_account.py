@@ -87,6 +87,7 @@ def test_answer_of_the_server_is_one_line_without_json(said: str, line: str) -> 
         ("logger.mode=online", {}, "no key: set WANDB_API_KEY"),
         ("logger.project=a/b", {}, "logger.project=a/b: must not have '/' in it"),
         ("", {"WANDB_ENTITY": "a:b"}, "the environment gives logger.entity=a:b: must not have ':' in it"),
+        ("", {"WANDB_MODE": "oflfine"}, "unknown WANDB_MODE 'oflfine': did you mean 'offline'?"),
         ("", {"WANDB_INIT_TIMEOUT": "soon"}, "WANDB_INIT_TIMEOUT=soon: must be a number of seconds"),
         ("", {"WANDB_FINISH_TIMEOUT": "-1"}, "WANDB_FINISH_TIMEOUT=-1: must be a number of seconds"),
     ],
@@ -105,6 +106,29 @@ def test_what_cannot_be_told_wandb_is_a_mistake_before_anything_is_written(
     assert main(["train", "logger=wandb", *given, f"runs_root={tmp_path / 'runs'}"]) == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_env_file_that_is_no_text_is_a_mistake_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / ".env").write_bytes(b"WANDB_PROJECT=caf\xe9\n")
+    assert main(["train", "logger=wandb", f"runs_root={tmp_path / 'runs'}"]) == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(".env cannot be read: it is not UTF-8")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_key_is_found_in_the_netrc_file_of_windows_name_where_wandb_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NETRC")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    file = tmp_path / "_netrc"
+    file.write_text(f"machine 127.0.0.1:9\n  login user\n  password {KEY}\n")
+    file.chmod(0o600)
+    assert (why_offline("auto") or "").startswith("cannot reach")
+    (tmp_path / ".netrc").touch(mode=0o600)  # comes first, as for W&B
+    assert (why_offline("auto") or "").startswith("no key")
 
 
 def test_an_id_belongs_to_a_folder_and_a_new_folder_has_a_new_one(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from lightning.pytorch.callbacks import Callback
 from torch import nn
 
 import toy_training as toy
+from resnet_lab.data import SmallImagesConfig, build
+from resnet_lab.errors import UserError
 from resnet_lab.training import Classifier, NonFiniteLoss, classifier
 from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.schedules import learning_rate
@@ -26,6 +28,39 @@ def test_errors_and_losses_are_those_of_a_plain_loop() -> None:
     assert logged["test/error"] == pytest.approx(100 * float((scores.argmax(1) != labels).double().mean()))
     missed = [label not in row.topk(5).indices for row, label in zip(scores, labels, strict=True)]
     assert logged["test/top5_error"] == pytest.approx(100 * sum(missed) / 40)
+
+
+def test_plain_trainer_names_what_it_evaluates_and_logs_nothing_of_other_sets() -> None:
+    """One loader of a set of one's own is val, that of a data module without validation images is test."""
+    module = Classifier(toy.net(), toy.recipe(epochs=1), toy.CLASSES)
+    loaders = toy.TrainLoader(30, 16), toy.TestLoader(40)
+    plain = toy.trainer(module.recipe)
+    plain.fit(module, *loaders)
+    assert {name for name in plain.callback_metrics if name.endswith("/error")} == {
+        "train/error",
+        "val/error",
+    }
+    evaluated = float(plain.callback_metrics["val/error"])
+    plain.test(module, loaders[1], verbose=False)
+    assert float(plain.callback_metrics["test/error"]) == evaluated
+
+    digits = SmallImagesConfig(name="digits", train_images=64, test_images=32)
+    data = build(digits, batch_size=16, drop_last=False, seed=0)
+    module = Classifier(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), toy.recipe(epochs=1), 10)
+    plain = toy.trainer(module.recipe)
+    plain.fit(module, datamodule=data)
+    assert {name for name in plain.callback_metrics if name.endswith("/error")} == {
+        "train/error",
+        "test/error",
+    }
+
+
+def test_more_loaders_than_names_are_refused() -> None:
+    module = Classifier(toy.net(), toy.recipe(epochs=1), toy.CLASSES, ("val",))
+    with pytest.raises(UserError, match="2 validation loaders, but eval_names are val"):
+        toy.trainer(module.recipe).fit(
+            module, toy.TrainLoader(30, 16), [toy.TestLoader(8), toy.TestLoader(8)]
+        )
 
 
 def test_steps_are_those_of_a_plain_pytorch_loop() -> None:

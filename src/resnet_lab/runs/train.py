@@ -151,11 +151,7 @@ def _metrics(config: TrainConfig, data: DataModule) -> Metrics | None:
 
 def _callbacks(folder: RunFolder, config: TrainConfig, here: Process) -> list[Callback]:
     """In this order; what the folder holds of the run is written before the checkpoint that knows of it."""
-    # Which sets are evaluated is known once the data are set up, just before the module is.
-    chosen: list[Callback] = [
-        LambdaCallback(setup=_tell_eval_names),
-        LambdaCallback(setup=partial(_check_statistics, config)),
-    ]
+    chosen: list[Callback] = [LambdaCallback(setup=partial(_check_statistics, config))]
     if here.is_first:
         chosen.append(LambdaCallback(setup=partial(_tell_preprocessing, folder)))
         chosen.append(LambdaCallback(setup=partial(_tell_emulation, config)))
@@ -180,10 +176,6 @@ def _callbacks(folder: RunFolder, config: TrainConfig, here: Process) -> list[Ca
 def _check_statistics(config: TrainConfig, trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001
     data: DataModule = trainer.datamodule  # type: ignore[attr-defined]
     check_statistics(config, data.info, trainer.world_size)
-
-
-def _tell_eval_names(trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001
-    module.eval_names = trainer.datamodule.eval_names  # type: ignore[attr-defined]
 
 
 def _tell_preprocessing(folder: RunFolder, trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001

@@ -1,7 +1,6 @@
 """Which W&B project and account, and why a run is offline. Imports nothing of W&B's: asking takes no time."""
 
 import configparser
-import logging
 import math
 import os
 import socket
@@ -13,40 +12,44 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 
 from resnet_lab.config.schema import LoggerConfig
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, unknown
 from resnet_lab.fields import check
 from resnet_lab.files import expanded
-
-log = logging.getLogger(__name__)
 
 PROJECT = "resnet-lab"  # of W&B, where nothing names another
 SERVER = "https://api.wandb.ai"
 NO_KEY = "no key"
 SECONDS_TO_REACH = 5.0  # the server, before it is asked for a run
-MODES = {"offline": "offline", "dryrun": "offline", "disabled": "disabled"}  # of WANDB_MODE; any other: auto
+MODES = {  # of WANDB_MODE -> logger.mode
+    **{"online": "auto", "run": "auto", "shared": "auto"},
+    **{"offline": "offline", "dryrun": "offline", "disabled": "disabled"},
+}
 
 
 def from_environment(config: LoggerConfig, file: Path) -> LoggerConfig:
     """The same with what WANDB_PROJECT, WANDB_ENTITY and WANDB_MODE say of what it leaves open.
 
     W&B's variables of the `file` (a .env) count as the environment's, which has the last word over them. Raises
-    UserError for a name that W&B does not take.
+    UserError for a file that cannot be read, and for a name or a mode that W&B does not take.
     """
     try:
         given = dotenv_values(file)
-    except (OSError, UnicodeDecodeError):
-        given = {}
-        log.warning("%s cannot be read", file, exc_info=True)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise UserError(f"{file} cannot be read: {reason}") from None
     for name, value in given.items():
         if name.startswith("WANDB_") and value:
             os.environ.setdefault(name, value)
     project, entity = (os.environ.get(f"WANDB_{name}") or None for name in ("PROJECT", "ENTITY"))
     check(LoggerConfig(project=project, entity=entity), "the environment gives logger.")
+    mode = os.environ.get("WANDB_MODE") or "online"
+    if mode not in MODES:
+        raise unknown("WANDB_MODE", mode, MODES)
     return replace(
         config,
         project=config.project or project or PROJECT,
         entity=config.entity or entity,
-        mode=MODES.get(os.environ.get("WANDB_MODE", ""), "auto") if config.mode == "auto" else config.mode,
+        mode=MODES[mode] if config.mode == "auto" else config.mode,
     )
 
 
@@ -115,9 +118,16 @@ def _has_key(host: str) -> bool:
     """Whether W&B will find credentials where it looks for them; it is not asked, since it might prompt."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
-    path = os.environ.get("NETRC") or Path.home() / ".netrc"  # where `wandb login` writes it
+    given = os.environ.get("NETRC")
+    path = expanded(given) if given else _netrc_at_home()  # where `wandb login` writes it
     try:
         found = netrc(path).authenticators(host)
     except (OSError, NetrcParseError):
         return False
     return found is not None and bool(found[2])
+
+
+def _netrc_at_home() -> Path:
+    """The file that W&B reads: ~/.netrc, or ~/_netrc where there is no such file."""
+    usual, other = Path.home() / ".netrc", Path.home() / "_netrc"
+    return other if other.exists() and not usual.exists() else usual

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from resnet_lab.errors import UserError
 from resnet_lab.training import freezing, optimizers, own
 from resnet_lab.training.batch_norm import frozen_statistics
 from resnet_lab.training.metrics import Metrics
@@ -38,9 +39,9 @@ class Classifier(LightningModule):
     """Any `backbone` that maps (N, C, H, W) to scores (N, num_classes), under a recipe.
 
     A batch is such images, and labels (N,). Logs once an epoch, over all devices: `train/loss` and `train/error` (as
-    training ran), and for each of `eval_names`, the validation loaders in order, `/loss`, `/error` and `/top5_error`
-    (per cent), and what `metrics` add. Whatever training draws at random is a function of `seed` and of where the run
-    stands.
+    training ran), and for each validation loader, named by `eval_names` in order, `/loss`, `/error` and `/top5_error`
+    (per cent), and what `metrics` add. `Trainer.test` logs the same as `test/…`. Whatever training draws at random is a
+    function of `seed` and of where the run stands.
     """
 
     def __init__(
@@ -58,13 +59,14 @@ class Classifier(LightningModule):
         self.recipe = recipe
         self.seed = seed
         self.eval_names = tuple(eval_names)
+        self._further = metrics
         self.total_iterations = 0  # known when training starts
         self._mix = mixing(recipe, num_classes)
         self._own_loss = own.loss(recipe) if "." in recipe.loss else None
         self._train = Sums(top5=False)
-        self._eval = {name: Sums() for name in self.eval_names}
+        self._eval: dict[str, Sums] = {}  # of this evaluation, by the names of its loaders
         # Kept out of the modules, whose states a checkpoint holds: each evaluation begins anew.
-        self._metrics = {name: deepcopy(metrics) for name in self._eval if metrics}
+        self._metrics: dict[str, Metrics] = {}
         self._counted = False  # SAM looks at a batch twice; it counts once
         if recipe.freeze == "backbone":
             freezing.freeze(self.backbone, head)
@@ -186,22 +188,43 @@ class Classifier(LightningModule):
 
     # Evaluation
 
+    def setup(self, stage: str) -> None:
+        # A data module of ours says which sets its loaders read; the loaders of others are named in order.
+        module = getattr(self.trainer, "datamodule", None)
+        self.eval_names = tuple(getattr(module, "eval_names", self.eval_names))
+
     def on_validation_epoch_start(self) -> None:
-        for sums in self._eval.values():
-            sums.reset()
-        for metrics in self._metrics.values():
-            metrics.start(self.device)
+        given, names = len(self.trainer.num_val_batches), self.eval_names
+        if given > len(names):
+            raise UserError(f"{given} validation loaders, but eval_names are {', '.join(names)}")
+        self._begin_evaluation(names[:given])
         if world_size() > 1:
             # Each rank has averaged its own batch statistics; the checkpoint, and so the test, is rank 0's.
             for buffer in self.backbone.buffers():
                 dist.broadcast(buffer, src=0)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int, dataloader_idx: int = 0) -> None:
-        self._evaluate(self.eval_names[dataloader_idx], batch)
+        self._evaluate(list(self._eval)[dataloader_idx], batch)
 
     def on_validation_epoch_end(self) -> None:
-        for name in self.eval_names:
+        for name in self._eval:
             self._finish_evaluation(name)
+
+    def on_test_epoch_start(self) -> None:
+        self._begin_evaluation(["test"])
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        self._evaluate("test", batch)
+
+    def on_test_epoch_end(self) -> None:
+        self._finish_evaluation("test")
+
+    def _begin_evaluation(self, names: Sequence[str]) -> None:
+        self._eval = {name: Sums() for name in names}
+        if self._further is not None:
+            self._metrics = {name: deepcopy(self._further) for name in names}
+        for metrics in self._metrics.values():
+            metrics.start(self.device)
 
     def _evaluate(self, name: str, batch: tuple[Tensor, Tensor]) -> None:
         images, labels = batch
