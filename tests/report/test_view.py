@@ -38,7 +38,7 @@ def lines(text: str) -> list[dict[str, str]]:
 def typeset(latex: str) -> list[list[str]]:
     """The cells of a table in booktabs form, as a reader sees them; fails for what LaTeX would not read."""
     (body,) = re.findall(
-        r"\\begin\{tabular\}\{([lr]+)\}\n\\toprule\n(.*)\\bottomrule\n\\end\{tabular\}", latex, re.S
+        r"\\begin\{tabular\}\{([lr]+)\}\n\\toprule\n(.*)\\bottomrule\n\\end\{tabular\}\}", latex, re.S
     )
     align, inside = body
     rows = [row.strip() for row in inside.replace("\\midrule\n", "").split("\\\\\n") if row.strip()]
@@ -296,5 +296,5 @@ def test_names_that_mean_something_to_latex_or_markdown_are_told_as_they_are(
         finished(configured(tmp_path, **{"data.name": order}), 4.0)
     asked = (tmp_path, "--by", "data.name", "--format")
     rows = typeset(printed(capsys, *asked, "latex"))
-    assert rows[1][0] == r"100\%\_\&|\{x\}"
+    assert rows[1][0] == r"100\%\_\&\textbar{}\{x\}"
     assert "100%_&\\|{x}" in printed(capsys, *asked, "md")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from resnet_lab.report.choices import but_for_the_seed, shown
-from resnet_lab.report.compare import FAIL_ABOVE, Group, told_apart_by
+from resnet_lab.report.compare import GUESSING, Group, told_apart_by
 from resnet_lab.report.draw_layers import measured
 from resnet_lab.report.draw_rates import RATE, rate_series
 from resnet_lab.report.paper import Beside
@@ -61,11 +61,11 @@ def learning_rates(groups: Sequence[Group]) -> str:
     """Which learning rates train, for each series of runs that differ in nothing else."""
     said = []
     for name, members in rate_series(groups).items():
-        rates = [group.choices[RATE] for group in members if group.n and not group.fails]
+        rates = [group.choices[RATE] for group in members if group.n and group.trains]
         span = f" ({min(rates):g} to {max(rates):g}, {_times(max(rates) / min(rates))})" if rates else ""
         said.append(f"{name}: {len(rates)} of {len(members)}{span}")
-    limit = f"to a test error of at most {FAIL_ABOVE:.0f} %"
-    return f"Learning rates that train {limit}, {'; '.join(said)}." if said else ""
+    what = f"Learning rates that train (at most {GUESSING:.0%} of the error of guessing)".replace("%", " %")
+    return f"{what}, {'; '.join(said)}." if said else ""
 
 
 def gradients(groups: Sequence[Group]) -> str:

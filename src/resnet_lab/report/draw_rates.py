@@ -48,9 +48,9 @@ def draw_rates(groups: Sequence[Group]) -> "Figure | None":
             axes.errorbar(rates, means, [below, above], marker="o", markersize=4, label=name, **look[name])
             lost = [group.choices[RATE] for group in members if group.diverged]
             axes.plot(lost, [CHANCE] * len(lost), "x", color=look[name]["color"], clip_on=False)
-        axes.axhline(
-            FAIL_ABOVE, color="#888888", linewidth=0.8, label=f"{FAIL_ABOVE:.0f} %, above which it fails"
-        )
+        if any(group.like_he2016 for members in series.values() for group in members):
+            label = f"{FAIL_ABOVE:.0f} %, above which it fails (he2016)"
+            axes.axhline(FAIL_ABOVE, color="#888888", linewidth=0.8, label=label)
         axes.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="test error (%)")
         axes.set_ylim(top=CHANCE)
         plain_numbers(axes.xaxis)

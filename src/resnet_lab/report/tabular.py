@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 
 Figures = Mapping[str, Any]  # a line's figures, unrounded, by the name of their column
+FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"  # smaller where it is too wide
 DIGITS = 6  # of a number in a file: all that a mean in single precision holds
 
 _TEX = {
@@ -24,6 +25,7 @@ _TEX = {
     "×": r"$\times$",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
+    "|": r"\textbar{}",
     **{sign: "\\" + sign for sign in "&%$#_{}"},
 }
 
@@ -64,7 +66,7 @@ class Table:
         return "".join(line(cells) for cells in (columns, rule, *rows))
 
     def latex(self, caption: str) -> str:
-        """A table in the form of the package booktabs, which asks for ``\\usepackage{booktabs}``."""
+        """A table for the packages booktabs and graphicx, no wider than a line of text."""
         align = "".join("r" if name in self.numbers else "l" for name in self.columns)
         lines = [" & ".join(map(tex, cells)) + r" \\" for cells in (self.columns, *self.rows)]
         return "\n".join(
@@ -72,13 +74,13 @@ class Table:
                 r"\begin{table}",
                 r"\centering",
                 rf"\caption{{{tex(caption)}}}",
-                rf"\begin{{tabular}}{{{align}}}",
+                rf"{FITTED}{{\begin{{tabular}}{{{align}}}",
                 r"\toprule",
                 lines[0],
                 r"\midrule",
                 *lines[1:],
                 r"\bottomrule",
-                r"\end{tabular}",
+                r"\end{tabular}}",
                 r"\end{table}",
                 "",
             ]
@@ -101,7 +103,10 @@ def tex(text: str) -> str:
     """The text as LaTeX sets it; a minus before a number as one, and no space that could break ``1.2 ± 0.3``."""
     said = "".join(_TEX.get(letter, letter) for letter in text)
     said = said.replace(r" $\pm$ ", r"~$\pm$~")
-    return re.sub(r"(?<![\w.-])-(?=\d)", "$-$", said)
+    said = re.sub(r"(?<![\w.-])-(?=\d)", "$-$", said)
+    return (
+        "{}" + said if said.startswith(("[", "*")) else said
+    )  # which would be the argument of the line above
 
 
 def as_csv(rows: Sequence[Figures]) -> str:
