@@ -194,9 +194,11 @@ def test_each_net_sees_its_own_normalisation(tmp_path: Path) -> None:
 
     pixels = torch.rand(2, 3, 8, 8)
     data, net = seen(torch.rand(3, 8, 8), [1.0, 1.0, 1.0]), seen(by_channel([0.5, 0.4, 0.3]), [0.2, 0.3, 0.4])
-    given = AsTrained(torch.nn.Identity(), net, data, "32")((pixels - data.mean) / data.std)
+    given = AsTrained(torch.nn.Identity(), of_data=data, of_net=net, precision="32")(
+        (pixels - data.mean) / data.std
+    )
     torch.testing.assert_close(given, (pixels - net.mean) / net.std)
-    same = AsTrained(torch.nn.Identity(), data, data, "32")
+    same = AsTrained(torch.nn.Identity(), of_data=data, of_net=data, precision="32")
     assert same(pixels) is pixels
 
 

@@ -99,7 +99,7 @@ def evaluate(
         own, assumed = views.own_preprocessing(net, given, data.preprocessing(), of_data=of_data)
         notes.append(assumed)
         precision = net.run.precision if net.run else "32"
-        module = views.AsTrained(net.load(), data.preprocessing(), own, precision)
+        module = views.AsTrained(net.load(), of_data=data.preprocessing(), of_net=own, precision=precision)
         rows.append(Row(_row_name(net, trained), module, found, measure))
     if len(trained) > 1:
         together = Ensemble([row.net for row in rows])

@@ -47,9 +47,12 @@ class Trained:
         return self.model.num_classes
 
 
-def of_itself(path: Path) -> Trained:
+def of_itself(path: Path | str) -> Trained:
     """A run folder, or a file that says what it is, as `resnet-lab export` writes. Raises UserError."""
+    path = Path(path)
     if path.is_file():
+        if path.suffix == ".ckpt" and RunFolder(path.parent.parent).config_file.exists():
+            return of_run(path.parent.parent, path)
         told = described(path)
         if told is None:
             raise UserError(f"{path} does not say what net it is of: --model NAME --weights {path}")
@@ -58,16 +61,21 @@ def of_itself(path: Path) -> Trained:
     return of_run(path)
 
 
-def of_run(path: Path) -> Trained:
-    """The net that a run tested, or, where it is not finished, that of its last sound checkpoint.
+def of_run(path: Path | str, checkpoint: Path | None = None) -> Trained:
+    """Return the net that a run tested; of an unfinished run that of its last sound checkpoint, or of `checkpoint`.
 
     Raises UserError where the folder is no run's, or its run has written no checkpoint yet.
     """
+    path = Path(path)
     folder = RunFolder(path)
     config = folder.config()
     check_sources(config)
     model = without_weights(config.model)
     name, seen = path.resolve().name, _written(folder)
+    if checkpoint is not None:
+        return Trained(
+            f"{name}/{checkpoint.name}", checkpoint, model, seen, lambda: _filled(model, checkpoint), config
+        )
     if folder.state() == "finished" and folder.weights_file.exists():
         return Trained(name, path, model, seen, lambda: _filled(model, folder.weights_file), config)
     last = newest_sound(folder.checkpoints, config)

@@ -94,16 +94,20 @@ def check_fits(net: Trained, given: Given, config: DataConfig, facts: DataInfo, 
 class AsTrained(nn.Module):
     """A net that takes images as the data normalise them, and sees them with its own mean, std and precision."""
 
-    def __init__(self, net: nn.Module, given: Preprocessing, own: Preprocessing, precision: str) -> None:
+    scale: Tensor | None
+    shift: Tensor | None
+
+    def __init__(
+        self, net: nn.Module, *, of_data: Preprocessing, of_net: Preprocessing, precision: str
+    ) -> None:
+        """Undo the normalisation `of_data` and apply that `of_net`: two of one type, so named where they are given."""
         super().__init__()
         self.net, self.precision = net, precision
-        same = torch.equal(*torch.broadcast_tensors(given.mean, own.mean)) and torch.equal(
-            *torch.broadcast_tensors(given.std, own.std)
+        same = torch.equal(*torch.broadcast_tensors(of_data.mean, of_net.mean)) and torch.equal(
+            *torch.broadcast_tensors(of_data.std, of_net.std)
         )
-        self.scale: Tensor | None
-        self.shift: Tensor | None
-        self.register_buffer("scale", None if same else own.std / given.std)
-        self.register_buffer("shift", None if same else (own.mean - given.mean) / given.std)
+        self.register_buffer("scale", None if same else of_data.std / of_net.std)
+        self.register_buffer("shift", None if same else (of_data.mean - of_net.mean) / of_net.std)
 
     def forward(self, images: Tensor) -> Any:
         if self.scale is not None and self.shift is not None:
