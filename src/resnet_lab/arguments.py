@@ -121,6 +121,7 @@ def _add_report(report: argparse.ArgumentParser) -> None:
     )
     report.add_argument("--out", type=expanded, help="where to write; default: beside the runs")
     report.add_argument("--figures", default="png", help="png (default), svg, pdf, or several with commas")
+    report.add_argument("--width", help="draw the figures for a paper: as wide as its column, or its page")
     report.add_argument(
         "--where",
         action="append",

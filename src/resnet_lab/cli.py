@@ -82,7 +82,7 @@ def _report(args: argparse.Namespace) -> int:
             return serve(args.folder, args.where, args.serve)
         return write_page(args.folder, args.out, args.where)
     if not question.asked:
-        return report(args.folder, asked=Asked(args.where, args.out, args.figures.split(",")))
+        return report(args.folder, asked=Asked(args.where, args.out, args.figures.split(","), args.width))
     if args.out:
         raise UserError("--out is for a whole report: a table that is asked for is printed, so redirect it")
     return show(args.folder, args.where, question)

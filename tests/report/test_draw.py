@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from resnet_lab.report import (
     collect,
     draw_curves,
+    draw_depth,
     draw_gradients,
     draw_rates,
     draw_responses,
@@ -14,6 +16,7 @@ from resnet_lab.report import (
 )
 from resnet_lab.report.compare import Group
 from resnet_lab.report.draw_layers import measured
+from resnet_lab.report.style import MOST, WIDTHS, for_paper, panels_of
 from run_folders import configured, failed, finished, interrupted, measure, quickstart, started, write_history
 
 
@@ -79,7 +82,9 @@ def test_nothing_to_draw_gives_no_figure(tmp_path: Path) -> None:
     started(configured(tmp_path))
     groups = read(tmp_path)
     assert len(groups) == 1
-    assert [draw(groups) for draw in (draw_curves, draw_rates, draw_responses, draw_gradients)] == [None] * 4
+    assert [
+        draw(groups) for draw in (draw_depth, draw_curves, draw_rates, draw_responses, draw_gradients)
+    ] == [None] * 5
 
 
 def test_choices_at_one_depth_share_a_panel(tmp_path: Path) -> None:
@@ -138,3 +143,77 @@ def test_gradients_are_those_of_the_first_and_the_last_measured_epoch(tmp_path: 
     assert figure is not None
     assert [list(axes.lines[0].get_ydata()) for axes in figure.axes] == [[0.1, 0.2], [0.3, 0.4]]
     assert figure.axes[0].get_yscale() == "log"
+
+
+def test_depth_is_drawn_with_the_interval_of_the_mean_and_a_dot_for_each_seed(tmp_path: Path) -> None:
+    errors = {20: (9.0, 10.0, 14.0), 56: (12.0,)}
+    for depth, several in errors.items():
+        for seed, error in enumerate(several):
+            finished(configured(tmp_path, depth, seed=seed), error)
+    figure = draw_depth(read(tmp_path))
+    assert figure is not None
+    (axes,) = figure.axes
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("layers", "test error (%)")
+    (bars,) = axes.containers
+    mean, _, (lines,) = bars
+    assert mean.get_xydata().tolist() == [[20, 11.0], [56, 12.0]]
+    low, high = stats.t.interval(0.95, 2, 11.0, stats.sem(errors[20]))
+    assert lines.get_segments()[0].tolist() == [[20, pytest.approx(low)], [20, pytest.approx(high)]]
+    assert lines.get_segments()[1].tolist() == [[56, 12.0], [56, 12.0]]
+    dots = [line.get_ydata() for line in axes.lines if line.get_alpha()]
+    assert [sorted(drawn) for drawn in dots] == [[9.0, 10.0, 14.0], [12.0]]
+
+
+def test_names_stand_beside_their_results_where_the_main_choice_is_no_number(tmp_path: Path) -> None:
+    for shortcut, error in (("A", 2.0), ("constant_scaling", 5.0), ("dropout", 9.0)):
+        finished(configured(tmp_path, 56, shortcut), error)
+    figure = draw_depth(read(tmp_path))
+    assert figure is not None
+    (axes,) = figure.axes
+    names = {text.get_text(): text.get_position()[1] for text in axes.get_yticklabels()}
+    assert set(names) == {f"residual (basic, {name})" for name in ("A", "constant_scaling", "dropout")}
+    drawn = {y: x for x, y in axes.containers[0][0].get_xydata().tolist()}
+    assert drawn == {names["residual (basic, A)"]: 2.0, names["residual (basic, constant_scaling)"]: 5.0} | {
+        names["residual (basic, dropout)"]: 9.0
+    }
+
+
+def test_one_point_has_a_marker(tmp_path: Path) -> None:
+    write_history(interrupted(configured(tmp_path)), [50.0])
+    figure = draw_curves(read(tmp_path))
+    assert figure is not None
+    assert [(len(line.get_xdata()), line.get_marker()) for line in figure.axes[0].lines] == [
+        (1, "o"),
+        (1, "o"),
+    ]
+
+
+def test_no_panel_has_more_lines_than_can_be_told_apart_and_none_is_lost() -> None:
+    lines = [
+        ({"lr": f"lr {lr}", "seed": f"decay {decay}"}, (lr, decay)) for lr in range(6) for decay in range(2)
+    ]
+    panels = panels_of(lines)
+    assert {title: list(named) for title, named in panels.items()} == {
+        "decay 0": [f"lr {lr}" for lr in range(6)],
+        "decay 1": [f"lr {lr}" for lr in range(6)],
+    }
+    alike = panels_of([({"": "same"}, index) for index in range(2 * MOST + 1)])
+    assert [len(named) for named in alike.values()] == [MOST, MOST, 1]
+    assert sorted(item for named in alike.values() for item in named.values()) == list(range(2 * MOST + 1))
+
+
+@pytest.mark.parametrize("width", [None, *WIDTHS])
+def test_a_legend_is_never_cut(tmp_path: Path, width: str | None) -> None:
+    for epochs in range(1, 8):
+        for decay in (1e-4, 5e-4):
+            finished(configured(tmp_path, **{"recipe.epochs": epochs, "recipe.weight_decay": decay}), 2.0)
+    with for_paper(width):
+        figure = draw_curves(read(tmp_path))
+    assert figure is not None
+    figure.draw_without_rendering()
+    box, whole = figure.legends[0].get_window_extent(), figure.bbox
+    assert whole.x0 <= box.x0 < box.x1 <= whole.x1
+    assert whole.y0 <= box.y0 < box.y1 <= whole.y1
+    assert not any(axes.bbox.overlaps(box) for axes in figure.axes)
+    if width:
+        assert figure.get_figwidth() == WIDTHS[width]

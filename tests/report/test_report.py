@@ -37,6 +37,7 @@ def test_finished_quickstart_gives_table_sentence_and_figure(
         "table.tex",
         "runs.csv",
         "curves.png",
+        "depth.png",
     }
     text = (folder / "table.md").read_text()
     assert all(part in text for part in (" 73.00 ± 12.73 |", "neither gain nor loss", "(curves.png)"))

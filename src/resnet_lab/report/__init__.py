@@ -1,13 +1,14 @@
 """From run folders to tables, figures and a conclusion. Free of torch.
 
 In a notebook: ``compare(folder)`` is a data frame; ``groups = summarise(collect(folder))``, then
-``draw_curves(groups)`` and ``conclude(groups)``. The command ``resnet-lab report`` is `report`.
+``draw_depth(groups)``, ``draw_curves(groups)`` and ``conclude(groups)``. The command ``resnet-lab report`` is `report`.
 """
 
 from resnet_lab.report.collect import Run, collect
 from resnet_lab.report.compare import Group, summarise
 from resnet_lab.report.conclude import conclude
 from resnet_lab.report.draw import draw_curves
+from resnet_lab.report.draw_depth import draw_depth
 from resnet_lab.report.draw_layers import draw_gradients, draw_responses
 from resnet_lab.report.draw_rates import draw_rates
 from resnet_lab.report.frame import compare, compare_runs
@@ -30,6 +31,7 @@ __all__ = [
     "compare_runs",
     "conclude",
     "draw_curves",
+    "draw_depth",
     "draw_gradients",
     "draw_rates",
     "draw_responses",

@@ -3,12 +3,12 @@
 import math
 import statistics
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resnet_lab.report.choices import shown
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group, told_apart_by
-from resnet_lab.report.style import canvas, legend, looks, plain_numbers
+from resnet_lab.report.style import canvas, legend, looks, marker, panels_of, plain_numbers, word, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def draw_curves(groups: Sequence[Group]) -> "Figure | None":
         for axes, (title, lines) in zip(every, panels.items(), strict=True):
             for name, group in lines.items():
                 _draw_group(axes, group, name, **look[name])
-            axes.set(title=title, xlabel="iterations")
+            axes.set(title=wrapped(title), xlabel="iterations")
             plain_numbers(axes.xaxis)
         every[0].set_ylabel("error (%)")
         _set_range(every[0], drawn)
@@ -50,11 +50,19 @@ def _panels(groups: Sequence[Group]) -> dict[str, dict[str, Group]]:
     depths = {group.depth for group in groups}
     if len(kinds) == len(groups) <= FEW and len(depths) == 1:
         return {_layers(groups[0]): {group.kind: group for group in groups}}
-    panels: dict[str, dict[str, Group]] = {kind: {} for kind in kinds}
-    for group in groups:
-        words = [f"{key.split('.')[-1]} {shown(group.choices, key)}" for key in keys]
-        panels[group.kind][", ".join([_layers(group)] * (len(depths) > 1 or not keys) + words)] = group
+    panels: dict[str, dict[str, Group]] = {}
+    for kind in kinds:
+        lines = [
+            (({"": _layers(group)} if len(depths) > 1 or not keys else {}) | _words(group, keys), group)
+            for group in groups
+            if group.kind == kind
+        ]
+        panels |= panels_of(lines, kind)
     return panels
+
+
+def _words(group: Group, keys: Sequence[str]) -> dict[str, str]:
+    return {key: f"{word(key)} {shown(group.choices, key)}" for key in keys}
 
 
 def _layers(group: Group) -> str:
@@ -65,14 +73,14 @@ def _draw_group(axes: "Axes", group: Group, name: str, color: str, linestyle: st
     iterations, tests = _over_seeds(group, "test/error")
     if tests:
         mean = [statistics.fmean(values) for values in tests]
-        axes.plot(iterations, mean, color=color, linestyle=linestyle, linewidth=2.0, label=name)
+        look: Any = {"color": color, "linestyle": linestyle, "marker": marker(iterations)}
+        axes.plot(iterations, mean, linewidth=2.0, label=name, **look)
         low, high = [min(values) for values in tests], [max(values) for values in tests]
         axes.fill_between(iterations, low, high, color=color, alpha=0.15, linewidth=0)
     iterations, trains = _over_seeds(group, "train/error")
     mean = [statistics.fmean(values) for values in trains]
-    axes.plot(
-        iterations, mean, color=color, linestyle=linestyle, linewidth=0.8, label=None if tests else name
-    )
+    look = {"color": color, "linestyle": linestyle, "marker": marker(iterations)}
+    axes.plot(iterations, mean, linewidth=0.8, markersize=3, label=None if tests else name, **look)
 
 
 def _over_seeds(group: Group, metric: str) -> tuple[list[float], list[tuple[float, ...]]]:

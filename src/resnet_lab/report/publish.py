@@ -12,16 +12,18 @@ from resnet_lab.report.collect import Run, collect, to_stderr
 from resnet_lab.report.compare import Group, summarise
 from resnet_lab.report.conclude import conclude
 from resnet_lab.report.draw import draw_curves
+from resnet_lab.report.draw_depth import draw_depth
 from resnet_lab.report.draw_layers import draw_gradients, draw_responses
 from resnet_lab.report.draw_rates import draw_rates
 from resnet_lab.report.paper import RULE, Beside, answered
 from resnet_lab.report.runs_table import runs_csv
 from resnet_lab.report.select import selected
-from resnet_lab.report.style import save
+from resnet_lab.report.style import WIDTHS, for_paper, save
 from resnet_lab.report.table import group_csv, group_table, paper_csv, paper_table
 from resnet_lab.report.tabular import Table
 
 FIGURES = {
+    "depth": draw_depth,
     "curves": draw_curves,
     "learning_rates": draw_rates,
     "layer_responses": draw_responses,
@@ -40,6 +42,7 @@ class Asked:
     where: Sequence[str] = ()  # conditions on runs, as model.depth=56
     out: Path | None = None  # None: beside the runs, unless only some of them are asked for
     pictures: Sequence[str] = ("png",)  # of PICTURES
+    width: str | None = None  # of WIDTHS, for a paper; None: for a screen
 
 
 def report(folders: Path | Sequence[Path], out: Path | None = None, asked: Asked | None = None) -> int:
@@ -53,9 +56,11 @@ def report(folders: Path | Sequence[Path], out: Path | None = None, asked: Asked
     for kind in asked.pictures:
         if kind not in PICTURES:
             raise unknown("--figures", kind, PICTURES)
+    if asked.width is not None and asked.width not in WIDTHS:
+        raise unknown("--width", asked.width, WIDTHS)
     roots = [folders] if isinstance(folders, Path) else list(folders)
     for target, runs in _sweeps(roots, asked).items():
-        _publish(runs, None if asked.where and asked.out is None else target, asked.pictures)
+        _publish(runs, None if asked.where and asked.out is None else target, asked)
     return 0
 
 
@@ -97,7 +102,7 @@ def _sweeps(folders: Sequence[Path], asked: Asked) -> dict[Path, list[Run]]:
     return {asked.out / home.relative_to(folder): members for home, members in sweeps.items()}
 
 
-def _publish(runs: Sequence[Run], target: Path | None, pictures: Sequence[str]) -> None:
+def _publish(runs: Sequence[Run], target: Path | None, asked: Asked) -> None:
     """Print one sweep's report and write its files."""
     groups = summarise(runs)
     answers, beside = answered(runs, groups)
@@ -114,8 +119,9 @@ def _publish(runs: Sequence[Run], target: Path | None, pictures: Sequence[str]) 
         paper = f"\n## Beside {answers}\n\n{theirs.markdown()}\n{RULE}\n{_sources(beside)}" if beside else ""
         try:
             target.mkdir(parents=True, exist_ok=True)
-            figures = _draw(groups, target, pictures)
-            shown = [path for path in figures if path.suffix == f".{pictures[0]}"]
+            with for_paper(asked.width):
+                figures = _draw(groups, target, asked.pictures)
+            shown = [path for path in figures if path.suffix == f".{asked.pictures[0]}"]
             said = "".join(f"\n![{path.stem}]({path.name})\n" for path in shown)
             files["table.md"] = f"# {title}\n\n{ours.markdown()}{paper}\n{conclusion}\n{said}"
             for name, text in files.items():

@@ -1,0 +1,136 @@
+"""The result against the main choice of a sweep, the figure that both papers argue with. Free of torch."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from resnet_lab.report.choices import shown
+from resnet_lab.report.compare import Group, ranked, told_apart_by
+from resnet_lab.report.spread import Spread, t_of
+from resnet_lab.report.style import canvas, legend, looks, panels_of, plain_numbers, word, wrapped
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DEPTH = "layers"
+ERROR = "test error (%)"
+FEW = 6  # values that the axis names one by one
+WIDE = 20  # times between the largest and the smallest value from which the axis is logarithmic
+
+
+def draw_depth(groups: Sequence[Group]) -> "Figure | None":
+    """Draw the test error (per cent) of every seed, its mean and the mean's 95 % interval, against the main choice.
+
+    The main choice is the depth where nets of several depths were trained, and otherwise the key with the most
+    values. A line joins the groups that differ in it alone. None while fewer than two of its values have a result.
+    """
+    ended = [group for group in groups if group.test.n]
+    main = main_choice(ended)
+    if main is None:
+        return None
+    values = sorted({_value(group, main) for group in ended}, key=ranked)
+    names = not all(isinstance(value, int | float) for value in values)
+    panels = panels_of(_series(ended, main))
+    look = looks(name for lines in panels.values() for name in lines)
+    with canvas(len(panels), width=4.2, height=1.2 + 0.3 * len(values) if names else 3.3) as (figure, every):
+        for axes, (title, lines) in zip(every, panels.items(), strict=True):
+            for index, (name, series) in enumerate(lines.items()):
+                places = _places(values, names, index - (len(lines) - 1) / 2)
+                points = sorted((places[_value(group, main)], group.test) for group in series)
+                _draw_series(axes, points, name, names, **look[name])
+            axes.set_title(wrapped(title))
+            _label(axes, word(main), values, names)
+        axis = "x" if names else "y"
+        for axes in every if names else every[:1]:
+            low, high = getattr(axes, f"get_{axis}lim")()
+            getattr(axes, f"set_{axis}lim")(max(0.0, low), min(high, 102.0))
+            plain_numbers(getattr(axes, f"{axis}axis"))
+        if not names:
+            every[0].set_ylabel(ERROR)
+        legend(
+            figure, "mean, 95 % interval\ndots: seeds" if any(group.test.n > 1 for group in ended) else None
+        )
+    return figure
+
+
+def _places(values: Sequence[Any], names: bool, step: float) -> dict[Any, float]:
+    """Return where each value stands on its axis, a little to the side for each line, so that none hides another."""
+    if names:
+        return {value: index + 0.12 * step for index, value in enumerate(values)}
+    if _logarithmic(values):
+        return {value: value * 1.04**step for value in values}
+    return {value: value + 0.008 * step * (values[-1] - values[0]) for value in values}
+
+
+def _logarithmic(values: Sequence[Any]) -> bool:
+    return values[0] > 0 and values[-1] > WIDE * values[0]
+
+
+def _draw_series(
+    axes: "Axes", points: Sequence[tuple[float, Spread]], name: str, names: bool, color: str, linestyle: str
+) -> None:
+    """Draw one line: errors upwards against numbers, or to the right beside names."""
+    places, means = [place for place, _ in points], [test.mean for _, test in points]
+    bars = [0.0 if math.isnan(half := half_interval(test)) else half for _, test in points]
+    style: Any = {"label": name, "color": color, "marker": "o", "markersize": 4, "capsize": 3, "zorder": 3}
+    if names:
+        axes.errorbar(means, places, xerr=bars, linestyle="none", **style)
+    else:
+        axes.errorbar(places, means, yerr=bars, linestyle=linestyle, **style)
+    for place, test in points:
+        along = [place] * test.n
+        x, y = (test.values, along) if names else (along, test.values)
+        axes.plot(x, y, "o", color=color, alpha=0.4, markersize=3)
+
+
+def _label(axes: "Axes", name: str, values: Sequence[Any], names: bool) -> None:
+    if names:
+        axes.set_yticks(range(len(values)), [wrapped(str(value)) for value in values])
+        axes.set(xlabel=ERROR, ylim=(len(values) - 0.5, -0.5))
+    else:
+        axes.set_xlabel(name)
+        if _logarithmic(values):
+            axes.set_xscale("log")
+        if len(values) <= FEW and not _logarithmic(values):
+            axes.set_xticks(values, map(str, values))
+        else:
+            plain_numbers(axes.xaxis)
+
+
+def main_choice(groups: Sequence[Group]) -> str | None:
+    """Return the depth where it varies, else the key with the most values; None where nothing varies."""
+    if len({group.depth for group in groups} - {None}) > 1:
+        return DEPTH
+    keys = told_apart_by(groups)
+    counts = {key: len({str(group.choices.get(key)) for group in groups}) for key in keys}
+    if len({group.kind for group in groups}) > 1:
+        counts["net"] = len({group.kind for group in groups})
+    return max(counts, key=lambda key: counts[key], default=None)
+
+
+def half_interval(spread: Spread) -> float:
+    """Return half the width of the 95 % interval of a mean over seeds, by Student's t; nan for fewer than two."""
+    return t_of(spread.n - 1) * spread.std / math.sqrt(spread.n) if spread.n > 1 else math.nan
+
+
+def _value(group: Group, main: str) -> object:
+    value = {DEPTH: group.depth, "net": group.kind}.get(main, group.choices.get(main))
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
+
+
+def _series(groups: Sequence[Group], main: str) -> list[tuple[dict[str, str], list[Group]]]:
+    """Return the groups that differ in the main choice alone, with the words that tell them from the others."""
+    keys = [key for key in told_apart_by(groups) if key != main]
+    kinds = {group.kind for group in groups}
+    found: dict[tuple[str, ...], tuple[dict[str, str], list[Group]]] = {}
+    for group in groups:
+        words = {"kind": group.kind} if len(kinds) > 1 and main != "net" else {}
+        words |= {key: f"{word(key)} {shown(group.choices, key)}" for key in keys}
+        if main != DEPTH and len({each.depth for each in groups}) > 1:
+            words["depth"] = f"{group.depth} layers"
+        found.setdefault(tuple(words.values()), (words, []))[1].append(group)
+    return [
+        (words or {"kind": "" if main == "net" else series[0].kind}, series)
+        for words, series in found.values()
+    ]
