@@ -6,7 +6,16 @@ import statistics
 import pytest
 from scipy import stats
 
-from resnet_lab.report.spread import Difference, Spread, against_figure, difference, welch
+from resnet_lab.report.spread import (
+    Difference,
+    Spread,
+    against_figure,
+    difference,
+    holm,
+    interval_of,
+    pooled,
+    welch,
+)
 
 OURS, THEIRS = (6.0, 7.0, 9.5), (5.0, 5.5, 6.5)
 
@@ -88,3 +97,62 @@ def test_means_and_deviations_are_enough_for_welch() -> None:
     found = welch(0.19, 0.05, 5, 0.16, 5)
     assert (found.way == "same") == (expected.pvalue > 0.05)
     assert Difference().way == "unknown"
+
+
+FEW = [(38.0, 40.1), (71.0, 73.2), (33.1, 36.0), (54.0, 56.9)]
+
+
+def test_interval_of_a_mean_is_students() -> None:
+    expected = stats.ttest_1samp(OURS, 0).confidence_interval(0.95)
+    found = interval_of(Spread(OURS))
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert math.isnan(interval_of(Spread((7.0,))).half)
+
+
+def test_two_seeds_have_the_variance_of_all_groups() -> None:
+    """That of scipy's analysis of variance: the mean square within the groups."""
+    spreads = [Spread(each, (0, 1)) for each in FEW]
+    shared = pooled(spreads)
+    assert shared is not None
+    within = statistics.fmean(statistics.variance(each) for each in FEW)
+    assert (shared.std, shared.freedom) == (pytest.approx(math.sqrt(within)), 4)
+    between = 2 * statistics.variance([statistics.fmean(each) for each in FEW])
+    assert stats.f_oneway(*FEW).statistic == pytest.approx(between / within)
+    found = difference(spreads[1], spreads[0], shared)
+    assert found.half == pytest.approx(stats.t.ppf(0.975, 4) * math.sqrt(within))
+    assert found.how == "variance pooled over 4 groups"
+    assert difference(Spread(OURS, (0, 1, 2)), Spread(THEIRS, (0, 1, 2)), shared).how == "paired over 3 seeds"
+    assert interval_of(spreads[0], shared).half == pytest.approx(
+        stats.t.ppf(0.975, 4) * math.sqrt(within / 2)
+    )
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [FEW, [OURS, THEIRS, (1.0, 5.0)], [OURS, (0.1, 0.11), (1.0, 9.0)], [(1.0, 1.1), (8, 70), (3, 5)]],
+)
+def test_a_variance_is_pooled_where_bartletts_test_finds_none_that_differs(
+    samples: list[tuple[float, ...]],
+) -> None:
+    sound = stats.bartlett(*samples).pvalue >= 0.2
+    assert (pooled([Spread(each) for each in samples]) is not None) == sound
+
+
+def test_two_groups_or_one_without_spread_are_not_pooled() -> None:
+    assert pooled([Spread(each) for each in FEW[:2]]) is None
+    assert pooled([*(Spread(each) for each in FEW), Spread((1.0, 1.0))]) is None
+
+
+def test_p_is_that_of_the_t_test() -> None:
+    paired = difference(Spread(OURS, (0, 1, 2)), Spread(THEIRS, (0, 1, 2)))
+    assert paired.p == pytest.approx(stats.ttest_rel(OURS, THEIRS).pvalue)
+    apart = difference(Spread(OURS), Spread(THEIRS[:2]))
+    assert apart.p == pytest.approx(stats.ttest_ind(OURS, THEIRS[:2], equal_var=False).pvalue)
+    assert difference(Spread((1.0,)), Spread(OURS)).p == 1.0
+
+
+def test_of_many_comparisons_those_stand_that_holm_lets_stand() -> None:
+    """0.013 would stand alone; beside two smaller ones and 0.2 it must be below 0.05 / 2."""
+    assert holm([0.2, 0.001, 0.013, 0.03]) == [False, True, True, False]
+    assert holm([0.03, 0.03]) == [False, False]
+    assert holm([]) == []

@@ -126,7 +126,7 @@ def _difference(group: Group, other: Group) -> Difference:
         return difference(ours, theirs)
     if ours.n == theirs.n:
         return Difference(how=DIVERGED)
-    return Difference(-math.inf if ours.n else math.inf, 0.0, DIVERGED)
+    return Difference(-math.inf if ours.n else math.inf, 0.0, math.inf, DIVERGED)
 
 
 def _against(group: Group, other: Group) -> str:
