@@ -21,8 +21,8 @@ class Shapes(Dataset[Pair]):
 
     classes = ("disc", "square", "cross")
 
-    def __init__(self, images: int, noise: float, *, first: int = 0, mirrored: bool = False) -> None:
-        self.images, self.noise, self.first, self.mirrored = images, noise, first, mirrored
+    def __init__(self, images: int, noise: float, *, first: int = 0, augment: bool = False) -> None:
+        self.images, self.noise, self.first, self.augment = images, noise, first, augment
 
     def __len__(self) -> int:
         return self.images
@@ -33,7 +33,7 @@ class Shapes(Dataset[Pair]):
         longer, shorter, radius = np.maximum(x, y), np.minimum(x, y), fixed.integers(3, 6)
         inside = (x**2 + y**2 <= radius**2, longer <= radius, (longer <= radius) & (shorter < 2))
         image = fixed.normal(60, self.noise, (SIDE, SIDE)) + 120 * inside[label]
-        if self.mirrored and random.random() < 0.5:  # the global generator, set anew for each image
+        if self.augment and random.random() < 0.5:  # the global generator, set anew for each image
             image = image[:, ::-1]
         return image.clip(0, 255).astype(np.uint8), label
 
@@ -41,7 +41,7 @@ class Shapes(Dataset[Pair]):
 def make(images: int = 600, noise: float = 20) -> dict[str, Shapes]:
     """What `data._target_` names: data sets of (image, label); "val" may be among them."""
     return {
-        "train": Shapes(images, noise, mirrored=True),
+        "train": Shapes(images, noise, augment=True),
         "test": Shapes(images // 4, noise, first=images),
     }
 

@@ -1,24 +1,14 @@
 """Choosing some images of a labelled set."""
 
 from collections.abc import Mapping
-from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
 from resnet_lab.data.order import generator
-from resnet_lab.data.spec import ImageFolderConfig, SmallFolderConfig
+from resnet_lab.data.spec import DataConfig
 
 SPLIT_SEED = 0  # which images are set aside belongs to the data set, not to the run
-
-
-class Labelled(Protocol):
-    """One part of a set, whatever its images are."""
-
-    labels: Tensor  # (N,) int64
-
-
-Labels = TypeVar("Labels", bound=Labelled)
 
 
 def in_proportion(labels: Tensor, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -32,30 +22,33 @@ def in_proportion(labels: Tensor, count: int, random: torch.Generator) -> tuple[
     return mixed[chosen[:count]].sort().values, mixed[chosen[count:]].sort().values
 
 
-def shared_out(
-    config: ImageFolderConfig | SmallFolderConfig, files: Mapping[str, Labels]
-) -> dict[str, tuple[Labels, Tensor]]:
-    """Which images of class folders train, validate and test, as `config` wants them: a part, and indices in it."""
-    train = files["train"]
-    rest = torch.arange(len(train.labels))
+def shared_out(config: DataConfig, labels: Mapping[str, Tensor]) -> dict[str, tuple[str, Tensor]]:
+    """Choose the images that train, validate and test: for each, the part that they come from and indices in it.
 
-    def take(key: str, labels: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        assert count <= len(labels)  # checked before: see `choices`
-        return in_proportion(labels, count, generator(SPLIT_SEED, 0, key))
+    `labels` are those of each part, (N,) int64; all equal where they are not known. Each choice keeps every class's
+    share. Without a test part, `config.test_share` of the training images is tested on.
+    """
+    rest = torch.arange(len(labels["train"]))
 
-    splits: dict[str, tuple[Labels, Tensor]] = {}
-    if "test" in files:
-        test, tested = files["test"], torch.arange(len(files["test"].labels))
+    def take(key: str, part: str, among: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        assert count <= len(among)  # checked before: see `choices`
+        random = generator(SPLIT_SEED, 0, key)
+        chosen, others = in_proportion(labels[part][among], count, random)
+        return among[chosen], among[others]
+
+    splits: dict[str, tuple[str, Tensor]] = {}
+    if "test" in labels:
+        test, tested = "test", torch.arange(len(labels["test"]))
     else:
-        held_out, kept = take("test_share", train.labels, round(config.test_share * len(rest)))
-        test, tested, rest = train, held_out, kept
-    if "val" in files:
-        splits["val"] = files["val"], torch.arange(len(files["val"].labels))
+        share = round(getattr(config, "test_share", 0) * len(rest))
+        test, (tested, rest) = "train", take("test_share", "train", rest, share)
+    if "val" in labels:
+        splits["val"] = "val", torch.arange(len(labels["val"]))
     elif config.validation:
-        chosen, kept = take("validation", train.labels[rest], config.validation)
-        splits["val"], rest = (train, rest[chosen]), rest[kept]
+        aside, rest = take("validation", "train", rest, config.validation)
+        splits["val"] = "train", aside
     if config.train_images is not None:
-        rest = rest[take("train_images", train.labels[rest], config.train_images)[0]]
+        rest, _ = take("train_images", "train", rest, config.train_images)
     if config.test_images is not None:
-        tested = tested[take("test_images", test.labels[tested], config.test_images)[0]]
-    return {"train": (train, rest), **splits, "test": (test, tested)}
+        tested, _ = take("test_images", test, tested, config.test_images)
+    return {"train": ("train", rest), **splits, "test": (test, tested)}

@@ -13,7 +13,7 @@ import pytest
 import torch
 from lightning import LightningDataModule
 from PIL import Image
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from resnet_lab.data import build, info
 from resnet_lab.data.module import DataModule
@@ -309,3 +309,74 @@ def test_a_root_is_handed_on_and_no_part_of_what_tells_images_apart(tmp_path: Pa
 def test_the_kind_of_a_written_configuration_is_found() -> None:
     assert data_kind(["name", "_target_", "args"]) is OwnConfig
     assert OwnConfig in KINDS
+
+
+class Marked:
+    """Ten images that training marks with their label, as no test image is marked."""
+
+    classes = ("a", "b")
+
+    def __init__(self, count: int, **settings: Any) -> None:
+        self.count = count
+        vars(self).update(settings)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        image = torch.full((1, 4, 5), float(index))
+        if any(vars(self).get(name) for name in ("transform", "train")):
+            image[0, 0, 0] = 1000 + index % 5 // 4
+        return image, index % 5 // 4
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        {"train": Marked(20, transform=abs), "test": Marked(8, transform=None)},
+        {"train": Subset(Marked(20, augment=True, transform=abs), range(20)), "test": Marked(8)},
+        {"train": Marked(20, train=True), "test": Marked(8), "train_as_test": Marked(20)},
+    ],
+)
+def test_images_set_aside_are_in_proportion_and_not_augmented(sets: dict[str, Any], target: Any) -> None:
+    data = data_of(target(sets, validation=5, classes=2, class_names=["a", "b"]))
+    images, labels = zip(*data.val_dataloader()[0], strict=True)
+    assert sorted(torch.cat(labels).tolist()) == [0, 0, 0, 0, 1]
+    assert float(torch.cat(images).max()) < 20
+    trained, labels_ = epoch(data, 0)
+    assert float(trained.min(0).values.max()) >= 1000
+    assert labels_.sum() == 3
+    seen = [*torch.cat(images)[:, 0, 1, 0].tolist(), *trained[:, 0, 1, 0].tolist()]
+    assert sorted(seen) == list(range(20))
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        ({"train": Marked(20, train=True), "test": Marked(8, train=False)}, r"\(train=True and False\)"),
+        ({"train": Marked(20, kind="train"), "test": Marked(8, kind="test")}, r"\(kind=train and test\)"),
+        ({"train": Drawn(), "test": Marked(8)}, r"\(Drawn and Marked\)"),
+        (
+            {"train": Marked(20), "test": Marked(8), "train_as_test": Marked(9)},
+            "has 9 images, and train of my_images.made has 20",
+        ),
+    ],
+)
+def test_images_that_may_be_augmented_are_not_set_aside(
+    sets: dict[str, Any], message: str, target: Any
+) -> None:
+    assert info(target(sets)).training
+    with pytest.raises(UserError, match=message):
+        info(target(sets, validation=5))
+
+
+def test_labels_that_a_set_lists_are_not_read(target: Any) -> None:
+    class Listing(Marked):
+        targets = torch.arange(20) % 5 // 4
+
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+            assert index in (0, 2, 4, 6, 8, 10, 12, 14, 16, 18), "only a few images are looked at"
+            return super().__getitem__(index)
+
+    data = data_of(target({"train": Listing(20), "test": Marked(8)}, train_images=10))
+    assert data.sizes["train"] == 10

@@ -55,7 +55,8 @@ class ImageData(DataModule):
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
         if not self._splits:
             files = self._files()
-            self._splits = shared_out(self.config, files)
+            shared = shared_out(self.config, {part: images.labels for part, images in files.items()})
+            self._splits = {name: (files[part], chosen) for name, (part, chosen) in shared.items()}
             self.tests_a_share = "test" not in files
             self.test_images_there = len(files["train" if self.tests_a_share else "test"].labels)
             self.sizes = {name: len(chosen) for name, (_, chosen) in self._splits.items()}

@@ -10,13 +10,13 @@ from torch.utils.data import IterableDataset
 
 from resnet_lab.data.own.as_it_is import look_at
 from resnet_lab.data.own.facts import First, agreed, class_names_of
-from resnet_lab.data.own.images import OwnImages
+from resnet_lab.data.own.images import AS_TEST, OwnImages, as_tested
 from resnet_lab.data.own.making import TARGET, make
 from resnet_lab.data.spec import DataInfo, OwnConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.targets import locate
 
-PARTS = ("train", "val", "test")
+PARTS = ("train", "val", "test", AS_TEST)
 FEW = 2  # images of a batch that is only looked at
 
 
@@ -42,7 +42,7 @@ def counts(config: OwnConfig) -> dict[str, int]:
 def _looked_at(config: OwnConfig) -> First:
     target = locate(config._target_, TARGET) if config._target_ else None
     # What was looked at is the same as long as the code behind the target is, wherever the working folder lies.
-    key = target, str(Path.cwd()), repr([config._target_, config.args, config.root])
+    key = target, str(Path.cwd()), repr([config._target_, config.args, config.root, config.validation > 0])
     if key not in _LOOKED_AT:
         _LOOKED_AT[key] = look(config, make(config, FEW))
     return _LOOKED_AT[key]
@@ -62,11 +62,13 @@ def look(config: OwnConfig, given: Any) -> First:
             raise UserError(
                 f"{images.where}: image 0 has the shape {tuple(other.shape)}, and of train {tuple(image.shape)}"
             )
+    if config.validation and "val" not in parts:
+        as_tested(parts["train"], parts["test"], parts.get(AS_TEST))
     return First(
         (image.shape[0], image.shape[1], image.shape[2]),
         label,
         class_names_of(parts["train"].images),
-        {name: len(images) for name, images in parts.items()},
+        {name: len(images) for name, images in parts.items() if name != AS_TEST},
     )
 
 
@@ -85,7 +87,7 @@ def sets(config: OwnConfig, given: Any, classes: int | None = None) -> dict[str,
     for name in PARTS:
         images = given.get(name)
         if images is None:
-            if name != "val":
+            if name in ("train", "test"):
                 raise UserError(f"{what} gives no {name!r}: train and test are needed")
             continue
         map_style = hasattr(images, "__getitem__") and hasattr(images, "__len__")

@@ -1,6 +1,8 @@
 """Images and labels of a map-style data set of somebody's own, checked one by one."""
 
+import copy
 import operator
+import os
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +11,17 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils.data import Dataset, Subset
 
 from resnet_lab.data.own.making import draw, drawn
 from resnet_lab.errors import UserError
+
+AS_TEST = (
+    "train_as_test"  # the part that has the training images, in their order, read as the test images are
+)
+LOOKED_AT = 8  # images that show whether reading draws anything
+AUGMENTING = ("transform", "augment")  # what the attributes that augment are called
+OF_TORCHVISION = ("train", "split", "root")  # of its sets: which images they hold, not how they are read
 
 Read = tuple[Tensor, Tensor]  # images (N, C, H, W), uint8 or float32, and int64 labels (N,)
 Wanted = tuple[str, int]  # what is drawn for an image: of a seed and an epoch; and its index
@@ -102,3 +112,81 @@ class OwnImages:
                 " from random's, numpy.random's or torch's global one, which are set for each image"
             )
         return image, label
+
+    def draws(self) -> bool:
+        """Return whether reading an image again with other random numbers gives other pixels."""
+        with drawn():
+            return any(
+                not torch.equal(self.read("one", index)[0], self.read("another", index)[0])
+                for index in range(0, len(self), max(len(self) // LOOKED_AT, 1))
+            )
+
+
+def as_tested(train: OwnImages, test: OwnImages, given: OwnImages | None = None) -> OwnImages:
+    """Return the training images, read as the test images are: `given`, or the same set with the test set's transforms.
+
+    Raises UserError where nobody can say that they would be read without augmentation.
+    """
+    if given is not None:
+        if len(given) != len(train):
+            raise UserError(f"{given.where} has {len(given)} images, and {train.where} has {len(train)}")
+        return given
+    plain, odd = _as_tested(train.images, test.images)
+    images = OwnImages(plain, train.where, train.classes)
+    if not odd and images.draws() and not test.draws():
+        odd = "random numbers change the training images alone"
+    if odd:
+        raise UserError(
+            f"data.validation: {train.where} may augment its images, and images that are set aside must not be"
+            f" augmented ({odd}): give 'val', or {AS_TEST!r}, the training images read as the test images are"
+        )
+    return images
+
+
+def _as_tested(train: Any, test: Any) -> tuple[Any, str]:
+    """A copy of a training set with the transforms of its test set, and in what else they differ."""
+    while isinstance(test, Subset) and not isinstance(train, Subset):
+        test = test.dataset
+    if isinstance(train, Subset) and not isinstance(test, Subset):
+        plain, odd = _as_tested(train.dataset, test)
+        return Subset(plain, train.indices), odd
+    if type(train) is not type(test):
+        return train, f"{type(train).__name__} and {type(test).__name__}"
+    plain = copy.copy(train)
+    theirs = getattr(test, "__dict__", {})
+    known = OF_TORCHVISION if type(train).__module__.startswith("torchvision.") else ()
+    for name, value in getattr(train, "__dict__", {}).items():
+        other = theirs.get(name)
+        if any(word in name.lower() for word in AUGMENTING):
+            setattr(plain, name, other)
+        elif isinstance(value, Dataset):
+            inner, odd = _as_tested(value, other)
+            setattr(plain, name, inner)
+            if odd:
+                return plain, odd
+        elif name not in known and _is_setting(value) and value != other:
+            return plain, f"{name}={value} and {other}"
+    return plain, ""
+
+
+def _is_setting(value: Any) -> bool:
+    """Whether a value may decide how an image is read, rather than which images there are."""
+    return (
+        isinstance(value, bool | None) or callable(value) or (isinstance(value, str) and os.sep not in value)
+    )
+
+
+def known_labels(images: OwnImages) -> Tensor | None:
+    """The labels (N,) as torchvision's sets list them, in `targets`; None where images must be read for them."""
+    found, places = images.images, None
+    while isinstance(found, Subset):
+        inner = torch.as_tensor(found.indices)
+        found, places = found.dataset, inner if places is None else inner[places]
+    try:
+        labels = torch.as_tensor(found.targets)
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return None
+    if labels.ndim != 1 or labels.is_floating_point() or labels.is_complex() or (labels < 0).any():
+        return None
+    labels = labels.long() if places is None else labels.long()[places]
+    return labels if len(labels) == len(images) else None

@@ -5,16 +5,18 @@ from lightning import LightningDataModule
 from torch import Tensor
 
 from resnet_lab.data.module import DataModule
-from resnet_lab.data.order import EvalOrder, TrainOrder, generator, rank_and_world
+from resnet_lab.data.order import EvalOrder, TrainOrder, rank_and_world
 from resnet_lab.data.own.as_it_is import OwnModule
 from resnet_lab.data.own.choices import info, sets
 from resnet_lab.data.own.facts import preprocessing
-from resnet_lab.data.own.images import OwnImages
+from resnet_lab.data.own.images import AS_TEST, OwnImages, as_tested, known_labels
 from resnet_lab.data.own.loader import OwnEvalLoader, OwnTrainLoader, Reader, processes
 from resnet_lab.data.own.making import make
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.data.spec import DataInfo, OwnConfig
-from resnet_lab.data.subsets import SPLIT_SEED
+from resnet_lab.data.subsets import shared_out
+
+READ = 64  # images at a time, where every label is looked up
 
 Chosen = tuple[OwnImages, Tensor]  # a part, and the indices of the images that are used
 
@@ -89,14 +91,25 @@ def build(config: OwnConfig, *, batch_size: int, drop_last: bool, seed: int) -> 
 
 
 def _shared_out(config: OwnConfig, parts: dict[str, OwnImages]) -> dict[str, Chosen]:
-    """Which images train, validate and test, by a fixed seed: their labels are not known before they are read."""
-    train, test = parts["train"], parts["test"]
-    mixed = torch.randperm(len(train), generator=generator(SPLIT_SEED, 0, "validation"))
-    aside, rest = mixed[: config.validation].sort().values, mixed[config.validation :]
-    splits = {"train": (train, rest[: config.train_images].sort().values)}
-    if "val" in parts:
-        splits["val"] = parts["val"], torch.arange(len(parts["val"]))
-    elif config.validation:
-        splits["val"] = train, aside
-    few = torch.randperm(len(test), generator=generator(SPLIT_SEED, 0, "test images"))[: config.test_images]
-    return {**splits, "test": (test, few.sort().values)}
+    """Which images train, validate and test; those set aside are never read with the augmentation of training."""
+    sets = {name: images for name, images in parts.items() if name != AS_TEST}
+    labels = {name: known_labels(images) for name, images in sets.items()}
+    plain = as_tested(sets["train"], sets["test"], parts.get(AS_TEST)) if config.validation else None
+    if plain is not None and labels["train"] is None:
+        labels["train"] = _read_labels(config, plain)
+    counted = {
+        name: torch.zeros(len(sets[name]), dtype=torch.int64) if found is None else found
+        for name, found in labels.items()
+    }
+    shared = shared_out(config, counted)
+    splits = {name: (sets[part], chosen) for name, (part, chosen) in shared.items()}
+    if plain is not None:
+        splits["val"] = plain, splits["val"][1]
+    return splits
+
+
+def _read_labels(config: OwnConfig, images: OwnImages) -> Tensor:
+    """The label of every image, for want of a list of them."""
+    reader = Reader(images, torch.arange(len(images)), processes(config.workers), lambda read: read)
+    batches = reader.batches("evaluation", iter(torch.arange(len(images)).split(READ)))
+    return torch.cat([labels for _, labels in batches])

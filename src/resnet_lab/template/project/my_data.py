@@ -14,8 +14,8 @@ class Shapes(Dataset[Pair]):
 
     classes = ("disc", "square", "cross")
 
-    def __init__(self, images: range, noise: float, *, mirrored: bool = False) -> None:
-        self.images, self.noise, self.mirrored = images, noise, mirrored
+    def __init__(self, images: range, noise: float, *, augment: bool = False) -> None:
+        self.images, self.noise, self.augment = images, noise, augment
 
     def __len__(self) -> int:
         return len(self.images)
@@ -28,7 +28,7 @@ class Shapes(Dataset[Pair]):
         inside = (x**2 + y**2 <= radius**2, side <= radius, (side <= radius) & (np.minimum(x, y) < 2))
         image = fixed.normal(60, self.noise, (16, 16)) + 120 * inside[label]
         # Python's, NumPy's and torch's global generators are set for each image.
-        if self.mirrored and random.random() < 0.5:
+        if self.augment and random.random() < 0.5:
             image = image[:, ::-1]
         return image.clip(0, 255).astype(np.uint8), label
 
@@ -36,4 +36,4 @@ class Shapes(Dataset[Pair]):
 def make(images: int = 400, noise: float = 20) -> dict[str, Shapes]:
     """The images to train and to test on; "val" may be a third part."""
     tested = range(images, images + images // 4)
-    return {"train": Shapes(range(images), noise, mirrored=True), "test": Shapes(tested, noise)}
+    return {"train": Shapes(range(images), noise, augment=True), "test": Shapes(tested, noise)}
