@@ -11,7 +11,8 @@ from torch import nn
 
 import toy_training as toy
 from resnet_lab.errors import UserError
-from resnet_lab.training import optimizers, own
+from resnet_lab.training import optimizers
+from resnet_lab.training.criterion import Criterion
 from resnet_lab.training.schedules import learning_rate
 from resnet_lab.training.trial import try_out
 
@@ -24,7 +25,20 @@ def each(scores, targets, power=1): return torch.nn.functional.cross_entropy(sco
 class Trained(torch.nn.Module):
     def __init__(self):
         super().__init__()
-        self.weight = torch.nn.Parameter(torch.ones(1))
+        self.projection = torch.nn.Linear(6, 6)
+    def forward(self, scores, targets):
+        return torch.nn.functional.cross_entropy(self.projection(scores), targets)
+class Taught(torch.nn.Module):
+    def __init__(self, again=False):
+        super().__init__()
+        self.again = again
+        self.teacher = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.BatchNorm1d(64), torch.nn.Linear(64, 6))
+        self.teacher.requires_grad_(False)
+    def forward(self, scores, targets, net, images):
+        assert not self.teacher.training and net.training
+        if self.again:
+            net(images + 100)
+        return torch.nn.functional.kl_div(scores.log_softmax(1), self.teacher(images).softmax(1), reduction="batchmean")
 def no_optimizer(groups, lr): return 7
 """
 
@@ -88,9 +102,46 @@ def test_a_mean_and_a_loss_for_each_image_train_as_the_built_in_loss_does(choice
 
 def test_a_loss_takes_its_arguments() -> None:
     scores, labels = torch.randn(4, 3), torch.tensor([0, 1, 2, 0])
-    smooth = own.loss(toy.recipe(loss="torch.nn.CrossEntropyLoss", loss_args={"label_smoothing": 0.2}))
-    expected = nn.functional.cross_entropy(scores, labels, label_smoothing=0.2, reduction="sum")
-    torch.testing.assert_close(smooth(scores, labels), expected)
+    smooth = Criterion(toy.recipe(loss="torch.nn.CrossEntropyLoss", loss_args={"label_smoothing": 0.2}))
+    expected = nn.functional.cross_entropy(scores, labels, label_smoothing=0.2)
+    torch.testing.assert_close(smooth(scores, labels, scores, nn.Identity()), expected)
+
+
+def test_parameters_of_a_loss_are_trained_and_kept(tmp_path: Path) -> None:
+    recipe = toy.recipe(loss="own_parts.Trained")
+    whole, _ = toy.fit(recipe)
+    fresh = Criterion(recipe)
+    assert not torch.equal(whole.criterion.loss.projection.weight, fresh.loss.projection.weight)
+    saved = toy.Save(tmp_path / "last.ckpt", every=4)
+    torch.manual_seed(0)
+    expected, _ = toy.fit(recipe)
+    torch.manual_seed(0)
+    with pytest.raises(toy.Killed):
+        toy.fit(recipe, saved, toy.KillAt(9))
+    resumed, _ = toy.fit(recipe, saved, checkpoint=saved.path)
+    assert torch.equal(toy.weights(resumed), toy.weights(expected))
+
+
+def test_teacher_of_a_loss_is_neither_trained_nor_kept_and_rests_as_in_a_test(tmp_path: Path) -> None:
+    recipe = toy.recipe(loss="own_parts.Taught", epochs=1)
+    save = toy.Save(tmp_path / "last.ckpt", every=4)
+    module, trainer = toy.fit(recipe, save)
+    saved = torch.load(save.path, weights_only=True)["state_dict"]
+    assert set(saved) == {f"backbone.{name}" for name in toy.net().state_dict()}
+    trained = {id(each) for group in trainer.optimizers[0].param_groups for each in group["params"]}
+    assert trained == {id(each) for each in module.backbone.parameters()}
+    toy.fit(recipe, checkpoint=save.path)  # loads without it
+
+
+def test_passes_of_a_loss_leave_no_trace_in_the_statistics() -> None:
+    statistics = []
+    for again in (False, True):
+        torch.manual_seed(3)
+        module, _ = toy.fit(
+            toy.recipe(loss="own_parts.Taught", loss_args={"again": again}, lr=1e-9, epochs=1)
+        )
+        statistics.append(torch.cat([module.backbone[1].running_mean, module.backbone[1].running_var]))
+    torch.testing.assert_close(*statistics)
 
 
 def test_a_schedule_of_ones_own_scales_the_rate_after_the_warm_up() -> None:
@@ -107,7 +158,6 @@ MISTAKES = {
     ),
     "optimizer that is not there": ({"optimizer": "torch.optim.Adan"}, "torch.optim has no 'Adan'"),
     "loss that gives scores": ({"loss": "own_parts.nothing"}, "gives (2, 6)"),
-    "loss with parameters": ({"loss": "own_parts.Trained"}, "has parameters of its own"),
     "argument of no loss": (
         {"loss": "torch.nn.CrossEntropyLoss", "loss_args": {"x": 1}},
         "unexpected keyword",

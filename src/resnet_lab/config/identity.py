@@ -70,8 +70,11 @@ def _saying_so(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def identity_part(config: TrainConfig) -> dict[str, Any]:
-    """Every choice that can change the result, by its dotted key: all fields but those marked as local."""
-    return flatten(config, local=False)
+    """Every choice that can change the result, by its dotted key: all fields but those marked as local.
+
+    Of a path to weights the digest of what is there counts, which `sources` holds.
+    """
+    return {key: value for key, value in flatten(config, local=False).items() if key not in config.sources}
 
 
 def chosen(config: TrainConfig) -> str:

@@ -3,14 +3,17 @@
 Free of torch, as far as what is named is.
 """
 
+import hashlib
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
+from resnet_lab.config.identity import flatten
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.targets import digest, locate, own_sources
@@ -35,6 +38,8 @@ FROM_FILES = (
     ),
     *("hydra", "joblib", "pandas", "sympy", "pip", "setuptools"),
 )
+NAMING_WEIGHTS = ("recipe.loss_args.", "module.args.")  # the keys whose values may be a teacher's path
+WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
 STANDARD = ("builtins", "collections", "datetime", "pathlib")
 
 
@@ -114,6 +119,11 @@ def with_sources(config: TrainConfig) -> TrainConfig:
 def check_sources(config: TrainConfig) -> None:
     """Raises UserError where a run's own code is no longer that of its configuration, or may not be named."""
     for path, found in sources_of(config).items():
+        if found != config.sources.get(path) and path in contents_of(config):
+            raise UserError(
+                f"{path} names other weights than when this run was made: the command that made it makes another run"
+                " of them"
+            )
         if found != config.sources.get(path):
             raise UserError(
                 f"the code of {path} was edited since this run was made: the command that made it makes another run"
@@ -128,8 +138,24 @@ def sources_of(config: Any, prefix: str = "") -> dict[str, str]:
     """
     for key, path in _targets(config, prefix, local=True):
         authorised(path, key)
-    found = {}
+    found = contents_of(config)
     for key, path in _targets(config, prefix, local=False):
         if files := own_sources(path, key):
             found[path] = digest(files)
+    return found
+
+
+def contents_of(config: Any) -> dict[str, str]:
+    """The digest of the weights that an argument of a loss or a module names by their path, by its key.
+
+    What is there makes the run, wherever it lies: a path of the same content is no other choice.
+    """
+    found = {}
+    for key, value in flatten(config, local=False).items() if isinstance(config, TrainConfig) else ():
+        if key.startswith(NAMING_WEIGHTS) and isinstance(value, str) and value:
+            path = Path(value).expanduser()
+            file = path / "weights.safetensors" if path.is_dir() else path
+            if file.suffix in WEIGHTS and file.is_file():
+                with file.open("rb") as content:
+                    found[key] = hashlib.file_digest(content, "sha256").hexdigest()[:8]
     return found

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 IN_EVALUATION = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
 AGREE_EVERY = 10  # iterations between the ranks' agreements whether one of them has a reason to write
 
+NET = "backbone."  # of a checkpoint's state_dict: what the names of the net's own begin with
 RUN = "run"  # of a checkpoint: which run's it is, and from where that went on
 
 
@@ -187,8 +188,8 @@ def weights_of(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
-    state = checkpoint["state_dict"]
-    return {name.removeprefix("backbone."): value for name, value in state.items()}
+    state = checkpoint["state_dict"].items()
+    return {name.removeprefix(NET): value for name, value in state if name.startswith(NET)}
 
 
 def remove_unfinished(run: Path) -> None:

@@ -16,8 +16,9 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
 from resnet_lab.errors import UserError
-from resnet_lab.training import freezing, optimizers, own
+from resnet_lab.training import freezing, optimizers
 from resnet_lab.training.batch_norm import frozen_statistics
+from resnet_lab.training.criterion import Criterion, frozen_parts, keep_frozen_out, summed
 from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.mixing import mixing, seed_device
 from resnet_lab.training.recipes import RecipeConfig, check_scaled, total_iterations
@@ -62,18 +63,27 @@ class Classifier(LightningModule):
         self._further = metrics
         self.total_iterations = 0  # known when training starts
         self._mix = mixing(recipe, num_classes)
-        self._own_loss = own.loss(recipe) if "." in recipe.loss else None
+        self.criterion = Criterion(recipe) if "." in recipe.loss else None
+        self._loss_name = self.criterion.what if self.criterion else f"{type(self).__name__}.training_loss"
+        keep_frozen_out(self, apart="backbone")
         self._train = Sums(top5=False)
         self._eval: dict[str, Sums] = {}  # of this evaluation, by the names of its loaders
         # Kept out of the modules, whose states a checkpoint holds: each evaluation begins anew.
         self._metrics: dict[str, Metrics] = {}
         self._counted = False  # SAM looks at a batch twice; it counts once
+        self._passed = False  # whether batch norm has seen this batch
         if recipe.freeze == "backbone":
             freezing.freeze(self.backbone, head)
         self._decayed = optimizers.decayed(recipe, self.backbone)  # before a strategy shards it
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.backbone(images)
+        """Return the scores (N, K) of images (N, C, H, W).
+
+        Only the first pass of a training step counts in the running statistics of batch norm.
+        """
+        with frozen_statistics(self.backbone, when=self.training and self._passed):
+            self._passed = True
+            return self.backbone(images)
 
     # Training
 
@@ -86,7 +96,9 @@ class Classifier(LightningModule):
     def configure_optimizers(self) -> Optimizer:
         if scaled := self.trainer.precision == "16-mixed":
             check_scaled(self.recipe)
-        return optimizers.build(self.recipe, self.backbone, self._decayed, scaled=scaled)
+        further = {name: each for name, each in self.named_parameters() if not name.startswith("backbone.")}
+        covered = self._decayed | (optimizers.decayed(self.recipe, self) & further.keys())
+        return optimizers.build(self.recipe, self.backbone, covered, further=further, scaled=scaled)
 
     def configure_gradient_clipping(self, optimizer: Optimizer, *_: Any, **__: Any) -> None:
         if self.recipe.clip:
@@ -105,12 +117,34 @@ class Classifier(LightningModule):
 
     def on_train_epoch_start(self) -> None:
         self._train.reset()
+        for name in frozen_parts(self, self.backbone):
+            self.get_submodule(name).eval()
 
     def on_train_batch_start(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        self._counted = False
+        self._counted = self._passed = False
         rate = learning_rate(self.trainer.global_step, self.recipe, self.total_iterations)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate * group.get("lr_scale", 1.0)
+
+    def training_loss(self, images: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss of a batch, its mean () or a loss for each image (N,), and the scores (N, K).
+
+        Targets are labels (N,) or, if the recipe mixes images, probabilities (N, K). To be overridden: everything
+        around it stays as it is.
+        """
+        scores = self(images)
+        if self.criterion is not None:
+            # Passes of the loss's own leave no trace in the statistics.
+            with frozen_statistics(self.backbone, when="net" in self.criterion.also):
+                return self.criterion(scores, targets, images, self.backbone), scores
+        if self.recipe.loss == "cross_entropy":
+            smoothing = self.recipe.label_smoothing
+            return F.cross_entropy(scores, targets, reduction="none", label_smoothing=smoothing), scores
+        if targets.ndim == 1:
+            targets = F.one_hot(targets, scores.shape[1])
+        # Any share of a class counts as the class, as in 2110.00476.
+        present = (targets > 0).to(scores.dtype)
+        return F.binary_cross_entropy_with_logits(scores, present, reduction="none").mean(1), scores
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, labels = batch
@@ -127,9 +161,8 @@ class Classifier(LightningModule):
             images = images.contiguous(memory_format=torch.channels_last)  # which mixup rolls out of
         if world_size() > 1:
             seed_device(self.device, *where, rank())
-        with frozen_statistics(self.backbone, when=self._counted):
-            scores = self.backbone(images)
-        loss = self._loss(scores, targets)
+        loss, scores = self.training_loss(images, targets)
+        loss = summed(loss, len(labels), self._loss_name)
         if not self._counted:
             self._train.add(loss, scores, labels)
             self._counted = True
@@ -154,19 +187,6 @@ class Classifier(LightningModule):
             raise NonFiniteLoss(self.trainer.global_step)
         values = rates(sums)
         self._log({"train/loss": values["loss"], "train/error": values["error"]})
-
-    def _loss(self, scores: Tensor, targets: Tensor) -> Tensor:
-        """Summed over the batch; targets are labels (N,) or, mixed, probabilities (N, K)."""
-        if self._own_loss is not None:
-            return self._own_loss(scores, targets)
-        if self.recipe.loss == "cross_entropy":
-            smoothing = self.recipe.label_smoothing
-            return F.cross_entropy(scores, targets, reduction="sum", label_smoothing=smoothing)
-        if targets.ndim == 1:
-            targets = F.one_hot(targets, scores.shape[1])
-        # Any share of a class counts as the class, as in 2110.00476.
-        present = (targets > 0).to(scores.dtype)
-        return F.binary_cross_entropy_with_logits(scores, present, reduction="sum") / scores.shape[1]
 
     def _group_scale(self, batch_idx: int) -> float:
         """Lightning divides by `accumulate` even where an epoch ends with fewer batches to sum."""

@@ -1,6 +1,6 @@
 """Optimisers of a recipe, and which parameters weight decay covers."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from fnmatch import fnmatchcase
 from importlib import import_module
 from typing import Any
@@ -20,14 +20,15 @@ def build(
     model: nn.Module,
     covered: Collection[str] | None = None,
     *,
+    further: Mapping[str, nn.Parameter] | None = None,
     scaled: bool = False,
 ) -> optim.Optimizer:
-    """The optimiser of the recipe over the parameters of the model that need a gradient.
+    """The optimiser of the recipe over the parameters of the model, and `further` ones, that need a gradient.
 
     `covered` is what `decayed` gave before the model was sharded, if it is; `scaled`: gradients are, as for fp16.
     Raises UserError where it needs the extra `optim` and that is not installed.
     """
-    groups = parameter_groups(recipe, model, decayed(recipe, model) if covered is None else covered)
+    groups = parameter_groups(recipe, model, decayed(recipe, model) if covered is None else covered, further)
     on = {parameter.device.type for group in groups for parameter in group["params"]}
     sharded = any(SHARDED in name for name, _ in model.named_parameters())
     kind, options = _kind(recipe, fused=may_fuse(on, scaled=scaled, sharded=sharded))
@@ -66,7 +67,10 @@ def decayed(recipe: RecipeConfig, model: nn.Module) -> frozenset[str]:
 
 
 def parameter_groups(
-    recipe: RecipeConfig, model: nn.Module, covered: Collection[str]
+    recipe: RecipeConfig,
+    model: nn.Module,
+    covered: Collection[str],
+    further: Mapping[str, nn.Parameter] | None = None,
 ) -> list[dict[str, Any]]:
     """The parameters with weight decay, whose names are `covered`, and those without, each in the model's order.
 
@@ -74,6 +78,7 @@ def parameter_groups(
     Raises UserError for a pattern that no parameter matches.
     """
     named = {name.replace(SHARDED, ""): parameter for name, parameter in model.named_parameters()}
+    named |= further or {}
     trained = {name: parameter for name, parameter in named.items() if parameter.requires_grad}
     scales = _scales(recipe, named)
     groups: list[dict[str, Any]] = []

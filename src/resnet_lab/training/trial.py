@@ -7,6 +7,7 @@ from torch import nn
 
 from resnet_lab.targets import called
 from resnet_lab.training import optimizers, own
+from resnet_lab.training.criterion import Criterion, summed
 from resnet_lab.training.recipes import RecipeConfig
 
 
@@ -15,11 +16,14 @@ def try_out(recipe: RecipeConfig, classes: int) -> None:
     net = nn.Linear(2, classes)
     called(f"recipe.optimizer={recipe.optimizer}", optimizers.build, replace(recipe, lr_scale={}), net)
     if "." in recipe.loss:
-        labels = torch.tensor([0, classes - 1])
-        mixed = bool(recipe.mixup or recipe.cutmix)
-        targets = nn.functional.one_hot(labels, classes).float() if mixed else labels
         what = f"recipe.loss={recipe.loss}"
-        called(what, called(what, own.loss, recipe), net(torch.ones(2, 2)), targets)
+        criterion = called(what, Criterion, recipe)
+        if not criterion.also:  # else it is tried with the net and images of the run
+            labels = torch.tensor([0, classes - 1])
+            mixed = bool(recipe.mixup or recipe.cutmix)
+            targets = nn.functional.one_hot(labels, classes).float() if mixed else labels
+            images = torch.ones(2, 2)
+            called(what, lambda: summed(criterion(net(images), targets, images, net), 2, what))
     if "." in recipe.schedule:
         total = recipe.iterations or 1000
         for iteration in (0, total - 1):
