@@ -10,10 +10,12 @@ import torch
 from torchvision.models import ResNet50_Weights
 
 import answering
-from folders import CLASSES, make, picture
+from folders import CLASSES, config, make, picture
 from resnet_lab.cli import main
+from resnet_lab.config.schema import TrainConfig
 from resnet_lab.reference import imagenet_classes
 from resnet_lab.runs import weights_file
+from resnet_lab.runs.folder import RunFolder
 from resnet_lab.trained import source
 
 Evaluated = Callable[..., str]
@@ -248,6 +250,45 @@ def test_nets_that_see_other_parts_of_an_image_are_no_ensemble_unless_told_what_
         "--run", one, "--run", other, *data
     )
     assert error(evaluated("--run", one, "--run", other, *data, "data.crop=32", "data.resize=32")) == 25.0
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (
+            ["--protocol", "ten_crop", "data.resize=64"],
+            "data.resize=64: only --protocol single_view reads it",
+        ),
+        (["--protocol", "multi_scale", "data.test_crop=32"], "only --protocol single_view reads it"),
+        (["data.scale_min=48"], "only training reads it"),
+    ],
+)
+def test_a_key_that_the_protocol_does_not_read_is_refused(
+    keys: list[str], told: str, tmp_path: Path, evaluated: Evaluated
+) -> None:
+    net = answering.ours(tmp_path / "net.safetensors", CLASSES, "dog")
+    assert told in evaluated("--run", net, *images(tmp_path / "images", dog=3, cat=1), *keys)
+
+
+def test_a_run_is_tested_at_another_size_whatever_its_training_scales_were(
+    make_config: Callable[..., TrainConfig], tmp_path: Path, evaluated: Evaluated
+) -> None:
+    run = make_config(data=config(make(tmp_path / "images")), model=answering.model(3))
+    folder = RunFolder.create(run)
+    told = weights_file.described(answering.ours(folder.weights_file, CLASSES, "dog"))
+    assert told is not None
+    assert told[1] is not None
+    folder.preprocessing_file.write_text(told[1].to_json())
+    folder.write_record({"state": "finished"})
+    assert run.data.scale_min < 48
+    assert "all 30 images" in evaluated("--run", folder.path, "data.resize=48", "data.crop=48")
+
+
+def test_class_names_are_those_of_different_classes(tmp_path: Path, evaluated: Evaluated) -> None:
+    (tmp_path / "names.txt").write_text("dog\ncat\ndog\n")
+    weights = answering.foreign(tmp_path / "w.pth", 3, answer=0)
+    net = ("--model", "cifar_resnet20", "--weights", weights, APPEND, "data=digits")
+    assert "names 'dog' twice" in evaluated(*net, "--classes", tmp_path / "names.txt")
 
 
 def test_published_weights_are_seen_as_torchvision_tested_them() -> None:

@@ -8,11 +8,13 @@ import pytest
 import torch
 
 import answering
-from folders import CLASSES, config, make
+from folders import CLASSES, config, make, picture
 from resnet_lab.cli import main
+from resnet_lab.config.identity import chosen
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.models import build
 from resnet_lab.runs import weights_file
+from resnet_lab.runs.checkpoints import RUN
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.trained import source as nets
 
@@ -135,13 +137,35 @@ def test_what_does_not_fit_is_one_line(
     assert said.count("\n") == 1
 
 
-def test_weights_that_lie_in_a_run_folder_see_as_the_run(run: Path, tmp_path: Path) -> None:
-    inside = run / "checkpoints" / "000010.ckpt"
+def test_weights_that_a_run_wrote_see_as_the_run_and_a_file_that_was_put_there_does_not(
+    run: Path, tmp_path: Path
+) -> None:
+    inside = run / "checkpoints" / "00000010.ckpt"
     inside.parent.mkdir(exist_ok=True)
-    torch.save({"state_dict": build(answering.model(3, depth=20, width=16)).state_dict()}, inside)
+    weights = {"state_dict": build(answering.model(3, depth=20, width=16)).state_dict()}
+    torch.save(weights | {RUN: {"chosen": chosen(RunFolder(run).config())}}, inside)
     of_run = nets.of_name("cifar_resnet20", str(inside), {"zero_channels": "append"})
     assert of_run.seen is not None
     assert of_run.seen.class_names == CLASSES
-    elsewhere = tmp_path / "w.ckpt"
-    inside.rename(elsewhere)
-    assert nets.of_name("cifar_resnet20", str(elsewhere), {"zero_channels": "append"}).seen is None
+    torch.save(weights, inside)
+    assert nets.of_name("cifar_resnet20", str(inside), {"zero_channels": "append"}).seen is None
+    assert main(["export", str(inside), "--out", str(tmp_path / "net")]) == 2
+
+
+def test_a_file_that_does_not_say_how_it_sees_is_told_and_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net, image = tmp_path / "net.safetensors", tmp_path / "image.png"
+    assert main(["export", "cifar_resnet20", "--out", str(net)]) == 0
+    picture(0).save(image)
+    given = ["--mean", "0.5", "--std", "0.25"]
+    assert main(["predict", str(image), "--run", str(net), *given]) == 0
+    assert "assumed the middle of an image at 32x32" in capsys.readouterr().err
+    assert main(["export", str(net), "--format", "torch-export", "--out", str(tmp_path / "net.pt2")]) == 0
+    assert main(["export", str(net), "--out", str(tmp_path / "seen.safetensors"), *given]) == 0
+    told = weights_file.described(tmp_path / "seen.safetensors")
+    assert told is not None
+    assert told[1] is not None
+    assert told[1].size == (32, 32)
+    assert main(["evaluate", "--run", str(net), "data=digits", "--size", "32", *given]) == 2
+    assert "sees 3 channels" in capsys.readouterr().err

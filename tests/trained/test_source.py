@@ -177,3 +177,32 @@ def test_a_run_without_a_checkpoint_is_told(
     folder = RunFolder.create(make_config())
     assert main(["evaluate", "--run", str(folder.path)]) == 2
     assert "train it first" in capsys.readouterr().err
+
+
+def test_a_path_may_be_text(finished: Callable[..., Path]) -> None:
+    path = finished()
+    assert nets.of_run(str(path)).run == nets.of_itself(str(path)).run
+
+
+@pytest.mark.parametrize(
+    ("key", "values", "told"),
+    [
+        ("std", [0.0], "above 0"),
+        ("mean", [99.0], "between 0 and 1"),
+        ("mean", [0.1], "is not that of the images"),
+    ],
+)
+def test_a_normalisation_that_was_not_the_runs_is_refused(
+    key: str,
+    values: list[float],
+    told: str,
+    finished: Callable[..., Path],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = finished(data={"mean": "channel", "divide_by_std": True})
+    seen = json.loads((path / "preprocessing.json").read_text())
+    (path / "preprocessing.json").write_text(json.dumps(seen | {key: values}))
+    assert main(["evaluate", "--run", str(path)]) == 2
+    line = capsys.readouterr().err
+    assert told in line
+    assert line.count("\n") == 1

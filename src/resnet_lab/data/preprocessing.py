@@ -53,6 +53,8 @@ class Preprocessing:
             )
             read.std.expand(channels, 1, 1)
             read.mean.expand(channels, *(read.size if read.per_pixel else (1, 1)))
+            if not (read.mean.isfinite().all() and read.std.isfinite().all() and (read.std > 0).all()):
+                raise ValueError("mean and std must be finite, and std above 0")
         except (KeyError, TypeError, IndexError, RuntimeError, ValueError) as error:
             raise ValueError(f"no preprocessing: {type(error).__name__} {error}") from error
         return read

@@ -75,10 +75,11 @@ def evaluate(
     trained = _named(runs, models, weights, overrides)
     refuse_unread(given, trained)
     chosen = [text.partition("=")[0].removeprefix("data.") for text in of_group("data", overrides)]
-    config = views.as_seen(_data(trained, given, of_group("data", overrides)), trained, given, chosen)
-    facts = data_sets.info(config)
     first = next((net.run for net in trained if net.run), None)
-    way = protocol(how or (first.protocol if first else "single_view"), crop=facts.height)
+    how = how or (first.protocol if first else "single_view")
+    config = views.as_seen(_data(trained, given, of_group("data", overrides), how), trained, given, chosen)
+    facts = data_sets.info(config)
+    way = protocol(how, crop=facts.height)
     for net in trained:
         check(net.model, (facts.channels, facts.height, facts.width))
         views.check_fits(net, given, config, facts, way)
@@ -96,7 +97,7 @@ def evaluate(
     rows = []
     notes = [net.note for net in trained]
     for net, found, measure in zip(trained, matches, measures, strict=True):
-        own, assumed = views.own_preprocessing(net, given, data.preprocessing(), of_data=of_data)
+        own, assumed = views.own_preprocessing(net, given, config, data.preprocessing(), of_data=of_data)
         notes.append(assumed)
         precision = net.run.precision if net.run else "32"
         module = views.AsTrained(net.load(), of_data=data.preprocessing(), of_net=own, precision=precision)
@@ -130,10 +131,10 @@ def _named(
     return trained
 
 
-def _data(trained: Sequence[nets.Trained], given: Given, overrides: list[str]) -> DataConfig:
+def _data(trained: Sequence[nets.Trained], given: Given, overrides: list[str], how: str) -> DataConfig:
     """The data that the overrides name, or those of the first run with the overrides' changes."""
     unsaid = any(views.untold(net, given, of_data=False) for net in trained)
-    refuse_unread_data(overrides, normalisation=unsaid)
+    refuse_unread_data(overrides, normalisation=unsaid, how=how)
     first = next((net.run for net in trained if net.run), None)
     if first is None or any(text.startswith("data=") for text in overrides):
         if not any(text.startswith("data=") for text in overrides):

@@ -10,13 +10,12 @@ from torch import nn
 from resnet_lab.data import info
 from resnet_lab.errors import UserError, printable, unknown
 from resnet_lab.files import replacing
-from resnet_lab.models.names import NAMED
 from resnet_lab.runs import weights_file
 from resnet_lab.trained import onnx
 from resnet_lab.trained import source as nets
 from resnet_lab.trained.given import Given
 from resnet_lab.trained.keys import model_choices, refuse_others
-from resnet_lab.trained.seen import refuse_unread, with_given
+from resnet_lab.trained.seen import refuse_unread, size_of, with_given
 
 SUFFIXES = {"safetensors": ".safetensors", "torch": ".pth", "torch-export": ".pt2", "onnx": ".onnx"}
 
@@ -55,11 +54,11 @@ def export(
         else:
             with replacing(path) as temporary, temporary.open("wb") as file:
                 if kind == "onnx":
-                    onnx.write(_program(trained, net, source), net, file)
+                    onnx.write(_program(trained, net, given), net, file)
                 elif kind == "torch":
                     torch.save({name: value.contiguous() for name, value in net.state_dict().items()}, file)
                 else:
-                    torch.export.save(_program(trained, net, source), file)
+                    torch.export.save(_program(trained, net, given), file)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from None
     print(printable(str(path)))
@@ -72,21 +71,21 @@ def _name(source: str) -> str:
     return path.stem if path.is_file() else path.name
 
 
-def _program(trained: nets.Trained, net: nn.Module, source: str) -> torch.export.ExportedProgram:
+def _program(trained: nets.Trained, net: nn.Module, given: Given) -> torch.export.ExportedProgram:
     net = net.to(memory_format=torch.contiguous_format)  # in which its file holds it
     # A batch of one would be taken for the only size there is.
-    images = torch.zeros(2, *_shape(trained, source))
+    images = torch.zeros(2, *_shape(trained, given))
     return torch.export.export(
         net, (images,), dynamic_shapes={"x": {0: torch.export.Dim("batch", max=2**16)}}
     )
 
 
-def _shape(trained: nets.Trained, source: str) -> tuple[int, int, int]:
+def _shape(trained: nets.Trained, given: Given) -> tuple[int, int, int]:
     """Channels, height and width of what the net sees; its images need not be there."""
     if trained.seen is not None:
         return trained.seen.channels, *trained.seen.size
     if trained.run is not None:
         facts = info(trained.run.data)
         return facts.channels, facts.height, facts.width
-    side = NAMED[source].size
+    side = size_of(trained, given)
     return trained.model.in_channels or 3, side, side

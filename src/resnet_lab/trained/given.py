@@ -2,10 +2,12 @@
 
 import math
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_lab.errors import UserError
+from resnet_lab.files import read_text
 
 
 @dataclass(frozen=True)
@@ -53,10 +55,20 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
 
 
 def _names(path: Path) -> tuple[str, ...]:
-    """One a line of a file; of a folder, its class folders in sorted order, as torchvision numbers them."""
+    """Return the lines of a file; of a folder, its class folders in sorted order, as torchvision numbers them.
+
+    Raises UserError for what cannot be read, and for a name that stands there twice.
+    """
     try:
         if path.is_dir():
-            return tuple(sorted(entry.name for entry in os.scandir(path) if entry.is_dir()))
-        return tuple(os.fsdecode(path.read_bytes()).splitlines())
+            names = sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+        else:
+            names = read_text(path).splitlines()
     except OSError as error:
         raise UserError(f"cannot read --classes {path}: {error.strerror}") from None
+    except ValueError:
+        raise UserError(f"--classes {path}: names in UTF-8 are needed, one per line") from None
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise UserError(f"--classes {path} names {twice!r} twice: each output has a name of its own")
+    return tuple(names)

@@ -16,8 +16,9 @@ Config = TypeVar("Config")
 # What only training reads of a data set.
 TRAINING = (
     *("validation", "train_images", "pad", "flip", "cutout", "augmentation"),
-    *("pca_noise", "colour_jitter", "trivial_augment", "random_erasing"),
+    *("pca_noise", "colour_jitter", "trivial_augment", "random_erasing", "scale_min", "scale_max"),
 )
+SINGLE_VIEW = ("resize", "test_crop")  # the sizes of every other protocol follow from the crop
 NORMALISATION = ("mean", "divide_by_std")  # read only for a net that does not know its own
 
 
@@ -55,12 +56,16 @@ def changed_data(config: DataConfig, given: Sequence[str]) -> DataConfig:
     return replace(config, **changes)
 
 
-def refuse_unread_data(given: Sequence[str], *, normalisation: bool) -> None:
-    """Raises UserError for a key of the data that testing does not read."""
+def refuse_unread_data(given: Sequence[str], *, normalisation: bool, how: str) -> None:
+    """Raises UserError for a key of the data that testing under the protocol `how` does not read."""
     for text in given:
         key = text.partition("=")[0].removeprefix("data.")
         if key in TRAINING:
             raise UserError(f"{text}: only training reads it")
+        if key in SINGLE_VIEW and how != "single_view":
+            raise UserError(
+                f"{text}: only --protocol single_view reads it; the sizes of {how} follow data.crop"
+            )
         if key in NORMALISATION and not normalisation:
             raise UserError(f"{text}: the net knows its own normalisation, and is tested with it")
 

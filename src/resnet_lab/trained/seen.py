@@ -5,7 +5,8 @@ from dataclasses import replace
 from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.errors import UserError
-from resnet_lab.models.names import NAMED
+from resnet_lab.models.description import Net
+from resnet_lab.models.names import usual_side
 from resnet_lab.reference import imagenet_classes
 from resnet_lab.trained.given import Given
 from resnet_lab.trained.source import Trained
@@ -52,16 +53,25 @@ def with_given(net: Trained, given: Given) -> tuple[Preprocessing, str | None]:
 
 
 def size_of(net: Trained, given: Given) -> int:
-    """The side in pixels of what the net sees: as given, or what nets of its name are made for."""
-    return given.size or NAMED[net.name.split()[0]].size
+    """Return the side in pixels of what the net sees: as given, or as nets with such a stem are made for.
+
+    Raises UserError for a net that is none of ours where no size is given.
+    """
+    if given.size is not None:
+        return given.size
+    if not isinstance(net.model, Net):
+        raise UserError(
+            f"{net.name} does not say how it sees images: --size is needed, with --mean and --std"
+        )
+    return usual_side(net.model)
 
 
 def resize_of(net: Trained, given: Given) -> int | None:
     """The shorter side before the centre crop, ImageNet's proportion unless given; None for small images."""
-    side = size_of(net, given)
-    return given.resize or (
-        round(side * 256 / 224) if NAMED[net.name.split()[0]].size >= IMAGENET_SIDE else None
-    )
+    if given.resize is not None:
+        return given.resize
+    large = isinstance(net.model, Net) and usual_side(net.model) >= IMAGENET_SIDE
+    return round(size_of(net, given) * 256 / 224) if large else None
 
 
 def names(net: Trained, given: Given) -> tuple[str, ...]:

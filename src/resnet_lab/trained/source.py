@@ -1,5 +1,6 @@
 """A trained net, wherever it comes from: a run folder, a file that we wrote, or a name with weights."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -8,10 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from resnet_lab.config.identity import edited
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.config.targets import check_sources
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
+from resnet_lab.data.spec import OwnConfig
 from resnet_lab.errors import UserError, nearest
+from resnet_lab.files import open_file, read_text
 from resnet_lab.models import published
 from resnet_lab.models.build import with_usual_ends
 from resnet_lab.models.checks import check
@@ -21,7 +25,7 @@ from resnet_lab.models.names import NAMED, named
 from resnet_lab.models.nets import label, without_weights
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.models.weights import load_state, read, read_exactly
-from resnet_lab.runs.checkpoints import newest_sound, weights_of
+from resnet_lab.runs.checkpoints import RUN, newest_sound, weights_of
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.weights_file import described
 
@@ -51,8 +55,8 @@ def of_itself(path: Path | str) -> Trained:
     """A run folder, or a file that says what it is, as `resnet-lab export` writes. Raises UserError."""
     path = Path(path)
     if path.is_file():
-        if path.suffix == ".ckpt" and RunFolder(path.parent.parent).config_file.exists():
-            return of_run(path.parent.parent, path)
+        if (run := _run_of(path)) is not None:
+            return of_run(run.path, path)
         told = described(path)
         if told is None:
             raise UserError(f"{path} does not say what net it is of: --model NAME --weights {path}")
@@ -71,7 +75,7 @@ def of_run(path: Path | str, checkpoint: Path | None = None) -> Trained:
     config = folder.config()
     check_sources(config)
     model = without_weights(config.model)
-    name, seen = path.resolve().name, _written(folder)
+    name, seen = path.resolve().name, _written(folder, config)
     if checkpoint is not None:
         return Trained(
             f"{name}/{checkpoint.name}", checkpoint, model, seen, lambda: _filled(model, checkpoint), config
@@ -108,7 +112,8 @@ def of_name(name: str, weights: str | None, choices: Mapping[str, Any] | None = 
     elif entry is not None:
         seen = as_published(entry)
     if path is not None and seen is None:
-        seen = _beside(path)
+        run = _run_of(path)
+        seen = None if run is None else _written(run, run.config())
     net = with_usual_ends(replace(net, **{key: found for key, found in ends.items() if key not in choices}))
     return Trained(f"{name} {weights or ''}".strip(), path, net, seen, lambda: _ready(build(net)))
 
@@ -133,19 +138,34 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _written(folder: RunFolder) -> Preprocessing | None:
+def _written(folder: RunFolder, config: TrainConfig) -> Preprocessing | None:
+    """Return how a run's images were seen, None before it is known; UserError for what cannot have been."""
+    path = folder.preprocessing_file
     try:
-        return Preprocessing.from_json(folder.preprocessing_file.read_text())
+        seen = Preprocessing.from_json(read_text(path))
+        if not isinstance(config.data, OwnConfig) and not ((seen.mean >= 0) & (seen.mean <= 1)).all():
+            raise ValueError("a mean of pixels lies between 0 and 1")
     except FileNotFoundError:
         return None
     except (ValueError, OSError) as error:
-        raise UserError(f"{folder.preprocessing_file} cannot be read: {error}") from None
+        raise UserError(f"{path} cannot be read: {error}") from None
+    return seen
 
 
-def _beside(path: Path) -> Preprocessing | None:
-    """What the run folder says in which a file of weights lies; None where it lies in none."""
-    folders = map(RunFolder, (path.parent, path.parent.parent) if path.suffix == ".ckpt" else (path.parent,))
-    return next((_written(folder) for folder in folders if folder.config_file.exists()), None)
+def _run_of(checkpoint: Path) -> RunFolder | None:
+    """Return the run that wrote a checkpoint, in whose folder it lies; None of any other file, wherever it lies."""
+    folder = RunFolder(checkpoint.parent.parent)
+    if checkpoint.suffix != ".ckpt" or not folder.config_file.exists():
+        return None
+    try:
+        os.close(open_file(checkpoint))
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        same = not edited(folder.config(), content[RUN]["chosen"])
+    except UserError:
+        raise
+    except Exception:  # damage, and other programs' files, show as anything
+        return None
+    return folder if same else None
 
 
 def as_published(entry: Any) -> Preprocessing:

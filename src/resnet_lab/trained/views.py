@@ -33,8 +33,10 @@ def as_seen(config: DataConfig, nets: Sequence[Trained], given: Given, chosen: S
         if any(untold(net, given, of_data="mean" in chosen or "divide_by_std" in chosen) for net in nets):
             return replace(config, mean="channel", divide_by_std=True)
         return config
-    if not isinstance(config, ImageFolderConfig) or {"crop", "resize", "test_crop"} & set(chosen):
+    if not isinstance(config, ImageFolderConfig):
         return config
+    if {"crop", "resize", "test_crop"} & set(chosen):
+        return _cropped(config, config.crop)
     views: dict[tuple[int, int, int], str] = {}
     for net in nets:
         if net.seen is not None:
@@ -53,15 +55,13 @@ def as_seen(config: DataConfig, nets: Sequence[Trained], given: Given, chosen: S
             " both as data.crop=… data.resize=… say"
         )
     ((crop, side, resize),) = views
-    least = max(config.scale_min, crop)  # of training alone, and checked against the crop
-    return replace(
-        config,
-        crop=crop,
-        test_crop=None if side == crop else side,
-        resize=resize,
-        scale_min=least,
-        scale_max=max(config.scale_max, least),
-    )
+    return replace(_cropped(config, crop), test_crop=None if side == crop else side, resize=resize)
+
+
+def _cropped(config: ImageFolderConfig, crop: int) -> ImageFolderConfig:
+    """Change the crop, and with it the scales of training, which are checked against it and read by no test."""
+    least = max(config.scale_min, crop)
+    return replace(config, crop=crop, scale_min=least, scale_max=max(config.scale_max, least))
 
 
 def check_fits(net: Trained, given: Given, config: DataConfig, facts: DataInfo, how: Protocol) -> None:
@@ -118,13 +118,15 @@ class AsTrained(nn.Module):
 
 
 def own_preprocessing(
-    net: Trained, given: Given, data: Preprocessing, *, of_data: bool
+    net: Trained, given: Given, config: DataConfig, data: Preprocessing, *, of_data: bool
 ) -> tuple[Preprocessing, str | None]:
     """How a net sees the data, and the line that tells what was assumed of it, or None.
 
     A net that does not say it, and of which nothing is given, is taken for one that was normalised as the data are.
     """
     if net.seen is not None:
+        if net.run is not None and net.run.data == config:
+            _check_known(net, data)
         return net.seen, None
     if net.run is not None:
         return data, None
@@ -144,6 +146,17 @@ def own_preprocessing(
     return view, (
         f"{net.name} does not say how it sees images: assumed {numbers}{seen}; --mean and --std say otherwise"
     )
+
+
+def _check_known(net: Trained, data: Preprocessing) -> None:
+    """Raises UserError where a run does not see its own images as its data give them: the file is another's."""
+    assert net.seen is not None
+    for name in ("mean", "std"):
+        numbers = torch.broadcast_tensors(getattr(net.seen, name), getattr(data, name))
+        if not torch.allclose(numbers[0], numbers[1], atol=1e-4):
+            raise UserError(
+                f"{net.name}: the {name} in preprocessing.json is not that of the images that the run was trained on"
+            )
 
 
 def _listed(values: Tensor) -> str:
