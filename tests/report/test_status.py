@@ -27,8 +27,8 @@ def test_it_tells_how_far_each_run_is_and_how_long_the_rest_takes(
         assert main(["status", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     told = rows(printed)
-    assert told[running.path.name][:5] == ["running", "epoch 2 of 12", "10.00", "4.5", "939"]
-    assert told[running.path.name][-1].startswith(f"process {os.getpid()} on ")
+    assert told[running.path.name][:5] == ["running", "2 of 12", "10.00", "4.5", "939"]
+    assert f"{running.path.name}: process {os.getpid()} on " in printed
     assert "3 runs: 1 running, 1 new, 1 finished; about " in printed
     assert printed.rstrip().endswith("left, 1 at a time")
 

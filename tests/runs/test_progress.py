@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from resnet_lab.durations import said
 from resnet_lab.report.collect import read
 from resnet_lab.runs import signs
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import read_columns
 from resnet_lab.runs.progress import Progress, seconds_left
+from resnet_lab.terminal import said
 from run_folders import configured, finished, interrupted, write_history
 
 Usage = namedtuple("Usage", "total used free")

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.history import read_or_empty
-from resnet_lab.sweeps.board import Board, run_table
-from resnet_lab.sweeps.jobs import ALREADY, FINISHED, RUNNING, WAITING, Job
+from resnet_lab.sweeps.board import Board, causes, print_summary, run_table
+from resnet_lab.sweeps.jobs import ALREADY, FAILED, FINISHED, RUNNING, WAITING, Job
 from run_folders import configured, finished, interrupted, write_history
 
 
@@ -53,8 +53,36 @@ def test_the_table_tells_images_a_second_memory_and_what_will_fail(tmp_path: Pat
     rows = going.history_file.read_text().replace("0.5,10.0", "9.5,10.0")
     jobs = [job(first, FINISHED), job(second, RUNNING)]
     going.history_file.write_text(rows)
-    said = shown(lambda console: console.print(run_table(jobs)))
-    assert all(words in said for words in ("1,863", "634 MiB", "epoch 1 of 12", "has grown from 0.5 to 9.5"))
+    said = shown(lambda console: console.print(run_table(jobs, console)))
+    assert all(words in said for words in ("1,863", "634 MiB", "1 of 12"))
+    assert "has grown from 0.5 to 9.5" in str(causes(jobs)[0])
+
+
+def test_on_80_columns_each_run_is_a_line_and_each_of_ten_causes_another(tmp_path: Path) -> None:
+    jobs = [job(configured(tmp_path, 110, "constant_scaling", seed=seed), FAILED) for seed in range(13)]
+    for each in jobs:
+        each.told = "the loss is nan at iteration 17: try recipe.lr=0.01, which is a tenth of this run's learning rate"
+    text = io.StringIO()
+    print_summary(jobs, Console(file=text, width=80))
+    lines = text.getvalue().splitlines()
+    table, below = lines[1:14], lines[14:-2]
+    assert [line.split()[0] for line in table] == [each.name for each in jobs]
+    assert all("failed" in line and len(line) <= 80 for line in table)
+    assert len(below) == 11
+    assert all(line.endswith("learning rate") for line in below[:10])
+    assert below[10] == f"and 3 more: resnet-lab status {tmp_path / 'quickstart'}"
+
+
+def test_on_80_columns_a_running_run_tells_its_epoch_and_error(tmp_path: Path) -> None:
+    config = configured(tmp_path, 110, "constant_scaling")
+    interrupted(config, [50.0, 20.0])
+    running, text = job(config, RUNNING), io.StringIO()
+    console = Console(file=text, width=80)
+    console.print(run_table([running], console))
+    head, line = text.getvalue().splitlines()
+    assert len(line) <= 80
+    assert all(words in line for words in (running.name, "running", "1 of 12", "20.00 %"))
+    assert "images/s" not in head
 
 
 def test_a_history_that_is_damaged_costs_no_line(tmp_path: Path) -> None:
@@ -75,9 +103,9 @@ def test_a_running_runs_history_is_read_again_only_once_it_has_changed(
         "resnet_lab.sweeps.jobs.read_or_empty", lambda path: read.append(path) or read_or_empty(path)
     )
     running = job(config, RUNNING)
-    for errors, epoch in (([50.0], "epoch 0 of 12"), ([50.0, 9.0], "epoch 1 of 12")):
+    for errors, epoch in (([50.0], "0 of 12"), ([50.0, 9.0], "1 of 12")):
         write_history(going, errors)
         read.clear()
         for _ in range(2):
-            assert epoch in shown(lambda console: console.print(run_table([running])))
+            assert epoch in shown(lambda console: console.print(run_table([running], console)))
         assert read == [going.history_file]

@@ -1,9 +1,11 @@
 """The plan of a sweep: what it lists, what it has counted off, and that it starts nothing."""
 
+import io
 import re
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from resnet_lab.config.compose import compose
 from resnet_lab.config.schema import TrainConfig
@@ -14,6 +16,7 @@ from resnet_lab.sweeps import estimate
 from resnet_lab.sweeps.estimate import on_gpu
 from resnet_lab.sweeps.kept import Kept
 from resnet_lab.sweeps.plan import plan
+from resnet_lab.terminal import fitted, hours
 
 BENEATH = ("seconds of a step", "faster here", "what would be faster")  # what tests/sweeps/test_kept.py reads
 TINY = ["model.depth=8,14", "model.width=4", "seed=0,1", "recipe.epochs=2"]
@@ -86,7 +89,7 @@ def test_half_a_run_leaves_half_its_hours(
     assert "to do: 1.00 h" in planned(capsys, *overrides, gpu=None)[-1]
     folder = RunFolder.create(compose(overrides))
     folder.history_file.write_text("epoch,iteration\n22,500\n")
-    assert "to do: 0.50 h" in planned(capsys, *overrides, gpu=None)[-1]
+    assert "to do: 30 min 00 s" in planned(capsys, *overrides, gpu=None)[-1]
 
 
 def test_a_gpus_hours_follow_from_its_peak() -> None:
@@ -97,6 +100,47 @@ def test_a_gpus_hours_follow_from_its_peak() -> None:
         compose(["recipe=he2015_cifar", "data=cifar10", "precision=16"]), on_gpu("v100", 0.5), Kept()
     )
     assert half.seconds < cost.seconds
+
+
+def test_a_step_on_a_gpu_takes_at_least_the_start_of_its_operations() -> None:
+    config = compose(["recipe=he2015_cifar", "data=cifar10"])
+    cost = estimate.estimate(config, on_gpu("h100", 1.0), Kept(), launch=1e-5)
+    assert cost.seconds == pytest.approx(64_000 * 20 * 12 * 1e-5)
+    slow = estimate.estimate(config, on_gpu("t4", 0.01), Kept(), launch=1e-5)
+    assert slow.seconds == pytest.approx(64_000 * 128 * 40_551_040 * 6 / (8.1e12 * 0.01))
+
+
+def test_a_plan_names_its_runs_and_their_time_on_80_columns() -> None:
+    rows = [
+        {
+            "run": f"resnet-{depth}-constant_scaling",
+            "lr": "0.1",
+            "data": "cifar10",
+            "seeds": "0 1 2",
+            "state": "3 new",
+        }
+        | {"parameters": "269,722", "multiply-adds": "40.6 M", "memory": "0.1 GiB", "iterations": "64,000"}
+        | {"each run": "2 min 34 s", "to do": "7 min 42 s"}
+        for depth in (20, 110)
+    ]
+    for width in (64, 80, 200):
+        text = io.StringIO()
+        console = Console(file=text, width=width)
+        spare = ("multiply-adds", "data", "parameters", "iterations", "memory", "state")
+        table, dropped = fitted(rows, console, words=("run", "lr"), spare=spare)
+        console.print(table)
+        lines = text.getvalue().splitlines()
+        assert len(lines) == 3
+        assert all("resnet-" in line and "0.1" in line and "7 min 42 s" in line for line in lines[1:])
+        assert ("multiply-adds" in dropped) == (width < 200)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.0, "0 s"), (2.53, "2.5 s"), (48, "48 s"), (154, "2 min 34 s"), (5400, "1.50 h"), (4e6, "1,111 h")],
+)
+def test_below_an_hour_there_are_minutes_and_seconds(seconds: float, words: str) -> None:
+    assert hours(seconds) == words
 
 
 def test_checkpointing_lowers_the_memory() -> None:

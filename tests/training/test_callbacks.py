@@ -69,7 +69,7 @@ def test_file_of_a_checkpoint_replaces_what_lies_there(tmp_path: Path) -> None:
 def test_log_gets_one_plain_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     toy.fit(toy.recipe(epochs=2), Lines())
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch")]
-    pattern = r"epoch 2/2  iteration 12/12  lr 0\.1  train/error [\d.]+  test/error [\d.]+  [\d.]+ s"
+    pattern = r"epoch 2 of 2  iteration 12 of 12  lr 0\.1  train/error [\d.]+  test/error [\d.]+  [\d.]+ s"
     assert len(lines) == 2
     assert re.fullmatch(pattern, lines[1])
     assert re.search(r" s, about \d+ s left$", lines[0])
@@ -81,7 +81,7 @@ def test_long_epochs_are_heard_of_within(
 ) -> None:
     monkeypatch.setattr(callbacks, "HEARTBEAT", 0.0)
     toy.fit(toy.recipe(epochs=1), Lines())
-    assert "epoch 1/1  iteration 3/6  batch 3/6" in capsys.readouterr().out
+    assert "epoch 1 of 1  iteration 3 of 6  batch 3/6" in capsys.readouterr().out
 
 
 def test_lightning_calls_no_hook_that_does_nothing() -> None:
@@ -110,4 +110,17 @@ def test_bar_shows_errors_and_no_version_of_a_logger(capsys: Any) -> None:
     bar = Bar()
     module, trainer = toy.fit(toy.recipe(epochs=1), bar, enable_progress_bar=True)
     shown = bar.get_metrics(trainer, module)
-    assert set(shown) == {"train/error", "test/error"}
+    assert set(shown) == {"train error", "test error"}
+
+
+def test_the_bar_counts_epochs_from_1_of_all_and_says_errors_and_the_time_left() -> None:
+    shown = []
+
+    class Watched(Bar):
+        def on_train_batch_end(self, *arguments: Any) -> None:
+            super().on_train_batch_end(*arguments)
+            shown.append(str(self.train_progress_bar))
+
+    toy.fit(toy.recipe(epochs=2), Watched(), enable_progress_bar=True)
+    assert re.match(r"epoch 1 of 2: .*6/6, left=\d+ s", shown[5])
+    assert re.match(r"epoch 2 of 2: .*6/6, test error=[\d.]+ %", shown[-1])

@@ -1,22 +1,24 @@
 """The command: how far the runs below a folder are, wherever they are trained. Free of torch; returns at once."""
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resnet_lab.durations import said
 from resnet_lab.errors import several
 from resnet_lab.report.collect import Run
-from resnet_lab.report.publish import gathered, print_table
+from resnet_lab.report.publish import gathered
 from resnet_lab.report.tabular import Table, seconds
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import latest
 from resnet_lab.runs.lock import holder
 from resnet_lab.runs.progress import Progress, seconds_left
 from resnet_lab.runs.signs import of_disk, of_losses, of_silence
+from resnet_lab.terminal import fitted, lines_console, notes, said
 
 ORDER = ("running", "failed", "interrupted", "new", "finished")
+WORDS = ("run", "state", "epoch")
 MOST = 40  # finished runs beyond which only their number is told
 
 
@@ -52,7 +54,9 @@ def status(folders: Sequence[Path]) -> int:
     lines.sort(key=lambda line: ORDER.index(line.run.state))
     finished = sum(line.run.state == "finished" for line in lines)
     left_out = max(0, finished - MOST)
-    print_table(table(lines[: len(lines) - left_out]))
+    _print(table(lines[: len(lines) - left_out]))
+    for note in notes({line.run.path.name: line.told for line in lines}, "the log.txt of each run says why"):
+        print(note)
     if left_out:
         print(f"and {left_out} more that are finished")
     print(headline(lines))
@@ -76,22 +80,29 @@ def headline(lines: Sequence[Line]) -> str:
     return f"{head}; about {said(left)} left, {counts['running']} at a time"
 
 
-def table(lines: Sequence[Line]) -> Table:
-    """One row a run: state, epoch, test error (per cent), seconds, images a second, memory."""
-    rows = [
+def table(lines: Sequence[Line]) -> list[dict[str, str]]:
+    """Return one row a run: state, epoch, test error (per cent), seconds, images a second, memory."""
+    return [
         {
             "run": line.run.path.name,
             "state": line.run.state,
-            "epoch": line.far.epoch,
+            "epoch": line.far.epoch.removeprefix("epoch "),
             "test error (%)": _error(line.run),
             "seconds": seconds(line.far.seconds) if line.far.seconds else "",
             "images/s": "" if line.far.speed is None else f"{line.far.speed:,.0f}",
             "memory (MiB)": _memory(line.run),
-            "": line.told,
         }
         for line in lines
     ]
-    return Table.of(rows, words={"run", "state", "epoch", ""})
+
+
+def _print(rows: Sequence[dict[str, str]]) -> None:
+    """Print the rows as wide as the terminal is; as Markdown elsewhere."""
+    if sys.stdout.isatty():
+        console = lines_console()
+        console.print(fitted(rows, console, words=WORDS, spare=("memory (MiB)", "images/s", "seconds"))[0])
+    else:
+        print(f"\n{Table.of(rows, words=set(WORDS)).markdown()}")
 
 
 def _far(run: Run) -> Progress:

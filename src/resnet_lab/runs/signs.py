@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from resnet_lab.durations import said
 from resnet_lab.runs.history import Columns
+from resnet_lab.terminal import said
 
 GROWN = 10.0  # times the smallest training loss so far
 LEAST = 2**30  # bytes that a disk should have left: a checkpoint or two, and the log

@@ -10,16 +10,16 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from resnet_lab.durations import said
 from resnet_lab.errors import several
 from resnet_lab.runs.progress import seconds_left
 from resnet_lab.sweeps.jobs import ALREADY, ELSEWHERE, FAILED, FINISHED, RUNNING, STOPPED, WAITING, Job, count
+from resnet_lab.terminal import NOTES, fitted, lines_console, notes, said
 
 COLOURS = {RUNNING: "cyan", FINISHED: "green", FAILED: "red", ALREADY: "green", STOPPED: "yellow"}
 REFRESH = 0.5  # seconds between two pictures of the live table
 HEARTBEAT = 60.0  # seconds between two plain lines of a running run
 ASK = 5.0  # seconds between two looks at how long the rest will take
-WIDTH = 1000  # columns of what goes to a file: a table takes what it needs
+LIVE_CAUSES = 3  # lines below the live table that tell why runs failed
 
 
 class Board:
@@ -98,58 +98,68 @@ class Board:
     def _picture(self) -> Group:
         """The head count, then the runs: those under way first, as many as the terminal's height holds."""
         order = [RUNNING, FAILED, STOPPED, ELSEWHERE, FINISHED, WAITING, ALREADY]
-        shown = sorted(self._jobs, key=lambda job: order.index(job.status))[: self._console.height - 7]
+        lines = causes(sorted(self._jobs, key=lambda job: job.status != RUNNING), most=LIVE_CAUSES)
+        room = self._console.height - 7 - len(lines)
+        shown = sorted(self._jobs, key=lambda job: order.index(job.status))[: max(1, room)]
         counts = [f"{count(self._jobs, status)} {status}" for status in order if count(self._jobs, status)]
         if left := self._left():
             counts.append(left)
         more = len(self._jobs) - len(shown)
         foot = [f"and {more} more"] if more else []
         foot += [self._message] if self._message else []
-        return Group(Text(", ".join(counts)), run_table(shown), *foot)
+        return Group(Text(", ".join(counts)), run_table(shown, self._console), *lines, *foot)
 
     def _line(self, text: str) -> None:
         self._console.print(Text(f"{time.strftime('%H:%M:%S')} {text}"), soft_wrap=True)
 
 
-def run_table(jobs: Sequence[Job]) -> Table:
-    """One row a run: name, status, test error in per cent, seconds, images/s, memory, and what there is to tell."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("run", "status"):
-        table.add_column(name, no_wrap=True)
-    for name in ("test error", "seconds", "images/s", "memory"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("")
+def run_table(jobs: Sequence[Job], console: Console) -> Table:
+    """Return one row a run: name, status, how far it is, test error in per cent, seconds, images/s and memory."""
+    rows = []
     for job in jobs:
-        error = job.test_error() if job.status != WAITING else None
-        speed = job.far().speed if job.status != WAITING else None
+        begun = job.status != WAITING
+        error, speed = (job.test_error(), job.far().speed) if begun else (None, None)
         memory = job.memory() if job.status in (FINISHED, ALREADY) else None
-        table.add_row(
-            Text(job.name),
-            Text(job.status, style=COLOURS.get(job.status, "")),
-            "" if error is None else f"{error:.2f} %",
-            "" if _seconds(job) is None else f"{_seconds(job):.0f}",
-            "" if speed is None else f"{speed:,.0f}",
-            "" if memory is None else f"{memory:,.0f} MiB",
-            Text(_running(job) if job.status == RUNNING else job.told),
+        seconds = _seconds(job)
+        rows.append(
+            {
+                "run": job.name,
+                "status": job.status,
+                "epoch": job.far().epoch.removeprefix("epoch ") if job.status == RUNNING else "",
+                "train error": _per_cent(job.latest("train/error")) if job.status == RUNNING else "",
+                "test error": _per_cent(error),
+                "seconds": "" if seconds is None else f"{seconds:,.0f}",
+                "images/s": "" if speed is None else f"{speed:,.0f}",
+                "memory": "" if memory is None else f"{memory:,.0f} MiB",
+            }
         )
-    return table
+    spare = ("memory", "images/s", "train error", "seconds")
+    return fitted(rows, console, words=("run", "status"), spare=spare, styles=COLOURS)[0]
+
+
+def _per_cent(error: float | None) -> str:
+    return "" if error is None else f"{error:.2f} %"
+
+
+def causes(jobs: Sequence[Job], most: int = NOTES) -> list[Text]:
+    """Return what there is to say of runs, a line each: why they failed, what they lack, that they will fail."""
+    told = {job.name: "; ".join(job.signs()) if job.status == RUNNING else job.told for job in jobs}
+    folder = jobs[0].folder.path.parent if jobs else ""
+    return [Text(line) for line in notes(told, f"resnet-lab status {folder}", most)]
 
 
 def print_summary(jobs: Sequence[Job], console: Console | None = None) -> None:
-    """The table at the end of a sweep, failures last, where they are seen."""
+    """Print the table at the end of a sweep, its failures last, where they are seen, and their causes below it."""
     console = console or lines_console()
     order = [ALREADY, FINISHED, ELSEWHERE, WAITING, STOPPED, FAILED]
-    console.print(run_table(sorted(jobs, key=lambda job: order.index(job.status))))
+    ordered = sorted(jobs, key=lambda job: order.index(job.status))
+    console.print(run_table(ordered, console))
+    for line in causes(ordered[::-1]):
+        console.print(line, soft_wrap=True)
     counts = [f"{count(jobs, status)} {status}" for status in order if count(jobs, status)]
     console.print(Text(f"{several(len(jobs), 'run')}: {', '.join(counts)}"))
     if count(jobs, FAILED, STOPPED, WAITING, ELSEWHERE):
         console.print(Text("the same command goes on where each of them stopped"))
-
-
-def lines_console() -> Console:
-    """A terminal as it is; elsewhere wide enough that no line of a table is cut."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=max(WIDTH, console.width))
 
 
 def _tail(job: Job) -> str:
@@ -161,11 +171,6 @@ def _tail(job: Job) -> str:
     told += [f"test error {error:.2f} %"] if error is not None else []
     told += [f"{job.seconds:.0f} s"] if job.seconds is not None else []
     return f" {', '.join(filter(None, told))}".rstrip()
-
-
-def _running(job: Job) -> str:
-    """How far a running run is, and the signs that it will fail."""
-    return "; ".join(filter(None, (_epoch(job), *job.signs())))
 
 
 def _epoch(job: Job) -> str:

@@ -34,8 +34,11 @@ GPU_PEAKS = {
     "h100": (494.0, 989.0),
     "h200": (494.0, 989.0),
 }
+# Seconds in which PyTorch starts one operation on a GPU, and operations of a training step for each layer that has
+# weights: forward, two backward, and normalisation, activation and update. No step of a small net is quicker than that.
+LAUNCH, OPERATIONS = 1e-5, 12
 FEW = 3  # units a stage of the net that is timed for all deeper ones
-SIZED, TIMED = "sizes", "seconds"  # what is kept
+SIZED, TIMED = "counts", "seconds"  # what is kept
 
 # A net, what it sees, its multiply-adds of one image and the precision, to the seconds that an image trains.
 Clock = Callable[[NetConfig, Shape, int, str], float]
@@ -48,6 +51,7 @@ class Sizes:
     parameters: int
     multiply_adds: int  # of one image, forward
     activation_bytes: int  # kept for the backward pass of one image
+    layers: int  # with weights, normalisations left out
 
 
 @dataclass(frozen=True)
@@ -61,14 +65,19 @@ class Estimate:
     seconds: float  # of training, without evaluations
 
 
-def estimate(config: TrainConfig, clock: Clock, kept: Kept) -> Estimate:
-    """The cost of one run; `clock` gives the training seconds an image."""
+def estimate(config: TrainConfig, clock: Clock, kept: Kept, launch: float = 0.0) -> Estimate:
+    """Return the cost of one run.
+
+    `clock` gives the training seconds an image, `launch` the seconds in which a GPU's operation is started: a step
+    takes the longer of the two.
+    """
     facts = published(config.data) or info(config.data)
     shape = (facts.channels, facts.height, facts.width)
     net = without_weights(config.model)
     size = sizes(net, shape, kept)
     iterations = _iterations(config.recipe, facts.training)
-    seconds = iterations * config.recipe.batch_size * clock(net, shape, size.multiply_adds, config.precision)
+    step = config.recipe.batch_size * clock(net, shape, size.multiply_adds, config.precision)
+    seconds = iterations * max(step, config.recipe.accumulate * size.layers * OPERATIONS * launch)
     memory = size.parameters * 4 * 3 + loader_batch_size(config.recipe) * size.activation_bytes
     return Estimate(size.parameters, size.multiply_adds, memory, iterations, seconds)
 
@@ -166,7 +175,8 @@ def counted(net: NetConfig, shape: Shape) -> Sizes:
     # A small net is sooner built than PyTorch has loaded what computes shapes alone.
     model = build(net) if 0 < _units(net) <= FEW else outline(net, shape)
     counts = count(model, shape)
-    return Sizes(counts.parameters, counts.multiply_adds, _activation_bytes(model, shape))
+    layers = sum(parameter.dim() > 1 for parameter in model.parameters())
+    return Sizes(counts.parameters, counts.multiply_adds, _activation_bytes(model, shape), layers)
 
 
 def _units(net: NetConfig) -> int:

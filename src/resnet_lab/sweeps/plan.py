@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rich.console import Console
 from rich.table import Table
 
 from resnet_lab.config.compose import compose
@@ -16,10 +17,10 @@ from resnet_lab.models.nets import label
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.gpus import possible
 from resnet_lab.runs.history import latest, read_or_empty
-from resnet_lab.sweeps.board import lines_console
-from resnet_lab.sweeps.estimate import GPU_PEAKS, TIMED, Estimate, estimate, faster, here, on_gpu
+from resnet_lab.sweeps.estimate import GPU_PEAKS, LAUNCH, TIMED, Estimate, estimate, faster, here, on_gpu
 from resnet_lab.sweeps.expand import configurations
 from resnet_lab.sweeps.kept import Kept, file
+from resnet_lab.terminal import fitted, hours, lines_console
 
 WORTH = 1.1  # times as fast, from which it is worth a word
 RUNS_PER_GPU = (2, 4)  # that are measured beside each other
@@ -69,7 +70,7 @@ def plan(
             status.update(f"estimating {label(first.model)} …")
             key = repr((first.model, first.recipe, first.data, first.precision))
             if key not in costs:
-                costs[key] = estimate(first, clock, kept)
+                costs[key] = estimate(first, clock, kept, LAUNCH if gpu else 0.0)
             lines.append(Line(tuple(alike), costs[key]))
         most = max(lines, key=lambda line: line.seconds_left)
         status.update("measuring what would be faster …")
@@ -77,12 +78,15 @@ def plan(
         if gpu is None:
             at_once = RUNS_PER_GPU if _gpus() else ()
             ways = faster(most.configs[0], kept, measure=measure, at_once=at_once)
-    console.print(_table(lines))
+    table, dropped = _table(lines, console)
+    console.print(table)
+    if dropped:
+        console.print(f"a wider terminal shows {', '.join(dropped)} as well", highlight=False)
     finished = sum(line.states.count("finished") for line in lines)
     places, where = (1, f"one {gpu} at {efficiency:.0%} of its peak") if gpu else _here()
-    hours = _hours(sum(line.seconds_left for line in lines) / min(places, len(configs)))
+    rest = hours(sum(line.seconds_left for line in lines) / min(places, len(configs)))
     console.print(
-        f"{several(len(configs), 'run')}, {finished} finished; to do: {hours} on {where}", highlight=False
+        f"{several(len(configs), 'run')}, {finished} finished; to do: {rest} on {where}", highlight=False
     )
     for line in _told(kept, ways, measure) if gpu is None else []:
         console.print(line, highlight=False)
@@ -128,30 +132,31 @@ def _gpus() -> int:
     return torch.cuda.device_count()
 
 
-def _table(lines: Sequence[Line]) -> Table:
+def _table(lines: Sequence[Line], console: Console) -> tuple[Table, list[str]]:
     keys = _told_apart_by(lines)
-    table = Table(box=None, header_style="bold")
-    table.add_column("run", overflow="fold")  # alone gives way on a narrow terminal
-    for name in ("data", *(key.rpartition(".")[2] for key in keys), "seeds", "state"):
-        table.add_column(name, no_wrap=True)
-    for name in ("parameters", "multiply-adds", "memory", "iterations", "hours a run", "hours to do"):
-        table.add_column(name, justify="right", no_wrap=True)
+    names = [key.removesuffix(".name").rpartition(".")[2] for key in keys]
+    rows = []
     for line in lines:
         config, cost, choices = line.configs[0], line.cost, identity_part(line.configs[0])
-        table.add_row(
-            label(config.model),
-            config.data.name,
-            *(str(choices.get(key, "")) for key in keys),
-            " ".join(str(each.seed) for each in line.configs),
-            ", ".join(f"{line.states.count(state)} {state}" for state in dict.fromkeys(line.states)),
-            f"{cost.parameters:,}",
-            f"{cost.multiply_adds / 1e6:,.1f} M",
-            f"{cost.memory_bytes / 2**30:.1f} GiB",
-            f"{cost.iterations:,}",
-            _hours(cost.seconds),
-            _hours(line.seconds_left),
+        rows.append(
+            {"run": label(config.model)}
+            | {name: str(choices.get(key, "")) for name, key in zip(names, keys, strict=True)}
+            | {
+                "data": config.data.name,
+                "seeds": " ".join(str(each.seed) for each in line.configs),
+                "state": ", ".join(
+                    f"{line.states.count(state)} {state}" for state in dict.fromkeys(line.states)
+                ),
+                "parameters": f"{cost.parameters:,}",
+                "multiply-adds": f"{cost.multiply_adds / 1e6:,.1f} M",
+                "memory": f"{cost.memory_bytes / 2**30:.1f} GiB",
+                "iterations": f"{cost.iterations:,}",
+                "each run": hours(cost.seconds),
+                "to do": hours(line.seconds_left),
+            }
         )
-    return table
+    spare = ("multiply-adds", "data", "parameters", "iterations", "memory", "state")
+    return fitted(rows, console, words=("run", *names, "data", "seeds", "state"), spare=spare)
 
 
 def _told_apart_by(lines: Sequence[Line]) -> list[str]:
@@ -166,8 +171,3 @@ def _told_apart_by(lines: Sequence[Line]) -> list[str]:
         and len({repr(each.get(key)) for each in choices}) > 1
         and (len(names) == 1 or not key.startswith("recipe.") or key == "recipe.name")
     ]
-
-
-def _hours(seconds: float) -> str:
-    hours = seconds / 3600
-    return f"{hours:,.2f} h" if hours < 10 else f"{hours:,.0f} h"

@@ -11,7 +11,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 
-from resnet_lab.durations import said
+from resnet_lab.terminal import said
 from resnet_lab.training.csv_file import CsvFile
 
 COLUMNS = (
@@ -116,13 +116,24 @@ class History(_EpochEnd):
         return super().state_dict() | self._file.state()
 
 
+class Pace:
+    """How long the rest of a run takes, at the pace since this process began it."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        self._began, self._first = time.monotonic(), trainer.global_step
+
+    def left(self, trainer: Trainer) -> str:
+        """Return it in words; empty at the start and at the end."""
+        done, rest = trainer.global_step - self._first, _iterations(trainer) - trainer.global_step
+        return said((time.monotonic() - self._began) / done * rest) if done > 0 < rest else ""
+
+
 class Lines(_EpochEnd):
     """A plain line an epoch, and one a minute within long epochs, for logs and pipes."""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        self._spoke = self._began = time.monotonic()
-        self._first = trainer.global_step
+        self._spoke, self._pace = time.monotonic(), Pace(trainer)
 
     def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
         if trainer.is_global_zero and time.monotonic() - self._spoke > HEARTBEAT:
@@ -136,11 +147,9 @@ class Lines(_EpochEnd):
         )
 
     def _left(self, trainer: Trainer) -> str:
-        """As ``, about 3 min left``, at the pace since this process began; empty at the end."""
-        done, rest = trainer.global_step - self._first, _iterations(trainer) - trainer.global_step
-        return (
-            f", about {said((time.monotonic() - self._began) / done * rest)} left" if done > 0 < rest else ""
-        )
+        """Return ``, about 3 min left``; nothing at the end."""
+        left = self._pace.left(trainer)
+        return f", about {left} left" if left else ""
 
     def _say(self, line: str) -> None:
         self._spoke = time.monotonic()
@@ -148,15 +157,26 @@ class Lines(_EpochEnd):
 
 
 class Bar(TQDMProgressBar):
-    """A bar for people at a terminal."""
+    """A bar for people at a terminal: the epoch, counted from 1, of all, the errors, and the time left in all."""
+
+    BAR_FORMAT = "{l_bar}{bar:10}| {n_fmt}/{total_fmt}{postfix}"  # its own time left is that of the epoch
 
     def __init__(self) -> None:
         super().__init__(refresh_rate=10)  # drawing costs more than a step of a small net
 
+    def on_train_start(self, trainer: Trainer, *_: Any) -> None:
+        super().on_train_start(trainer, *_)
+        self._pace = Pace(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
+        super().on_train_epoch_start(trainer, *_)
+        self.train_progress_bar.set_description(_epoch(trainer))
+
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        metrics = super().get_metrics(trainer, pl_module)
-        metrics.pop("v_num", None)  # a logger's count of its own, which says nothing of the run
-        return metrics
+        shown = _values(trainer, ("train/error", "val/error", "test/error"))
+        left = self._pace.left(trainer)
+        errors = {name.replace("/", " "): f"{value:.2f} %" for name, value in shown.items()}
+        return ({"left": left} if left else {}) | errors
 
 
 def progress() -> Callback:
@@ -183,4 +203,10 @@ def _iterations(trainer: Trainer) -> int:
 
 def _place(trainer: Trainer) -> str:
     total = _iterations(trainer)
-    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}  iteration {trainer.global_step}/{total}"
+    return f"{_epoch(trainer)}  iteration {trainer.global_step} of {total}"
+
+
+def _epoch(trainer: Trainer) -> str:
+    """Return ``epoch 3 of 12``; only ``epoch 3`` where the length is given in iterations and no number of epochs."""
+    of = f" of {trainer.max_epochs}" if (trainer.max_epochs or -1) > 0 else ""
+    return f"epoch {trainer.current_epoch + 1}{of}"
