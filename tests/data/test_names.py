@@ -64,7 +64,7 @@ def test_a_run_its_log_and_a_prediction_hold_the_names(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = broken(root)
-    sizes = ["data.crop=32", "data.resize=36", "data.scale_min=36", "data.scale_max=44", "data.on_error=skip"]
+    sizes = ["data.crop=32", "data.resize=36", "data.on_error=skip"]
     recipe = [
         "recipe.batch_size=5",
         "recipe.epochs=1",

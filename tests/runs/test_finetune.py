@@ -35,7 +35,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def asked(weights: Path, images: Path) -> list[str]:
-    small = ["data.crop=32", "data.resize=36", "data.scale_min=36", "recipe.epochs=1"]
+    small = ["data.crop=32", "data.resize=36", "recipe.epochs=1"]
     small += ["data.train_images=16", "data.test_images=8"]
     chosen = [f"data.root={images}", "model=resnet18", f"model.weights={weights}", "recipe.batch_size=8"]
     chosen += ["model.width=8"] if weights.suffix else []  # a published net has its own width

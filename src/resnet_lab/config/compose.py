@@ -1,7 +1,8 @@
 """Compose a typed configuration from Hydra overrides, and tell every mistake in one line. Free of torch."""
 
+from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -20,13 +21,13 @@ from resnet_lab.config.groups import ROOT, config_dir, own_dirs
 from resnet_lab.config.handed import check as check_handed
 from resnet_lab.config.machine import with_local, with_local_data
 from resnet_lab.config.mistakes import one_line, refuse_added_keys
-from resnet_lab.config.overrides import read
+from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.paths import check as check_paths
 from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
 from resnet_lab.config.sharded import check as check_sharded
 from resnet_lab.config.statistics import check as check_statistics
 from resnet_lab.config.targets import authorised, targets_of, with_sources
-from resnet_lab.data import info, published
+from resnet_lab.data import info, published, spec
 from resnet_lab.data.spec import (
     FINGERPRINTED,
     DataConfig,
@@ -43,6 +44,7 @@ from resnet_lab.fields import check as check_fields
 from resnet_lab.models import made, nets
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.other import OtherConfig
+from resnet_lab.training import recipes
 from resnet_lab.training.recipes import RecipeConfig, check_scaled, shortened
 from resnet_lab.training.recipes import check as check_recipe
 
@@ -88,7 +90,27 @@ def compose(overrides: list[str], *, planned: bool = False) -> TrainConfig:
 
     Raises UserError for an unknown key, group or option, a wrong type, or a combination that makes no sense.
     """
-    return typed(compose_raw(with_local(read(overrides))), planned=planned)
+    overrides = with_local(read(overrides))
+    config = typed(compose_raw(overrides), planned=planned)
+    refuse_unread(config, overrides)
+    return config
+
+
+def refuse_unread(config: TrainConfig, overrides: Iterable[str]) -> None:
+    """Raise UserError for an override of a key that nothing reads with the other choices: it would make an equal run.
+
+    What a file says may stay unread there: a recipe keeps its warm-up's rate when the warm-up is switched off.
+    """
+    if config.debug:  # it switches off what would read them
+        return
+    typed_keys = {override.key_or_group for override in parse(overrides)}
+    for group, unread in (("recipe", recipes.unread(config.recipe)), ("data", spec.unread(config.data))):
+        part = getattr(config, group)
+        usual = {each.name: each.default for each in fields(part)}
+        for name, reader in unread.items():
+            value = getattr(part, name)
+            if f"{group}.{name}" in typed_keys and value != usual[name]:
+                raise UserError(f"{group}.{name}={value} has no effect here: it is for {reader}")
 
 
 def compose_raw(overrides: list[str], *, with_hydra: bool = False) -> DictConfig:

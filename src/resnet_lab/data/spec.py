@@ -142,3 +142,10 @@ class DataInfo:
     @property
     def classes(self) -> int:
         return len(self.class_names)
+
+
+def unread(config: DataConfig) -> dict[str, str]:
+    """Return the fields that nothing reads with this data set's choices, and what would read each."""
+    if isinstance(config, ImageFolderConfig) and config.augmentation != "scale_jitter":
+        return dict.fromkeys(("scale_min", "scale_max"), "data.augmentation=scale_jitter")
+    return {}

@@ -114,6 +114,8 @@ def _senseless(net: Net) -> Iterator[str]:
 
 def _unread(net: Net) -> Iterator[str]:
     """Choices that this net would not read: two runs that differ in them would be one."""
+    if net.weights is None and net.head == "reset":
+        yield "head=reset is for model.weights: without them the whole net starts fresh"
     shared = net.shared_preactivation
     activates_first = [name for name, order in ORDERS.items() if order.activates_first]
     padding = [name for name, shortcut in SHORTCUTS.items() if shortcut.pads()]
@@ -122,6 +124,8 @@ def _unread(net: Net) -> Iterator[str]:
         readers = [name for name, shortcut in SHORTCUTS.items() if each.name in shortcut.reads]
         if readers and net.shortcut not in readers and given != usual(each):
             yield f"{each.name}={given} is for shortcut={', '.join(readers)}; {net.shortcut} does not read it"
+        if net.weights is not None and each.name in ("init_fan", "zero_init_gamma") and given != usual(each):
+            yield f"{each.name}={given} is for a fresh net: model.weights fill all that it would begin with"
         if each.name == "shared_preactivation" and given != usual(each) and net.order not in activates_first:
             yield f"{each.name}={given} is for order={', '.join(activates_first)}; {net.order} does not read it"
     if shared == "first_and_changes" and net.shortcut not in padding:

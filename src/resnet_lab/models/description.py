@@ -7,7 +7,7 @@ from pathlib import PurePath
 from typing import Any
 
 from resnet_lab.errors import unknown
-from resnet_lab.fields import choice, number, path
+from resnet_lab.fields import choice, local, number, path
 from resnet_lab.models import blocks
 from resnet_lab.models.families import FAMILIES, STEM_STRIDES, STRIDE_ON, Family
 from resnet_lab.models.orders import ORDERS, SHARED_PREACTIVATION
@@ -73,7 +73,8 @@ class ModelConfig(NetConfig):
     shortcut_dropout: float = _ratio(0.5)  # dropout on the shortcut
     branch_dropout: float = _ratio(0.0)  # before the last convolution of a branch (wide ResNets)
     drop_path: float = _ratio(0.0)  # stochastic depth: rate of the last unit, growing linearly from 0
-    checkpointing: bool = False  # recompute activations in the backward pass: less memory, more time
+    # Recompute activations in the backward pass: less memory, more time, the same bits.
+    checkpointing: bool = local(False)
     # Of the weights: keep, or reset: start with a fresh classifier, of any class count
     head: str = choice("keep", ("keep", "reset"))
 

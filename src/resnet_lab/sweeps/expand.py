@@ -11,7 +11,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from resnet_lab.config.compose import compose_raw, config_loader, typed
+from resnet_lab.config.compose import compose_raw, config_loader, refuse_unread, typed
 from resnet_lab.config.identity import differences, flatten
 from resnet_lab.config.machine import with_local
 from resnet_lab.config.many import Composer
@@ -90,6 +90,7 @@ def composed(overrides: list[str], *, planned: bool = False) -> dict[tuple[str, 
                 excluded += 1
                 continue
             config = typed(raw, planned=planned)
+            refuse_unread(config, job)
         except UserError as error:
             if not rules.skip_invalid:
                 raise

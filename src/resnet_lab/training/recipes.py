@@ -11,9 +11,19 @@ from resnet_lab.fields import choice, number
 OPTIMIZERS = ("sgd", "adamw", "lars", "lamb")
 DECAY_SCOPES = ("all", "weights", "conv")
 SCHEDULES = ("step", "cosine", "one_cycle", "triangular", "constant")
+PEAKED = ("one_cycle", "triangular")  # schedules that rise to a peak first
 WARMUP_SHAPES = ("constant", "linear")
 LOSSES = ("cross_entropy", "binary_cross_entropy")
 FREEZABLE = ("none", "backbone")
+# Arguments of an optimiser that keys of the recipe decide: the parameter groups say them, or the schedule.
+DECIDED = {
+    "lr": "recipe.lr",
+    "weight_decay": "recipe.weight_decay",
+    "params": "recipe.lr_scale",
+    "rho": "recipe.sam",
+    "momentum": "recipe.momentum",
+    "nesterov": "recipe.nesterov",
+}
 
 
 @dataclass
@@ -115,7 +125,7 @@ def _check_length(recipe: RecipeConfig) -> None:
 
 
 def _check_combinations(recipe: RecipeConfig) -> None:
-    if recipe.schedule in ("one_cycle", "triangular") and recipe.warmup_iterations:
+    if recipe.schedule in PEAKED and recipe.warmup_iterations:
         raise UserError(
             f"recipe.warmup_iterations={recipe.warmup_iterations}: recipe.schedule={recipe.schedule} "
             "warms up by itself (recipe.peak_at)"
@@ -130,6 +140,10 @@ def _check_combinations(recipe: RecipeConfig) -> None:
             f"recipe.batch_size={recipe.batch_size} does not divide into "
             f"recipe.accumulate={recipe.accumulate} equal batches"
         )
+    for name in recipe.optimizer_args:
+        others = name in ("momentum", "nesterov") and recipe.optimizer not in ("sgd", "lars")
+        if name in DECIDED and not (others or (name == "rho" and not recipe.sam)):
+            raise UserError(f"recipe.optimizer_args.{name}: {DECIDED[name]} decides it")
     if recipe.loss_args and "." not in recipe.loss:
         raise UserError(f"recipe.loss_args={recipe.loss_args}: recipe.loss={recipe.loss} takes none")
     if recipe.nesterov and (recipe.optimizer not in ("sgd", "lars") or recipe.momentum == 0):
@@ -140,6 +154,21 @@ def _check_combinations(recipe: RecipeConfig) -> None:
         raise UserError("recipe.label_smoothing belongs to recipe.loss=cross_entropy")
     if recipe.freeze == "backbone" and recipe.recompute_bn:
         raise UserError("recipe.recompute_bn would change the statistics that recipe.freeze=backbone keeps")
+
+
+def unread(recipe: RecipeConfig) -> dict[str, str]:
+    """Return the fields that nothing reads with this recipe, and what would read each."""
+    readers = {
+        "momentum": (recipe.optimizer in ("sgd", "lars"), "recipe.optimizer=sgd or lars"),
+        "weight_decay_scope": (recipe.weight_decay > 0, "recipe.weight_decay above 0"),
+        "drop_factor": (bool(recipe.drops), "recipe.schedule=step with recipe.drops"),
+        "peak_at": (recipe.schedule in PEAKED, "recipe.schedule=one_cycle or triangular"),
+        "warmup_lr": (recipe.warmup_iterations > 0, "recipe.warmup_iterations above 0"),
+        "warmup_shape": (recipe.warmup_iterations > 0, "recipe.warmup_iterations above 0"),
+        "label_smoothing": ("." not in recipe.loss, "recipe.loss=cross_entropy"),
+        "base_batch_size": (recipe.scale_lr, "recipe.scale_lr=true"),
+    }
+    return {name: reader for name, (read, reader) in readers.items() if not read}
 
 
 def check_scaled(recipe: RecipeConfig) -> None:

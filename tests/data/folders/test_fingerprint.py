@@ -33,7 +33,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def asked(root: Path, data: str = "image_folder") -> TrainConfig:
-    sizes = ["data.crop=32", "data.resize=36", "data.scale_min=36", "data.scale_max=44", "model=resnet18"]
+    sizes = ["data.crop=32", "data.resize=36", "model=resnet18"]
     return compose([f"data={data}", f"data.root={root}", *sizes])
 
 

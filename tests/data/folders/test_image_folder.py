@@ -205,7 +205,7 @@ def test_the_flat_validation_folder_of_the_devkit_is_explained(tmp_path: Path) -
         ({"augmentation": "incepton"}, "inception"),
         ({"on_error": "skp"}, "skip"),
         ({"crop": 40}, "1 to data.resize=36"),
-        ({"scale_min": 20}, "rise from data.crop=32"),
+        ({"augmentation": "scale_jitter", "scale_min": 20}, "rise from data.crop=32"),
         ({"test_share": 1.0}, "less than 1"),
         ({"random_erasing": 2.0}, "at most 1"),
         ({"pca_noise": -1.0}, "at least 0"),

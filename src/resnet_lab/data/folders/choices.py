@@ -107,7 +107,8 @@ def check(config: ImageFolderConfig, names: tuple[str, ...]) -> None:
         raise UserError(
             f"data.test_crop={config.test_crop}: allowed are 1 to data.resize={config.resize}, or null"
         )
-    if not config.crop <= config.scale_min <= config.scale_max:
+    jitters = config.augmentation == "scale_jitter"
+    if jitters and not config.crop <= config.scale_min <= config.scale_max:
         raise UserError(
             f"data.scale_min={config.scale_min}, data.scale_max={config.scale_max}: they must rise from "
             f"data.crop={config.crop}"
