@@ -16,6 +16,7 @@ from resnet_lab.cli import main
 from resnet_lab.commands import COMMANDS
 
 TORCH_FREE = [
+    "resnet_lab.api",
     "resnet_lab.cli",
     "resnet_lab.sweeps.printed",
     "resnet_lab.share.pack",

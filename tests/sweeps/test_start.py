@@ -25,7 +25,7 @@ def test_each_run_is_composed_once(
     composed = []
     original = compose.completed
     monkeypatch.setattr(compose, "completed", lambda config, **_: composed.append(config) or original(config))
-    assert start.sweep([*SWEEP, f"runs_root={tmp_path}"]) == 0
+    assert start.train([*SWEEP, f"runs_root={tmp_path}"], multirun=True) == 0
     assert len(composed) == len(done) == 8
     assert "8 runs: 8 already there" in capsys.readouterr().out
 
@@ -34,7 +34,7 @@ def test_damaged_run_fails_and_the_others_are_told(
     done: list[RunFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done[3].record_file.write_text("[]")
-    assert start.sweep([*SWEEP, f"runs_root={tmp_path}"]) == 1
+    assert start.train([*SWEEP, f"runs_root={tmp_path}"], multirun=True) == 1
     out = capsys.readouterr().out
     assert "8 runs: 7 already there, 1 failed" in out
     assert out.count("record.json cannot be read (it is no record)") == 1
@@ -47,7 +47,7 @@ def test_launcher_that_is_not_ours_runs_the_same_jobs(
     """Hydra's own, which calls the task for one job after another in this process."""
     if damaged:
         done[3].config_file.write_text("{")
-    code = start.sweep([*SWEEP, f"runs_root={tmp_path}", "hydra/launcher=basic"])
+    code = start.train([*SWEEP, f"runs_root={tmp_path}", "hydra/launcher=basic"], multirun=True)
     assert code == damaged
     assert sorted(path.name for path in (tmp_path / "quickstart").iterdir()) == sorted(
         f.path.name for f in done

@@ -34,11 +34,13 @@ def train(overrides: list[str], multirun: bool, *, fresh: bool = False) -> int:
 
     Raises UserError before anything is written when the configuration of any run is wrong.
     """
-    return sweep(overrides, fresh=fresh) if multirun else run(overrides, fresh=fresh)
+    if not multirun:
+        return run(overrides, fresh=fresh)[1]
+    return 0 if all(job.status in (FINISHED, ALREADY) for job in sweep(overrides, fresh=fresh)) else 1
 
 
-def run(overrides: list[str], *, fresh: bool = False) -> int:
-    """One run, in this process."""
+def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
+    """Bring one run to its end in this process, and return its folder and the exit code."""
     config = compose(overrides)
     if fresh:
         (config,) = trained_anew([config])
@@ -64,11 +66,11 @@ def run(overrides: list[str], *, fresh: bool = False) -> int:
             print(f"{folder.path}: {told}")
         if told := record["data"].get("not_promised"):
             print(f"{folder.path}: {told}")
-    return code
+    return folder, code
 
 
-def sweep(overrides: list[str], *, fresh: bool = False) -> int:
-    """Every run of a multirun, by Hydra's sweeper and launcher."""
+def sweep(overrides: list[str], *, fresh: bool = False) -> list[Job]:
+    """Bring every run of a multirun to its end, by Hydra's sweeper and launcher, and return what became of each."""
     register()
     register_schemas()
     overrides = _of_a_swept_group(with_local(read(overrides)))
@@ -88,7 +90,7 @@ def sweep(overrides: list[str], *, fresh: bool = False) -> int:
     # A launcher that is not ours may have called the task in other processes.
     ended = task.jobs or [Job.of(config) for config in task.composed.values()]
     _tell_other_code(ended)
-    return 0 if all(job.status in (FINISHED, ALREADY) for job in ended) else 1
+    return ended
 
 
 def _of_a_swept_group(overrides: list[str]) -> list[str]:

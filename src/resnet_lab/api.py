@@ -1,0 +1,128 @@
+"""Train, sweep and use trained networks from Python: what the command line calls, too. Free of torch at import."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from resnet_lab.config.groups import groups
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.history import read_columns
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Overrides = Sequence[str] | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: a configuration and a seed, in a folder of its own."""
+
+    folder: Path
+
+    @property
+    def state(self) -> str:
+        """new, running, finished, failed or interrupted."""
+        return RunFolder(self.folder).state()
+
+    @property
+    def config(self) -> TrainConfig:
+        """The configuration as dataclasses, for example `run.config.recipe.lr`."""
+        return RunFolder(self.folder).config()
+
+    @property
+    def record(self) -> dict[str, Any] | None:
+        """What the run left when it ended: `record["last"]["test/error"]` in per cent, cost, environment, any error."""
+        return RunFolder(self.folder).record()
+
+    def history(self) -> dict[str, list[float]]:
+        """Return the columns of history.csv, one value per epoch; NaN where an epoch has none."""
+        return read_columns(RunFolder(self.folder).history_file)
+
+    def model(self) -> "nn.Module":
+        """Return the tested network on the CPU, in eval mode; of an unfinished run that of its last checkpoint."""
+        from resnet_lab.trained.source import of_run
+
+        return of_run(self.folder).load()
+
+
+def train(overrides: Overrides = (), *, fresh: bool = False) -> Run:
+    """Train one run to its end in this process, or return it if it is finished; an interrupted one is resumed.
+
+    `overrides` are those of the command line, as text (`["data=digits", "model.depth=8"]`) or as a mapping
+    (`{"data": "digits", "model": {"depth": 8}}`); `fresh` trains a finished run again, in a folder beside it.
+    Raises UserError for a mistake in them, before anything is written, and RuntimeError where the run fails.
+    """
+    from resnet_lab.sweeps import start
+
+    folder, code = start.run(as_overrides(overrides), fresh=fresh)
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        error = (folder.record() or {}).get("error") or {"kind": "failed", "message": f"exit code {code}"}
+        raise RuntimeError(f"{folder.path}: {error['kind']}: {error['message']}")
+    return Run(folder.path)
+
+
+def sweep(overrides: Overrides = (), *, fresh: bool = False) -> list[Run]:
+    """Bring every run of a sweep to its end and return them, the failed ones too: each has its `state`.
+
+    As `train`, with a list in a mapping for the values to sweep over: `{"model.depth": [20, 56], "seed": [0, 1, 2]}`.
+    """
+    from resnet_lab.sweeps import start
+
+    return [Run(job.folder.path) for job in start.sweep(as_overrides(overrides, swept=True), fresh=fresh)]
+
+
+def load(path: Path | str) -> Run:
+    """Return the run in a folder. Raises UserError where it holds none."""
+    folder = RunFolder(Path(path).expanduser())
+    folder.config()
+    return Run(folder.path)
+
+
+def as_overrides(given: Overrides, *, swept: bool = False) -> list[str]:
+    """Return overrides in Hydra's grammar; `swept`: lists in a mapping are values to sweep over."""
+    if isinstance(given, str):
+        raise TypeError(f"a list of overrides is needed, such as [{given!r}]")
+    if not isinstance(given, Mapping):
+        return list(given)
+    found = []
+    for key, value in given.items():
+        if isinstance(value, Mapping) and key in groups():
+            inner = {f"{key}.{name}": each for name, each in value.items()}
+            found += as_overrides(inner, swept=swept)
+        elif swept and isinstance(value, list | tuple):
+            found.append(f"{key}={','.join(map(_written, value))}")
+        else:
+            found.append(f"{key}={_written(value)}")
+    return found
+
+
+def _written(value: Any) -> str:
+    """Write a value as Hydra reads it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return f"{{{_joined(f'{key}:{_written(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list | tuple):
+        return f"[{_joined(map(_written, value))}]"
+    text = str(value)
+    if re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in (
+        "null",
+        "true",
+        "false",
+        "nan",
+        "inf",
+    ):
+        return text
+    return "'" + re.sub(r"(\\*)('|$)", lambda end: 2 * end[1] + ("\\'" if end[2] else ""), text) + "'"
+
+
+def _joined(parts: Iterable[str]) -> str:
+    return ",".join(parts)
