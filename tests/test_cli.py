@@ -111,6 +111,29 @@ MISTAKES = {
         "drop_last",
     ),
     "not UTF-8": (["logger.project=\udcff"], "UTF-8"),
+    "a number for a group": (["model=5"], "option of the group 'model'"),
+    "a list in a list for a group": (["metrics=[[1]]"], "option of the group 'metrics'"),
+    "a list in a list for the logger": (["logger=[[1]]"], "option of the group 'logger'"),
+    "brackets without end": (["trainer.extra=" + "{a:" * 5000 + "1" + "}" * 5000], "at most 32"),
+    "a number for a truth": (["data.flip=7"], "data.flip=7: must be true or false"),
+    "a length that never ends": (["recipe.epochs=100000000000000000000"], "at most 1000000"),
+    "threads without number": (["trainer.threads=100000"], "at most 1024"),
+    "brackets in a name": (
+        ["recipe.lr_scale={layer[123].*: 0.1}"],
+        r"'recipe.lr_scale={layer\[123\].*: 0.1}'",
+    ),
+    "no parameter of that name": (["recipe.lr_scale={nothing.*: 0.1}"], "'conv1.*'"),
+    "one training image": (["data.train_images=1"], "the training set has only 1 image"),
+    "a batch larger than the set": (["recipe.batch_size=100000"], "the training set has only 1437 images"),
+    "a last image that two devices share": (
+        ["data.train_images=65", "trainer.devices=2", "trainer.accelerator=cpu"],
+        "the last batch of 65 images has 1 for 2 devices",
+    ),
+    "no batch of an epoch": (["trainer.extra={limit_train_batches: 0}"], "limit_train_batches=0"),
+    "no epoch that is evaluated": (
+        ["trainer.extra={check_val_every_n_epoch: 0}"],
+        "check_val_every_n_epoch=0",
+    ),
 }
 
 OF_A_SWEEP = {
@@ -121,6 +144,10 @@ OF_A_SWEEP = {
     "all devices for each run": ("trainer.devices=auto,1", "say how many"),
     "one bad value": ("model.depth=20,21", "20 and 26"),
     "no configuration to exclude": ("hydra.sweeper.exclude=[20]", "a list of partial configurations"),
+    "rows that are a number": ("hydra.sweeper.rows=5", "a list is needed"),
+    "rows of numbers": ("hydra.sweeper.rows=[1]", "a list is needed"),
+    "rows that are a mapping": ("hydra.sweeper.rows={a:1}", "a list is needed"),
+    "params that are a list": ("hydra.sweeper.params=[1]", "{model.depth: '20,32', seed: '0,1'}"),
     "neither true nor false": ("hydra.sweeper.skip_invalid=maybe", "true or false"),
 }
 WITHOUT_M = {
@@ -176,9 +203,27 @@ def test_a_sweep_with_a_mistake_starts_none_of_its_runs(
     assert expected in told(*command.split(), override)
 
 
+@pytest.mark.parametrize("most", ["0", "-1", "nan", "true"])
+def test_a_number_of_failures_that_is_none_starts_no_run(most: str, told: Callable[..., str]) -> None:
+    assert "1 or more" in told("train", "-m", "seed=0,1", f"hydra.launcher.max_failures={most}")
+
+
+def test_a_place_that_is_not_installed_is_told_before_a_folder_is_made(
+    told: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert "resnet-lab[ray]" in told("train", "-m", "seed=0,1", "hydra/launcher=ray")
+    monkeypatch.setenv("PATH", "")
+    assert "no sbatch" in told("train", "-m", "seed=0,1", "hydra/launcher=slurm")
+
+
 @pytest.mark.parametrize("mistake", WITHOUT_M)
 def test_several_values_without_m_ask_for_it(mistake: str, told: Callable[..., str]) -> None:
     assert "add -m" in told("train", WITHOUT_M[mistake])
+
+
+def test_a_text_with_a_comma_is_shown_in_quotes(told: Callable[..., str]) -> None:
+    assert "write 'data.root=\"a,b\"' for one text" in told("train", "data.root=a,b")
 
 
 def test_a_mistake_from_a_shell_exits_with_2_and_one_line(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from resnet_lab.config.machine import with_local, with_local_data
 from resnet_lab.config.mistakes import one_line, refuse_added_keys
 from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.paths import check as check_paths
-from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
+from resnet_lab.config.schema import ALL, CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
 from resnet_lab.config.sharded import check as check_sharded
 from resnet_lab.config.statistics import check as check_statistics
 from resnet_lab.config.targets import authorised, targets_of, with_sources
@@ -37,6 +37,7 @@ from resnet_lab.data.spec import (
     ShardsConfig,
     SmallFolderConfig,
     SmallImagesConfig,
+    check_batches,
 )
 from resnet_lab.errors import UserError
 from resnet_lab.fields import at_home
@@ -45,7 +46,7 @@ from resnet_lab.models import made, nets
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.training import recipes
-from resnet_lab.training.recipes import RecipeConfig, check_scaled, shortened
+from resnet_lab.training.recipes import RecipeConfig, check_scaled, loader_batch_size, shortened
 from resnet_lab.training.recipes import check as check_recipe
 
 SCHEMAS: dict[str, type] = {
@@ -188,7 +189,18 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     check_recipe(config.recipe)
     _check_protocol(config)
     config = with_sources(replace(config, model=model))
+    trainer = config.trainer
+    check_batches(
+        facts.training,
+        loader_batch_size(config.recipe),
+        drop_last=config.recipe.drop_last,
+        world=1 if trainer.devices == ALL else trainer.devices * trainer.num_nodes,
+    )
     check_statistics(config, facts)
+    if config.recipe.lr_scale:
+        from resnet_lab.training.optimizers import parameter_groups
+
+        parameter_groups(config.recipe, made.outline(model, (facts.channels, facts.height, facts.width)), ())
     if config.recipe.optimizer_args or any(key.startswith("recipe.") for key in targets_of(config)):
         from resnet_lab.training.trial import try_out
 

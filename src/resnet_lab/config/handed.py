@@ -45,6 +45,7 @@ REFUSED = {  # argument of Trainer -> why no key decides it
     "reload_dataloaders_every_n_epochs": "the loaders know the epoch",
     "use_distributed_sampler": "the loaders give each process its share",
 }
+COUNTS = ("limit_train_batches", "check_val_every_n_epoch", "val_check_interval", "log_every_n_steps")
 
 
 def check(extra: Mapping[str, Any]) -> None:
@@ -61,6 +62,8 @@ def check(extra: Mapping[str, Any]) -> None:
             raise UserError(f"trainer.extra.{name} is not taken: {REFUSED[name]}")
         if name not in allowed:
             raise unknown("key of trainer.extra", name, allowed)
+        if name in COUNTS and isinstance(extra[name], int | float) and not extra[name] > 0:
+            raise UserError(f"trainer.extra: {name}={extra[name]}: must be greater than 0")
     ornaments: dict[str, Any] = {"enable_checkpointing": False, "enable_progress_bar": False}
     try:
         with _quiet():

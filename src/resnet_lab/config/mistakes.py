@@ -1,6 +1,8 @@
 """Hydra's and OmegaConf's errors as one line that names the key, what is allowed and the nearest. Free of torch."""
 
+import shlex
 from dataclasses import fields, is_dataclass
+from typing import get_args, get_origin
 
 from hydra.errors import MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -9,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from resnet_lab.config.groups import groups
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError, unknown
+from resnet_lab.fields import keys
 
 
 def one_line(error: Exception) -> UserError:
@@ -26,7 +29,12 @@ def one_line(error: Exception) -> UserError:
         return UserError(f"{cause.full_key}: {message[0].lower()}{message[1:]}")
     if message.startswith(("Ambiguous value", "Sweep parameters")):
         asked = message.partition("'")[2].partition("'")[0]
-        return UserError(f"{asked}: add -m to sweep over the values, or write [a,b] for a list")
+        key, _, value = asked.partition("=")
+        hint = keys(TrainConfig)[key].hint if key in keys(TrainConfig) else None
+        text = str in (hint, *get_args(hint)) and get_origin(hint) is not list
+        quoted = shlex.quote(f'{key}="{value}"')
+        other = f"write {quoted} for one text" if text else "write [a,b] for a list"
+        return UserError(f"{asked}: add -m to sweep over the values, or {other}")
     return UserError(" ".join(str(error).split()))
 
 

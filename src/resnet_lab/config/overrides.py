@@ -7,12 +7,13 @@ import re
 import shlex
 from collections.abc import Iterable
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
-from typing import get_args, get_origin
+from typing import Any, get_args, get_origin
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, Override
 from hydra.errors import HydraException
 
 from resnet_lab.config.groups import groups
@@ -22,6 +23,7 @@ from resnet_lab.fields import check_unicode, keys
 
 # Of Hydra's own keys a run or a sweep reads these; of the others, what does what they promise elsewhere.
 HYDRA = ("hydra/launcher", "hydra/sweeper", "hydra.launcher", "hydra.sweeper")
+DEEPEST = 32  # brackets in brackets that a value may have
 INSTEAD = {
     "hydra.searchpath": "--config-dir DIR, with any command, is where configurations are looked for first",
     "hydra.run": "a run's folder is run_dir=…, or lies in runs_root=…",
@@ -55,6 +57,8 @@ def parse(overrides: Iterable[str], loader: ConfigLoader | None = None) -> list[
 
 def _read(text: str) -> str:
     check_unicode(*text.partition("=")[::2])
+    if _depth(text) > DEEPEST:
+        raise UserError(f"{text.partition('=')[0]} is nested {_depth(text)} deep: at most {DEEPEST}")
     text = re.sub(r"(?<=[=,\[])~[^/,\]]*(?=[/,\]]|$)", lambda match: str(_home(match[0])), text)
     [override] = parse([text])
     key, value = override.key_or_group, override.value()
@@ -65,12 +69,28 @@ def _read(text: str) -> str:
     if override.is_hydra_override():
         _check_hydra(key)
     if key in groups():
-        if value is None and key != "experiment":
-            raise UserError(f"{key}=null: a run needs one of {', '.join(groups()[key])}")
+        _check_options(key, value)
         return text.lstrip("+")
+    if _hints().get(key) is bool:
+        _check_truth(key, value)
     if key == "trainer.devices":
         text = re.sub(r"(?<=[=,])auto(?=,|$)", str(ALL), text)
     return _as_text(text) if key in _text_keys() else text
+
+
+def _depth(text: str) -> int:
+    """Return how many brackets are open at once in a value."""
+    return max(accumulate((each in "[{(") - (each in ")}]") for each in text), default=0)
+
+
+def _check_options(group: str, value: Any) -> None:
+    """Raise UserError unless each option of a group that is asked for is a name, or a mapping of its keys."""
+    if value is None and group != "experiment":
+        raise UserError(f"{group}=null: a run needs one of {', '.join(groups()[group])}")
+    options = value.list if isinstance(value, ChoiceSweep) else value
+    for option in options if isinstance(options, list) else [options]:
+        if isinstance(option, bool | int | float | list):
+            raise unknown(f"option of the group {group!r}:", option, groups()[group])
 
 
 def _one_logger(text: str) -> list[str]:
@@ -118,13 +138,25 @@ def _quoted(part: str) -> str:
     return part if isinstance(value, str) or value is None or str(value) == word else f"'{word}'"
 
 
+def _check_truth(key: str, value: Any) -> None:
+    """Raise UserError for a number where true or false is needed, which OmegaConf would take for true."""
+    for each in value.list if isinstance(value, ChoiceSweep) else [value]:
+        if isinstance(each, int | float) and each not in (0, 1):
+            raise UserError(f"{key}={each}: must be true or false")
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    """Return the type of each key."""
+    return {key: each.hint for key, each in keys(TrainConfig).items()}
+
+
 @cache
 def _text_keys() -> frozenset[str]:
-    """The keys whose values are text, as data.root and logger.tags."""
-    hints = {key: each.hint for key, each in keys(TrainConfig).items()}
+    """Return the keys whose values are text, for example data.root and logger.tags."""
     return frozenset(
         key
-        for key, hint in hints.items()
+        for key, hint in _hints().items()
         if get_origin(hint) is not dict and str in (hint, *get_args(hint)) and bool not in get_args(hint)
     )
 
@@ -136,8 +168,18 @@ def _outside_the_grammar(text: str, error: Exception) -> UserError:
         whole = f'{key}="{escaped}"'
         if not value.startswith(("'", '"', "[", "{")) and _fits(whole):
             return UserError(f"{text}: this value needs quotes: {shlex.quote(whole)}")
+        whole = f"{key}={re.sub(r'(?<=[{,])[^:{}]*(?=:)', _escaped, value)}"
+        if value.startswith("{") and _fits(whole):
+            return UserError(
+                f"{text}: names there go without quotes, their brackets behind backslashes: {shlex.quote(whole)}"
+            )
         return UserError(f"{text}: {_first_line(error)}; quotes make a value plain text: '{key}=\"…\"'")
     return _no_override(text)
+
+
+def _escaped(name: re.Match[str]) -> str:
+    """Return a name before a colon as Hydra reads it: without quotes, its brackets behind backslashes."""
+    return re.sub(r"(?<!\\)([\[\]()])", r"\\\1", re.sub("['\"]", "", name[0]))
 
 
 def _fits(text: str) -> bool:

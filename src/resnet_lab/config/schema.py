@@ -29,7 +29,7 @@ class TrainerConfig:
     compile: bool = local(False)
     deterministic: bool = local(False)
     # CPU threads of each process, fixed with the folder; None: 1 for small images, else the share of its cores.
-    threads: int | None = number(None, least=1, identity=False)
+    threads: int | None = number(None, least=1, most=1024, identity=False)
     progress: bool = local(True)  # a bar on a terminal, plain lines elsewhere
     # Any other argument of Lightning's Trainer, as {limit_train_batches: 10}.
     extra: dict[str, Any] = field(default_factory=dict, metadata={"local_keys": HARMLESS})

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resnet_lab.data.spec import check_batches
 from resnet_lab.errors import UserError
 
 CPU = torch.device("cpu")
@@ -53,18 +54,7 @@ class TrainOrder:
     world: int = 1
 
     def __post_init__(self) -> None:
-        last = 0 if self.drop_last else self.images % self.batch_size
-        if self.batch_size > self.images:
-            raise UserError(
-                f"recipe.batch_size={self.batch_size}: the training set has only {self.images} images"
-            )
-        if self.batch_size < self.world:
-            raise UserError(f"recipe.batch_size={self.batch_size} is less than the {self.world} devices")
-        if 0 < last < self.world:
-            raise UserError(
-                f"recipe.batch_size={self.batch_size}: the last batch of {self.images} images has {last} for "
-                f"{self.world} devices; set recipe.drop_last=true or another batch size"
-            )
+        check_batches(self.images, self.batch_size, drop_last=self.drop_last, world=self.world)
 
     def __len__(self) -> int:
         return self.images // self.batch_size if self.drop_last else -(-self.images // self.batch_size)

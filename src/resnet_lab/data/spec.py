@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from resnet_lab.errors import UserError, several
 from resnet_lab.fields import LOCAL, choice, local, number, path
 
 ON_ERROR = ("stop", "skip")
@@ -149,3 +150,19 @@ def unread(config: DataConfig) -> dict[str, str]:
     if isinstance(config, ImageFolderConfig) and config.augmentation != "scale_jitter":
         return dict.fromkeys(("scale_min", "scale_max"), "data.augmentation=scale_jitter")
     return {}
+
+
+def check_batches(images: int, batch_size: int, *, drop_last: bool, world: int) -> None:
+    """Raise UserError where an epoch of so many images has no full batch, or a batch too few for `world` devices."""
+    last = 0 if drop_last else images % batch_size
+    if batch_size > images:
+        raise UserError(
+            f"recipe.batch_size={batch_size}: the training set has only {several(images, 'image')}"
+        )
+    if batch_size < world:
+        raise UserError(f"recipe.batch_size={batch_size} is less than the {world} devices")
+    if 0 < last < world:
+        raise UserError(
+            f"recipe.batch_size={batch_size}: the last batch of {images} images has {last} for "
+            f"{world} devices; set recipe.drop_last=true or another batch size"
+        )

@@ -49,12 +49,28 @@ def grids(overrides: list[str], composer: Composer | None = None) -> list[Grid]:
         if sweeper["_target_"] != GRID:
             raise UserError("a search decides as it goes: its runs cannot be told beforehand")
         jobs: dict[tuple[str, ...], None] = {}  # a dict, because it keeps the order and drops repetitions
-        for row in sweeper.rows or [{}]:
-            axes = parse(read([*assignments(sweeper.params or {}), *assignments(row)]), loader)
+        params, rows = _axes(sweeper)
+        for row in rows:
+            axes = parse(read([*assignments(params), *assignments(row)]), loader)
             grid = {o.get_key_element(): _values(o) for o in [*experiment, *axes, *task]}
             jobs.update(dict.fromkeys(product(*grid.values())))
         found.append(Grid([list(job) for job in jobs], Rules.of(sweeper)))
     return found
+
+
+def _axes(sweeper: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return hydra.sweeper.params and hydra.sweeper.rows; UserError unless these are mappings of keys to values."""
+    options: Any = OmegaConf.to_container(
+        OmegaConf.create({name: sweeper[name] for name in ("params", "rows")})
+    )
+    params, rows = options["params"] or {}, options["rows"] or [{}]
+    if not isinstance(params, dict):
+        raise UserError(f"hydra.sweeper.params={params}: write {{model.depth: '20,32', seed: '0,1'}}")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise UserError(
+            f"hydra.sweeper.rows={rows}: a list is needed, for example [{{model.depth: 20, seed: 1}}]"
+        )
+    return params, rows
 
 
 def _values(override: Override) -> list[str]:

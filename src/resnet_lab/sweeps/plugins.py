@@ -79,10 +79,6 @@ class FolderLauncher(Launcher):
     """
 
     def __init__(self, max_failures: int | None = None, **options: Any) -> None:
-        if max_failures is not None and not (isinstance(max_failures, int) and max_failures >= 1):
-            raise UserError(
-                f"hydra.launcher.max_failures={max_failures}: a number of runs is needed, 1 or more"
-            )
         self.max_failures = max_failures
         self.options = options
 
@@ -97,8 +93,11 @@ class FolderLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
-        configs = apart([self._composed(overrides) for overrides in job_overrides])
+        most = self.max_failures
+        if most is not None and not (type(most) is int and most >= 1):
+            raise UserError(f"hydra.launcher.max_failures={most}: a number of runs is needed, 1 or more")
         place = self.place()
+        configs = apart([self._composed(overrides) for overrides in job_overrides])
         # What can never run here is told before a folder is made.
         cores = [place.cores(config) for config in configs]
         paths = [path_of(config) for config in configs]

@@ -48,8 +48,9 @@ class RecipeConfig:
     sam: float = number(0.0, least=0)  # radius of sharpness-aware minimisation around the optimizer; 0: off
     batch_size: int = number(128, least=1)  # images of one step, over all devices and accumulated batches
     drop_last: bool = False  # leave out the last, smaller batch of an epoch
-    iterations: int | None = number(None, least=1)  # exactly one of iterations and epochs is set
-    epochs: int | None = number(None, least=1)
+    # Exactly one of iterations and epochs is set.
+    iterations: int | None = number(None, least=1, most=100_000_000)
+    epochs: int | None = number(None, least=1, most=1_000_000)
     # Divides the length, the drops and the warm-up: its own schedule in less time. 1 once that is done.
     shorten: float = number(1.0, least=1)
     schedule: str = choice("step", SCHEDULES, own=True)

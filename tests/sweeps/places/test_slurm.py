@@ -226,14 +226,6 @@ def test_run_is_given_its_gpus_and_trains_on_no_cpu_in_their_place(slurm: None, 
     assert "2 GPUs are here and PyTorch sees none" in error["message"]  # whichever task saw it first
 
 
-def test_machine_without_slurm_is_told_in_one_line(
-    make_job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", "")
-    with pytest.raises(UserError, match=r"this machine has no sbatch.*hydra/launcher=local"):
-        Slurm(SlurmOptions()).open([make_job(0, "finish")])
-
-
 @pytest.mark.parametrize(
     ("accelerator", "devices", "option", "asked"),
     [

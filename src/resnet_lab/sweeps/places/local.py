@@ -51,7 +51,7 @@ class LocalOptions:
     def __post_init__(self) -> None:
         for name in ("slots", "gpus_per_run", "runs_per_gpu", "run_timeout"):
             value = getattr(self, name)
-            if isinstance(value, (int, float)) and value <= 0:
+            if isinstance(value, (int, float)) and not value > 0:
                 raise UserError(f"hydra.launcher.{name}={value}: more than 0 is needed")
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
@@ -78,7 +79,9 @@ class Ray:
         self._closing = False
 
     def cores(self, config: TrainConfig) -> int:
-        """The cores of a run; UserError when no task can hold it."""
+        """Return the cores of a run; UserError when no task can hold it, or Ray is not installed."""
+        if find_spec("ray") is None:
+            raise UserError("hydra/launcher=ray needs the extra: pip install 'resnet-lab[ray]'")
         if config.trainer.num_nodes > 1:
             told = f"trainer.num_nodes={config.trainer.num_nodes}"
             raise UserError(f"{told}: a task of Ray has one node; use hydra/launcher=slurm")
@@ -98,10 +101,8 @@ class Ray:
     def _connect(self) -> None:
         if self._options.address is None:
             os.environ[CLUSTERS] = "0"  # read on import: this machine's address becomes the loopback's
-        try:
-            import ray
-        except ImportError:
-            raise UserError("hydra/launcher=ray needs the extra: pip install 'resnet-lab[ray]'") from None
+        import ray
+
         given: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
         if self._options.address is None:
             given |= {

@@ -91,16 +91,16 @@ class Slurm:
         self._looked = 0.0
 
     def cores(self, config: TrainConfig) -> int:
-        """The cores of a run on each of its nodes."""
-        return self._options.cpus_per_task * config.trainer.devices
-
-    def open(self, jobs: Sequence[Job]) -> None:
-        """Submit what is not in the queue yet; UserError without SLURM, or when it refuses."""
+        """Return the cores of a run on each of its nodes; UserError without SLURM."""
         if shutil.which("sbatch") is None:
             raise UserError(
                 "hydra/launcher=slurm: this machine has no sbatch; start it on a login node of the cluster,"
                 " or use hydra/launcher=local"
             )
+        return self._options.cpus_per_task * config.trainer.devices
+
+    def open(self, jobs: Sequence[Job]) -> None:
+        """Submit what is not in the queue yet; UserError when SLURM refuses."""
         resources = {job: self.resources(job) for job in jobs}
         self._look()
         new: dict[tuple[tuple[str, int], ...], list[Job]] = {}
