@@ -56,18 +56,18 @@ def test_a_path_that_names_nothing_is_one_line_that_says_what_would(folder: Path
 
 
 def test_the_sources_are_ones_own_files_and_no_installed_ones(folder: Path) -> None:
-    found = own_sources("own_nets.net.Net", "k")
+    found = own_sources("own_nets.net.Net")
     assert set(found) == {"own_nets", "own_nets.net", "own_nets.parts", "own_late"}
-    assert own_sources("collections.OrderedDict", "k") == {}
-    assert own_sources("pytest.raises", "k") == {}
-    assert own_sources("resnet_lab.targets.locate", "k") == {}
+    assert own_sources("collections.OrderedDict") == {}
+    assert own_sources("pytest.raises") == {}
+    assert own_sources("resnet_lab.targets.locate") == {}
 
 
 def test_an_edit_anywhere_among_the_sources_changes_the_digest_and_moving_them_does_not(folder: Path) -> None:
-    before = digest(own_sources("own_nets.net.Net", "k"))
-    moved = {name: folder / f"{name}.moved" for name in own_sources("own_nets.net.Net", "k")}
-    for name, file in own_sources("own_nets.net.Net", "k").items():
+    before = digest(own_sources("own_nets.net.Net"))
+    moved = {name: folder / f"{name}.moved" for name in own_sources("own_nets.net.Net")}
+    for name, file in own_sources("own_nets.net.Net").items():
         moved[name].write_bytes(file.read_bytes())
     assert digest(moved) == before
     (folder / "own_late.py").write_text("late = 2\n")
-    assert digest(own_sources("own_nets.net.Net", "k")) != before
+    assert digest(own_sources("own_nets.net.Net")) != before

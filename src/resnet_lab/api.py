@@ -42,11 +42,14 @@ class Run:
         """Return the columns of history.csv, one value per epoch; NaN where an epoch has none."""
         return read_columns(RunFolder(self.folder).history_file)
 
-    def model(self) -> "nn.Module":
-        """Return the tested network on the CPU, in eval mode; of an unfinished run that of its last checkpoint."""
+    def model(self, *, trust: bool = False) -> "nn.Module":
+        """Return the tested network on the CPU, in eval mode; of an unfinished run that of its last checkpoint.
+
+        `trust` lets the folder name code from any installed package. Raises UserError where it may not.
+        """
         from resnet_lab.trained.source import of_run
 
-        return of_run(self.folder).load()
+        return of_run(self.folder, trust=trust).load()
 
 
 def train(overrides: Overrides = (), *, fresh: bool = False) -> Run:

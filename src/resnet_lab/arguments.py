@@ -271,6 +271,11 @@ def _add_config_dir(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_given(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--trust",
+        action="store_true",
+        help="let a run folder or a file of weights name code from any installed package: it can then do what you can",
+    )
     told = sub.add_argument_group("what the weights of another program do not tell of their net")
     told.add_argument("--mean", metavar="R,G,B", help="of its training images, of values from 0 to 1")
     told.add_argument("--std", metavar="R,G,B")

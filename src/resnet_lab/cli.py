@@ -107,7 +107,16 @@ def _evaluate(args: argparse.Namespace) -> int:
     if args.out is not None and not args.details:
         raise UserError("--out goes with --details: it says where they are written")
     details = Wanted(args.out) if args.details else None
-    return evaluate(args.run, args.model, args.weights, args.protocol, args.overrides, _given(args), details)
+    return evaluate(
+        args.run,
+        args.model,
+        args.weights,
+        args.protocol,
+        args.overrides,
+        _given(args),
+        details,
+        trust=args.trust,
+    )
 
 
 def _predict(args: argparse.Namespace) -> int:
@@ -117,14 +126,23 @@ def _predict(args: argparse.Namespace) -> int:
     keys = [str(path) for path in args.images if "=" in str(path) and not path.exists()]
     images = [path for path in args.images if str(path) not in keys]
     return predict(
-        images, args.run, args.model, args.weights, args.top, _given(args), [*keys, *args.overrides]
+        images,
+        args.run,
+        args.model,
+        args.weights,
+        args.top,
+        _given(args),
+        [*keys, *args.overrides],
+        trust=args.trust,
     )
 
 
 def _export(args: argparse.Namespace) -> int:
     from resnet_lab.trained.export import export
 
-    return export(str(args.source), args.format, args.out, args.weights, _given(args), args.overrides)
+    return export(
+        str(args.source), args.format, args.out, args.weights, _given(args), args.overrides, trust=args.trust
+    )
 
 
 def _pack(args: argparse.Namespace) -> int:

@@ -9,12 +9,15 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 CACHE = "resnet-lab"  # in the user's cache
 
 UNFINISHED = ".*.[0-9]*.tmp"  # what a process that was killed leaves of a file that it was writing
 MOST = 64 * 2**20  # bytes: no text that a run leaves comes near it
+MOST_YAML = 2**20  # characters: nor does its configuration
+MOST_DEPTH = 100
+MOST_BYTES = 2**30  # of an image
 Read = TypeVar("Read")
 
 
@@ -75,6 +78,53 @@ def read_text(path: Path) -> str:
         if os.fstat(file.fileno()).st_size > MOST:
             raise OSError(errno.EFBIG, f"it is larger than {MOST >> 20} MiB", str(path))
         return file.read()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a regular file. OSError for anything else."""
+    with open(open_file(path), "rb") as file:
+        if os.fstat(file.fileno()).st_size > MOST_BYTES:
+            raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES >> 20} MiB", str(path))
+        return file.read()
+
+
+def read_yaml(path: Path) -> Any:
+    """The plain values in a YAML file of anybody's, or in JSON. OSError or ValueError for anything else."""
+    import yaml
+
+    text = bounded(read_text(path))
+    try:
+        # libyaml's loader is ten times as fast, where there is one; it dies of what is nested deeply.
+        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+
+
+def bounded(text: str) -> str:
+    """The same YAML; ValueError where reading it could take without end, which nothing that we write does.
+
+    An alias stands for a copy of what it names: a few lines of them are gigabytes. Interpolations are as bad.
+    """
+    if len(text) > MOST_YAML:
+        raise ValueError(f"it is longer than {MOST_YAML >> 10} KiB")
+    if "${" in text:
+        raise ValueError("it holds an interpolation, ${…}: values must be written out")
+    if "*" in text or len(text) > 100_000 or sum(map(text.count, "[{-?")) > 1000:
+        import yaml
+
+        depth = 0
+        try:
+            for event in yaml.parse(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+                if isinstance(event, yaml.AliasEvent):
+                    raise ValueError(f"it holds the alias *{event.anchor}: values must be written out")
+                depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(
+                    event, yaml.CollectionEndEvent
+                )
+                if depth > MOST_DEPTH:
+                    raise ValueError("it is nested too deeply")
+        except yaml.YAMLError as error:
+            raise ValueError(" ".join(str(error).split())) from None
+    return text
 
 
 def tail(path: Path, most: int = 4096) -> str:

@@ -11,7 +11,7 @@ import sysconfig
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -44,7 +44,7 @@ def called(what: str, target: Any, /, *arguments: Any, **named: Any) -> Any:
         return target(*arguments, **named)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit() would end the command as if all were well
         reason = " ".join(str(error).split())
         if not isinstance(error, TypeError | ValueError):
             what, reason = f"{what} fails", f"{type(error).__name__}: {reason}"
@@ -90,15 +90,16 @@ def made(value: Any, key: str) -> Any:
     return {name: made(each, f"{key}.{name}") for name, each in value.items()}
 
 
-def own_sources(path: str, key: str) -> dict[str, Path]:
-    """The files outside installed packages that a target comes from, by module name; its own imports included.
+def own_sources(path: str) -> dict[str, Path]:
+    """Return the files outside installed packages that a target comes from, by module name, with all that they import.
 
-    Raises UserError as `locate` does.
+    Nothing is imported, so that the files can be compared with a digest first. Empty where the target is installed,
+    or not there.
     """
-    target = locate(path, key)
-    defined_in = target.__name__ if isinstance(target, ModuleType) else getattr(target, "__module__", None)
+    parts = path.split(".")
+    modules = [".".join(parts[:length]) for length in range(1, len(parts))]
+    open_names = [name for name in modules if _spec(name) is not None][-1:]
     found: dict[str, Path] = {}
-    open_names = [name for name in (defined_in, _imported(path, key)[0].__name__) if name]
     while open_names:
         name = open_names.pop()
         file = None if name in found else _own_file(name)
@@ -107,6 +108,19 @@ def own_sources(path: str, key: str) -> dict[str, Path]:
             parent = name.rpartition(".")[0]  # its package runs first
             open_names += [*_imports(name, file), *([parent] if parent else [])]
     return found
+
+
+def run_folder_of(sources: Mapping[str, Path], *, root: bool = True) -> Path | None:
+    """Return the first run folder that one of these files lies in: code is never taken from there.
+
+    `root` counts the folder in which the search for modules begins, too.
+    """
+    for name, file in sources.items():
+        depth = name.count(".") + (file.name == "__init__.py")
+        for folder in file.parents[: depth + root]:
+            if any((folder / each).exists() for each in ("config.yaml", "record.json")):
+                return folder
+    return None
 
 
 def digest(sources: dict[str, Path]) -> str:
@@ -122,8 +136,7 @@ def _imported(path: str, key: str) -> tuple[ModuleType, list[str]]:
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise UserError(f"{key}={path}: a dotted path is needed, as my_package.my_module.Name")
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it; a console script does not
+    _reach_working_folder()
     for length in range(len(parts) - 1, 0, -1):
         name = ".".join(parts[:length])
         try:
@@ -132,7 +145,7 @@ def _imported(path: str, key: str) -> tuple[ModuleType, list[str]]:
             missing = error.name or ""
             if name != missing and not name.startswith(f"{missing}."):
                 raise UserError(f"{key}={path}: {name} needs {missing!r}, which is not installed") from None
-        except Exception as error:  # whatever the code of a module raises
+        except (Exception, SystemExit) as error:  # whatever the code of a module raises
             reason = " ".join(str(error).split())
             raise UserError(
                 f"{key}={path}: importing {name} fails: {type(error).__name__}: {reason}"
@@ -142,13 +155,43 @@ def _imported(path: str, key: str) -> tuple[ModuleType, list[str]]:
     )
 
 
-def _own_file(name: str) -> Path | None:
-    """The file of a module that is neither the standard library's, nor an installed package's, nor ours."""
-    module = sys.modules.get(name)
-    try:
-        spec = module.__spec__ if module is not None else find_spec(name)
-    except (ImportError, ValueError, AttributeError):
+def _reach_working_folder() -> None:
+    """Search the working folder last: a queue.py that lies there must not hide the standard library's."""
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    """Find a module as an import would, but import nothing, not even the packages that it lies in."""
+    if name in sys.modules:
+        return getattr(sys.modules[name], "__spec__", None)
+    _reach_working_folder()
+    package = name.rpartition(".")[0]
+    above = _spec(package) if package else None
+    places = above.submodule_search_locations if above else None
+    places = getattr(
+        places, "_path", places
+    )  # a namespace package's own list would look for imported parents
+    if package and places is None:
         return None
+    for finder in sys.meta_path:
+        try:
+            if spec := finder.find_spec(name, places):
+                return spec
+        except KeyError:  # a namespace package in one that is not imported: a folder of that name
+            spec = ModuleSpec(name, None, is_package=True)
+            spec.submodule_search_locations = [
+                str(Path(each, name[len(package) + 1 :])) for each in places or ()
+            ]
+            return spec
+        except (ImportError, ValueError, AttributeError):
+            continue
+    return None
+
+
+def _own_file(name: str) -> Path | None:
+    """Return the file of a module that is neither the standard library's, nor an installed package's, nor ours."""
+    spec = _spec(name)
     file = Path(spec.origin).resolve() if spec and spec.has_location and spec.origin else None
     return file if file is not None and not any(file.is_relative_to(each) for each in _installed()) else None
 
@@ -166,7 +209,16 @@ def _installed() -> tuple[Path, ...]:
 def _imports(name: str, file: Path) -> Iterator[str]:
     """The modules that the code of a file imports, inside functions too."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (
+        SyntaxError,
+        ValueError,
+        OSError,
+        RecursionError,
+    ):  # an extension module, or what its import will tell
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -99,7 +99,7 @@ def test_it_is_tested_again_and_exported_with_its_description(
     assert told is not None
     assert told[0] == replace(trained.config().model)
     (project / "patches.py").write_text((project / "patches.py").read_text() + "\n# edited\n")
-    with pytest.raises(UserError, match=r"the code of patches\.Patches is not what it was"):
+    with pytest.raises(UserError, match=r"the code of patches\.Patches was edited"):
         weights_file.described(Path("net.safetensors"))
 
 

@@ -5,9 +5,10 @@ Free of torch, as far as what is named is.
 
 import hashlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -16,31 +17,44 @@ from hydra.utils import instantiate
 from resnet_lab.config.identity import flatten
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
-from resnet_lab.targets import digest, locate, own_sources
+from resnet_lab.targets import digest, locate, own_sources, run_folder_of
 
-# What Hydra lets pass, and a configuration from elsewhere, as that of a file of weights, shall not reach: code that is
-# read from a file or fetched, and the standard library but for functions of math and classes that hold values.
-FROM_FILES = (
-    *(
-        "torch.hub",
-        "torch.serialization",
-        "torch.package",
-        "torch.jit",
-        "torch.utils.cpp_extension",
-        "torch._ops",
-    ),
-    *(
-        "torch.utils.model_zoo",
-        "torch.distributed.run",
-        "torch.distributed.launch",
-        "numpy.load",
-        "numpy.lib",
-    ),
-    *("hydra", "joblib", "pandas", "sympy", "pip", "setuptools"),
+# What Hydra lets pass, and no configuration shall reach: what starts programs, or reads code from a file or fetches it.
+# fmt: off
+REFUSED = (
+    "torch.hub", "torch.serialization", "torch.package", "torch.jit", "torch._ops", "torch.multiprocessing",
+    "torch.utils.cpp_extension", "torch.utils.model_zoo", "torch.utils.collect_env", "torch.utils.bottleneck",
+    "torch.utils.hipify", "torch.utils.show_pickle", "torch.onnx", "torch.export", "torch.testing._internal",
+    "torch.distributed.run", "torch.distributed.launch", "torch.distributed.launcher", "torch.distributed.rpc",
+    "torch.distributed.elastic", "torch.distributed.checkpoint", "torch._inductor", "torch._dynamo",
+    "lightning.fabric.strategies", "lightning.fabric.cli", "lightning.fabric.utilities.cloud_io", "lightning.app",
+    "lightning.pytorch.cli", "lightning.pytorch.strategies", "lightning.pytorch.core.saving",
+    "numpy.load", "numpy.lib", "numpy.f2py", "numpy.testing", "numpy.ctypeslib", "numpy.distutils",
+    "hydra", "hydra_plugins", "omegaconf", "joblib", "pandas", "sympy", "pip", "setuptools", "pkg_resources",
+    "cloudpickle", "dill", "submitit", "ray", "wandb", "git", "psutil", "IPython", "pytest", "yaml",
+    "matplotlib", "PIL.ImageShow", "PIL.ImageGrab", "PIL.EpsImagePlugin", "triton", "fsspec", "cffi",
+    "resnet_lab.cli", "resnet_lab.config", "resnet_lab.runs", "resnet_lab.report", "resnet_lab.share",
+    "resnet_lab.sweeps", "resnet_lab.tracking", "resnet_lab.trained", "resnet_lab.template", "resnet_lab.api",
+    "resnet_lab.files", "resnet_lab.streams", "resnet_lab.targets",
 )
+# fmt: on
 NAMING_WEIGHTS = ("recipe.loss_args.", "module.args.")  # the keys whose values may be a teacher's path
 WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
 STANDARD = ("builtins", "collections", "datetime", "pathlib")
+# What a file may name: parts of these kinds, from these modules; plain functions of the last two, and our own by name.
+FILES_MAY_NAME = (
+    *("torch.nn", "torch.optim", "torchvision.models", "torchvision.ops", "lightning.pytorch.callbacks"),
+    *(
+        f"torchmetrics.{each}"
+        for each in ("classification", "regression", "aggregation", "collections", "wrappers")
+    ),
+)
+KINDS = (
+    *("torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer", "torchmetrics.metric.Metric"),
+    *("torchmetrics.collections.MetricCollection", "lightning.pytorch.callbacks.callback.Callback"),
+)
+FUNCTIONS = ("torch.nn.functional", "torchvision.models")
+OURS = ("resnet_lab.models.create_model",)
 
 
 def authorised(path: str, key: str) -> Any:
@@ -56,6 +70,8 @@ def authorised(path: str, key: str) -> Any:
         if error.__cause__ is None:  # not for want of the target: for what it is
             reason = " ".join(str(error).split())
             raise UserError(f"{key}={path} is refused: {reason}") from None
+    except SystemExit:  # of the code of a module, which `locate` meets again and tells
+        pass
     found = locate(path, key)
     if not callable(found):
         raise UserError(f"{key}={path} cannot be called: it is {type(found).__name__}")
@@ -65,11 +81,70 @@ def authorised(path: str, key: str) -> Any:
 
 
 def _is_harmless(target: Any) -> bool:
-    module = str(getattr(target, "__module__", None) or type(target).__module__)
+    module = _module_of(target)
     if module.partition(".")[0] in sys.stdlib_module_names:
         return module == "math" or (module in STANDARD and isinstance(target, type))
-    names = (module, f"{module}.{getattr(target, '__qualname__', '')}")
-    return not any(f"{name}.".startswith(f"{each}.") for name in names for each in FROM_FILES)
+    name = f"{module}.{getattr(target, '__qualname__', '')}"
+    return not (_is_below(module, REFUSED) or _is_below(name, REFUSED))
+
+
+def _module_of(target: Any) -> str:
+    return str(getattr(target, "__module__", None) or type(target).__module__)
+
+
+def _is_below(name: str, modules: Iterable[str]) -> bool:
+    return any(f"{name}.".startswith(f"{each}.") for each in modules)
+
+
+def check_from_file(
+    config: Any, sources: Mapping[str, str], prefix: str, where: object, *, trust: bool = False
+) -> None:
+    """Raise UserError where a configuration that was read from a file names what a stranger's file may not name.
+
+    A file may name the parts of PyTorch, torchvision, torchmetrics and Lightning that nets and metrics are made of,
+    and what lies in the user's own project, in no run folder: whatever has its digest in `sources`, and classes of
+    KINDS. `trust` allows whatever the user could type. Nothing is imported before its digest was compared.
+    """
+    targets = _targets_within if isinstance(config, Mapping) else _targets
+    for key, path in targets(config, prefix, local=True):
+        if files := own_sources(path):
+            if folder := run_folder_of(files):
+                raise UserError(
+                    f"{where}: {key}={path} lies in the run folder {folder}: code is never taken from there"
+                )
+            if path in sources and digest(files) != sources[path]:
+                raise UserError(f"{where}: the code of {path} was edited since, and is not what it was")
+        if not trust:
+            if not files and not _is_below(path, (*FILES_MAY_NAME, *OURS, "torchmetrics")):
+                raise _untrusted(where, key, path)  # it is not even imported
+            target = locate(path, key)
+            own = _module_of(target) in files and (path in sources or _is_of_a_kind(target))
+            if not (own or path in OURS or _is_part(path, target)):
+                raise _untrusted(where, key, path)
+        authorised(path, key)
+
+
+def _untrusted(where: object, key: str, path: str) -> UserError:
+    return UserError(
+        f"{where}: {key}={path} is neither a part that any file may name nor of your own project: --trust allows it,"
+        " if you know where the file comes from"
+    )
+
+
+def _is_of_a_kind(target: Any) -> bool:
+    return any(f"{each.__module__}.{each.__qualname__}" in KINDS for each in getattr(target, "__mro__", ()))
+
+
+def _is_part(path: str, target: Any) -> bool:
+    """Return whether it is a public class of one of KINDS, or a public function, from a module that files may name."""
+    module = _module_of(target)
+    if any(part.startswith("_") for part in path.split(".")):
+        return False
+    if isinstance(target, type):
+        return _is_below(module, FILES_MAY_NAME) and _is_of_a_kind(target)
+    return (
+        isinstance(target, FunctionType) and _is_below(module, FUNCTIONS) and "." not in target.__qualname__
+    )
 
 
 def targets_of(config: TrainConfig) -> dict[str, str]:
@@ -117,18 +192,26 @@ def with_sources(config: TrainConfig) -> TrainConfig:
 
 
 def check_sources(config: TrainConfig) -> None:
-    """Raises UserError where a run's own code is no longer that of its configuration, or may not be named."""
-    for path, found in sources_of(config).items():
-        if found != config.sources.get(path) and path in contents_of(config):
+    """Raise UserError where a run's own code is no longer that of its configuration, or may not be named.
+
+    Code is compared before it is imported.
+    """
+    for key, found in contents_of(config).items():
+        if found != config.sources.get(key):
             raise UserError(
-                f"{path} names other weights than when this run was made: the command that made it makes another run"
+                f"{key} names other weights than when this run was made: the command that made it makes another run"
                 " of them"
             )
-        if found != config.sources.get(path):
+    for key, path in _targets(config, "", local=False):
+        files = own_sources(path)
+        if files and digest(files) != config.sources.get(path):
             raise UserError(
                 f"the code of {path} was edited since this run was made: the command that made it makes another run"
                 " of the new code; with the old code, this one goes on"
             )
+        if folder := run_folder_of(files, root=False):
+            raise UserError(f"{key}={path} lies in the run folder {folder}: code is never taken from there")
+    sources_of(config)
 
 
 def sources_of(config: Any, prefix: str = "") -> dict[str, str]:
@@ -139,8 +222,8 @@ def sources_of(config: Any, prefix: str = "") -> dict[str, str]:
     for key, path in _targets(config, prefix, local=True):
         authorised(path, key)
     found = contents_of(config)
-    for key, path in _targets(config, prefix, local=False):
-        if files := own_sources(path, key):
+    for _, path in _targets(config, prefix, local=False):
+        if files := own_sources(path):
             found[path] = digest(files)
     return found
 

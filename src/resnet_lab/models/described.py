@@ -1,11 +1,13 @@
 """The description that lies with a file of weights, and what has to be said where none does. Free of torch."""
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from resnet_lab.files import open_file, read_yaml
 from resnet_lab.models import blocks
 from resnet_lab.models.description import AUTO, ModelConfig, Net, family_of, label, resolve
 from resnet_lab.models.families import STRIDE_ON
@@ -71,12 +73,9 @@ def _differing(net: Net) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _of_run(folder: Path) -> dict[str, Any] | None:
-    import yaml
-
     try:
-        with (folder / "config.yaml").open(encoding="utf-8") as file:
-            said = yaml.safe_load(file)["model"]
-    except (OSError, yaml.YAMLError, ValueError, TypeError, KeyError):
+        said = read_yaml(folder / "config.yaml")["model"]
+    except (OSError, ValueError, TypeError, KeyError):
         return None
     return said if isinstance(said, dict) and {"family", "depth", "zero_channels"} <= said.keys() else None
 
@@ -85,6 +84,7 @@ def _of_safetensors(path: Path) -> dict[str, Any] | None:
     if path.suffix != ".safetensors":
         return None
     try:
+        os.close(open_file(path))
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(length, HEADER_LIMIT)))

@@ -1,6 +1,7 @@
 """Weights into a net: published ones, or a file that PyTorch, Lightning or safetensors wrote."""
 
 import json
+import os
 import pickle
 import sys
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from safetensors.torch import load_file as load_safetensors
 from torch import nn
 
 from resnet_lab.errors import UserError
+from resnet_lab.files import open_file
 from resnet_lab.models import published
 from resnet_lab.models.description import Net
 from resnet_lab.models.foreign import State, unwrapped, weights_in
@@ -133,7 +135,7 @@ def load_state(model: nn.Module, state: State, source: str, *, head: str | None 
 
 def _content(path: Path) -> Any:
     try:
-        path.open("rb").close()
+        os.close(open_file(path))  # a pipe would keep its reader waiting
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     try:

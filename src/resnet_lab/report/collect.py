@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from resnet_lab.files import read_text
+from resnet_lab.files import read_yaml
 from resnet_lab.models.nets import depth, kind, label
 from resnet_lab.report.choices import Choices, complete, model_of
 from resnet_lab.report.walk import run_folders
@@ -36,11 +34,7 @@ UNREADABLE = (
     AttributeError,
     RecursionError,
     csv.Error,
-    yaml.YAMLError,
 )
-# libyaml's loader is ten times as fast, where there is one, and dies of what is nested deeply.
-FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-DEEP = 1000  # openings in a text, beyond which it may be
 
 
 @dataclass(frozen=True)
@@ -102,7 +96,7 @@ def read(path: Path) -> Run:
     """One run folder. Raises one of UNREADABLE where it is none, or is damaged."""
     state, left = RunFolder(path).state_and_record()
     record = _whole(state, left)
-    config = record["config"] if record else _configuration(path / "config.yaml")
+    config = record["config"] if record else read_yaml(path / "config.yaml")
     model = model_of(config)
     described = record.get("model") or {"kind": kind(model), "label": label(model)}
     choices = complete(config, record)
@@ -117,12 +111,6 @@ def read(path: Path) -> Run:
         label=str(described["label"]),
         seed=int(config["seed"]),
     )
-
-
-def _configuration(path: Path) -> Any:
-    text = read_text(path)
-    deep = len(text) > 100 * DEEP or sum(map(text.count, "[{-?")) > DEEP
-    return yaml.load(text, Loader=yaml.SafeLoader if deep else FAST_LOADER)
 
 
 def _whole(state: str, record: dict[str, Any] | None) -> dict[str, Any]:

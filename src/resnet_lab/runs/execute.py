@@ -73,7 +73,9 @@ def _lead(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock) -> 
             if error.number == signal.SIGINT:
                 raise KeyboardInterrupt from None
             raise SystemExit(128 + error.number) from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            if isinstance(error, SystemExit) and error.code:  # a launcher's, which ends the process
+                raise
             failure = describe(error, folder)
             log.exception("the run failed")
             _tell(folder, f"{failure['kind']}: {failure['message']}")
@@ -96,7 +98,9 @@ def _accompany(folder: RunFolder, config: TrainConfig, here: Process) -> dict[st
         train(folder, config, here, None, record)
     except (Interrupted, NonFiniteLoss):
         pass  # every process stops for these, and the first one tells of it
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code:
+            raise
         failure = describe(error, folder)
         failure["message"] = f"rank {here.rank}: {failure['message']}"
         print(f"{folder.path}: {failure['kind']}: {failure['message']}", file=sys.stderr, flush=True)

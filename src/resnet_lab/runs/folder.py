@@ -16,7 +16,7 @@ from resnet_lab.config.identity import chosen, differences, edited, identity
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import data_kind
 from resnet_lab.errors import UserError
-from resnet_lab.files import read_text, write_text
+from resnet_lab.files import bounded, read_text, write_text
 from resnet_lab.models.nets import kind_of, label, resolved
 from resnet_lab.runs.lock import Lock, held
 from resnet_lab.runs.threads import threads_of
@@ -136,7 +136,7 @@ class RunFolder:
     def _typed(self, text: str) -> TrainConfig:
         """UserError names the file and the key that is wrong."""
         try:
-            loaded = OmegaConf.load(io.StringIO(text))
+            loaded = OmegaConf.load(io.StringIO(bounded(text)))
             schema = OmegaConf.structured(TrainConfig)
             if isinstance(loaded, DictConfig) and isinstance(loaded.get("data"), DictConfig):
                 schema.data = OmegaConf.structured(data_kind([str(key) for key in loaded.data]))

@@ -1,6 +1,7 @@
 """Tested weights as a safetensors file that says what net they are of, and how it sees images."""
 
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from resnet_lab.config.targets import sources_of
+from resnet_lab.config.targets import check_from_file, sources_of
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.errors import UserError
-from resnet_lab.files import replacing
+from resnet_lab.files import open_file, replacing
 from resnet_lab.models.description import NetConfig
 from resnet_lab.models.nets import kind_of, resolved, without_weights
 
@@ -38,12 +39,14 @@ def write(path: Path, net: nn.Module, model: NetConfig, seen: Preprocessing | No
         temporary.write_bytes(_in_order(save(weights, told)))
 
 
-def described(path: Path) -> tuple[NetConfig, Preprocessing | None] | None:
+def described(path: Path, *, trust: bool = False) -> tuple[NetConfig, Preprocessing | None] | None:
     """What a file says of itself; None of any other file.
 
-    Raises UserError where that cannot be read, and where it names code that may not be named or is another than it was.
+    Raises UserError where that cannot be read, and where it names code that a file may not name (`trust`: that a user
+    may not) or that is another than it was.
     """
     try:
+        os.close(open_file(path))
         with safe_open(str(path), "pt") as file:
             told: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError):
@@ -52,6 +55,8 @@ def described(path: Path) -> tuple[NetConfig, Preprocessing | None] | None:
         return None
     try:
         said = json.loads(told["model"])
+        if "${" in told["model"]:  # which OmegaConf would look up, or blow up
+            raise ValueError("${")
         model: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind_of(said)), said))
         sources = dict(json.loads(told.get("sources", "{}")))
         seen = Preprocessing.from_json(told["preprocessing"]) if "preprocessing" in told else None
@@ -59,9 +64,7 @@ def described(path: Path) -> tuple[NetConfig, Preprocessing | None] | None:
         raise UserError(
             f"{path} says what it is in words unknown here: {str(error).splitlines()[0]}"
         ) from None
-    for name, found in sources_of(model, "model.").items():
-        if found != sources.get(name):
-            raise UserError(f"{path}: the code of {name} is not what it was when these weights were written")
+    check_from_file(model, sources, "model.", path, trust=trust)
     return resolved(without_weights(model)), seen
 
 

@@ -62,6 +62,8 @@ def evaluate(
     overrides: Sequence[str] = (),
     given: Given | None = None,
     details: Wanted | None = None,
+    *,
+    trust: bool = False,
 ) -> int:
     """Print loss, top-1 and top-5 error (per cent) and metrics of each net, and of all together; returns 0.
 
@@ -69,10 +71,11 @@ def evaluate(
     tells what the weights do not; `how` is a protocol, None that of the first run, or a single view. With runs the
     data and metrics are the first one's, changed by `overrides` such as data.root=… or replaced, as by data=cifar10;
     without, the overrides name them. With `details` what each net answers to each image is written, and how far several
-    agree. Raises UserError for what does not go together, before weights or images are read.
+    agree; with `trust` runs and files may name any code. Raises UserError for what does not go together, before weights
+    or images are read.
     """
     given = given or Given()
-    trained = _named(runs, models, weights, overrides)
+    trained = _named(runs, models, weights, overrides, trust=trust)
     refuse_unread(given, trained)
     chosen = [text.partition("=")[0].removeprefix("data.") for text in of_group("data", overrides)]
     first = next((net.run for net in trained if net.run), None)
@@ -110,7 +113,12 @@ def evaluate(
 
 
 def _named(
-    runs: Sequence[Path], models: Sequence[str], weights: Sequence[str], overrides: Sequence[str]
+    runs: Sequence[Path],
+    models: Sequence[str],
+    weights: Sequence[str],
+    overrides: Sequence[str],
+    *,
+    trust: bool,
 ) -> list[nets.Trained]:
     if len(models) != len(weights):
         raise UserError(f"{len(models)} --model and {len(weights)} --weights: each net needs its own")
@@ -121,8 +129,8 @@ def _named(
     if choices and not models:
         raise UserError(f"{of_group('model', overrides)[0]}: a run knows its net; model.… goes with --model")
     trained = [
-        *map(nets.of_itself, runs),
-        *(nets.of_name(name, file, choices) for name, file in zip(models, weights, strict=True)),
+        *(nets.of_itself(run, trust=trust) for run in runs),
+        *(nets.of_name(name, file, choices, trust=trust) for name, file in zip(models, weights, strict=True)),
     ]
     paths = [(net.name, net.path.resolve() if net.path else None) for net in trained]
     twice = next((name for name, path in paths if paths.count((name, path)) > 1), None)

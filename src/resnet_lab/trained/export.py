@@ -27,6 +27,8 @@ def export(
     weights: str | None = None,
     given: Given | None = None,
     overrides: Sequence[str] = (),
+    *,
+    trust: bool = False,
 ) -> int:
     """Write the net of a run folder, an exported file or a name; returns 0.
 
@@ -40,7 +42,7 @@ def export(
     if kind == "onnx":
         onnx.check()
     refuse_others("export", overrides, "model")
-    trained = nets.of(source, weights, model_choices(overrides))
+    trained = nets.of(source, weights, model_choices(overrides), trust=trust)
     given = given or Given()
     refuse_unread(given, [trained])
     seen = with_given(trained, given)[0] if given else trained.seen

@@ -8,6 +8,7 @@ import torch
 
 from resnet_lab.data.decode import BrokenImage
 from resnet_lab.errors import UserError, printable
+from resnet_lab.files import read_bytes
 from resnet_lab.trained import source as nets
 from resnet_lab.trained.given import Given
 from resnet_lab.trained.keys import model_choices, refuse_others
@@ -22,13 +23,15 @@ def predict(
     top: int = 5,
     given: Given | None = None,
     overrides: Sequence[str] = (),
+    *,
+    trust: bool = False,
 ) -> int:
     """Print the most probable classes of each image; 1 where a file could not be read, else 0.
 
     The net and how it sees an image come from a run folder or an exported file (`run`), or from a name with weights
     and what is `given`. Raises UserError where neither or both are named, or the net cannot be had.
     """
-    trained = _net(run, model, weights, overrides)
+    trained = _net(run, model, weights, overrides, trust=trust)
     if top < 1:
         raise UserError(f"--top {top}: at least 1 is needed")
     given = given or Given()
@@ -41,7 +44,7 @@ def predict(
     net, broken = trained.load().to(device), 0
     for path in images:
         try:
-            pixels = seen(path.read_bytes())
+            pixels = seen(read_bytes(path))
         except (OSError, BrokenImage) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             print(f"resnet-lab: {printable(f'{path}: {reason}')}", file=sys.stderr)
@@ -57,7 +60,9 @@ def predict(
     return 1 if broken else 0
 
 
-def _net(run: Path | None, model: str | None, weights: str | None, overrides: Sequence[str]) -> nets.Trained:
+def _net(
+    run: Path | None, model: str | None, weights: str | None, overrides: Sequence[str], *, trust: bool
+) -> nets.Trained:
     refuse_others("predict", overrides, "model")
     if (run is None) == (model is None):
         raise UserError("name one net: --run RUN_DIR, or --model NAME --weights WEIGHTS")
@@ -65,7 +70,7 @@ def _net(run: Path | None, model: str | None, weights: str | None, overrides: Se
         if weights is not None or overrides:
             said = overrides[0] if overrides else "--weights"
             raise UserError(f"{run} knows its net and weights: {said} goes with --model")
-        return nets.of_itself(run)
+        return nets.of_itself(run, trust=trust)
     if weights is None:
         raise UserError(f"{model} knows nothing without weights: --weights imagenet, or a file")
-    return nets.of_name(str(model), weights, model_choices(overrides))
+    return nets.of_name(str(model), weights, model_choices(overrides), trust=trust)

@@ -11,7 +11,7 @@ from torch import nn
 
 from resnet_lab.config.identity import edited
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.config.targets import check_sources
+from resnet_lab.config.targets import check_from_file
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.data.spec import OwnConfig
 from resnet_lab.errors import UserError, nearest
@@ -51,29 +51,34 @@ class Trained:
         return self.model.num_classes
 
 
-def of_itself(path: Path | str) -> Trained:
-    """A run folder, or a file that says what it is, as `resnet-lab export` writes. Raises UserError."""
+def of_itself(path: Path | str, *, trust: bool = False) -> Trained:
+    """A run folder, or a file that says what it is, as `resnet-lab export` writes. Raises UserError.
+
+    `trust` lets it name whatever code the user could name, not only parts that cannot do harm.
+    """
     path = Path(path)
     if path.is_file():
         if (run := _run_of(path)) is not None:
-            return of_run(run.path, path)
-        told = described(path)
+            return of_run(run.path, path, trust=trust)
+        told = described(path, trust=trust)
         if told is None:
             raise UserError(f"{path} does not say what net it is of: --model NAME --weights {path}")
         model, seen = told
         return Trained(path.name, path, model, seen, lambda: _filled(model, path))
-    return of_run(path)
+    return of_run(path, trust=trust)
 
 
-def of_run(path: Path | str, checkpoint: Path | None = None) -> Trained:
+def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = False) -> Trained:
     """Return the net that a run tested; of an unfinished run that of its last sound checkpoint, or of `checkpoint`.
 
-    Raises UserError where the folder is no run's, or its run has written no checkpoint yet.
+    Raises UserError where the folder is no run's, its run has written no checkpoint yet, or it names code that a
+    folder may not name (`trust`: that the user may not).
     """
     path = Path(path)
     folder = RunFolder(path)
     config = folder.config()
-    check_sources(config)
+    for group in ("model", "data", "metrics"):  # what is made here; the rest is not even imported
+        check_from_file(getattr(config, group), config.sources, f"{group}.", path, trust=trust)
     model = without_weights(config.model)
     name, seen = path.resolve().name, _written(folder, config)
     if checkpoint is not None:
@@ -89,7 +94,9 @@ def of_run(path: Path | str, checkpoint: Path | None = None) -> Trained:
     return Trained(name, path, model, seen, lambda: _filled(model, last), config, note)
 
 
-def of_name(name: str, weights: str | None, choices: Mapping[str, Any] | None = None) -> Trained:
+def of_name(
+    name: str, weights: str | None, choices: Mapping[str, Any] | None = None, *, trust: bool = False
+) -> Trained:
     """The net of this name, with `choices` of its description. Raises UserError for what does not exist or fit."""
     choices = dict(choices or {})
     ends: dict[str, Any] = {}
@@ -99,7 +106,7 @@ def of_name(name: str, weights: str | None, choices: Mapping[str, Any] | None = 
     seen = None
     if path is not None and (path / "config.yaml").exists():
         raise UserError(f"{weights} is a run, which knows its net: --run {weights}")
-    if path is not None and (told := described(path)) is not None:
+    if path is not None and (told := described(path, trust=trust)) is not None:
         ours, seen = told
         _check_same(net, ours, path)
         ends = {"num_classes": ours.num_classes, "in_channels": ours.in_channels}
@@ -118,10 +125,12 @@ def of_name(name: str, weights: str | None, choices: Mapping[str, Any] | None = 
     return Trained(f"{name} {weights or ''}".strip(), path, net, seen, lambda: _ready(build(net)))
 
 
-def of(source: str, weights: str | None = None, choices: Mapping[str, Any] | None = None) -> Trained:
+def of(
+    source: str, weights: str | None = None, choices: Mapping[str, Any] | None = None, *, trust: bool = False
+) -> Trained:
     """A run folder, a file that says what it is, or the name of a net. Raises UserError where it is none."""
     if source in NAMED:
-        return of_name(source, weights, choices)
+        return of_name(source, weights, choices, trust=trust)
     if not Path(source).exists():
         guess = nearest(source, NAMED)
         raise UserError(
@@ -130,7 +139,7 @@ def of(source: str, weights: str | None = None, choices: Mapping[str, Any] | Non
     for option, said in (("--weights", weights), ("model.…", choices)):
         if said:
             raise UserError(f"{source} knows its net and weights: {option} goes with a net's name")
-    return of_itself(Path(source))
+    return of_itself(Path(source), trust=trust)
 
 
 def device() -> torch.device:
