@@ -8,6 +8,7 @@ from functools import cache
 from itertools import product
 from typing import Any, get_type_hints
 
+from resnet_lab.columns import value_word
 from resnet_lab.config.identity import flatten, identity_part, local_beginnings
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import KINDS as DATA_KINDS
@@ -123,7 +124,7 @@ def differing(groups: Iterable[Choices]) -> list[str]:
 def shown(choices: Choices, key: str) -> str:
     """A choice in a table; nothing for a condition that is not known."""
     value = choices.get(key)
-    return "" if value is None and key in CONDITIONS else str(value)
+    return "" if value is None and key in CONDITIONS else value_word(value)
 
 
 def _frozen(value: Any) -> Any:

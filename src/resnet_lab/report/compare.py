@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from resnet_lab.columns import Column
 from resnet_lab.report.choices import Choices, but_for_the_seed, conditions, differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.spread import Spread
@@ -90,6 +91,13 @@ class Group:
     def cost(self, name: str) -> Spread:
         """A figure of the records' ``cost`` over the finished runs, as in ``train_seconds``."""
         return Spread(tuple(float(run.record["cost"][name]) for run in self.finished))
+
+    def figure(self, column: Column) -> Spread:
+        """A figure of the record over the finished runs; a fact of the net once."""
+        if column.part == "model":
+            fact = self.fact(column.key)
+            return Spread() if fact is None else Spread((fact,))
+        return self.last(column.key) if column.part == "last" else self.cost(column.key)
 
     def fact(self, name: str) -> Any:
         """A fact of the net that the records state, as in ``parameters``; None before a run has ended."""

@@ -5,10 +5,11 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from resnet_lab.columns import word
 from resnet_lab.report.choices import shown
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group, told_apart_by
-from resnet_lab.report.style import canvas, legend, looks, marker, panels_of, plain_numbers, word, wrapped
+from resnet_lab.report.style import canvas, legend, looks, marker, panels_of, plain_numbers, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

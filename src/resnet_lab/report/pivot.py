@@ -5,13 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_lab.columns import choice_word, headings
 from resnet_lab.errors import UserError
 from resnet_lab.report.against import Held, held_against
 from resnet_lab.report.choices import shown
 from resnet_lab.report.compare import Group, ranked
-from resnet_lab.report.pool import Pool, pools
-from resnet_lab.report.table import difference_figures, difference_words
-from resnet_lab.report.tabular import Figures, Table, large, seconds, two, whole
+from resnet_lab.report.pool import Pool, Pools, pools
+from resnet_lab.report.spread import EQUAL
+from resnet_lab.report.table import Field, choice_field, figures_of, measures, table_of
+from resnet_lab.report.tabular import Figures, Table
 
 NOTHING = "–"
 
@@ -25,33 +27,29 @@ class View:
     caption: str
 
 
-def drawn_by(groups: Sequence[Group], by: Sequence[str], baseline: Sequence[str] = ()) -> View:
+def drawn_by(
+    groups: Sequence[Group],
+    by: Sequence[str],
+    baseline: Sequence[str] = (),
+    show: Sequence[str] = (),
+    *,
+    all_runs: bool = False,
+) -> View:
     """A line for each value of these choices."""
-    lines = pools(groups, by)
-    keys = list(lines[0].by) if lines else []
-    held = held_against(lines, baseline, keys)
-    rows = [
-        {
-            **{key: shown(line.by, key) for key in keys},
-            "parameters": whole(line.fact("parameters")),
-            "multiply-adds": large(line.fact("multiply_adds")),
-            "validation error (%)": str(line.last("val/error")),
-            "test error (%)": str(line.last("test/error")),
-            "n": str(line.n),
-            "median": two(line.last("test/error").median),
-            "best": two(line.last("test/error").best),
-            "training error (%)": str(line.last("train/error")),
-            "train s": seconds(line.cost("train_seconds").mean),
-            **difference_words(against, baseline),
-            "remarks": line.remarks,
-        }
-        for line, against in zip(lines, held, strict=True)
-    ]
-    table = Table.of(rows, words={"difference", "remarks", *(key for key in keys if _words(lines, key))})
-    return View(table, _figures(lines, held, baseline), _caption(lines))
+    found = pools(groups, by, all_runs=all_runs)
+    lines, keys = found.lines, found.keys
+    fields = _fields(lines, keys, held_against(lines, baseline, keys), baseline, show)
+    return View(table_of(fields, lines), figures_of(fields, len(lines)), _caption(found))
 
 
-def pivot(groups: Sequence[Group], rows: str, columns: str, baseline: Sequence[str] = ()) -> View:
+def pivot(
+    groups: Sequence[Group],
+    rows: str,
+    columns: str,
+    baseline: Sequence[str] = (),
+    *,
+    all_runs: bool = False,
+) -> View:
     """A row for each value of one choice, a column for each of another; test error in per cent, mean ± std (n).
 
     With a baseline each cell is the difference to its own, and the interval. Conditions that differ within a cell
@@ -59,32 +57,42 @@ def pivot(groups: Sequence[Group], rows: str, columns: str, baseline: Sequence[s
     """
     if rows == columns:
         raise UserError(f"--rows and --columns are both {rows}: two different choices are needed")
-    lines = pools(groups, [rows, columns], "--rows or --columns")
-    held = held_against(lines, baseline, list(lines[0].by))
+    found = pools(groups, [rows, columns], "--rows or --columns", all_runs=all_runs)
+    lines = found.lines
+    held = held_against(lines, baseline, found.keys)
     heads = sorted({line.by[columns] for line in lines}, key=ranked)
-    keys = [rows, *(key for key in lines[0].by if key not in (rows, columns))]
+    keys = [rows, *(key for key in found.keys if key not in (rows, columns))]
+    named = headings(keys)
     counts = {line.n for line in lines}
     alike = len(counts) == 1
     cells: dict[tuple[Any, ...], dict[Any, str]] = {}
+    places: dict[int, tuple[int, int]] = {}
     for line, against in zip(lines, held, strict=True):
-        said = cell(line, against, n=not alike)
-        cells.setdefault(tuple(line.by[key] for key in keys), {})[line.by[columns]] = said
+        row = cells.setdefault(tuple(line.by[key] for key in keys), {})
+        row[line.by[columns]] = cell(line, against, n=not alike)
+        places[id(line)] = list(cells.values()).index(row), len(keys) + heads.index(line.by[columns])
     drawn = [
         {
-            **{key: shown({key: value}, key) for key, value in zip(keys, values, strict=True)},
-            **{f"{columns}={head}": found.get(head, NOTHING) for head in heads},
+            **{named[key]: shown({key: value}, key) for key, value in zip(keys, values, strict=True)},
+            **{choice_word(columns, head): row.get(head, NOTHING) for head in heads},
         }
-        for values, found in cells.items()
+        for values, row in cells.items()
     ]
+    means = {id(line): line.last("test/error").mean for line in lines}
+    least = min((mean for mean in means.values() if not math.isnan(mean)), default=math.nan)
     table = Table(
         tuple(drawn[0]),
         tuple(tuple(row.values()) for row in drawn),
-        frozenset(drawn[0]) - {key for key in keys if _words(lines, key)},
+        frozenset(drawn[0]) - {named[key] for key in keys if _words(lines, key)},
+        frozenset(
+            places[name] for name, mean in means.items() if not baseline and abs(mean - least) <= EQUAL
+        ),
     )
     said = f"; n = {counts.pop()} in each cell" if alike else ""
     if baseline:
         said += f"; where the baseline is another cell, the difference to {' '.join(baseline)} and its 95 % interval"
-    return View(table, _figures(lines, held, baseline), _caption(lines) + said)
+    fields = _fields(lines, found.keys, held, baseline, ())
+    return View(table, figures_of(fields, len(lines)), _caption(found) + said)
 
 
 def cell(line: Pool, against: Held | None = None, *, n: bool) -> str:
@@ -103,28 +111,27 @@ def cell(line: Pool, against: Held | None = None, *, n: bool) -> str:
     return f"{test}{count}{lost}"
 
 
-def _figures(lines: Sequence[Pool], held: Sequence[Held], baseline: Sequence[str]) -> list[Figures]:
-    """One line a cell, unrounded: what to load."""
+def _fields(
+    lines: Sequence[Pool],
+    keys: Sequence[str],
+    held: Sequence[Held],
+    baseline: Sequence[str],
+    show: Sequence[str],
+) -> list[Field]:
+    named = headings(keys)
+    remarks = [line.remarks for line in lines]
     return [
-        {
-            **line.by,
-            "n": line.n,
-            "test_error_mean": (test := line.last("test/error")).mean,
-            "test_error_std": test.std,
-            "test_error_median": test.median,
-            "test_error_best": test.best,
-            "test_error_of_runs": list(test.values),
-            "train_seconds_mean": line.cost("train_seconds").mean,
-            **difference_figures(against, baseline),
-            "remarks": line.remarks,
-        }
-        for line, against in zip(lines, held, strict=True)
+        *(choice_field(lines, key, named[key]) for key in keys),
+        *measures(lines, held, baseline, (), show),
+        Field("remarks", remarks, {"remarks": remarks}, words=True),
     ]
 
 
-def _caption(lines: Sequence[Pool]) -> str:
-    over = ", ".join([*lines[0].over, "seed"]) if lines else "seed"
-    return f"Test error in per cent at the last iteration, mean ± standard deviation over n runs, taken over {over}"
+def _caption(found: Pools) -> str:
+    return (
+        "Test error in per cent at the last iteration, mean ± standard deviation over n runs, "
+        + found.caption
+    )
 
 
 def _words(lines: Sequence[Pool], key: str) -> bool:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from resnet_lab.columns import seconds
 from resnet_lab.errors import several
 from resnet_lab.report.collect import Run
 from resnet_lab.report.publish import gathered
-from resnet_lab.report.tabular import Table, seconds
+from resnet_lab.report.tabular import Table
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import latest
 from resnet_lab.runs.lock import holder

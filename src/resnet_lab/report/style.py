@@ -117,11 +117,6 @@ def wrapped(text: str) -> str:
     return lines.replace(NO_BREAK, " ")
 
 
-def word(key: str) -> str:
-    """Return how a figure calls a key: ``weight decay`` for ``recipe.weight_decay``."""
-    return key.split(".")[-1].replace("_", " ")
-
-
 def panels_of(lines: Sequence[tuple[dict[str, str], T]], title: str = "") -> dict[str, dict[str, T]]:
     """Return the title of each panel with its lines by name, at most MOST in a panel.
 

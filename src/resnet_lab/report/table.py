@@ -1,61 +1,190 @@
-"""Groups of runs as tables: for the terminal, Markdown and CSV. Free of torch."""
+"""Groups of runs as tables: what varies, the result with its interval and n, then the cost. Free of torch.
+
+A table for the eye and the figures of a file are two sides of the same fields, so that no column is defined twice.
+"""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
+from resnet_lab.columns import COLUMNS, Column, headings, metric, two, value_word
+from resnet_lab.errors import unknown
 from resnet_lab.report.against import Held, held_against
-from resnet_lab.report.choices import differing, shown
+from resnet_lab.report.choices import CONDITIONS, differing
 from resnet_lab.report.compare import Group, told_apart_by
 from resnet_lab.report.paper import Beside
-from resnet_lab.report.spread import Spread
-from resnet_lab.report.tabular import Figures, Table, as_csv, large, seconds, two, whole
+from resnet_lab.report.spread import EQUAL, Pooled, Spread, interval_of, pooled
+from resnet_lab.report.tabular import Figures, Table, as_csv
 
 MANY = 12  # further metrics, beyond which a table for the eye leaves out those of single classes
+CHOICES = 5  # columns of choices that a table for the eye has at most
+USUAL = (
+    "parameters",
+    "multiply_adds",
+    "train_seconds",
+)  # further columns of a table for which nobody has to ask
+MEDIAN, BEST, AT_BEST = "median", "best", "at_best_val_epoch"
+SAID = {MEDIAN: "median", BEST: "best", AT_BEST: "at best validation epoch"}
 
 
-def group_table(groups: Sequence[Group], baseline: Sequence[str] = ()) -> Table:
-    """Depth and kind of unit against parameters, multiply-adds, test error (per cent) and seconds.
+class Line(Protocol):
+    """A group, or groups that were pooled."""
 
-    A column for each further choice in which groups differ, and for each further metric, but for those of classes
-    where they are many; empty columns are left out. `baseline`, as ``model.shortcut=none``, adds differences. Median
-    and best of the seeds are in `group_figures`.
+    @property
+    def choices(self) -> Mapping[str, Any]: ...
+
+    @property
+    def n(self) -> int: ...
+
+    @property
+    def remarks(self) -> str: ...
+
+    def last(self, metric: str) -> Spread: ...
+
+    def figure(self, column: Column) -> Spread: ...
+
+
+@dataclass(frozen=True)
+class Field:
+    """One column of a table: its cells for the eye, and the figures behind them by the name that a file gives them."""
+
+    title: str  # empty: in files alone
+    cells: Sequence[str]
+    figures: Mapping[str, Sequence[Any]]
+    words: bool = False  # flush left
+    result: bool = False  # what a best is looked for in
+
+
+def group_table(groups: Sequence[Group], baseline: Sequence[str] = (), show: Sequence[str] = ()) -> Table:
+    """Return the table of these groups: what varies, the error (per cent) with its interval and n, then the cost.
+
+    At most CHOICES columns say what varies; `unshown` names the others. Columns that are empty or, of several groups,
+    the same throughout are left out. `baseline`, for example ``model.shortcut=none``, adds differences; `show` adds
+    columns by their name in table.csv, for example ``train_error``. UserError for a name that is not there.
     """
-    keys, metrics = told_apart_by(groups), metrics_of(groups)
-    if len(metrics) > MANY:
-        metrics = [name for name in metrics if "/" not in name]
-    rows = [
-        {
-            "depth": "" if group.depth is None else str(group.depth),
-            "kind of unit": group.kind,
-            **{key: shown(group.choices, key) for key in keys},
-            "parameters": whole(group.fact("parameters")),
-            "multiply-adds": large(group.fact("multiply_adds")),
-            "validation error (%)": str(group.last("val/error")),
-            "test error (%)": str(group.test),
-            "n": str(group.n),
-            **{name: _fraction(group.last(f"test/{name}")) for name in metrics},
-            "at best val epoch": str(group.at_best_epoch) if group.at_best_epoch.n else "",
-            "training error (%)": str(group.train),
-            "train s": seconds(group.cost("train_seconds").mean),
-            **difference_words(held, baseline),
-            "remarks": group.remarks,
-        }
-        for group, held in zip(groups, _held(groups, baseline), strict=True)
+    return table_of(group_fields(groups, baseline, show), groups)
+
+
+def unshown(groups: Sequence[Group]) -> list[str]:
+    """Return the choices that vary, but for which the table of these groups has no column."""
+    return _ranked(groups)[1]
+
+
+def group_csv(groups: Sequence[Group]) -> str:
+    """The figures of `group_table`, unrounded, one line a group."""
+    return as_csv(group_figures(groups))
+
+
+def group_figures(groups: Sequence[Group], baseline: Sequence[str] = ()) -> list[Figures]:
+    """The figures of `group_table`, unrounded, with those of each seed."""
+    return figures_of(group_fields(groups, baseline), len(groups))
+
+
+def group_fields(
+    groups: Sequence[Group], baseline: Sequence[str] = (), show: Sequence[str] = ()
+) -> list[Field]:
+    """Every column of the groups, those for files alone included."""
+    keys = told_apart_by(groups)
+    shown = _ranked(groups)[0]
+    several = len(groups) > 1
+    depths, kinds = [group.depth for group in groups], [group.kind for group in groups]
+    named = headings(keys)
+    metrics = metrics_of(groups)
+    return [
+        Field("", [], {"experiment": [group.choices["name"] for group in groups]}),
+        Field(
+            "depth" if not several or "depth" in shown else "",
+            ["" if depth is None else str(depth) for depth in depths],
+            {"depth": depths},
+        ),
+        Field("net" if not several or "kind" in shown else "", kinds, {"kind": kinds}, words=True),
+        *(choice_field(groups, key, named[key] if key in shown else "") for key in keys),
+        *measures(groups, _held(groups, baseline), baseline, metrics, show),
+        Field("", [], {"seeds": [[run.seed for run in group.finished] for group in groups]}),
+        Field(
+            SAID[AT_BEST] if AT_BEST in show else "",
+            [str(group.at_best_epoch) for group in groups],
+            {"test_error_at_best_val_epoch": [group.at_best_epoch.mean for group in groups]},
+        ),
+        _remarks(groups),
     ]
-    return Table.of(rows, words={"kind of unit", "difference", "remarks"})
+
+
+def choice_field(lines: Sequence[Line], key: str, title: str) -> Field:
+    values = [line.choices.get(key) for line in lines]
+    cells = ["" if value is None and key in CONDITIONS else value_word(value) for value in values]
+    words = any(isinstance(value, str | bool) for value in values)
+    return Field(title, cells, {key: values}, words=words)
+
+
+def measures(
+    lines: Sequence[Line],
+    held: Sequence[Held],
+    baseline: Sequence[str],
+    metrics: Sequence[str] = (),
+    show: Sequence[str] = (),
+) -> list[Field]:
+    """What was measured of these lines: the result with its interval and n, then the cost, and what `show` names."""
+    for name in show:
+        if name not in (*COLUMNS, *SAID):
+            raise unknown("--show", name, [*COLUMNS, *SAID])
+    eye = [name for name in metrics if "/" not in name] if len(metrics) > MANY else metrics
+    result = COLUMNS["test_error"]
+    results = [line.last(result.key) for line in lines]
+    intervals = [interval_of(each, shared_variance(lines)) for each in results]
+    further = [column for name, column in COLUMNS.items() if name not in ("val_error", result.name)]
+    return [
+        _spread(COLUMNS["val_error"], lines, shown=True),
+        Field(
+            result.title,
+            [str(each) for each in results],
+            {
+                f"{result.name}_of_seeds": [each.values for each in results],
+                f"{result.name}_mean": [each.mean for each in results],
+                f"{result.name}_std": [each.std for each in results],
+                f"{result.name}_median": [each.median for each in results],
+                f"{result.name}_best": [each.best for each in results],
+            },
+            result=True,
+        ),
+        Field(
+            "95 % interval",
+            [
+                "" if math.isnan(each.half) else f"{max(each.low, 0):.2f} to {min(each.high, 100):.2f}"
+                for each in intervals
+            ],
+            {
+                f"{result.name}_low": [each.low for each in intervals],
+                f"{result.name}_high": [each.high for each in intervals],
+            },
+        ),
+        Field("n", [str(line.n) for line in lines], {"n": [line.n for line in lines]}),
+        Field(SAID[MEDIAN] if MEDIAN in show else "", [two(each.median) for each in results], {}),
+        Field(SAID[BEST] if BEST in show else "", [two(each.best) for each in results], {}),
+        *(_spread(metric(name), lines, shown=name in eye) for name in metrics),
+        *(_spread(column, lines, shown=column.name in (*USUAL, *show)) for column in further),
+        *_differences(held, baseline),
+    ]
+
+
+def shared_variance(lines: Sequence[Line]) -> Pooled | None:
+    """The variance that stands for the groups' own where they have few seeds."""
+    return pooled([line.last("test/error") for line in lines])
 
 
 def paper_table(beside: Sequence[Beside]) -> Table:
     """The paper's figure and its statistic, ours, the difference, its interval and the verdict; errors in per cent."""
     keys = told_apart_by([each.group for each in beside if each.group is not None])
+    named = headings(keys)
     rows = []
     for each in beside:
         test = each.group.test if each.group else None
+        choices = each.group.choices if each.group else {}
         rows.append(
             {
                 "net": each.figure.label,
-                **{key: shown(each.group.choices, key) if each.group else "" for key in keys},
+                **{named[key]: "" if choices.get(key) is None else value_word(choices[key]) for key in keys},
                 "paper": str(each.figure),
                 "ours": str(test) if test else "",
                 "n": str(test.n) if test else "",
@@ -68,43 +197,6 @@ def paper_table(beside: Sequence[Beside]) -> Table:
             }
         )
     return Table.of(rows, words={"net", "paper", "verdict", "others"})
-
-
-def group_csv(groups: Sequence[Group]) -> str:
-    """The figures of `group_table`, unrounded, one line a group."""
-    return as_csv(group_figures(groups))
-
-
-def group_figures(groups: Sequence[Group], baseline: Sequence[str] = ()) -> list[Figures]:
-    """The figures of `group_table`, unrounded, with those of each seed."""
-    keys, metrics = told_apart_by(groups), metrics_of(groups)
-    return [
-        {
-            "experiment": group.choices["name"],
-            "depth": group.depth,
-            "kind": group.kind,
-            **{key: group.choices.get(key) for key in keys},
-            "parameters": group.fact("parameters"),
-            "multiply_adds": group.fact("multiply_adds"),
-            "n": group.n,
-            "seeds": [run.seed for run in group.finished],
-            "test_error_of_seeds": [run.last("test/error") for run in group.finished],
-            "val_error_mean": group.last("val/error").mean,
-            "val_error_std": group.last("val/error").std,
-            "test_error_mean": group.test.mean,
-            "test_error_std": group.test.std,
-            "test_error_median": group.test.median,
-            "test_error_best": group.test.best,
-            "test_error_at_best_val_epoch": group.at_best_epoch.mean,
-            "train_error_mean": group.train.mean,
-            **{f"test_{name}_mean": group.last(f"test/{name}").mean for name in metrics},
-            **{f"test_{name}_std": group.last(f"test/{name}").std for name in metrics},
-            "train_seconds_mean": group.cost("train_seconds").mean,
-            **difference_figures(held, baseline),
-            "remarks": group.remarks,
-        }
-        for group, held in zip(groups, _held(groups, baseline), strict=True)
-    ]
 
 
 def paper_csv(beside: Sequence[Beside]) -> str:
@@ -138,40 +230,101 @@ def metrics_of(groups: Sequence[Group]) -> list[str]:
     return list(dict.fromkeys(name for group in groups for name in group.metrics))
 
 
-def difference_words(held: Held, baseline: Sequence[str]) -> dict[str, str]:
-    """The cells of a line that is held against a baseline; none without one."""
-    if not baseline:
-        return {}
-    found = held.difference
-    return {
-        f"minus {' '.join(baseline)}": "" if math.isnan(found.mean) else f"{found.mean:+.2f}",
-        "95 % interval": found.interval,
-        "difference": held.note,
-    }
+def table_of(fields: Sequence[Field], lines: Sequence[Line]) -> Table:
+    """The fields that have a title and a cell, the best result marked."""
+    shown = [field for field in fields if field.title and any(cell not in ("", "–") for cell in field.cells)]
+    means = [line.last("test/error").mean for line in lines]
+    least = min((mean for mean in means if not math.isnan(mean)), default=math.nan)
+    best = [index for index, mean in enumerate(means) if abs(mean - least) <= EQUAL]
+    column = next((index for index, field in enumerate(shown) if field.result), 0)
+    return Table(
+        tuple(field.title for field in shown),
+        tuple(zip(*(field.cells for field in shown), strict=True)),
+        frozenset(field.title for field in shown if not field.words),
+        frozenset((row, column) for row in best if len(lines) > 1),
+    )
 
 
-def difference_figures(held: Held, baseline: Sequence[str]) -> dict[str, Any]:
-    """The same, unrounded."""
-    if not baseline:
-        return {}
-    found = held.difference
-    return {
-        "difference": found.mean,
-        "interval_low": found.low,
-        "interval_high": found.high,
-        "difference_note": held.note,
+def figures_of(fields: Sequence[Field], lines: int) -> list[Figures]:
+    """The figures of all fields, one mapping a line."""
+    return [
+        {name: values[index] for field in fields for name, values in field.figures.items()}
+        for index in range(lines)
+    ]
+
+
+def _ranked(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
+    """The choices with a column of their own, and those for which there is no room: what has few values comes last.
+
+    A choice that goes along with another, as an iteration count with a schedule, comes after all that do not.
+    """
+    values: dict[str, list[str]] = {
+        "depth": [str(group.depth) for group in groups],
+        "kind": [group.kind for group in groups],
+        **{key: [str(group.choices.get(key)) for group in groups] for key in told_apart_by(groups)},
     }
+    varying = {key: found for key, found in values.items() if len(set(found)) > 1}
+    first: dict[tuple[int, ...], str] = {}
+    for key, found in varying.items():
+        seen: dict[str, int] = {}
+        first.setdefault(tuple(seen.setdefault(value, len(seen)) for value in found), key)
+    alone = set(first.values())
+    order = sorted(
+        varying, key=lambda key: (key not in ("depth", "kind"), key not in alone, -len(set(varying[key])))
+    )
+    return order[:CHOICES], order[CHOICES:]
+
+
+def _spread(column: Column, lines: Sequence[Line], *, shown: bool) -> Field:
+    """A figure of the record over the runs of each line: mean and standard deviation, or a fact of the net."""
+    found = [line.figure(column) for line in lines]
+    if column.part == "model":
+        values: list[Any] = [each.values[0] if each.values else None for each in found]
+        figures = {column.name: values}
+    else:
+        figures = {
+            f"{column.name}_mean": [each.mean for each in found],
+            f"{column.name}_std": [each.std for each in found],
+        }
+    return Field(column.title if shown else "", [said(column, each) for each in found], figures)
+
+
+def said(column: Column, spread: Spread) -> str:
+    """As in ``0.93 ± 0.32``."""
+    if not spread.values:
+        return "–"
+    text: Callable[[float], str] = column.text
+    return f"{text(spread.mean)} ± {text(spread.std)}" if spread.n > 1 else text(spread.mean)
+
+
+def _differences(held: Sequence[Held], baseline: Sequence[str]) -> list[Field]:
+    """The columns of lines that are held against a baseline; none without one."""
+    if not baseline:
+        return []
+    found = [each.difference for each in held]
+    notes = [each.note for each in held]
+    return [
+        Field(
+            f"minus {' '.join(baseline)}",
+            ["" if math.isnan(each.mean) else f"{each.mean:+.2f}" for each in found],
+            {"difference": [each.mean for each in found]},
+        ),
+        Field(
+            "its 95 % interval",
+            [each.interval for each in found],
+            {"interval_low": [each.low for each in found], "interval_high": [each.high for each in found]},
+        ),
+        Field("difference", notes, {"difference_note": notes}, words=True),
+    ]
+
+
+def _remarks(lines: Sequence[Line]) -> Field:
+    remarks = [line.remarks for line in lines]
+    return Field("remarks", remarks, {"remarks": remarks}, words=True)
 
 
 def _held(groups: Sequence[Group], baseline: Sequence[str]) -> Sequence[Held]:
     return held_against(groups, baseline, differing(group.choices for group in groups) if baseline else ())
-
-
-def _fraction(spread: Spread) -> str:
-    """Metrics lie between 0 and 1, most of them: four digits."""
-    if not spread.values:
-        return "–"
-    return f"{spread.mean:.4g}" if spread.n == 1 else f"{spread.mean:.4g} ± {spread.std:.2g}"
 
 
 def _range(values: Sequence[float]) -> str:

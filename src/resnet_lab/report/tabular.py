@@ -16,6 +16,9 @@ Figures = Mapping[str, Any]  # a line's figures, unrounded, by the name of their
 FITTED = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"  # smaller where it is too wide
 DIGITS = 6  # of a number in a file: all that a mean in single precision holds
 
+NUMBER = re.compile(
+    r"(?P<sign>[+-]?)(?P<whole>[\d,]+)(?:\.(?P<decimals>\d+))?(?: ± (?P<spread>[\d,.]+))?(?: (?P<suffix>[MG]))?"
+)
 _TEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -37,6 +40,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     numbers: frozenset[str] = frozenset()
+    best: frozenset[tuple[int, int]] = frozenset()  # rows and columns of the cells that LaTeX sets in bold
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, str]], words: set[str]) -> "Table":
@@ -65,26 +69,50 @@ class Table:
 
         return "".join(line(cells) for cells in (columns, rule, *rows))
 
-    def latex(self, caption: str) -> str:
-        """A table for the packages booktabs and graphicx, no wider than a line of text."""
-        align = "".join("r" if name in self.numbers else "l" for name in self.columns)
-        lines = [" & ".join(map(tex, cells)) + r" \\" for cells in (self.columns, *self.rows)]
+    def latex(self, caption: str, label: str = "", note: str = "") -> str:
+        """A table for the packages booktabs, graphicx and siunitx, no wider than a line of text; `note` goes below."""
+        formats = [self._format(index) for index in range(len(self.columns))]
+        heads = [f"{{{tex(head)}}}" if form else tex(head) for head, form in self._heads(formats)]
+        rows = [
+            " & ".join(
+                _tex_cell(cell, form, bold=(row, column) in self.best)
+                for column, (cell, form) in enumerate(zip(cells, formats, strict=True))
+            )
+            for row, cells in enumerate(self.rows)
+        ]
+        align = "".join(
+            form.column if form else "r" if name in self.numbers else "l"
+            for name, form in zip(self.columns, formats, strict=True)
+        )
         return "\n".join(
             [
                 r"\begin{table}",
                 r"\centering",
                 rf"\caption{{{tex(caption)}}}",
+                *([rf"\label{{tab:{label}}}"] if label else []),
+                r"\smallskip",
                 rf"{FITTED}{{\begin{{tabular}}{{{align}}}",
                 r"\toprule",
-                lines[0],
+                " & ".join(heads) + r" \\",
                 r"\midrule",
-                *lines[1:],
+                *(rf"{row} \\" for row in rows),
                 r"\bottomrule",
                 r"\end{tabular}}",
+                *([rf"\par\smallskip{{\footnotesize {tex(note)}\par}}"] if note else []),
                 r"\end{table}",
                 "",
             ]
         )
+
+    def _format(self, column: int) -> "_Siunitx | None":
+        cells = [row[column] for row in self.rows]
+        return _Siunitx.of(cells) if self.columns[column] in self.numbers else None
+
+    def _heads(self, formats: "Sequence[_Siunitx | None]") -> "list[tuple[str, _Siunitx | None]]":
+        return [
+            (f"{name} ({form.suffix})" if form and form.suffix else name, form)
+            for name, form in zip(self.columns, formats, strict=True)
+        ]
 
     def rich(self) -> "RichTable":
         from rich.box import SIMPLE_HEAD
@@ -97,6 +125,42 @@ class Table:
         for row in self.rows:
             table.add_row(*map(escape, row))
         return table
+
+
+@dataclass(frozen=True)
+class _Siunitx:
+    """How siunitx is to align a column of numbers."""
+
+    column: str
+    suffix: str  # that all cells end with, as ``M`` for millions
+
+    @classmethod
+    def of(cls, cells: Sequence[str]) -> "_Siunitx | None":
+        """Return the format of these cells; None where one is no number."""
+        found = [NUMBER.fullmatch(cell) for cell in cells if cell not in ("", "–")]
+        suffixes = {match["suffix"] or "" if match else None for match in found}
+        if not found or len(suffixes) > 1 or None in suffixes:
+            return None
+        numbers = [match for match in found if match]
+        signed = "-" if any(match["sign"] == "-" for match in numbers) else ""
+        whole = max(len(match["whole"].replace(",", "")) for match in numbers)
+        decimals = max(len(match["decimals"] or "") for match in numbers)
+        spread = max(len((match["spread"] or "").replace(".", "").replace(",", "")) for match in numbers)
+        form = f"{signed}{whole}.{decimals}" if decimals else f"{signed}{whole}"
+        options = [f"table-format={form}({spread})" if spread else f"table-format={form}", "detect-weight"]
+        options += ["separate-uncertainty"] if spread else []
+        options += ["retain-explicit-plus"] if any(match["sign"] == "+" for match in numbers) else []
+        return cls(f"S[{','.join(options)}]", suffixes.pop() or "")
+
+
+def _tex_cell(cell: str, form: _Siunitx | None, *, bold: bool) -> str:
+    """A cell as siunitx reads it, or as text."""
+    if form is None:
+        return rf"\textbf{{{tex(cell)}}}" if bold else tex(cell)
+    if cell in ("", "–"):
+        return "{--}" if cell else ""
+    number = cell.removesuffix(form.suffix).strip().replace(",", "").replace("±", r"\pm")
+    return rf"\bfseries {number}" if bold else number
 
 
 def tex(text: str) -> str:
@@ -138,25 +202,6 @@ def plain(value: Any, digits: int | None = None) -> Any:
     if isinstance(value, list | tuple):
         return [plain(each, digits) for each in value]
     return value if value is None or isinstance(value, bool | int | str) else str(value)
-
-
-def two(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.2f}"
-
-
-def seconds(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
-
-
-def whole(value: int | None) -> str:
-    return "–" if value is None else f"{value:,}"
-
-
-def large(value: int | None) -> str:
-    """40551040 as 40.6 M, 3857973248 as 3.86 G."""
-    if value is None:
-        return "–"
-    return f"{value / 1e9:.2f} G" if value >= 1e9 else f"{value / 1e6:.2f} M"
 
 
 def _cell(value: Any) -> Any:

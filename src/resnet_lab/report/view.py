@@ -23,11 +23,13 @@ class Question:
     rows: str | None = None  # with `columns`: a cell for each pair of values
     columns: str | None = None
     baseline: Sequence[str] = ()  # as model.shortcut=none: differences to it
+    show: Sequence[str] = ()  # further columns, by their name in table.csv
+    all_runs: bool = False  # the plain average, also where the cells differ in what they are averaged over
     format: str | None = None  # of FORMATS; None: drawn on a terminal, Markdown elsewhere
 
     @property
     def asked(self) -> bool:
-        return bool(self.by or self.rows or self.columns or self.baseline or self.format)
+        return bool(self.by or self.rows or self.columns or self.baseline or self.format or self.show)
 
 
 def show(folders: Sequence[Path], where: Sequence[str], question: Question) -> int:
@@ -59,8 +61,8 @@ def viewed(groups: Sequence[Group], question: Question) -> View:
     if question.rows and question.columns:
         if question.by:
             raise UserError("--by and --rows are two tables: ask for one of them")
-        return pivot(groups, question.rows, question.columns, question.baseline)
+        return pivot(groups, question.rows, question.columns, question.baseline, all_runs=question.all_runs)
     if question.by:
-        return drawn_by(groups, question.by, question.baseline)
-    table = group_table(groups, question.baseline)
+        return drawn_by(groups, question.by, question.baseline, question.show, all_runs=question.all_runs)
+    table = group_table(groups, question.baseline, question.show)
     return View(table, group_figures(groups, question.baseline), rule_of(groups))

@@ -136,12 +136,12 @@ def _heat(groups: Sequence[Group]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for index, rows in enumerate(keys):
         for columns in keys[index + 1 :]:
-            lines = pools(groups, [rows, columns])
+            pooled = pools(groups, [rows, columns])
             cells = []
-            for line in lines:
+            for line in pooled.lines:
                 test = line.last("test/error")
                 cells.append([list(line.by.values()), cell(line, n=True), test.mean, line.diverged])
-            found[f"{rows} {columns}"] = {"keys": list(lines[0].by), "cells": cells}
+            found[f"{rows} {columns}"] = {"keys": pooled.keys, "cells": cells, "note": pooled.caption}
     return {"keys": keys, "pairs": found}
 
 

@@ -1,0 +1,123 @@
+"""What every table calls a figure or a choice of a run, and how it prints one. Standard library only.
+
+COLUMNS is the one list behind table.md, .csv, .tex, JSON, the page, `status` and a sweep's board: a new figure of the
+record is one entry.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+NOTHING = "–"
+
+
+def two(value: float) -> str:
+    return NOTHING if math.isnan(value) else f"{value:.2f}"
+
+
+def four(value: float) -> str:
+    """Four digits, for metrics between 0 and 1."""
+    return NOTHING if math.isnan(value) else f"{value:.4g}"
+
+
+def seconds(value: float) -> str:
+    return NOTHING if math.isnan(value) else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def whole(value: float | None) -> str:
+    return NOTHING if value is None or math.isnan(value) else f"{value:,.0f}"
+
+
+def large(value: float | None) -> str:
+    """40551040 as 40.6 M, 3857973248 as 3.86 G."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    return f"{value / 1e9:.2f} G" if value >= 1e9 else f"{value / 1e6:.2f} M"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A figure of a run: where its record has it, and how a table shows it."""
+
+    name: str  # in CSV, JSON and data frames
+    heading: str  # in words
+    part: str  # of the record: last, best, model or cost
+    key: str  # there
+    unit: str = ""
+    text: Callable[[float], str] = two
+    better: str = ""  # lower or higher; empty where neither is
+
+    @property
+    def title(self) -> str:
+        return f"{self.heading} ({self.unit})" if self.unit else self.heading
+
+    def said(self, value: float | None) -> str:
+        """Return the value with its unit; empty where there is none."""
+        if value is None or math.isnan(value):
+            return ""
+        return f"{self.text(value)} {self.unit}".rstrip()
+
+
+COLUMNS = {
+    column.name: column
+    for column in (
+        Column("val_error", "validation error", "last", "val/error", "%", better="lower"),
+        Column("test_error", "test error", "last", "test/error", "%", better="lower"),
+        Column("train_error", "training error", "last", "train/error", "%", better="lower"),
+        Column("test_top5_error", "top-5 error", "last", "test/top5_error", "%", better="lower"),
+        Column("parameters", "parameters", "model", "parameters", text=whole),
+        Column("multiply_adds", "multiply-adds", "model", "multiply_adds", text=large),
+        Column("train_seconds", "training time", "cost", "train_seconds", "s", seconds, "lower"),
+        Column("images_per_second", "speed", "cost", "images_per_second", "images/s", whole, "higher"),
+        Column("peak_memory_mib", "memory", "cost", "peak_memory_mib", "MiB", whole, "lower"),
+    )
+}
+
+
+def metric(name: str) -> Column:
+    """Return the column of a further metric of the test, for example ``accuracy/cat``."""
+    return Column(f"test_{name}", name, "last", f"test/{name}", text=four)
+
+
+# Where the last part of a key is not what a reader would call it.
+WORDS = {
+    "kind": "net",
+    "recipe.lr": "learning rate",
+    "recipe.lr_scale": "scaled learning rates",
+    "recipe.name": "recipe",
+    "data.name": "data",
+    "data.root": "folder of images",
+    "model.name": "model",
+    "model._target_": "model",
+    "name": "experiment",
+    "batch_norm.images": "images per batch norm",
+}
+PLAIN = {"none": "plain"}
+
+
+def word(key: str) -> str:
+    """Return what a reader calls a choice: ``weight decay`` for ``recipe.weight_decay``."""
+    return WORDS.get(key) or key.rpartition(".")[2].strip("_").replace("_", " ")
+
+
+def headings(keys: Iterable[str]) -> dict[str, str]:
+    """Return the heading of each of these choices in one table: its word, or the key where two have the same."""
+    words = {key: word(key) for key in keys}
+    times = Counter(words.values())
+    return {key: key if times[said] > 1 else said for key, said in words.items()}
+
+
+def value_word(value: Any) -> str:
+    """Return a choice as a cell says it."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
+
+
+def choice_word(key: str, value: Any) -> str:
+    """Return a choice with its name, as the heading of a pivot's column: ``learning rate 0.1``, ``residual (A)``."""
+    if key == "kind":
+        return str(value)
+    if key == "model.shortcut":
+        return PLAIN.get(str(value), f"residual ({value})")
+    return f"{word(key)} {value_word(value)}"
