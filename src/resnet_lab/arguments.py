@@ -152,6 +152,18 @@ def _add_report(report: argparse.ArgumentParser) -> None:
         metavar="key=value",
         help="differences to the net with this choice, with their 95 %% interval",
     )
+    asked.add_argument(
+        "--show",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a further column, for example train_error, median or images_per_second",
+    )
+    asked.add_argument(
+        "--all-runs",
+        action="store_true",
+        help="average all runs, also where the rows differ in the settings that they average over",
+    )
 
 
 def _add_status(status: argparse.ArgumentParser) -> None:

@@ -72,7 +72,9 @@ def _report(args: argparse.Namespace) -> int:
     from resnet_lab.report.publish import Asked, report
     from resnet_lab.report.view import Question, show
 
-    question = Question(args.by, args.rows, args.columns, args.baseline, args.format)
+    question = Question(
+        args.by, args.rows, args.columns, args.baseline, args.show, args.all_runs, args.format
+    )
     if args.page or args.serve is not None:
         from resnet_lab.report.page import serve, write_page
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from resnet_lab.columns import word
 from resnet_lab.data.spec import ImageFolderConfig
 from resnet_lab.report import collect, group_table, summarise
 from resnet_lab.report.compare import told_apart_by
@@ -44,9 +45,9 @@ def test_where_a_run_lies_and_who_is_told_makes_no_other_group(tmp_path: Path) -
         ("trainer.devices", (1, 2), ("1", "2")),
         ("trainer.num_nodes", (1, 2), ("1", "2")),
         ("trainer.threads", (2, 7), ("2", "7")),
-        ("trainer.compile", (False, True), ("False", "True")),
-        ("trainer.deterministic", (False, True), ("False", "True")),
-        ("trainer.sync_batch_norm", (False, True), ("False", "True")),
+        ("trainer.compile", (False, True), ("off", "on")),
+        ("trainer.deterministic", (False, True), ("off", "on")),
+        ("trainer.sync_batch_norm", (False, True), ("off", "on")),
     ],
 )
 def test_what_changes_rounding_or_statistics_is_never_pooled(
@@ -60,7 +61,7 @@ def test_what_changes_rounding_or_statistics_is_never_pooled(
     (told,) = told_apart_by(groups)
     assert told == {"trainer.num_nodes": "trainer.devices"}.get(key, key)
     table = group_table(groups)
-    assert tuple(row[table.columns.index(told)] for row in table.rows) == shown
+    assert tuple(row[table.columns.index(word(told))] for row in table.rows) == shown
 
 
 @pytest.mark.parametrize(

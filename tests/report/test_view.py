@@ -38,11 +38,14 @@ def lines(text: str) -> list[dict[str, str]]:
 def typeset(latex: str) -> list[list[str]]:
     """The cells of a table in booktabs form, as a reader sees them; fails for what LaTeX would not read."""
     (body,) = re.findall(
-        r"\\begin\{tabular\}\{([lr]+)\}\n\\toprule\n(.*)\\bottomrule\n\\end\{tabular\}\}", latex, re.S
+        r"\\begin\{tabular\}\{(.*?)\}\n\\toprule\n(.*)\\bottomrule\n\\end\{tabular\}\}", latex, re.S
     )
     align, inside = body
+    align = re.sub(r"S\[[^]]*\]", "S", align)
     rows = [row.strip() for row in inside.replace("\\midrule\n", "").split("\\\\\n") if row.strip()]
-    cells = [row.replace("~$\\pm$~", " ± ").replace("$-$", "-").split(" & ") for row in rows]
+    for ours, theirs in ((" \\pm ", " ± "), ("~$\\pm$~", " ± "), ("$-$", "-"), ("\\bfseries ", "")):
+        rows = [row.replace(ours, theirs) for row in rows]
+    cells = [[re.sub(r"^\{(.*)\}$", r"\1", cell) for cell in row.split(" & ")] for row in rows]
     assert all(len(row) == len(align) for row in cells)
     assert not re.search(r"(?<!\\)[%#_]", latex)
     assert latex.count("{") == latex.count("}")
@@ -53,9 +56,10 @@ def test_a_pivot_in_latex_has_the_figures_of_its_csv(capsys: pytest.CaptureFixtu
     asked = (DEPTH, "--rows", "model.depth", "--columns", "model.shortcut")
     figures = lines(printed(capsys, *asked, "--format", "csv"))
     (_, *heads), *rows = typeset(printed(capsys, *asked, "--format", "latex"))
-    assert heads == [f"model.shortcut={kind}" for kind in ("A", "none")]
+    assert heads == ["residual (A)", "plain"]
+    shortcuts = {"residual (A)": "A", "plain": "none"}
     told = {
-        (depth, head.partition("=")[2]): cell
+        (depth, shortcuts[head]): cell
         for depth, *cells in rows
         for head, cell in zip(heads, cells, strict=True)
     }
@@ -86,7 +90,7 @@ def test_a_pivot_averages_over_everything_else_and_marks_what_is_missing(
         ["32", "–", "1 interrupted"],
         ["56", "–", "12.00 ± 5.66 (2)"],
     ]
-    assert "taken over recipe.lr, seed" in caption
+    assert "taken over learning rate, seed" in caption
 
 
 def test_runs_of_other_conditions_are_never_averaged(
@@ -184,10 +188,10 @@ def test_baseline_says_what_else_differs_and_compares_no_other_data(
     finished(configured(tmp_path, 56, **{"recipe.warmup_iterations": 400}), 5.0)
     finished(configured(tmp_path, 56, **{"data.name": "fashion_mnist"}), 5.0)
     rows = lines(printed(capsys, tmp_path, "--baseline", "model.depth=20", "--format", "csv"))
-    assert {row["difference_note"] for row in rows} == {
-        "the baseline",
-        "also differs in recipe.warmup_iterations; one seed has no spread",
-        "not comparable: data.name differs",
+    assert {(row["part"], row["difference_note"]) for row in rows} == {
+        ("digits", "the baseline"),
+        ("digits", "also differs in recipe.warmup_iterations; one seed has no spread"),
+        ("fashion_mnist", ""),
     }
 
 
@@ -292,9 +296,111 @@ def test_he2016_is_told_in_its_own_words(tmp_path: Path, capsys: pytest.CaptureF
 def test_names_that_mean_something_to_latex_or_markdown_are_told_as_they_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for order in ("100%_&|{x}", "plain"):
-        finished(configured(tmp_path, **{"data.name": order}), 4.0)
-    asked = (tmp_path, "--by", "data.name", "--format")
+    for name in ("100%_&|{x}", "plain"):
+        finished(configured(tmp_path, **{"recipe.name": name}), 4.0)
+    asked = (tmp_path, "--by", "recipe.name", "--format")
     rows = typeset(printed(capsys, *asked, "latex"))
     assert rows[1][0] == r"100\%\_\&\textbar{}\{x\}"
     assert "100%_&\\|{x}" in printed(capsys, *asked, "md")
+
+
+RECIPE = DEPTH.parents[1] / "digits_recipe"
+
+
+def test_a_table_by_one_choice_averages_over_the_settings_that_its_rows_share(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """At equal settings channel wins; the plain average of all runs says the opposite."""
+    asked = (RECIPE, "--by", "data.mean", "--format")
+    rows = {row["data.mean"]: row for row in lines(printed(capsys, *asked, "csv"))}
+    alike = lines(
+        printed(capsys, RECIPE, "--where", "recipe.lr=0.05", "--where", "recipe.epochs=30", "--format", "csv")
+    )
+    for kind, row in rows.items():
+        members = [
+            float(value)
+            for each in alike
+            if each["data.mean"] == kind and each["data.divide_by_std"] == "True"
+            for value in each["test_error_of_seeds"].split()
+        ]
+        assert float(row["test_error_mean"]) == pytest.approx(sum(members) / 6, rel=1e-5)
+        assert row["n"] == "6"
+    assert float(rows["channel"]["test_error_mean"]) < float(rows["pixel"]["test_error_mean"])
+    caption = printed(capsys, *asked, "md").splitlines()[-1]
+    assert "at the 2 settings that all share" in caption
+    assert "depth 20, 56" in caption
+    assert "48 of 60 runs are left out" in caption
+    plain = {row["data.mean"]: row for row in lines(printed(capsys, *asked, "csv", "--all-runs"))}
+    assert {kind: row["n"] for kind, row in plain.items()} == {"channel": "48", "pixel": "12"}
+    assert float(plain["channel"]["test_error_mean"]) > float(plain["pixel"]["test_error_mean"])
+
+
+def test_cells_without_a_setting_in_common_are_said_to_be_no_comparison(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for depth, rate, epochs in ((20, 0.1, 12), (20, 0.2, 12), (56, 0.2, 24), (56, 0.4, 24), (56, 0.4, 12)):
+        finished(configured(tmp_path, depth, **{"recipe.lr": rate, "recipe.epochs": epochs}), 4.0)
+    said = printed(capsys, tmp_path, "--by", "model.depth", "--format", "md")
+    assert "no setting of these is shared by all, so the cells cannot be compared" in said
+
+
+def test_a_seed_that_one_cell_lacks_does_not_weigh_one_setting_more(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for depth, rate, seeds in ((20, 0.1, 3), (20, 0.2, 1), (56, 0.1, 3), (56, 0.2, 3)):
+        for seed in range(seeds):
+            finished(configured(tmp_path, depth, seed=seed, **{"recipe.lr": rate}), 100 * rate)
+    rows = lines(printed(capsys, tmp_path, "--by", "model.depth", "--format", "csv"))
+    assert [(row["n"], row["test_error_mean"]) for row in rows] == [("4", "12.5"), ("4", "12.5")]
+
+
+def test_unlike_runs_have_a_table_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for depth in (20, 56):
+        finished(configured(tmp_path, depth, name="one"), 4.0)
+        finished(configured(tmp_path, depth, name="two", **{"data.name": "fashion_mnist"}), 40.0)
+        finished(configured(tmp_path, depth, name="two", protocol="ten_crop"), 3.0)
+    said = printed(capsys, tmp_path / "one", tmp_path / "two", "--out", tmp_path / "out")
+    parts = (
+        "digits, protocol single_view",
+        "digits, protocol ten_crop",
+        "fashion_mnist, protocol single_view",
+    )
+    text = (tmp_path / "out" / "table.md").read_text()
+    for part in parts:
+        assert f"## {part}: " in text
+    assert "-36.00" not in said
+    assert "+36.00" not in said
+    rows = lines((tmp_path / "out" / "table.csv").read_text())
+    assert [row["part"] for row in rows] == [part for part in sorted(parts) for _ in range(2)]
+    assert {row["part"] for row in lines((tmp_path / "out" / "runs.csv").read_text())} == set(parts)
+    assert (tmp_path / "out" / "depth-fashion-mnist-protocol-single-view.png").exists()
+
+
+def test_augmentation_and_normalisation_are_compared(tmp_path: Path) -> None:
+    for flip in (True, False):
+        finished(configured(tmp_path, **{"data.flip": flip}), 4.0)
+    (frame,) = [compare(tmp_path)]
+    assert "part" not in frame
+
+
+def test_a_table_has_five_columns_of_choices_and_names_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = ["recipe.lr", "recipe.momentum", "recipe.weight_decay", "recipe.label_smoothing", "recipe.mixup"]
+    for index, key in enumerate(keys):
+        finished(configured(tmp_path, 20, **{key: 0.125 * (index + 1)}), 4.0)
+        finished(configured(tmp_path, 56, "none", **{key: 0.125 * (index + 1)}), 5.0)
+    printed(capsys, tmp_path)
+    text = (tmp_path / "quickstart" / "table.md").read_text()
+    (head,) = [line for line in text.splitlines() if line.startswith("| depth")]
+    assert len(head[: head.index("test error")].split("|")) - 2 == 5
+    assert "Also differs, in runs.csv: " in text
+    assert "mixup" in text
+    assert "recipe.mixup" in (tmp_path / "quickstart" / "runs.csv").read_text()
+
+
+def test_further_columns_are_asked_for_by_name(capsys: pytest.CaptureFixture[str]) -> None:
+    table = printed(capsys, DEPTH, "--show", "train_error", "--show", "median")
+    assert " training error (%) " in table
+    assert " median " in table
+    assert "did you mean 'train_error'?" in mistake(capsys, DEPTH, "--show", "train_eror")

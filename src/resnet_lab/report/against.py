@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from resnet_lab.errors import UserError
+from resnet_lab.report.parts import asks
 from resnet_lab.report.select import Condition, check_key
-from resnet_lab.report.spread import Difference, Spread, difference
-
-OTHER_QUESTION = ("data.", "protocol")  # the test itself differs: figures that cannot be compared
+from resnet_lab.report.spread import Difference, Pooled, Spread, difference, pooled
 
 
 class Line(Protocol):
@@ -17,7 +16,17 @@ class Line(Protocol):
     @property
     def choices(self) -> Mapping[str, Any]: ...
 
+    @property
+    def settings(self) -> int: ...
+
     def last(self, metric: str) -> Spread: ...
+
+
+def shared_variance(lines: Sequence[Line]) -> Pooled | None:
+    """The variance that stands for the lines' own where they have few seeds; None where it mixes settings."""
+    if any(line.settings > 1 for line in lines):
+        return None
+    return pooled([line.last("test/error") for line in lines])
 
 
 @dataclass(frozen=True)
@@ -45,10 +54,11 @@ def held_against(lines: Sequence[Line], baseline: Sequence[str], varying: Sequen
         raise UserError(f"--baseline {' '.join(map(str, asked))}: no line of the table is like that")
     given = {each.key for each in asked}
     rest = [key for key in varying if key not in given]
-    return [held(line, bases, rest) for line in lines]
+    shared = shared_variance(lines)
+    return [held(line, bases, rest, shared) for line in lines]
 
 
-def held(line: Line, bases: Sequence[Line], varying: Sequence[str]) -> Held:
+def held(line: Line, bases: Sequence[Line], varying: Sequence[str], shared: Pooled | None = None) -> Held:
     """One line against the baseline that differs from it in the fewest of these choices."""
     if any(line is base for base in bases):
         return Held(note="the baseline")
@@ -61,11 +71,11 @@ def held(line: Line, bases: Sequence[Line], varying: Sequence[str]) -> Held:
     if len(nearest) > 1:
         return Held(note=f"no one baseline: {len(nearest)} lines are as near")
     others = apart[nearest[0]]
-    if unlike := [key for key in others if key.startswith(OTHER_QUESTION)]:
+    if unlike := [key for key in others if asks(key)]:
         return Held(note=f"not comparable: {', '.join(unlike)} differs")
     ours, theirs = line.last("test/error"), bases[nearest[0]].last("test/error")
     if not ours.n or not theirs.n:
         return Held(note="not comparable: no run has finished")
-    found = difference(ours, theirs)
+    found = difference(ours, theirs, shared)
     also = f"also differs in {', '.join(others)}; " if others else ""
     return Held(found, f"{also}{found.how}", tuple(others))

@@ -29,6 +29,7 @@ class Group:
 
     runs: tuple[Run, ...]
     copies: tuple[Run, ...] = ()  # further runs of seeds that are among `runs`
+    settings: int = 1  # of which a Pool can have several
 
     @property
     def depth(self) -> int | None:
@@ -90,7 +91,8 @@ class Group:
 
     def cost(self, name: str) -> Spread:
         """A figure of the records' ``cost`` over the finished runs, as in ``train_seconds``."""
-        return Spread(tuple(float(run.record["cost"][name]) for run in self.finished))
+        found = (run.record["cost"].get(name) for run in self.finished)
+        return Spread(tuple(float(value) for value in found if value is not None))
 
     def figure(self, column: Column) -> Spread:
         """A figure of the record over the finished runs; a fact of the net once."""

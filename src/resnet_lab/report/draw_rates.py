@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from resnet_lab.columns import value_word, word
 from resnet_lab.report.choices import differing
 from resnet_lab.report.compare import FAIL_ABOVE, Group
 from resnet_lab.report.style import canvas, legend, looks, plain_numbers
@@ -23,9 +24,7 @@ def rate_series(groups: Sequence[Group]) -> dict[str, list[Group]]:
     series: dict[str, list[Group]] = {}
     for group in sorted(ended, key=lambda group: group.choices[RATE]):
         others = {key: group.choices.get(key) for key in keys if key != RATE}
-        name = ", ".join(
-            f"{key.split('.')[-1].replace('_', ' ')} {_said(value)}" for key, value in others.items()
-        )
+        name = ", ".join(f"{word(key)} {value_word(value)}" for key, value in others.items())
         series.setdefault(name or group.kind, []).append(group)
     return series
 
@@ -57,7 +56,3 @@ def draw_rates(groups: Sequence[Group]) -> "Figure | None":
         plain_numbers(axes.yaxis)
         legend(figure, "x: diverged")
     return figure
-
-
-def _said(value: object) -> str:
-    return {True: "on", False: "off"}.get(value, str(value)) if isinstance(value, bool) else str(value)

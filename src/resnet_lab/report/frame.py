@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_lab.report.compare import summarise
-from resnet_lab.report.publish import gathered
+from resnet_lab.report.publish import by_part, gathered, parts_of
 from resnet_lab.report.runs_table import run_figures
 from resnet_lab.report.tabular import Figures
 from resnet_lab.report.view import Question, viewed
@@ -22,8 +22,9 @@ def compare(
 
     A pandas frame where pandas is there, else a list of mappings. `where`, `by` and `baseline`: those of the command.
     """
-    groups = summarise(gathered(_paths(folders), where))
-    return _frame(viewed(groups, Question(by=by, baseline=baseline)).figures)
+    question = Question(by=by, baseline=baseline)
+    parts = parts_of(gathered(_paths(folders), where))
+    return _frame(by_part({part.name: viewed(part.groups, question).figures for part in parts}))
 
 
 def compare_runs(folders: Path | str | Sequence[Path | str], *, where: Sequence[str] = ()) -> Any:

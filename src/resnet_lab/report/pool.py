@@ -22,7 +22,7 @@ from resnet_lab.report.spread import Spread
 
 KIND = "kind"  # of unit: what tells nets apart that have no choices in common
 KEYS_BESIDE = (KIND, *CONDITIONS)
-SETTINGS = 4  # that a caption lists
+VALUES = 4  # of a choice that a caption lists
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,10 @@ class Pool:
         """A fact of the net where it is the same in all groups, else None."""
         facts = {group.fact(name) for group in self.groups}
         return facts.pop() if len(facts) == 1 else None
+
+    @property
+    def settings(self) -> int:
+        return len(self.groups)
 
     @property
     def remarks(self) -> str:
@@ -154,9 +158,7 @@ def _balanced(lines: Sequence[Pool], over: Sequence[str], *, all_runs: bool) -> 
         }
     lost = sum(line.n - kept[id(line)].n for line in cells)
     total = sum(line.n for line in cells)
-    what = "; ".join(_setting(free, each) for each in shared[:SETTINGS]) if free else ""
-    more = f" and {len(shared) - SETTINGS} more" if len(shared) > SETTINGS else ""
-    where = f" ({what}{more})" if what else ""
+    where = f" ({'; '.join(_values(free, shared))})" if free else ""
     said = (
         f"taken over {names}, at the {several(len(shared), 'setting')} that all share{where}; "
         f"{lost} of {total} runs are left out, --all-runs averages all{confounded}"
@@ -180,7 +182,7 @@ def _settings(line: Pool, keys: Sequence[str]) -> dict[tuple[Any, ...], Group]:
 
 
 def _alike(found: Mapping[Any, Group], settings: Sequence[Mapping[Any, Group]]) -> bool:
-    """Whether a cell of several settings has in each the seeds that the others have there, so that each weighs alike."""
+    """Whether a cell has in each of several settings the seeds that the other cells have there: all weigh alike."""
     if len(found) == 1:
         return True
     return all(_seeds(found[each]) == _seeds(other[each]) for other in settings for each in found)
@@ -198,8 +200,14 @@ def _only(group: Group, seeds: frozenset[int]) -> Group:
     return replace(group, runs=tuple(run for run in group.runs if run.seed in seeds))
 
 
-def _setting(keys: Sequence[str], values: Sequence[Any]) -> str:
-    return ", ".join(f"{word(key)} {value_word(value)}" for key, value in zip(keys, values, strict=True))
+def _values(keys: Sequence[str], settings: Sequence[Sequence[Any]]) -> list[str]:
+    """As in ``depth 20, 56``: the values of each key that these settings have."""
+    columns = [sorted(set(column), key=ranked) for column in zip(*settings, strict=True)]
+    return [
+        f"{word(key)} {', '.join(map(value_word, found[:VALUES]))}"
+        + (f" and {len(found) - VALUES} more" if len(found) > VALUES else "")
+        for key, found in zip(keys, columns, strict=True)
+    ]
 
 
 def _apart(groups: Sequence[Group], by: Sequence[str]) -> list[str]:

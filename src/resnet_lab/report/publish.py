@@ -3,11 +3,14 @@
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
+from resnet_lab.columns import word
 from resnet_lab.errors import UserError, several, unknown
+from resnet_lab.report.against import shared_variance
 from resnet_lab.report.collect import Run, collect, to_stderr
 from resnet_lab.report.compare import Group, summarise
 from resnet_lab.report.conclude import conclude
@@ -16,11 +19,19 @@ from resnet_lab.report.draw_depth import draw_depth
 from resnet_lab.report.draw_layers import draw_gradients, draw_responses
 from resnet_lab.report.draw_rates import draw_rates
 from resnet_lab.report.paper import RULE, Beside, answered
-from resnet_lab.report.runs_table import runs_csv
+from resnet_lab.report.parts import parted, slug
+from resnet_lab.report.runs_table import run_figures
 from resnet_lab.report.select import selected
+from resnet_lab.report.spread import SMALL
 from resnet_lab.report.style import WIDTHS, for_paper, save
-from resnet_lab.report.table import group_csv, group_table, paper_csv, paper_table
-from resnet_lab.report.tabular import Table
+from resnet_lab.report.table import (
+    group_figures,
+    group_table,
+    paper_csv,
+    paper_table,
+    unshown,
+)
+from resnet_lab.report.tabular import Figures, Table, as_csv
 
 FIGURES = {
     "depth": draw_depth,
@@ -29,10 +40,13 @@ FIGURES = {
     "layer_responses": draw_responses,
     "gradient_norms": draw_gradients,
 }
+TEX_NEEDS = "% \\usepackage{booktabs,graphicx,siunitx}\n"
 PICTURES = ("png", "svg", "pdf")
 STATISTICS = (
-    "Errors in per cent at the last iteration: mean ± standard deviation (n - 1) over {n} seeds, each once."
+    "Errors in per cent at the last iteration: mean ± standard deviation (n - 1) over {n} seeds, each once; "
+    "the interval is that of the mean, by Student's t{how}."
 )
+APART = "Runs on other data, under another protocol or with another objective are never compared: each part is apart."
 
 
 @dataclass(frozen=True)
@@ -102,39 +116,108 @@ def _sweeps(folders: Sequence[Path], asked: Asked) -> dict[Path, list[Run]]:
     return {asked.out / home.relative_to(folder): members for home, members in sweeps.items()}
 
 
+@dataclass(frozen=True)
+class Part:
+    """Runs that can be compared, and what a report says of them."""
+
+    name: str  # empty where all runs can be compared
+    runs: Sequence[Run]
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        return summarise(self.runs)
+
+    @cached_property
+    def answered(self) -> tuple[str | None, list[Beside]]:
+        return answered(self.runs, self.groups)
+
+    @cached_property
+    def conclusion(self) -> str:
+        return conclude(self.groups, self.answered[1])
+
+    @property
+    def title(self) -> str:
+        return f"{self.name}: {title_of(self.runs)}" if self.name else title_of(self.runs)
+
+    @cached_property
+    def table(self) -> Table:
+        return group_table(self.groups)
+
+    @property
+    def note(self) -> str:
+        """What the table leaves out; empty where it leaves out nothing."""
+        return note_of(self.groups)
+
+    def latex(self) -> str:
+        answers, beside = self.answered
+        label = slug(" ".join([*dict.fromkeys(str(run.choices["name"]) for run in self.runs), self.name]))
+        told = self.table.latex(f"{self.title}.", label, f"{rule_of(self.groups)} {self.note}".strip())
+        if beside:
+            told += paper_table(beside).latex(f"Beside {answers}.", f"{label}-paper", RULE)
+        return told
+
+    def markdown(self, figures: Sequence[Path]) -> str:
+        """The finding, the table and the figures."""
+        answers, beside = self.answered
+        told = [self.conclusion, self.table.markdown().strip(), self.note]
+        if beside:
+            told += [f"#{'#' * bool(self.name)}# Beside {answers}", paper_table(beside).markdown().strip()]
+            told += [RULE, _sources(beside)]
+        return (
+            "\n\n".join([*filter(None, told), *(f"![{path.stem}]({path.name})" for path in figures)]) + "\n"
+        )
+
+    def print(self) -> None:
+        answers, beside = self.answered
+        print(self.title)
+        print_table(self.table)
+        for note in filter(None, [self.note]):
+            print(note)
+        if beside:
+            print(f"Beside {answers}")
+            print_table(paper_table(beside))
+            print(RULE)
+        print(self.conclusion)
+
+
+def parts_of(runs: Sequence[Run]) -> list[Part]:
+    """The runs, apart where they cannot be compared."""
+    return [Part(name, members) for name, members in parted(runs).items()]
+
+
 def _publish(runs: Sequence[Run], target: Path | None, asked: Asked) -> None:
     """Print one sweep's report and write its files."""
-    groups = summarise(runs)
-    answers, beside = answered(runs, groups)
-    ours, theirs, conclusion = group_table(groups), paper_table(beside), conclude(groups, beside)
-    title = title_of(runs)
+    parts = parts_of(runs)
     files: dict[str, str] = {}
     figures: list[Path] = []
     if target is not None:
-        files = {"table.csv": group_csv(groups), "runs.csv": runs_csv(groups)}
-        files["table.tex"] = ours.latex(f"{title}. {rule_of(groups)}")
-        if beside:
+        files = {
+            "table.csv": as_csv(by_part({part.name: group_figures(part.groups) for part in parts})),
+            "runs.csv": as_csv(by_part({part.name: run_figures(part.groups) for part in parts})),
+            "table.tex": TEX_NEEDS + "".join(part.latex() for part in parts),
+        }
+        if beside := [each for part in parts for each in part.answered[1]]:
             files["paper.csv"] = paper_csv(beside)
-            files["table.tex"] += theirs.latex(f"Beside {answers}. {RULE}")
-        paper = f"\n## Beside {answers}\n\n{theirs.markdown()}\n{RULE}\n{_sources(beside)}" if beside else ""
         try:
             target.mkdir(parents=True, exist_ok=True)
-            with for_paper(asked.width):
-                figures = _draw(groups, target, asked.pictures)
-            shown = [path for path in figures if path.suffix == f".{asked.pictures[0]}"]
-            said = "".join(f"\n![{path.stem}]({path.name})\n" for path in shown)
-            files["table.md"] = f"# {title}\n\n{ours.markdown()}{paper}\n{conclusion}\n{said}"
+            told = [f"# {title_of(runs)}\n", *([f"{APART}\n"] if len(parts) > 1 else [])]
+            for part in parts:
+                with for_paper(asked.width):
+                    drawn = _draw(part, target, asked.pictures)
+                figures += drawn
+                shown = [path for path in drawn if path.suffix == f".{asked.pictures[0]}"]
+                told += [f"## {part.title}\n"] * bool(part.name) + [part.markdown(shown)]
+            files["table.md"] = "\n".join(told)
             for name, text in files.items():
                 (target / name).write_text(text, encoding="utf-8")
         except OSError as error:
             raise UserError(f"cannot write {error.filename or target}: {error.strerror}") from None
-    print(title)
-    print_table(ours)
-    if beside:
-        print(f"Beside {answers}")
-        print_table(theirs)
-        print(RULE)
-    print(conclusion)
+    if len(parts) > 1:
+        print(f"{title_of(runs)}\n{APART}\n")
+    for part in parts:
+        part.print()
+        if len(parts) > 1:
+            print()
     for path in figures:
         print(path)
     if target is not None:
@@ -142,12 +225,23 @@ def _publish(runs: Sequence[Run], target: Path | None, asked: Asked) -> None:
             print(target / name)
 
 
-def _draw(groups: Sequence[Group], target: Path, pictures: Sequence[str]) -> list[Path]:
+def _draw(part: Part, target: Path, pictures: Sequence[str]) -> list[Path]:
     found = []
     for name, draw in FIGURES.items():
-        if figure := draw(groups):
-            found += [save(figure, target / f"{name}.{kind}") for kind in pictures]
+        if figure := draw(part.groups):
+            stem = f"{name}-{slug(part.name)}" if part.name else name
+            found += [save(figure, target / f"{stem}.{kind}") for kind in pictures]
     return found
+
+
+def by_part(figures: Mapping[str, Sequence[Figures]]) -> list[Figures]:
+    """The lines of all parts in one table, with a column for the part where there are several."""
+    names = dict.fromkeys(name for lines in figures.values() for line in lines for name in line)
+    return [
+        {**({"part": part} if part else {}), **{name: line.get(name) for name in names}}
+        for part, lines in figures.items()
+        for line in lines
+    ]
 
 
 def title_of(runs: Sequence[Run]) -> str:
@@ -161,7 +255,21 @@ def title_of(runs: Sequence[Run]) -> str:
 def rule_of(groups: Sequence[Group] = ()) -> str:
     """What the figures are, with the number of seeds where all these groups have as many."""
     counts = {group.n for group in groups}
-    return STATISTICS.format(n=f"n = {max(counts)}" if len(counts) == 1 and max(counts) > 1 else "n")
+    shared = shared_variance(groups) if min(counts, default=0) <= SMALL else None
+    how = f", with the {shared} where n is {SMALL}" if shared else ""
+    return STATISTICS.format(n=f"n = {max(counts)}" if len(counts) == 1 and max(counts) > 1 else "n", how=how)
+
+
+def note_of(groups: Sequence[Group]) -> str:
+    """What all rows share, and the choices for which the table has no column."""
+    same = [groups[0].net] if len({group.net for group in groups}) == 1 < len(groups) else []
+    left = unshown(groups)
+    return " ".join(
+        [
+            *(f"All: {each}." for each in same),
+            *([f"Also differs, in runs.csv: {', '.join(map(word, left))}."] if left else []),
+        ]
+    )
 
 
 def _sources(beside: Sequence[Beside]) -> str:
@@ -172,7 +280,7 @@ def _sources(beside: Sequence[Beside]) -> str:
         for figure in dict.fromkeys(each.figure for each in beside)
         for row in figure.others()
     ]
-    return "\nOthers:\n\n" + "".join(lines) if lines else ""
+    return ("Others:\n\n" + "".join(lines)).strip() if lines else ""
 
 
 def print_table(table: Table) -> None:

@@ -6,15 +6,11 @@ from resnet_lab.report.choices import differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group
 from resnet_lab.report.table import metrics_of
-from resnet_lab.report.tabular import Figures, as_csv
+from resnet_lab.report.tabular import Figures
 
 LAST = ("val/error", "test/error", "test/top5_error", "test/loss", "train/error", "train/loss")
 COST = ("train_seconds", "total_seconds", "images_per_second", "peak_memory_mib")
 CONDITIONS = ("accelerator", "devices", "threads")
-
-
-def runs_csv(groups: Sequence[Group]) -> str:
-    return as_csv(run_figures(groups))
 
 
 def run_figures(groups: Sequence[Group]) -> list[Figures]:

@@ -4,17 +4,17 @@ A table for the eye and the figures of a file are two sides of the same fields, 
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from resnet_lab.columns import COLUMNS, Column, headings, metric, two, value_word
 from resnet_lab.errors import unknown
-from resnet_lab.report.against import Held, held_against
+from resnet_lab.report.against import Held, held_against, shared_variance
 from resnet_lab.report.choices import CONDITIONS, differing
 from resnet_lab.report.compare import Group, told_apart_by
 from resnet_lab.report.paper import Beside
-from resnet_lab.report.spread import EQUAL, Pooled, Spread, interval_of, pooled
+from resnet_lab.report.spread import EQUAL, Difference, Spread, interval_of
 from resnet_lab.report.tabular import Figures, Table, as_csv
 
 MANY = 12  # further metrics, beyond which a table for the eye leaves out those of single classes
@@ -36,6 +36,9 @@ class Line(Protocol):
 
     @property
     def n(self) -> int: ...
+
+    @property
+    def settings(self) -> int: ...
 
     @property
     def remarks(self) -> str: ...
@@ -67,8 +70,13 @@ def group_table(groups: Sequence[Group], baseline: Sequence[str] = (), show: Seq
 
 
 def unshown(groups: Sequence[Group]) -> list[str]:
-    """Return the choices that vary, but for which the table of these groups has no column."""
-    return _ranked(groups)[1]
+    """Return the choices that vary, but for which the table of these groups has no column.
+
+    Also those that go along with depth and net; what a net is made of is told by its name.
+    """
+    shown, left = _ranked(groups)
+    along = [key for key in differing(group.choices for group in groups) if not key.startswith("model.")]
+    return list(dict.fromkeys([*left, *(key for key in along if key not in shown)]))
 
 
 def group_csv(groups: Sequence[Group]) -> str:
@@ -132,7 +140,12 @@ def measures(
     eye = [name for name in metrics if "/" not in name] if len(metrics) > MANY else metrics
     result = COLUMNS["test_error"]
     results = [line.last(result.key) for line in lines]
-    intervals = [interval_of(each, shared_variance(lines)) for each in results]
+    shared = shared_variance(lines)
+    # Of several settings an interval of the mean would take their differences for chance.
+    intervals = [
+        interval_of(each, shared) if line.settings == 1 else Difference()
+        for line, each in zip(lines, results, strict=True)
+    ]
     further = [column for name, column in COLUMNS.items() if name not in ("val_error", result.name)]
     return [
         _spread(COLUMNS["val_error"], lines, shown=True),
@@ -166,11 +179,6 @@ def measures(
         *(_spread(column, lines, shown=column.name in (*USUAL, *show)) for column in further),
         *_differences(held, baseline),
     ]
-
-
-def shared_variance(lines: Sequence[Line]) -> Pooled | None:
-    """The variance that stands for the groups' own where they have few seeds."""
-    return pooled([line.last("test/error") for line in lines])
 
 
 def paper_table(beside: Sequence[Beside]) -> Table:
@@ -290,11 +298,12 @@ def _spread(column: Column, lines: Sequence[Line], *, shown: bool) -> Field:
 
 
 def said(column: Column, spread: Spread) -> str:
-    """As in ``0.93 ± 0.32``."""
+    """As in ``0.93 ± 0.32``, with the same decimals."""
     if not spread.values:
         return "–"
-    text: Callable[[float], str] = column.text
-    return f"{text(spread.mean)} ± {text(spread.std)}" if spread.n > 1 else text(spread.mean)
+    mean = column.text(spread.mean)
+    decimals = len(mean.partition(".")[2])
+    return f"{mean} ± {spread.std:,.{decimals}f}" if spread.n > 1 else mean
 
 
 def _differences(held: Sequence[Held], baseline: Sequence[str]) -> list[Field]:

@@ -145,7 +145,8 @@ class _Siunitx:
         signed = "-" if any(match["sign"] == "-" for match in numbers) else ""
         whole = max(len(match["whole"].replace(",", "")) for match in numbers)
         decimals = max(len(match["decimals"] or "") for match in numbers)
-        spread = max(len((match["spread"] or "").replace(".", "").replace(",", "")) for match in numbers)
+        spreads = [match["spread"].replace(",", "").partition(".") for match in numbers if match["spread"]]
+        spread = max((len(before) + max(len(after), decimals) for before, _, after in spreads), default=0)
         form = f"{signed}{whole}.{decimals}" if decimals else f"{signed}{whole}"
         options = [f"table-format={form}({spread})" if spread else f"table-format={form}", "detect-weight"]
         options += ["separate-uncertainty"] if spread else []

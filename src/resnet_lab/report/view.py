@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.report.compare import Group, summarise
+from resnet_lab.report.compare import Group
+from resnet_lab.report.parts import slug
 from resnet_lab.report.pivot import View, drawn_by, pivot
-from resnet_lab.report.publish import gathered, print_table, rule_of, title_of
+from resnet_lab.report.publish import Part, by_part, gathered, note_of, parts_of, print_table, rule_of
 from resnet_lab.report.table import group_figures, group_table
 from resnet_lab.report.tabular import as_csv, as_json
 
@@ -37,21 +38,40 @@ def show(folders: Sequence[Path], where: Sequence[str], question: Question) -> i
     if question.format not in (None, *FORMATS):
         raise unknown("--format", question.format, FORMATS)
     runs = gathered(folders, where)
-    view = viewed(summarise(runs), question)
+    parts = parts_of(runs)
+    views = _views(parts, question)
     match question.format:
         case "csv":
-            sys.stdout.write(as_csv(view.figures))
+            sys.stdout.write(as_csv(by_part({name: view.figures for name, view in views.items()})))
         case "json":
-            sys.stdout.write(as_json(view.figures))
+            sys.stdout.write(as_json(by_part({name: view.figures for name, view in views.items()})))
         case "latex":
-            sys.stdout.write(view.table.latex(f"{title_of(runs)}. {view.caption}"))
-        case "md":
-            sys.stdout.write(f"{view.table.markdown()}\n{view.caption}\n")
-        case None:
-            print(title_of(runs))
-            print_table(view.table)
-            print(view.caption)
+            for part, view in zip(parts, views.values(), strict=True):
+                label = slug(" ".join([str(part.runs[0].choices["name"]), part.name]))
+                sys.stdout.write(view.table.latex(f"{part.title}.", label, f"{view.caption}."))
+        case _:
+            for part, view in zip(parts, views.values(), strict=True):
+                if question.format is None:
+                    print(part.title)
+                    print_table(view.table)
+                else:
+                    print(f"{part.title}\n\n" * bool(part.name) + view.table.markdown())
+                print(view.caption)
     return 0
+
+
+def _views(parts: Sequence[Part], question: Question) -> dict[str, View]:
+    """The table of each part; without differences where a part has no baseline. UserError where none has."""
+    views, missing = {}, []
+    for part in parts:
+        try:
+            views[part.name] = viewed(part.groups, question)
+        except UserError as error:
+            missing.append(error)
+            if not question.baseline or len(missing) == len(parts):
+                raise
+            views[part.name] = viewed(part.groups, replace(question, baseline=()))
+    return views
 
 
 def viewed(groups: Sequence[Group], question: Question) -> View:
@@ -65,4 +85,5 @@ def viewed(groups: Sequence[Group], question: Question) -> View:
     if question.by:
         return drawn_by(groups, question.by, question.baseline, question.show, all_runs=question.all_runs)
     table = group_table(groups, question.baseline, question.show)
-    return View(table, group_figures(groups, question.baseline), rule_of(groups))
+    said = f"{rule_of(groups)} {note_of(groups)}".strip().removesuffix(".")
+    return View(table, group_figures(groups, question.baseline), said)

@@ -8,7 +8,7 @@ from typing import Any
 
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import tail
-from resnet_lab.report.against import held
+from resnet_lab.report.against import held, shared_variance
 from resnet_lab.report.choices import but_for_the_seed, differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group, summarise, told_apart_by
@@ -17,6 +17,7 @@ from resnet_lab.report.page.curves import curves_of
 from resnet_lab.report.page.experiment import command_and_question
 from resnet_lab.report.page.measured import measured_in
 from resnet_lab.report.paper import RULE, Beside, answered
+from resnet_lab.report.parts import parted
 from resnet_lab.report.pivot import cell
 from resnet_lab.report.pool import KIND, pools
 from resnet_lab.report.publish import rule_of, title_of
@@ -33,7 +34,9 @@ def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     every = list({run.path.resolve(): run for runs in sweeps.values() for run in runs}.values())
     numbers = {run.path: index for index, run in enumerate(every)}
     by_path = {run.path.resolve(): numbers[run.path] for run in every}
-    named = {"all together": every, **sweeps} if len(sweeps) > 1 else sweeps
+    named = {**(_apart("all together", every) if len(sweeps) > 1 else {})}
+    for name, runs in sweeps.items():
+        named |= _apart(name, runs)
     shared, own = _configurations(every)
     curves = curves_of(every)
     data = {
@@ -46,6 +49,11 @@ def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
         "rules": {"statistics": rule_of(), "paper": RULE},
     }
     return {name: plain(part, DIGITS) for name, part in data.items()}
+
+
+def _apart(name: str, runs: Sequence[Run]) -> dict[str, Sequence[Run]]:
+    """A view of each part of these runs that can be compared."""
+    return {f"{name}: {part}" if part else name: members for part, members in parted(runs).items()}
 
 
 def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[str, Any]:
@@ -118,11 +126,12 @@ def _differences(groups: Sequence[Group]) -> list[list[Any]]:
     if not groups:
         return []
     varying = differing(group.choices for group in groups)
+    shared = shared_variance(groups)
     found = []
     for base in groups[: DIFFERENCES // len(groups)]:
         line = []
         for group in groups:
-            against = held(group, [base], varying)
+            against = held(group, [base], varying, shared)
             line.append([against.difference.mean, against.difference.half, against.note])
         found.append(line)
     return found
