@@ -5,11 +5,12 @@ from pathlib import Path
 import keys
 import messages
 import modules
+import notebooks
 import papers
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-PAGES = {**keys.pages(), **messages.pages(), **modules.pages(), **papers.pages()}
+PAGES = {**keys.pages(), **messages.pages(), **modules.pages(), **papers.pages(), **notebooks.pages()}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

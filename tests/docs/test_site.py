@@ -30,7 +30,7 @@ CUT = """return [...document.querySelectorAll('.highlight pre > code, pre > code
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1", "RESNET_LAB_NOTEBOOKS": "plain"}
     built = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     said = built.stdout + built.stderr
     assert (built.returncode, "WARNING" in said) == (0, False), said
@@ -72,6 +72,21 @@ def test_every_experiment_has_a_page_with_its_command_and_question() -> None:
         assert f"experiment={name}" in text
         assert f"]({name}.md)" in pages["papers/index.md"]
         assert text.partition("**")[2].partition("**")[0].endswith(("?", "."))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("generated")
+def test_every_notebook_is_a_page_with_its_outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebooks = module("notebooks")
+    monkeypatch.setattr(notebooks, "KEPT", tmp_path)
+    pages = notebooks.pages()
+    for path in notebooks.NOTEBOOKS:
+        text = pages[f"notebooks/{path.stem}.md"]
+        assert f"# {path.stem}" not in text
+        assert "Traceback" not in text
+        pictures = re.findall(rf"\]\(({path.stem}/[\w.]+)\)", text)
+        assert pictures
+        assert all(pages[f"notebooks/{name}"][:4] == b"\x89PNG" for name in pictures)
 
 
 @pytest.mark.usefixtures("generated")
