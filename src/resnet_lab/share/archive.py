@@ -13,7 +13,7 @@ import stat
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import MOST, replacing
@@ -23,6 +23,9 @@ FORMAT = 1  # counted up when a reader of older archives would misunderstand a n
 SUFFIXES = (".yaml", ".json", ".csv", ".md", ".tex", ".html", ".png", ".svg", ".pdf", ".safetensors")
 PACKED = (".png", ".pdf", ".safetensors")  # deflating them gains nothing
 CHUNK = 2**20  # bytes
+MOST_TIMES = (
+    50  # as large as its archive: pictures and weights do not get smaller, and text hardly more than tenfold
+)
 EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
@@ -33,7 +36,7 @@ def write(path: Path, files: Mapping[str, Path], told: Mapping[str, Any]) -> str
         with zipfile.ZipFile(temporary, "w") as archive:
             for name, file in sorted(files.items()):
                 digest, size = hashlib.sha256(), 0
-                with file.open("rb") as source, archive.open(_entry(name), "w", force_zip64=True) as target:
+                with _opened(file) as source, archive.open(_entry(name), "w", force_zip64=True) as target:
                     while data := source.read(CHUNK):
                         digest.update(data)
                         size += len(data)
@@ -50,7 +53,8 @@ def extract(path: Path, folder: Path) -> dict[str, Any]:
     """Take an archive apart into a new folder, and return its manifest.
 
     Raises UserError, and leaves nothing behind, for what is no archive of ours, has a name that would lead out of the
-    folder or that none of ours has, a file that the manifest does not tell of, or one that is not what was packed.
+    folder or that none of ours has, a file that the manifest does not tell of, or one that is not what was packed; and
+    writes nothing where it would become far larger than runs do, or than the disk has room for.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is there already, and not empty: --out names another folder")
@@ -59,6 +63,7 @@ def extract(path: Path, folder: Path) -> dict[str, Any]:
         with zipfile.ZipFile(path) as archive:
             manifest = _manifest(archive, path)
             entries = _checked(archive, manifest["files"], path)
+            _check_size(manifest["files"], path, folder)
             for name, told in manifest["files"].items():
                 _extract(archive, entries[name], told, beside / name, path)
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -72,6 +77,13 @@ def extract(path: Path, folder: Path) -> dict[str, Any]:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return manifest
+
+
+def _opened(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}") from None
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
@@ -90,7 +102,11 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
         if manifest["format"] != FORMAT:
             raise UserError(f"{path} is of format {manifest['format']}, and this program reads {FORMAT}")
         for name, told in manifest["files"].items():
-            if not isinstance(told["bytes"], int) or not re.fullmatch("[0-9a-f]{64}", told["sha256"]):
+            if (
+                type(told["bytes"]) is not int
+                or told["bytes"] < 0
+                or not re.fullmatch("[0-9a-f]{64}", told["sha256"])
+            ):
                 raise ValueError(name)
     except UserError:
         raise
@@ -112,6 +128,20 @@ def _checked(archive: zipfile.ZipFile, told: Mapping[str, Any], path: Path) -> d
         name = printable(min(different))
         raise UserError(f"{path} is not whole: {name} is not both in it and in its {MANIFEST}")
     return entries
+
+
+def _check_size(told: Mapping[str, Any], path: Path, folder: Path) -> None:
+    size, packed = sum(each["bytes"] for each in told.values()), path.stat().st_size
+    if size > max(MOST, MOST_TIMES * packed):
+        raise UserError(
+            f"{path} is not to be trusted: its {packed:,} bytes would become {size:,},"
+            f" more than {MOST_TIMES} times as many"
+        )
+    there = next(each for each in folder.resolve().parents if each.exists())
+    if size > (free := shutil.disk_usage(there).free):
+        raise UserError(
+            f"{path} needs {size:,} bytes, and {there} has {free:,} left: --out names another folder"
+        )
 
 
 def _safe(name: str) -> bool:

@@ -10,9 +10,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
+
 from resnet_lab.errors import UserError, printable, several
 from resnet_lab.files import read_text
 from resnet_lab.report import Run, collect, report
+from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import environment
 from resnet_lab.share import archive
 from resnet_lab.share.card import card
@@ -74,13 +77,14 @@ def _gathered(folder: Path, runs: Sequence[Run], scratch: Path) -> dict[str, Pat
     }
     for name, run in named.items():
         (scratch / name).mkdir(parents=True)
+        _check(run.path)
         for file in [*NEEDED, *(each.name for each in sorted(run.path.glob("*.csv")))]:
             source = run.path / file
             if not source.is_file():
                 raise UserError(f"{run.path} has no {file}: train it again, or move it elsewhere")
             if file in ("config.yaml", "record.json", "history.csv"):
                 source = scratch / name / file
-                source.write_text(_of_no_machine(file, read_text(run.path / file)), encoding="utf-8")
+                source.write_text(_of_no_machine(file, _read(run.path / file)), encoding="utf-8")
             files[f"{name}/{file}"] = source
     with redirect_stdout(StringIO()):
         report(scratch)
@@ -88,6 +92,34 @@ def _gathered(folder: Path, runs: Sequence[Run], scratch: Path) -> dict[str, Pat
     files |= {each.relative_to(scratch).as_posix(): each for each in made}
     (scratch / "README.md").write_text(card(folder.resolve().name, named, scratch), encoding="utf-8")
     return files | {"README.md": scratch / "README.md"}
+
+
+def _read(path: Path) -> str:
+    try:
+        return read_text(path)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UserError(f"cannot read {path}: {reason}") from None
+
+
+def _check(run: Path) -> None:
+    """Raise UserError, which names the file, where one that others will read is damaged."""
+    folder = RunFolder(run)
+    folder.config()
+    path = folder.preprocessing_file
+    try:
+        seen = json.loads(read_text(path))
+        if not isinstance(seen, dict) or not {"channels", "mean", "std", "class_names"} <= seen.keys():
+            raise ValueError("it does not say how images are seen")
+        path = folder.weights_file
+        with safe_open(str(path), "numpy") as weights:
+            if "model" not in (weights.metadata() or {}) or not weights.keys():
+                raise ValueError("it does not say what network it is of")
+    except FileNotFoundError:
+        raise UserError(f"{run} has no {path.name}: train it again, or move it elsewhere") from None
+    except (OSError, ValueError, RecursionError, SafetensorError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else printable(error)
+        raise UserError(f"{path} is damaged ({reason}): train the run again, or move it elsewhere") from None
 
 
 def _of_no_machine(file: str, text: str) -> str:

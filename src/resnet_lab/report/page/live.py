@@ -1,6 +1,7 @@
 """The page of a sweep that runs, on this machine alone: it asks for what is new. Standard library only."""
 
 import hashlib
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -8,12 +9,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, printable
 from resnet_lab.report.collect import to_stderr
 from resnet_lab.report.page.html import embedded, gathered_data, page
 
 LOOPBACK = "127.0.0.1"
 FRESH = 2.0  # seconds for which what was read is new enough, and
+AT_ONCE = 32  # requests; a browser has six
+PATIENCE = 10  # seconds for a client that says nothing
 SHARE = 5  # times as long as reading it took, so that a sweep of many runs does not keep a core busy
 
 
@@ -51,10 +54,30 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, runs: _Runs) -> None:
         super().__init__((LOOPBACK, port), _Answer)
         self.runs = runs
+        self._free = threading.BoundedSemaphore(AT_ONCE)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own; what comes while all are busy is closed, and browsers ask again."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (the library's signature)
+        """Say nothing of a client that left, and one line of anything else."""
+        if not isinstance(error := sys.exception(), ConnectionError | TimeoutError):
+            to_stderr(f"--serve: {type(error).__name__}: {printable(error)}")
 
 
 class _Answer(BaseHTTPRequestHandler):
     server: _Server
+    timeout = PATIENCE
 
     def do_GET(self) -> None:
         # A page from elsewhere that was pointed at this address by its own name must not read it.
