@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.callbacks import Callback
 from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
 
 import toy_training as toy
+from forked import ended, forked
 from resnet_lab.data import SmallImagesConfig, build
 from resnet_lab.errors import UserError
 from resnet_lab.training import Classifier, NonFiniteLoss, classifier
@@ -203,3 +205,31 @@ def test_binary_loss_takes_every_class_of_a_mixed_image_as_present(monkeypatch: 
     monkeypatch.setattr(classifier, "mixing", mix)
     both = F.binary_cross_entropy_with_logits(PEAKS[:5], (shares > 0).float().expand(5, 6))
     assert losses_of_peaky(loss="binary_cross_entropy")["train/loss"] == pytest.approx(float(both), rel=1e-5)
+
+
+class Narrow(nn.Module):
+    """A strided 1x1 convolution of 8 channels, as in the projections of a narrow net."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.projection = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 16, 1, stride=2, bias=False)
+        self.fc = nn.Linear(16, 6)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.projection(self.stem(x)).mean((2, 3)))
+
+
+def trained_narrow() -> None:
+    """Some steps on large images; in channels-last order torch ends the process with "double free"."""
+    loader = DataLoader(TensorDataset(torch.randn(4, 3, 112, 112), torch.arange(4)), batch_size=4)
+    module = Classifier(Narrow(), toy.recipe(epochs=5, batch_size=4), 6, seed=1)
+    toy.trainer(module.recipe).fit(module, loader)
+
+
+def test_a_narrow_net_trains_on_large_images() -> None:
+    assert ended(forked(trained_narrow)) == 0
+
+
+def test_a_wide_net_keeps_the_order_that_is_quicker() -> None:
+    wide = nn.Conv2d(16, 32, 1, stride=2)
+    assert Classifier(wide, toy.recipe(), 6).backbone.weight.is_contiguous(memory_format=torch.channels_last)

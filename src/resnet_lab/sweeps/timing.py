@@ -93,17 +93,20 @@ def _training(
     from torch.nn import functional as F
 
     from resnet_lab.models import build
+    from resnet_lab.training.layout import memory_format
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch = max(SMALLEST_BATCH, min(128, int(STEP_WORK[device.type] / max(1, multiply_adds))))
-    model = build(net).to(device).to(memory_format=torch.channels_last).train()
+    model = build(net)
+    layout = memory_format(model)
+    model = model.to(device).to(memory_format=layout).train()
     if compiled:
         from resnet_lab.runs.compiled import compile_in_place
 
         compile_in_place(model)
     weights: list[torch.Tensor] = list(model.parameters())
     momentum = [torch.zeros_like(weight) for weight in weights]
-    images = torch.randn(batch, *shape, device=device).contiguous(memory_format=torch.channels_last)
+    images = torch.randn(batch, *shape, device=device).contiguous(memory_format=layout)
     labels = torch.zeros(batch, dtype=torch.long, device=device)
     narrow = PRECISIONS[precision].autocast
     low = getattr(torch, narrow) if narrow else None

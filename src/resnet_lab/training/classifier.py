@@ -19,6 +19,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.training import freezing, optimizers
 from resnet_lab.training.batch_norm import frozen_statistics
 from resnet_lab.training.criterion import Criterion, frozen_parts, keep_frozen_out, summed
+from resnet_lab.training.layout import memory_format
 from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.mixing import mixing, seed_device
 from resnet_lab.training.recipes import RecipeConfig, check_scaled, total_iterations
@@ -56,7 +57,8 @@ class Classifier(LightningModule):
         head: str | None = None,
     ) -> None:
         super().__init__()
-        self.backbone = backbone.to(memory_format=torch.channels_last)
+        self._layout = memory_format(backbone)
+        self.backbone = backbone.to(memory_format=self._layout)
         self.recipe = recipe
         self.seed = seed
         self.eval_names = tuple(eval_names)
@@ -158,7 +160,7 @@ class Classifier(LightningModule):
         targets = labels
         if self._mix is not None:
             images, targets = self._mix(images, labels)
-            images = images.contiguous(memory_format=torch.channels_last)  # which mixup rolls out of
+        images = images.contiguous(memory_format=self._layout)  # which mixup, too, rolls out of
         if world_size() > 1:
             seed_device(self.device, *where, rank())
         loss, scores = self.training_loss(images, targets)
