@@ -36,6 +36,18 @@ def locate(path: str, key: str) -> Any:
     return found
 
 
+def working_folder_last() -> None:
+    """Look for modules in the working folder too, but last: its queue.py must not be taken for the standard library's.
+
+    `python -m` looks there first and a console script not at all.
+    """
+    here = str(Path.cwd())
+    if not sys.flags.safe_path and sys.path[:1] in ([""], [here]):
+        del sys.path[0]
+    if here not in sys.path:
+        sys.path.append(here)
+
+
 def called(what: str, target: Any, /, *arguments: Any, **named: Any) -> Any:
     """The target's result; whatever it raises is a UserError in one line, which begins with `what`."""
     if not callable(target):
@@ -136,7 +148,7 @@ def _imported(path: str, key: str) -> tuple[ModuleType, list[str]]:
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise UserError(f"{key}={path}: a dotted path is needed, as my_package.my_module.Name")
-    _reach_working_folder()
+    working_folder_last()
     for length in range(len(parts) - 1, 0, -1):
         name = ".".join(parts[:length])
         try:
@@ -155,17 +167,11 @@ def _imported(path: str, key: str) -> tuple[ModuleType, list[str]]:
     )
 
 
-def _reach_working_folder() -> None:
-    """Search the working folder last: a queue.py that lies there must not hide the standard library's."""
-    if "" not in sys.path and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-
-
 def _spec(name: str) -> ModuleSpec | None:
     """Find a module as an import would, but import nothing, not even the packages that it lies in."""
     if name in sys.modules:
         return getattr(sys.modules[name], "__spec__", None)
-    _reach_working_folder()
+    working_folder_last()
     package = name.rpartition(".")[0]
     above = _spec(package) if package else None
     places = above.submodule_search_locations if above else None

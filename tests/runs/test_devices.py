@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from forked import as_torchrun, die_at, on_batch, restored, spoil_scores
+from resnet_lab import cli
 from resnet_lab.config.schema import CheckpointConfig, TrainConfig, TrainerConfig
 from resnet_lab.cores import cores
 from resnet_lab.errors import UserError
@@ -41,6 +42,14 @@ def on_two(folder: RunFolder) -> dict[str, Any]:
     record = folder.record()
     assert record is not None
     return record
+
+
+def test_torchrun_of_the_train_command_ends_well_on_every_rank(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["train", "debug=true", "model.depth=8", "trainer.accelerator=cpu", f"runs_root={tmp_path}"]
+    assert as_torchrun(lambda: sys.exit(cli.main(asked))) == [0, 0]
+    assert capfd.readouterr().out.count("finished, test error") == 1
 
 
 def answered(folder: RunFolder) -> list[list[str]]:

@@ -228,6 +228,8 @@ def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:
     if facts.classes < 2:
         only = ", ".join(facts.class_names)
         raise UserError(f"data.root={data.root} holds one class ({only}): to be told apart, two are needed")
+    if isinstance(data, OwnConfig):  # its size decides how many threads a run has
+        data = replace(data, height=facts.height, width=facts.width)
     if isinstance(data, FINGERPRINTED) and facts.fingerprint is not None:
         return replace(data, fingerprint=facts.fingerprint)
     return data

@@ -9,12 +9,14 @@ from resnet_lab.errors import UserError, lacking_memory
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.parent import end_with_named_parent
 from resnet_lab.streams import sturdy
+from resnet_lab.targets import working_folder_last
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0: finished; 1: failed, the record says why; 2: a mistake in what was asked; 128 + n: signal n."""
     parser = argparse.ArgumentParser(prog="python -m resnet_lab.runs", description=__doc__)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR")
+    working_folder_last()
     end_with_named_parent()
     run_dir = parser.parse_args(arguments).run_dir
     with sturdy():

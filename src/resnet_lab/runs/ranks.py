@@ -30,7 +30,7 @@ def run_ranks(folder: RunFolder, devices: int) -> tuple[int, str]:
     try:
         with _passing_signals_to(processes) as received:
             for environment in _environments(devices):
-                command = [sys.executable, "-m", PROGRAM, str(folder.path)]
+                command = [sys.executable, "-P", "-m", PROGRAM, str(folder.path)]
                 processes.append(subprocess.Popen(command, env=environment))
             code, killed = _first_failure(processes)
             return (128 - code, "") if -code in received else (code, killed)

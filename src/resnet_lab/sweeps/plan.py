@@ -17,6 +17,7 @@ from resnet_lab.models.nets import label
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.gpus import possible
 from resnet_lab.runs.history import latest, read_or_empty
+from resnet_lab.runs.threads import threads_of
 from resnet_lab.sweeps.estimate import GPU_PEAKS, LAUNCH, TIMED, Estimate, estimate, faster, here, on_gpu
 from resnet_lab.sweeps.expand import configurations
 from resnet_lab.sweeps.kept import Kept, file
@@ -83,7 +84,7 @@ def plan(
     if dropped:
         console.print(f"a wider terminal shows {', '.join(dropped)} as well", highlight=False)
     finished = sum(line.states.count("finished") for line in lines)
-    places, where = (1, f"one {gpu} at {efficiency:.0%} of its peak") if gpu else _here()
+    places, where = (1, f"one {gpu} at {efficiency:.0%} of its peak") if gpu else _here(configs)
     rest = hours(sum(line.seconds_left for line in lines) / min(places, len(configs)))
     console.print(
         f"{several(len(configs), 'run')}, {finished} finished; to do: {rest} on {where}", highlight=False
@@ -116,11 +117,13 @@ def _but_for_the_seed(configs: Sequence[TrainConfig]) -> list[list[TrainConfig]]
     return list(lines.values())
 
 
-def _here() -> tuple[int, str]:
-    """How many runs this machine trains at a time, as `hydra/launcher=local` does, and in words."""
+def _here(configs: Sequence[TrainConfig]) -> tuple[int, str]:
+    """Return how many runs this machine trains at a time, as `hydra/launcher=local` does, and in words."""
     if gpus := _gpus():
         return gpus, f"this machine, one run at a time on each of {gpus} GPUs"
-    return cores(), f"this machine, {several(cores(), 'run')} at a time with a core each"
+    threads = max(map(threads_of, configs))
+    at_once = max(1, cores() // threads)
+    return at_once, f"this machine, {several(at_once, 'run')} at a time with {several(threads, 'core')} each"
 
 
 def _gpus() -> int:

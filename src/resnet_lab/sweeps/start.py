@@ -15,7 +15,7 @@ from resnet_lab.config.groups import ROOT, config_dir, groups
 from resnet_lab.config.machine import with_local
 from resnet_lab.config.overrides import parse, read
 from resnet_lab.errors import UserError
-from resnet_lab.runs.devices import check
+from resnet_lab.runs.devices import check, this_process
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.fresh import fresh as trained_anew
 from resnet_lab.runs.fresh import of_other_code
@@ -46,7 +46,8 @@ def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
         (config,) = trained_anew([config])
     check(config.trainer, config.precision)
     announced(config.logger)  # the run itself says why it is offline
-    if (runs := runs_of_experiment(overrides)) > 1:
+    first = this_process(config.trainer).is_first  # torchrun and srun start this command once a device
+    if first and (runs := runs_of_experiment(overrides)) > 1:
         print(
             f"resnet-lab: this experiment is a sweep of {runs} runs: add -m; here its one run of defaults",
             file=sys.stderr,
@@ -56,7 +57,7 @@ def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
     from resnet_lab.runs.__main__ import main
 
     code = main([str(folder.path)])
-    if code == 0:
+    if code == 0 and first:
         record = folder.record() or {}
         error = record["last"]["test/error"]
         print(

@@ -26,7 +26,7 @@ class Teller:
         self._reached = 0
         self._patience = sum(patience()) + GRACE
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "resnet_lab.tracking"],
+            [sys.executable, "-P", "-m", "resnet_lab.tracking"],
             stdin=subprocess.PIPE,
             bufsize=0,
             start_new_session=True,  # Ctrl-C is for the run

@@ -213,7 +213,7 @@ def clear(given: str, *places: Path) -> int:
 
 def _last_step(file: Path) -> int:
     """The highest step in a file of W&B's, as far as it can be read."""
-    leet = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(file)]
+    leet = [sys.executable, "-P", "-m", "wandb", "leet", "inspect", "--json", str(file)]
     told = subprocess.run(leet, capture_output=True, text=True, check=False).stdout
     return max((int(step) for step in re.findall(r'"step":\{"num":(\d+)', told)), default=0)
 

@@ -141,6 +141,17 @@ def test_no_process_is_started_when_nothing_is_left_to_do(
     assert job.status == "already there"
 
 
+def test_a_file_of_the_working_folder_named_as_the_standard_librarys_does_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("queue", "profile", "json"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('not the standard library')")
+    monkeypatch.chdir(tmp_path)
+    server = local.server_process(["queue", "profile"], os.environ)
+    told, _ = server.communicate(timeout=60)
+    assert json.loads(told) == {"ready": True}
+
+
 def test_killed_server_costs_only_the_runs_it_had_forked(
     make_job: MakeJob, make_place: MakePlace, once: Callable[..., None]
 ) -> None:

@@ -58,7 +58,7 @@ class LocalOptions:
 def server_process(preloaded: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
     """The process from which runs are forked, in a session of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "resnet_lab.sweeps.places.server", *preloaded],
+        [sys.executable, "-P", "-m", "resnet_lab.sweeps.places.server", *preloaded],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

@@ -46,7 +46,7 @@ def execute_folder(run_dir: str, log: str, cores: int, program: str) -> int:
     environment = {**os.environ, SHARE: str(cores), PARENT: str(os.getpid())}
     with open(log, "ab") as output:  # noqa: PTH123 (appends, as every start of a run does)
         process = subprocess.Popen(
-            [sys.executable, "-m", program, run_dir],
+            [sys.executable, "-P", "-m", program, run_dir],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

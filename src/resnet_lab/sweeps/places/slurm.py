@@ -24,7 +24,9 @@ from resnet_lab.sweeps.jobs import Job
 
 TICKET = "slurm.json"  # in a run folder: the job that was submitted for it last
 JOB_NAME = "resnet-lab"
-SETUP = [  # srun of SLURM 22.05 and later forgets the cores of a task, and libraries start a thread a core
+SETUP = [
+    "export PYTHONSAFEPATH=1",  # no queue.py of the working folder is taken for the standard library's
+    # srun of SLURM 22.05 and later forgets the cores of a task, and libraries start a thread a core.
     "export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK:-1}",
     "export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1}",
     f"export {SHARE}=${{SLURM_CPUS_PER_TASK:-1}}",
