@@ -139,7 +139,9 @@ def test_differences_to_each_baseline_are_those_of_the_report(capsys: pytest.Cap
     }
     main(["report", str(folder), "--baseline", "model.shortcut=none", "--format", "json"])
     for line in json.loads(capsys.readouterr().out):
-        mean, half, _ = view["differences"][place["plain", line["depth"]]][place[line["kind"], line["depth"]]]
+        mean, half, _ = view["differences"][str(place["plain", line["depth"]])][
+            place[line["kind"], line["depth"]]
+        ]
         if line["difference"] is None:
             assert (mean, half) == (None, None)  # the baseline itself
         else:

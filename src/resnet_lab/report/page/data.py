@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from resnet_lab.columns import word
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import tail
 from resnet_lab.report.against import held, shared_variance
@@ -13,6 +14,7 @@ from resnet_lab.report.choices import but_for_the_seed, differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group, summarise, told_apart_by
 from resnet_lab.report.conclude import conclude
+from resnet_lab.report.draw_depth import DEPTH, half_interval, main_choice
 from resnet_lab.report.page.curves import curves_of
 from resnet_lab.report.page.experiment import command_and_question
 from resnet_lab.report.page.measured import measured_in
@@ -34,9 +36,11 @@ def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     every = list({run.path.resolve(): run for runs in sweeps.values() for run in runs}.values())
     numbers = {run.path: index for index, run in enumerate(every)}
     by_path = {run.path.resolve(): numbers[run.path] for run in every}
-    named = {**(_apart("all together", every) if len(sweeps) > 1 else {})}
+    alone: dict[str, Sequence[Run]] = {}
     for name, runs in sweeps.items():
-        named |= _apart(name, runs)
+        alone |= _apart(name, runs)
+    together = _apart("all together", every) if len(sweeps) > 1 else {}
+    named = {name: runs for name, runs in together.items() if runs not in alone.values()} | alone
     shared, own = _configurations(every)
     curves = curves_of(every)
     data = {
@@ -60,6 +64,7 @@ def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[s
     """One sweep, or all together, as the report tells of it."""
     groups = summarise(runs)
     answers, beside = answered(runs, groups)
+    best = _best(groups)
     command, question = command_and_question([str(run.choices["name"]) for run in runs])
     return {
         "name": name,
@@ -69,11 +74,14 @@ def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[s
         "conclusion": conclude(groups, beside),
         "states": dict(sorted(Counter(run.state for run in runs).items())),
         "keys": told_apart_by(groups),
+        "words": {key: word(key) for key in told_apart_by(groups)},
+        "main": _main(groups),
+        "best": best,
         "groups": [
             {"id": name, **_group(group, figures, numbers)}
             for name, group, figures in zip(_ids(groups), groups, group_figures(groups), strict=True)
         ],
-        "differences": _differences(groups),
+        "differences": _differences(groups, best),
         "heat": _heat(groups),
         "paper": _paper(answers, beside),
     }
@@ -88,7 +96,7 @@ def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]
         "memory": _mean_cost(group, "peak_memory_mib"),
         "speed": _mean_cost(group, "images_per_second"),
         "lost": group.diverged,
-        "choices": {key: group.choices.get(key) for key in _numeric(group)},
+        "half": half_interval(group.test),
         "runs": [numbers[run.path.resolve()] for run in group.runs],
         "copies": [numbers[run.path.resolve()] for run in group.copies],
         "measured": measured_in(group),
@@ -110,10 +118,18 @@ def _ids(groups: Sequence[Group]) -> list[str]:
     return found
 
 
-def _numeric(group: Group) -> list[str]:
-    """The choices that can be an axis."""
-    choices = but_for_the_seed(group.choices)
-    return sorted(key for key in choices if type(group.choices.get(key)) in (int, float))
+def _best(groups: Sequence[Group]) -> int | None:
+    """Return the place of the group with the lowest error: validation where every group has it, else test."""
+    ended = [index for index, group in enumerate(groups) if group.test.n]
+    validated = all(groups[index].last("val/error").n for index in ended)
+    metric = "val/error" if validated else "test/error"
+    return min(ended, key=lambda index: groups[index].last(metric).mean, default=None)
+
+
+def _main(groups: Sequence[Group]) -> str | None:
+    """Return the choice that a result is drawn against, by the name that the page's script has for it."""
+    main = main_choice([group for group in groups if group.test.n])
+    return {DEPTH: "depth", "net": "kind"}.get(main or "", main)
 
 
 def _mean_cost(group: Group, name: str) -> float | None:
@@ -121,19 +137,22 @@ def _mean_cost(group: Group, name: str) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def _differences(groups: Sequence[Group]) -> list[list[Any]]:
-    """For each group as the baseline, of each group: [difference, half its interval, note]; for the first ones only."""
-    if not groups:
-        return []
+def _differences(groups: Sequence[Group], best: int | None) -> dict[str, list[list[Any]]]:
+    """Return for some groups as the baseline, by their places, of each group: [difference, half its interval, note].
+
+    Those are the best one and the first ones, as many as a page has room for.
+    """
     varying = differing(group.choices for group in groups)
     shared = shared_variance(groups)
-    found = []
-    for base in groups[: DIFFERENCES // len(groups)]:
+    found = {}
+    bases = [] if best is None else [best]
+    bases += [index for index in range(min(DIFFERENCES // max(len(groups), 1), len(groups))) if index != best]
+    for index in bases:
         line = []
         for group in groups:
-            against = held(group, [base], varying, shared)
+            against = held(group, [groups[index]], varying, shared)
             line.append([against.difference.mean, against.difference.half, against.note])
-        found.append(line)
+        found[str(index)] = line
     return found
 
 

@@ -16,7 +16,7 @@ from resnet_lab.report.page.data import named_sweeps, page_data
 from resnet_lab.report.publish import gathered, home
 
 NAME = "page.html"
-SCRIPTS = ("plot.js", "table.js", "page.js")
+SCRIPTS = ("plot.js", "save.js", "table.js", "figures.js", "curves.js", "inside.js", "page.js")
 # No text of a run can be a script: only the one whose digest stands here is.
 POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; connect-src 'self'; img-src data:;"

@@ -1,14 +1,16 @@
 """What was measured in each layer, and which classes were taken for which, of one group. Free of torch."""
 
 import csv
+from base64 import b64encode
 from typing import Any
 
-from resnet_lab.files import read_text
+from resnet_lab.files import read_bytes, read_text
 from resnet_lab.report.collect import UNREADABLE, Run
 from resnet_lab.report.compare import Group
 from resnet_lab.report.draw_layers import measured
 
 CLASSES = 40  # beyond which a confusion matrix is not drawn
+PICTURE = 100_000  # bytes of an image in the page, at most
 PROBES = ("layer_responses", "gradient_norms")
 
 
@@ -25,7 +27,20 @@ def measured_in(group: Group) -> dict[str, Any]:
         found[what] = {when: [list(profile), list(profile.values())] for when, profile in profiles.items()}
     if confusion := _confusion(group):
         found["confusion"] = confusion
+    if pictures := _pictures(group):
+        found["pictures"] = pictures
     return found
+
+
+def _pictures(group: Group) -> str | None:
+    """Return the first finished seed's surest mistakes as an image that a page can hold; None where they are large."""
+    for run in group.finished:
+        try:
+            data = read_bytes(run.path / "mistakes.png")
+        except OSError:
+            continue
+        return f"data:image/png;base64,{b64encode(data).decode()}" if len(data) <= PICTURE else None
+    return None
 
 
 def _confusion(group: Group) -> dict[str, Any] | None:

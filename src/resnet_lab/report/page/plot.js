@@ -16,9 +16,13 @@ function fill(node, attributes, children) {
 }
 const el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 const draw = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+const pressed = (id, words, on, click) =>
+  el("button", { id, class: "chip", "aria-pressed": String(on), click }, words);
 
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
-const look = (place) => ({ colour: `var(--c${place % 7})`, dash: DASHES[Math.floor(place / 7) % 4], marker: place % 6 });
+const look = (place) => ({
+  colour: `var(--c${place % 7})`, dash: DASHES[Math.floor(place / 7) % 4], marker: place % 6,
+});
 
 function mark(kind, x, y, size, attributes) {
   const s = size, path = [
@@ -70,31 +74,98 @@ function extent(values, axis) {
   return [axis.zero && low === 0 ? 0 : low - room, high + room];
 }
 
-// One plot. x, y: {label, log, zero, whole, domain}; a series: {name, colour, dash, marker, width, points: [[x, y, words]],
-// line, dots, marks, hollow, cross (at the upper edge, whatever its y), band: [[x, low, high]]}. With `zoomed(x, y)` a rectangle can be dragged, and keys zoom.
-function plot({ id, label, x, y, series, height = 330, zoomed }, width) {
+// One plot. x, y: {label, log, zero, whole, domain, at: where ticks are, names: the values of an axis of words}.
+// A series: {name, colour, dash, marker, width, points: [[x, y, words]], line, dots, marks, hollow, quiet (its points
+// are not read), cross (at the upper edge, whatever its y), band and bars: [[x, low, high]]}. With `zoomed(x, y)` a
+// rectangle can be dragged, and keys zoom; with `crossed(x)` a hair stands at the x that pointer or arrow keys reached.
+function plot({ id, label, x, y, series, height = 330, zoomed, crossed }, width) {
   const left = 58, right = 14, top = 10, bottom = 44;
   const inner = [width - left - right, height - top - bottom];
-  const pointsOf = (each) => [...each.points, ...(each.band || []).flatMap(([a, b, c]) => [[a, b], [a, c]])];
-  const ends = (axis, place, those) => axis.domain || extent(those.flatMap(pointsOf).map((p) => p[place]), axis);
+  const ranges = (each) => [...(each.band || []), ...(each.bars || [])].flatMap(([a, b, c]) => [[a, b], [a, c]]);
+  const pointsOf = (each) => [...each.points, ...ranges(each)];
+  const ends = (axis, place, those) => axis.domain || (axis.names && [-0.5, axis.names.length - 0.5])
+    || extent(those.flatMap(pointsOf).map((p) => p[place]), axis);
   const domain = [ends(x, 0, series), ends(y, 1, series.filter((each) => !each.cross))];
   const scale = (axis, place, from, to) => {
     const f = axis.log ? Math.log10 : (v) => v;
     const [low, high] = domain[place].map(f);
     return {
       at: (v) => from + ((f(v) - low) / (high - low || 1)) * (to - from),
-      of: (pixel) => { const v = low + ((pixel - from) / (to - from)) * (high - low); return axis.log ? 10 ** v : v; },
+      of: (pixel) => {
+        const v = low + ((pixel - from) / (to - from)) * (high - low);
+        return axis.log ? 10 ** v : v;
+      },
     };
   };
   const X = scale(x, 0, left, left + inner[0]), Y = scale(y, 1, top + inner[1], top);
   const sound = ([a, b]) => Number.isFinite(a) && Number.isFinite(b) && (!x.log || a > 0) && (!y.log || b > 0);
   const clip = `clip-${id}`;
   const svg = draw("svg", {
-    class: "plot", id, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, tabindex: zoomed ? 0 : null,
+    class: "plot", id, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, tabindex: 0,
   }, draw("clipPath", { id: clip }, draw("rect", { x: left, y: top - 4, width: inner[0], height: inner[1] + 8 })));
-  for (const tick of ticks(...domain[0], x.log, Math.max(3, inner[0] / 90)).filter((at) => !x.whole || Number.isInteger(at))) {
-    svg.append(draw("line", { class: "grid", x1: X.at(tick), x2: X.at(tick), y1: top, y2: top + inner[1] }),
-      draw("text", { x: X.at(tick), y: top + inner[1] + 16, "text-anchor": "middle" }, short(tick)));
+  drawAxes(svg, { x, y, X, Y, domain, left, top, inner, height });
+  const body = draw("g", { "clip-path": `url(#${clip})` });
+  const near = [];
+  for (const each of series) {
+    const place = (a, b) => `${X.at(a).toFixed(1)},${Y.at(b).toFixed(1)}`;
+    const points = each.points.filter(sound);
+    const band = (each.band || []).filter(([a, b, c]) => sound([a, b]) && sound([a, c]));
+    if (band.length > 1) {
+      const outline = [...band.map(([a, , c]) => place(a, c)), ...band.map(([a, b]) => place(a, b)).reverse()];
+      body.append(draw("polygon", {
+        points: outline.join(" "), fill: each.colour, opacity: series.length > 24 ? 0.06 : 0.14,
+      }));
+    }
+    if (each.line && points.length > 1) {
+      body.append(draw("polyline", {
+        points: points.map(([a, b]) => place(a, b)).join(" "), fill: "none",
+        stroke: each.colour, "stroke-width": each.width || 2, "stroke-dasharray": each.dash || null,
+      }));
+    }
+    for (const [a, low, high] of (each.bars || []).filter(([a, , high]) => sound([a, high]))) {
+      const [at, from, to] = [X.at(a), Y.at(y.log ? Math.max(low, domain[1][0]) : low), Y.at(high)];
+      body.append(draw("path", {
+        d: `M${at} ${from}V${to}M${at - 4} ${from}h8M${at - 4} ${to}h8`, stroke: each.colour, fill: "none",
+        "stroke-width": 1.5,
+      }));
+    }
+    const every = Math.ceil(points.length / 6);
+    points.forEach(([a, b, words], index) => {
+      const at = [X.at(a), each.cross ? top + 8 : Y.at(b)];
+      if (each.cross) {
+        const d = `M${at[0] - 5} ${at[1] - 5}l10 10m0 -10l-10 10`;
+        body.append(draw("path", { d, stroke: each.colour, "stroke-width": 2 }));
+      } else if (each.dots || (each.marks && (points.length - 1 - index) % every === 0)) {
+        body.append(mark(each.marker || 0, ...at, each.size || 3.5, each.hollow
+          ? { fill: "var(--ground)", stroke: each.colour, "stroke-width": 1.8 }
+          : { fill: each.colour, opacity: each.opacity || 1 }));
+      }
+      if (!each.quiet) near.push([...at, words || `${each.name}: ${short(a)}, ${short(b)}`]);
+    });
+  }
+  svg.append(body);
+  const usual = `${zoomed ? "drag to zoom, + and - on the keyboard, 0 for all; " : ""}arrow keys read the values`;
+  const readout = el("p", { class: "readout", role: "status" }, usual);
+  const frame = { id, X, Y, left, top, inner, width, near, readout };
+  const along = series.flatMap((each) => each.points.filter(sound).map((point) => point[0]));
+  if (crossed) crossHair(svg, frame, distinct(along), crossed);
+  else readPoints(svg, frame);
+  if (zoomed) zoom(svg, frame, zoomed);
+  const save = el("button", { id: `${id}-svg`, class: "save", click: () => saveDrawing(svg, id) }, "SVG");
+  return el("figure", {}, svg, el("figcaption", {}, readout, save));
+}
+
+function drawAxes(svg, { x, y, X, Y, domain, left, top, inner, height }) {
+  const below = top + inner[1], most = Math.max(3, inner[0] / 90);
+  const along = x.names ? x.names.map((_, at) => at) : x.at
+    || ticks(...domain[0], x.log, most).filter((at) => !x.whole || Number.isInteger(at));
+  const room = Math.floor(inner[0] / Math.max(along.length, 1) / 7);
+  for (const tick of along) {
+    const words = x.names ? x.names[tick] : short(tick);
+    svg.append(draw("line", { class: "grid", x1: X.at(tick), x2: X.at(tick), y1: top, y2: below }),
+      draw("text", { x: X.at(tick), y: below + 16, "text-anchor": "middle" },
+        words.length > room && x.names ? `${words.slice(0, Math.max(room - 1, 3))}…` : words,
+        x.names ? draw("title", {}, words) : null));
   }
   for (const tick of ticks(...domain[1], y.log, 6)) {
     svg.append(draw("line", { class: "grid", x1: left, x2: left + inner[0], y1: Y.at(tick), y2: Y.at(tick) }),
@@ -103,90 +174,118 @@ function plot({ id, label, x, y, series, height = 330, zoomed }, width) {
   svg.append(draw("rect", { class: "frame", x: left, y: top, width: inner[0], height: inner[1] }),
     draw("text", { x: left + inner[0] / 2, y: height - 8, "text-anchor": "middle" }, x.label),
     draw("text", { transform: `translate(13 ${top + inner[1] / 2}) rotate(-90)`, "text-anchor": "middle" }, y.label));
-  const body = draw("g", { "clip-path": `url(#${clip})` });
-  const near = [];
-  for (const each of series) {
-    const points = each.points.filter(sound);
-    const band = (each.band || []).filter(([a, b, c]) => sound([a, b]) && sound([a, c]));
-    if (band.length > 1) {
-      const there = band.map(([a, , c]) => `${X.at(a).toFixed(1)},${Y.at(c).toFixed(1)}`);
-      const back = band.map(([a, b]) => `${X.at(a).toFixed(1)},${Y.at(b).toFixed(1)}`).reverse();
-      body.append(draw("polygon", { points: [...there, ...back].join(" "), fill: each.colour, opacity: series.length > 24 ? 0.06 : 0.14 }));
-    }
-    if (each.line && points.length > 1) {
-      body.append(draw("polyline", {
-        points: points.map(([a, b]) => `${X.at(a).toFixed(1)},${Y.at(b).toFixed(1)}`).join(" "), fill: "none",
-        stroke: each.colour, "stroke-width": each.width || 2, "stroke-dasharray": each.dash || null,
-      }));
-    }
-    const every = Math.ceil(points.length / 6);
-    points.forEach(([a, b, words], place) => {
-      const at = [X.at(a), each.cross ? top + 8 : Y.at(b)];
-      if (each.cross) {
-        body.append(draw("path", { d: `M${at[0] - 5} ${at[1] - 5}l10 10m0 -10l-10 10`, stroke: each.colour, "stroke-width": 2 }));
-      } else if (each.dots || (each.marks && (points.length - 1 - place) % every === 0)) {
-        body.append(mark(each.marker || 0, ...at, each.size || 3.5, each.hollow
-          ? { fill: "var(--ground)", stroke: each.colour, "stroke-width": 1.8 }
-          : { fill: each.colour, opacity: each.opacity || 1 }));
-      }
-      near.push([...at, words || `${each.name}: ${short(a)}, ${short(b)}`]);
-    });
-  }
-  svg.append(body);
-  const readout = el("p", { class: "readout" }, zoomed ? "drag to zoom, + and - on the keyboard, 0 for all" : "");
-  const pixel = (event) => {
-    const box = svg.getBoundingClientRect();
-    return [((event.clientX - box.left) * width) / box.width, ((event.clientY - box.top) * height) / box.height];
+}
+
+const STEPS = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 };
+
+// Where the pointer is, in the drawing's own units.
+function pixelOf(svg, event, width) {
+  const box = svg.getBoundingClientRect();
+  return [((event.clientX - box.left) * width) / box.width, ((event.clientY - box.top) * width) / box.width];
+}
+
+// Reads one point at a time: the nearest to the pointer, or from the left to the right by the arrow keys.
+function readPoints(svg, { width, near, readout }) {
+  const ring = draw("circle", { class: "hair", r: 7, cx: -20, cy: -20 });
+  svg.append(ring);
+  const order = near.map((_, at) => at).sort((a, b) => near[a][0] - near[b][0] || near[a][1] - near[b][1]);
+  let place = -1;
+  const show = (at) => {
+    place = order.indexOf(at);
+    readout.textContent = near[at][2];
+    ring.setAttribute("cx", near[at][0]);
+    ring.setAttribute("cy", near[at][1]);
   };
-  let start = null, box = null;
   svg.addEventListener("pointermove", (event) => {
-    const [px, py] = pixel(event);
-    if (start) {
-      box.setAttribute("x", Math.min(px, start[0])); box.setAttribute("y", Math.min(py, start[1]));
-      box.setAttribute("width", Math.abs(px - start[0])); box.setAttribute("height", Math.abs(py - start[1]));
-      return;
-    }
-    let best = null, least = 900;
-    for (const each of near) {
-      const far = (each[0] - px) ** 2 + (each[1] - py) ** 2;
-      if (far < least) { least = far; best = each; }
-    }
-    if (best) readout.textContent = best[2];
+    const [px, py] = pixelOf(svg, event, width);
+    let best = -1, least = 900;
+    near.forEach(([a, b], at) => {
+      const far = (a - px) ** 2 + (b - py) ** 2;
+      if (far < least) { least = far; best = at; }
+    });
+    if (best >= 0) show(best);
   });
-  if (zoomed) {
-    svg.addEventListener("pointerdown", (event) => {
-      if (event.button || event.pointerType === "touch") return;
-      start = pixel(event);
-      box = draw("rect", { class: "drag", x: start[0], y: start[1], width: 0, height: 0 });
-      svg.append(box);
-      svg.setPointerCapture(event.pointerId);
+  svg.addEventListener("keydown", (event) => {
+    if (!(event.key in STEPS) || !order.length) return;
+    show(order[Math.min(Math.max(place + STEPS[event.key], 0), order.length - 1)]);
+    event.preventDefault();
+  });
+}
+
+// A vertical hair at one of these x, moved by the pointer or the arrow keys; `crossed` is told of each.
+function crossHair(svg, { X, left, top, inner, width }, values, crossed) {
+  values.sort((a, b) => a - b);
+  const hair = draw("line", { class: "hair", y1: top, y2: top + inner[1], visibility: "hidden" });
+  svg.append(hair);
+  let place = values.length;
+  const show = (at) => {
+    place = at;
+    const there = X.at(values[at]);
+    hair.setAttribute("x1", there);
+    hair.setAttribute("x2", there);
+    hair.setAttribute("visibility", there < left - 1 || there > left + inner[0] + 1 ? "hidden" : "visible");
+    crossed(values[at]);
+  };
+  svg.addEventListener("pointermove", (event) => {
+    const px = pixelOf(svg, event, width)[0];
+    let best = -1, least = Infinity;
+    values.forEach((value, at) => {
+      const far = Math.abs(X.at(value) - px);
+      if (far < least) { least = far; best = at; }
     });
-    svg.addEventListener("pointerup", (event) => {
-      if (!start) return;
-      const end = pixel(event), from = start;
-      start = null;
-      box.remove();
-      if (Math.abs(end[0] - from[0]) < 8 || Math.abs(end[1] - from[1]) < 8) return;
-      const sorted = (a, b) => (a < b ? [a, b] : [b, a]);
-      zoomed(sorted(X.of(from[0]), X.of(end[0])), sorted(Y.of(from[1]), Y.of(end[1])));
-    });
-    const around = (factor) => [[X, left, inner[0]], [Y, top, inner[1]]].map(([axis, from, size]) => {
-      const ends = [axis.of(from + size * (0.5 - factor / 2)), axis.of(from + size * (0.5 + factor / 2))];
-      return ends[0] < ends[1] ? ends : ends.reverse();
-    });
-    svg.addEventListener("keydown", (event) => {
-      if (event.key === "+" || event.key === "=") zoomed(...around(0.6));
-      else if (event.key === "-") zoomed(...around(1.6));
-      else if (event.key === "0" || event.key === "Escape") zoomed(null, null);
-      else return;
-      event.preventDefault();
-    });
-  }
-  return el("figure", {}, svg, readout);
+    if (best >= 0) show(best);
+  });
+  svg.addEventListener("keydown", (event) => {
+    if (!(event.key in STEPS) || !values.length) return;
+    show(Math.min(Math.max(place + STEPS[event.key] * (event.shiftKey ? 10 : 1), 0), values.length - 1));
+    event.preventDefault();
+  });
+}
+
+function zoom(svg, { X, Y, left, top, inner, width }, zoomed) {
+  let start = null, box = null;
+  svg.addEventListener("pointerdown", (event) => {
+    if (event.button || event.pointerType === "touch") return;
+    start = pixelOf(svg, event, width);
+    box = draw("rect", { class: "drag", x: start[0], y: start[1], width: 0, height: 0 });
+    svg.append(box);
+    svg.setPointerCapture(event.pointerId);
+  });
+  svg.addEventListener("pointermove", (event) => {
+    if (!start) return;
+    const [px, py] = pixelOf(svg, event, width);
+    fill(box, {
+      x: Math.min(px, start[0]), y: Math.min(py, start[1]),
+      width: String(Math.abs(px - start[0])), height: String(Math.abs(py - start[1])),
+    }, []);
+  });
+  svg.addEventListener("pointerup", (event) => {
+    if (!start) return;
+    const end = pixelOf(svg, event, width), from = start;
+    start = null;
+    box.remove();
+    if (Math.abs(end[0] - from[0]) < 8 || Math.abs(end[1] - from[1]) < 8) return;
+    const sorted = (a, b) => (a < b ? [a, b] : [b, a]);
+    zoomed(sorted(X.of(from[0]), X.of(end[0])), sorted(Y.of(from[1]), Y.of(end[1])));
+  });
+  const around = (factor) => [[X, left, inner[0]], [Y, top, inner[1]]].map(([axis, from, size]) => {
+    const ends = [axis.of(from + size * (0.5 - factor / 2)), axis.of(from + size * (0.5 + factor / 2))];
+    return ends[0] < ends[1] ? ends : ends.reverse();
+  });
+  svg.addEventListener("keydown", (event) => {
+    if (event.key === "+" || event.key === "=") zoomed(...around(0.6));
+    else if (event.key === "-") zoomed(...around(1.6));
+    else if (event.key === "0" || event.key === "Escape") zoomed(null, null);
+    else return;
+    event.preventDefault();
+  });
 }
 
 function sample(each) {
+  const filled = each.hollow ? { fill: "var(--ground)", stroke: each.colour } : { fill: each.colour };
   return draw("svg", { width: 26, height: 10, "aria-hidden": "true" },
-    draw("line", { x1: 0, x2: 26, y1: 5, y2: 5, stroke: each.colour, "stroke-width": 2, "stroke-dasharray": each.dash || null }),
-    mark(each.marker || 0, 13, 5, 3.2, each.hollow ? { fill: "var(--ground)", stroke: each.colour } : { fill: each.colour }));
+    draw("line", {
+      x1: 0, x2: 26, y1: 5, y2: 5, stroke: each.colour, "stroke-width": 2, "stroke-dasharray": each.dash || null,
+    }),
+    each.marker === null ? null : mark(each.marker || 0, 13, 5, 3.2, filled));
 }

@@ -1,0 +1,182 @@
+"use strict";
+// Error against the main choice, against the cost, and over two choices at a time.
+
+// The choices that can be an axis, the main one first.
+function axisChoices(view) {
+  const varies = (of) => new Set(view.groups.map(of)).size > 1;
+  const found = [["depth", (g) => g.figures.depth], ...view.keys.map((key) => [key, (g) => g.figures[key]]),
+    ["kind", (g) => g.figures.kind]].filter(([, of]) => varies(of));
+  found.sort(([a], [b]) => (b === view.main) - (a === view.main));
+  return found.length ? found : [["kind", (g) => g.figures.kind]];
+}
+
+const wordOf = (view, key) =>
+  ({ depth: "depth (weighted layers)", kind: "kind of unit" })[key] || view.words[key] || key;
+
+// In what a group differs from those that it is joined with: all that varies but the axis.
+function restOf(view, group, key) {
+  const keys = view.keys.filter((name) => name !== key);
+  const parts = keys.map((name) => `${view.words[name]} ${said(group.figures[name])}`);
+  if (key !== "depth" && depthsOf(view).length > 1) parts.unshift(`${group.figures.depth} layers`);
+  if (key !== "kind" && (kindsOf(view).length > 1 || !parts.length)) parts.unshift(group.figures.kind);
+  return parts.join(", ");
+}
+
+function mainSection(view, width) {
+  const choices = axisChoices(view);
+  const [key, of] = choices.find(([name]) => name === state.main.x) || choices[0];
+  const groups = shownGroups(view), values = distinct(groups.map(of));
+  const numeric = values.every((value) => typeof value === "number");
+  const names = numeric ? null : values.map(said);
+  const at = numeric ? of : (g) => names.indexOf(said(of(g)));
+  const lines = new Map();
+  for (const group of groups) {
+    const name = restOf(view, group, key);
+    lines.set(name, [...(lines.get(name) || []), group]);
+  }
+  const paper = key === "depth" && view.paper ? view.paper.points.filter((p) => p.depth) : [];
+  const xs = [...groups.map(at), ...paper.map((p) => p.depth)].filter(Number.isFinite);
+  const far = numeric && Math.min(...xs) > 0 && Math.max(...xs) > 20 * Math.min(...xs);
+  const errors = groups.map((g) => g.figures.test_error_mean).filter((v) => v > 0);
+  const log = state.main.log ?? Math.max(...errors) > 8 * Math.min(...errors);
+  const series = mainSeries(view, [...lines.values()].slice(0, PLOTTED), at);
+  for (const kind of distinct(paper.map((p) => p.kind))) {
+    const points = paper.filter((p) => p.kind === kind)
+      .map((p) => [p.depth, p.error, `${view.paper.name}, ${p.label}: ${p.error}`]);
+    const style = { colour: "var(--faint)", marker: kind ? 0 : 3, hollow: true, dots: true, size: 5 };
+    series.push({ name: "paper", ...style, points });
+  }
+  if (!series.some((each) => each.points.length)) return null; // nothing has finished
+  const more = ["dots: seeds; bars: 95 % intervals", paper.length ? "hollow: the paper's" : "",
+    groups.some((g) => g.lost) ? "a cross at the upper edge: diverged" : ""].filter(Boolean).join("; ");
+  const joined = [...lines.keys()].slice(0, PLOTTED).map((name, place) => [name, lineLook(place)]);
+  return section("main-figure", `Test error against ${wordOf(view, key)}`,
+    el("div", { class: "controls" },
+      select("main-x", "x", choices.map(([name]) => [name, wordOf(view, name)]), key, change("main", "x")),
+      check("main-log", "logarithmic", log, change("main", "log"))),
+    plot({
+      id: "main-plot", label: `test error against ${wordOf(view, key)}: ${view.conclusion}`, series, height: 340,
+      x: { label: wordOf(view, key), log: far, names, at: names || distinct(xs).length > 8 ? null : distinct(xs) },
+      y: { label: "test error (%)", log, zero: true },
+    }, width),
+    legend(joined.length > 1 ? joined : [], more));
+}
+
+// What joins groups that differ in the axis alone: grey, told apart by its dashes.
+const lineLook = (place) => ({ colour: "var(--faint)", dash: DASHES[place % DASHES.length], marker: null });
+
+function mainSeries(view, lines, at) {
+  const series = [];
+  lines.forEach((members, place) => {
+    const ended = members.filter((g) => g.figures.test_error_mean !== undefined).sort((a, b) => at(a) - at(b));
+    const points = ended.map((g) => [at(g), g.figures.test_error_mean]);
+    series.push({ ...lineLook(place), line: true, points, quiet: true });
+    for (const group of members) {
+      const style = lookOf(view, group), name = nameOf(group, view), error = group.figures.test_error_mean;
+      const seeds = finishedRuns(group).map((run) => [at(group), run.last?.["test/error"]]);
+      series.push({
+        name, ...style, dots: true, size: 2.4, opacity: 0.55,
+        points: seeds.map(([a, b]) => [a, b, `${name}, a seed: ${two(b)} %`]),
+      });
+      if (error !== undefined) {
+        series.push({
+          name, ...style, dots: true, size: 4.5,
+          points: [[at(group), error, `${name}: ${group.test} %, n = ${group.figures.n}`]],
+          bars: group.half ? [[at(group), error - group.half, error + group.half]] : null,
+        });
+      }
+      if (group.lost) {
+        series.push({ name, ...style, cross: true, points: [[at(group), 100, `${name}: ${group.lost} diverged`]] });
+      }
+    }
+  });
+  return series;
+}
+
+const legend = (entries, more) => el("p", { class: "faint legend" },
+  entries.map(([name, style]) => el("span", { class: "entry" }, sample(style), name)), more);
+
+function paperSection(view) {
+  if (!view.paper || !view.paper.rows.length) return null;
+  const { name, columns, numbers, rows } = view.paper;
+  const kind = columns.map((column) => (numbers.includes(column) ? "number" : null));
+  return section("paper", `Beside ${name}`, el("div", { class: "wide" }, el("table", {},
+    el("thead", {}, el("tr", {}, columns.map((column, at) => el("th", { class: kind[at] }, column)))),
+    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, at) => el("td", { class: kind[at] }, cell))))))),
+  el("p", { class: "faint" }, data.rules.paper));
+}
+
+const HEAT = "test error (%), mean ± standard deviation (n); hatched: no figure; underlined: a run failed or diverged;"
+  + " darker: higher, on a logarithmic scale";
+
+function heatSection(view) {
+  const { keys, pairs } = view.heat;
+  if (keys.length < 2) return null;
+  let { rows, columns } = state.heat;
+  if (!keys.includes(rows)) rows = keys.includes("model.depth") ? "model.depth" : keys[0];
+  if (!keys.includes(columns) || columns === rows) columns = keys.find((key) => key !== rows);
+  const found = pairs[`${rows} ${columns}`] || pairs[`${columns} ${rows}`];
+  if (!found) return null;
+  const places = [found.keys.indexOf(rows), found.keys.indexOf(columns)];
+  const rest = found.keys.map((_, at) => at).filter((at) => !places.includes(at));
+  const rowOf = (where) => [where[places[0]], ...rest.map((at) => where[at])];
+  const numbers = (a, b) => typeof a === "number" && typeof b === "number";
+  const bySize = (a, b) => (numbers(a, b) ? a - b : String(a).localeCompare(String(b)));
+  const across = distinct(found.cells.map(([where]) => where[places[1]])).sort(bySize);
+  const down = new Map(found.cells.map(([where]) => [JSON.stringify(rowOf(where)), rowOf(where)]));
+  const lines = [...down.values()].sort((a, b) => bySize(a[0], b[0]));
+  const figures = found.cells.map(([, , error]) => error).filter((error) => error !== null && error > 0).map(Math.log);
+  const low = Math.min(...figures), high = Math.max(...figures);
+  const cellOf = (line, head) => {
+    const same = (where) => JSON.stringify(rowOf(where)) === JSON.stringify(line) && where[places[1]] === head;
+    const cell = found.cells.find(([where]) => same(where));
+    if (!cell) return el("td", { class: "cell none", title: "no run" }, "–");
+    const [, words, error, lost] = cell, sad = lost || /failed/.test(words);
+    const node = el("td", { class: `cell${error === null ? " none" : ""}${sad ? " lost" : ""}` }, words);
+    if (error !== null) {
+      const share = error > 0 && high > low ? (Math.log(error) - low) / (high - low) : 0;
+      node.style.background = `color-mix(in srgb, var(--c1) ${Math.round(6 + 44 * share)}%, var(--ground))`;
+    }
+    return node;
+  };
+  const options = keys.map((key) => [key, key]);
+  const heads = [rows, ...rest.map((at) => found.keys[at])].map((name) => el("th", {}, name));
+  const head = el("tr", {}, heads, across.map((value) => el("th", { scope: "col" }, `${columns}=${said(value)}`)));
+  const body = lines.map((line) => el("tr", {},
+    line.map((value) => el("th", { scope: "row" }, said(value))), across.map((value) => cellOf(line, value))));
+  return section("heat", "Two choices at a time",
+    el("div", { class: "controls" }, select("heat-rows", "rows", options, rows, change("heat", "rows")),
+      select("heat-columns", "columns", options, columns, change("heat", "columns"))),
+    el("div", { class: "wide heat" }, el("table", {}, el("thead", {}, head), el("tbody", {}, body))),
+    el("p", { class: "faint" }, found.note ? `${found.note}; ` : "", HEAT));
+}
+
+const COSTS = [
+  ["parameters", "parameters", (g) => g.figures.parameters],
+  ["multiply_adds", "multiply-adds", (g) => g.figures.multiply_adds],
+  ["seconds", "training seconds", (g) => g.figures.train_seconds_mean],
+  ["memory", "peak memory (MiB)", (g) => g.memory],
+];
+
+function costSection(view, width) {
+  const choices = COSTS.filter(([, , of]) => view.groups.some((g) => g.figures.n && Number.isFinite(of(g))));
+  if (!choices.length) return null;
+  const [key, label, of] = choices.find(([name]) => name === state.cost.x) || choices[0];
+  const error = (g) => g.figures.test_error_mean;
+  const there = shownGroups(view).filter((g) => Number.isFinite(of(g)) && Number.isFinite(error(g)));
+  const beats = (a, b) => of(a) <= of(b) && error(a) <= error(b) && (of(a) < of(b) || error(a) < error(b));
+  const front = there.filter((g) => !there.some((other) => beats(other, g))).sort((a, b) => of(a) - of(b));
+  const point = (g) => [of(g), error(g), `${nameOf(g, view)}: ${g.test} %, ${short(of(g))} ${label}`];
+  const steps = front.flatMap((g, at) => [...(at ? [[of(g), error(front[at - 1])]] : []), [of(g), error(g)]]);
+  return section("cost", `Test error against ${label}`,
+    el("div", { class: "controls" }, select("cost-x", "x", choices, key, change("cost", "x")),
+      check("cost-log", "logarithmic", state.cost.log, change("cost", "log"))),
+    plot({
+      id: "cost-plot", label: `test error against ${label}`,
+      series: [{ colour: "var(--faint)", width: 1.5, dash: "4 3", line: true, points: steps, quiet: true },
+        ...there.map((g) => ({ ...lookOf(view, g), dots: true, size: 4.5, points: [point(g)] }))],
+      x: { label, log: state.cost.log }, y: { label: "test error (%)", log: state.cost.log, zero: true },
+    }, width),
+    el("p", { class: "faint" }, "line: the Pareto front, nets that no other beats in both: ",
+      front.map((g) => nameOf(g, view)).join("; ") || "none"));
+}
