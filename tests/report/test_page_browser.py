@@ -291,7 +291,7 @@ def test_each_sweep_has_its_question_and_command_and_a_view_of_its_own(page: Bro
         "experiment=quickstart",
         "experiment=claims/depth",
         "Does depth alone help",
-        "but only with skips",
+        "with shortcuts",
     ):
         assert words in said
     choose(page, "#view", "1")
