@@ -324,3 +324,12 @@ def test_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit, match="0"):
         main(["--version"])
     assert capsys.readouterr().out == f"resnet-lab {metadata.version('resnet-lab')}\n"
+
+
+def test_shards_are_not_prepared_at_a_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["prepare", "data=imagenet", "data.root=x", "out=s3://bucket/x"]) == 2
+    assert "out=s3://bucket/x: shards are written to a local folder" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -185,6 +185,11 @@ def _prepare(args: argparse.Namespace) -> int:
     given = dict(text.partition("=")[::2] for text in args.overrides)
     if not given.get("out"):
         raise UserError("out is missing: name the folder to write, as in out=shards/imagenet")
+    if "://" in given["out"]:
+        raise UserError(
+            f"out={given['out']}: shards are written to a local folder; name one and upload it, for example with"
+            " `aws s3 sync`"
+        )
     for name in ("size", "workers"):
         if given.get(name) and not given[name].isdecimal():
             raise UserError(f"{name}={given[name]}: a whole number is needed")

@@ -114,10 +114,19 @@ BLACK_IS_ZERO, WHITE_IS_ZERO, UNSIGNED, SIGNED, FLOAT = 1, 0, 1, 2, 3
     [
         (tiff(16, BLACK_IS_ZERO, UNSIGNED, struct.pack("<2H", 0, 65535)), [0, 255]),
         (tiff(16, WHITE_IS_ZERO, UNSIGNED, struct.pack("<2H", 0, 60000)), [255, 22]),
+        (tiff(16, BLACK_IS_ZERO, UNSIGNED, struct.pack("<2H", 0, 4095)), [0, 255]),
+        (tiff(16, BLACK_IS_ZERO, UNSIGNED, struct.pack("<2H", 0, 4096)), [0, 16]),
         (tiff(12, BLACK_IS_ZERO, UNSIGNED, bytes([0x80, 0x0F, 0xFF])), [128, 255]),
         (tiff(8, WHITE_IS_ZERO, UNSIGNED, bytes([0, 200])), [255, 55]),
     ],
-    ids=["16 bits", "16 bits, white is zero", "12 bits", "8 bits, white is zero"],
+    ids=[
+        "16 bits",
+        "16 bits, white is zero",
+        "12 bits in 16",
+        "just above 12 bits",
+        "12 bits",
+        "8 bits, white is zero",
+    ],
 )
 def test_a_grey_tiff_is_scaled_by_its_bits(data: bytes, expected: list[int]) -> None:
     assert open_picture(data).pixels()[0, :, 0].tolist() == expected

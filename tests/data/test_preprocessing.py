@@ -67,6 +67,19 @@ def test_a_mean_of_other_channels_is_no_preprocessing() -> None:
         Preprocessing.from_json(json.dumps(told))
 
 
+@pytest.mark.parametrize(
+    "wrong", [{"std": [0.2, 0, 0.2]}, {"mean": [0, 99, 0]}, {"mean": [float("nan"), 0, 0]}, {"crop": 0}]
+)
+def test_numbers_that_no_net_was_trained_with_are_no_preprocessing(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="no preprocessing"):
+        Preprocessing.from_json(json.dumps(json.loads(seen().to_json()) | wrong))
+
+
+def test_images_of_ones_own_may_have_a_mean_beyond_one() -> None:
+    choices: dict[str, object] = {"mean": by_channel([-300.0] * 3)}
+    assert same(Preprocessing.from_json(seen(**choices).to_json()), seen(**choices))
+
+
 def test_a_grey_net_sees_a_colour_file_in_grey() -> None:
     file = BytesIO()
     picture(3, height=64, width=48).save(file, "PNG")

@@ -1,7 +1,7 @@
 """The bytes of an image file to RGB pixels: simplejpeg where it can, Pillow for the rest. Both let threads run.
 
 What is decoded are the stored pixels: an orientation tag is not applied and transparency is dropped, as
-torchvision's ImageFolder does and as the published ImageNet errors were measured.
+torchvision's ImageFolder does and as the published ImageNet errors were measured. Of several frames the first is.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,8 @@ from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 from torch.nn.functional import interpolate
 
-BITS_PER_SAMPLE, PHOTOMETRIC = 258, 262  # tags of a TIFF
+BITS_PER_SAMPLE, PHOTOMETRIC, MAX_SAMPLE_VALUE = 258, 262, 281  # tags of a TIFF
+TWELVE_BITS = 2**12 - 1
 WHITE_IS_ZERO = 0
 
 Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
@@ -109,7 +110,7 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PPM", "PNG")):
         values, white = np.asarray(image).astype(np.int64), 65535  # of PNG, and to which Pillow brings a PGM
         if isinstance(image, TiffImageFile):
-            white = 2 ** np.max(image.tag_v2[BITS_PER_SAMPLE]) - 1
+            white = _white(image, int(values.max()))
             if image.tag_v2[PHOTOMETRIC] == WHITE_IS_ZERO:
                 values = white - values
         return Image.fromarray(((values * 255 + white // 2) // white).astype(np.uint8)).convert("RGB")
@@ -118,6 +119,15 @@ def _rgb(image: Image.Image) -> Image.Image:
     if image.mode == "P" and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")
+
+
+def _white(image: TiffImageFile, largest: int) -> int:
+    """The white of a grey TIFF: as it says itself, or that of its bits; cameras of 12 bits write files of 16."""
+    white = 2 ** int(np.max(image.tag_v2[BITS_PER_SAMPLE])) - 1
+    said = int(np.max(image.tag_v2.get(MAX_SAMPLE_VALUE, white)))
+    if largest <= said < white:
+        return said
+    return min(white, TWELVE_BITS) if largest <= TWELVE_BITS else white
 
 
 def crop_resized(picture: Picture, box: Box, size: int) -> Pixels:

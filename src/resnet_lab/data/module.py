@@ -1,15 +1,19 @@
 """What every data set offers a run, beyond what Lightning asks of a data module."""
 
+import logging
 from abc import abstractmethod
 from typing import Any
 
 import torch
 from lightning import LightningDataModule
+from torch import Tensor
 
 from resnet_lab.data.order import CPU, rank_and_world
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.data.spec import DataConfig, DataInfo
 from resnet_lab.errors import UserError
+
+log = logging.getLogger(__name__)
 
 
 class DataModule(LightningDataModule):
@@ -27,6 +31,15 @@ class DataModule(LightningDataModule):
     def device(self) -> torch.device:
         """Where its batches go: that of the run, and without one the CPU."""
         return self.trainer.strategy.root_device if self.trainer else CPU
+
+    def tell_one_class(self, labels: Tensor) -> None:
+        """Log that the test images, whose labels (N,) these are, are all of one class."""
+        if int(labels[0]) == int(labels.min()) == int(labels.max()):
+            log.warning(
+                "the %d test images are all of one class, %s: their error says little",
+                len(labels),
+                self.info.class_names[int(labels[0])],
+            )
 
     @abstractmethod
     def preprocessing(self) -> Preprocessing:

@@ -25,7 +25,11 @@ class Preprocessing:
 
     def to_json(self) -> str:
         """One line of ASCII, whatever the class names are made of."""
-        view = {"size": self.size} if self.resize is None else {"resize": self.resize, "crop": self.size[0]}
+        view: dict[str, Any] = {"size": self.size}
+        if self.resize is not None:
+            view = {"resize": self.resize, "crop": self.size[0]}
+        if self.unbounded:
+            view["unbounded"] = True
         return json.dumps(
             {
                 "channels": self.channels,
@@ -55,9 +59,18 @@ class Preprocessing:
             read.mean.expand(channels, *(read.size if read.per_pixel else (1, 1)))
             if not (read.mean.isfinite().all() and read.std.isfinite().all() and (read.std > 0).all()):
                 raise ValueError("mean and std must be finite, and std above 0")
+            if min(channels, *read.size, 1 if read.resize is None else read.resize) < 1:
+                raise ValueError("no side or channel may be 0")
+            if read.unbounded > bool(told.get("unbounded")):
+                raise ValueError("mean must be from 0 to 1")
         except (KeyError, TypeError, IndexError, RuntimeError, ValueError) as error:
             raise ValueError(f"no preprocessing: {type(error).__name__} {error}") from error
         return read
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether the mean is of values beyond 0 to 1, as images of one's own may have."""
+        return not bool(((self.mean >= 0) & (self.mean <= 1)).all())
 
     @property
     def per_pixel(self) -> bool:

@@ -19,6 +19,7 @@ from resnet_lab.data.module import DataModule
 from resnet_lab.data.spec import FOLDERS, DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.models.made import check
+from resnet_lab.reference import imagenet_classes
 from resnet_lab.trained import measured, views
 from resnet_lab.trained import source as nets
 from resnet_lab.trained.classes import Match, match
@@ -255,7 +256,9 @@ def _further(columns: Sequence[str], tested: dict[str, dict[str, float]]) -> Tab
 def _share(config: DataConfig, data: DataModule, images: int) -> str:
     """How many images were tested, and of how many: 300 of 50,000 images."""
     there = data.test_images_there
-    if isinstance(config, ImageFolderConfig) and config.name != "image_folder":
+    if isinstance(config, ImageFolderConfig) and {*data.info.class_names} == {
+        row["id"] for row in imagenet_classes()
+    }:
         there = max(there, data_sets.IMAGENET_TEST_IMAGES)
     said = f"all {images:,} images" if images == there else f"{images:,} of {there:,} images"
     if isinstance(config, FOLDERS) and data.tests_a_share:

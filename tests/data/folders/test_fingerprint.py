@@ -33,7 +33,13 @@ def root(tmp_path: Path) -> Path:
 
 
 def asked(root: Path, data: str = "image_folder") -> TrainConfig:
-    sizes = ["data.crop=32", "data.resize=36", "model=resnet18"]
+    sizes = [
+        "data.crop=32",
+        "data.resize=36",
+        "model=resnet18",
+        "recipe.batch_size=2",
+        "recipe.drop_last=true",
+    ]
     return compose([f"data={data}", f"data.root={root}", *sizes])
 
 

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.folders.module import ImageData
 from resnet_lab.data.folders.normalise import Reused, normalise_into, normalised
 from resnet_lab.data.order import CPU
+from resnet_lab.data.spec import ImageFolderConfig, SmallFolderConfig
 from resnet_lab.errors import UserError
 
 
@@ -273,3 +275,46 @@ def test_memory_of_a_batch_is_taken_again_once_nobody_holds_a_part_of_it() -> No
 def test_batches_that_are_kept_stay_as_they_were(root: Path) -> None:
     kept = [(images, images.clone()) for images, _ in data_of(root).train_dataloader()]
     assert all(torch.equal(images, then) for images, then in kept)
+
+
+@pytest.mark.parametrize("data", [ImageFolderConfig, SmallFolderConfig])
+def test_pictures_of_every_suffix_are_read_and_the_rest_is_counted(
+    data: type[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = make(tmp_path / "images", splits=("",), images=10)
+    whole = info(config(root) if data is ImageFolderConfig else data("small_folder", str(root)))
+    for number, name in enumerate(("a.jfif", "b.JPE", "c", "d.gif", "e.avif")):
+        path = root / "cat" / f"{number:02d}.jpg"
+        if name in ("d.gif", "e.avif"):
+            picture(number).save(root / "cat" / name)
+            path.unlink()
+        else:
+            path.rename(root / "cat" / name)
+    (root / "cat" / "f.heic").write_bytes(b"....ftypheic")
+    (root / "dog" / "notes").write_text("no image")
+    chosen = config(root) if data is ImageFolderConfig else data("small_folder", str(root))
+    assert info(chosen).training == whole.training
+    built = build(chosen, batch_size=4, drop_last=False, seed=0)
+    built.setup()
+    assert sum(len(images) for images, _ in built.train_dataloader()) == whole.training
+    assert (
+        "left out 2 files that are no images which Pillow reads by itself, such as cat/f.heic" in caplog.text
+    )
+
+
+def test_a_pipe_among_the_images_is_a_broken_image(tmp_path: Path) -> None:
+    root = make(tmp_path / "images", splits=("",), images=2)
+    os.mkfifo(root / "cat" / "x.jpg")
+    data = build(config(root), batch_size=5, drop_last=False, seed=0)
+    data.setup()
+    with pytest.raises(UserError, match=r"broken image .*x\.jpg: it is no regular file"):
+        [list(data.train_dataloader()), list(data.test_dataloader())]
+
+
+def test_test_images_of_one_class_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = make(tmp_path / "images", splits=("",), images=1)
+    for number in range(8):
+        picture(number).save(root / "eel" / f"more{number}.jpg")
+    build(config(root), batch_size=5, drop_last=False, seed=0).setup()
+    assert "the 2 test images are all of one class, eel" in caplog.text

@@ -231,3 +231,13 @@ def test_the_kind_of_a_written_configuration_is_found(kind: type, make_config: M
 def test_the_kind_of_an_older_or_a_misspelt_configuration_is_found() -> None:
     assert data_kind(["name", "root", "validation", "pad", "flip"]) is SmallImagesConfig
     assert data_kind(["name", "root", "crop", "resize", "resise"]) is ImageFolderConfig
+
+
+def test_what_a_killed_process_left_of_its_decoding_is_removed(root: Path, cache: Path) -> None:
+    info(config(root))
+    [file] = files(cache)
+    for name in (file.name, "9-gone.safetensors"):
+        (cache / f".{name}.123.tmp").write_bytes(b"half")
+    file.unlink()
+    info(config(root))
+    assert sorted(path.suffix for path in cache.iterdir()) == [".lock", ".lock", ".safetensors"]

@@ -11,6 +11,7 @@ from torch import Tensor
 from resnet_lab.data.decode import BrokenImage
 from resnet_lab.data.folders.walk import scan
 from resnet_lab.data.order import TrainOrder
+from resnet_lab.files import open_file
 
 
 class FolderFiles:
@@ -28,7 +29,7 @@ class FolderFiles:
 
     def read(self, index: int) -> bytes:
         try:
-            with FileIO(self.where(index)) as file:
+            with FileIO(open_file(Path(self.where(index)))) as file:
                 return file.readall()
         except OSError as error:
             raise BrokenImage(error.strerror) from error

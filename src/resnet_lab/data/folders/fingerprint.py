@@ -8,6 +8,7 @@ remembered one it is not.
 
 import hashlib
 import json
+import logging
 import os
 import time
 from contextlib import suppress
@@ -19,7 +20,10 @@ from resnet_lab.data.folders.layout import Layout, find_layout
 from resnet_lab.data.folders.walk import Stamp, check_filled, images, stamp_of
 from resnet_lab.files import cache_folder, write_text
 
+log = logging.getLogger(__name__)
+
 VERSION = 1
+NOTES = 2  # of what is remembered
 SLOW = 0.2  # seconds: what is looked at within them is looked at each time
 SETTLED = 2.0  # seconds: a folder that changed less long ago may change again within one tick of its clock
 
@@ -32,6 +36,8 @@ class FolderImages:
     class_names: tuple[str, ...]
     counts: dict[str, int]  # images of each split
     fingerprint: str
+    others: int = 0  # files in class folders that are no images
+    other: str = ""  # one of them
     written: str = ""  # a digest of when each file was written: what was made of other pixels is of another
 
 
@@ -51,13 +57,23 @@ def look(root: Path) -> FolderImages:
     return found
 
 
+def tell_others(found: FolderImages) -> None:
+    """Log how many files of the class folders are no images that can be read."""
+    if found.others:
+        log.warning(
+            "left out %d files that are no images which Pillow reads by itself, such as %s",
+            found.others,
+            found.other,
+        )
+
+
 def fingerprint_of(count: int, content: bytes) -> str:
     """The number of images, which tells a person something, and a digest of all that tells them apart."""
     return f"{count}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
 def _taken(layout: Layout, stamps: dict[str, Stamp]) -> FolderImages:
-    counts, times = {}, hashlib.sha256()
+    counts, others, times = {}, list[str](), hashlib.sha256()
     parts = [json.dumps([VERSION, [os.fsencode(name).hex() for name in layout.class_names]]).encode()]
     for part, folder in layout.splits.items():
         counts[part] = 0
@@ -65,7 +81,7 @@ def _taken(layout: Layout, stamps: dict[str, Stamp]) -> FolderImages:
         for name in layout.class_names:
             files = sorted(
                 (b"%s\0%d\n" % (os.fsencode(path), (stat := _stat(entry))[0]), stat[1])
-                for path, entry in images(folder, name, stamps)
+                for path, entry in images(folder, name, stamps, others=others)
             )
             if not files:
                 check_filled(folder, name)
@@ -74,7 +90,15 @@ def _taken(layout: Layout, stamps: dict[str, Stamp]) -> FolderImages:
             times.update(repr([time for _, time in files]).encode())
         parts.append(digest.digest())
     mark = fingerprint_of(sum(counts.values()), b"".join(parts))
-    return FolderImages(layout.splits, layout.class_names, counts, mark, times.hexdigest()[:12])
+    return FolderImages(
+        layout.splits,
+        layout.class_names,
+        counts,
+        mark,
+        len(others),
+        others[0] if others else "",
+        times.hexdigest()[:12],
+    )
 
 
 def _stat(entry: os.DirEntry[str]) -> tuple[int, int]:
@@ -90,7 +114,7 @@ def _remember(note: Path, root: Path, found: FolderImages, stamps: dict[str, Sta
     def inside(folder: Path | str) -> str:
         return str(Path(folder).relative_to(root))
 
-    told = asdict(found) | {"version": VERSION}
+    told = asdict(found) | {"version": NOTES}
     told["folders"] = {inside(folder): stamp for folder, stamp in stamps.items()}
     told["splits"] = {part: inside(folder) for part, folder in found.splits.items()}
     with suppress(OSError):  # it costs the next look its time, nothing else
@@ -102,7 +126,7 @@ def _remembered(note: Path, root: Path) -> FolderImages | None:
     """What was found before, where every folder is still as it was then."""
     try:
         told: dict[str, Any] = json.loads(note.read_text())
-        if told["version"] != VERSION:
+        if told["version"] != NOTES:
             return None
         if any(stamp_of(root / folder) != tuple(stamp) for folder, stamp in told["folders"].items()):
             return None
@@ -112,6 +136,8 @@ def _remembered(note: Path, root: Path) -> FolderImages | None:
             tuple(told["class_names"]),
             dict(told["counts"]),
             str(told["fingerprint"]),
+            int(told["others"]),
+            str(told["other"]),
             str(told["written"]),
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from resnet_lab.data.folders.walk import SPLITS, SUFFIXES, check_filled, entries, folders
+from resnet_lab.data.folders.walk import SPLITS, check_filled, entries, folders, is_folder, is_image
 from resnet_lab.errors import UserError
 
 DEVKIT_FILE = re.compile(r"ILSVRC2012_val_\d{8}\.JPEG")
@@ -77,7 +77,7 @@ def _classes_alone(root: Path, names: list[str]) -> tuple[str, ...]:
             f"data.root={root} is one part of the images: data.root={whole.parent} has all of them"
         )
     if not names:
-        if not any(entry.name.lower().endswith(SUFFIXES) for entry in entries(root)):
+        if not any(is_image(entry) for entry in entries(root) if not is_folder(entry)):
             raise UserError(f"data.root={root} has neither a train folder nor class folders")
         for above in (whole.parent.parent, whole.parent):
             if _is_set(above):

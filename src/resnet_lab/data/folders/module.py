@@ -10,6 +10,7 @@ from resnet_lab.data.decode import Pixels, open_picture
 from resnet_lab.data.folders import choices
 from resnet_lab.data.folders.augment import MEAN, STD, RandomView
 from resnet_lab.data.folders.files import FolderFiles
+from resnet_lab.data.folders.fingerprint import tell_others
 from resnet_lab.data.folders.loader import (
     Decoder,
     ImageEvalLoader,
@@ -57,6 +58,8 @@ class ImageData(DataModule):
             files = self._files()
             shared = shared_out(self.config, {part: images.labels for part, images in files.items()})
             self._splits = {name: (files[part], chosen) for name, (part, chosen) in shared.items()}
+            tests, tested = self._splits["test"]
+            self.tell_one_class(tests.labels[tested])
             self.tests_a_share = "test" not in files
             self.test_images_there = len(files["train" if self.tests_a_share else "test"].labels)
             self.sizes = {name: len(chosen) for name, (_, chosen) in self._splits.items()}
@@ -119,6 +122,7 @@ def build(config: ImageFolderConfig, *, batch_size: int, drop_last: bool, seed: 
     facts = choices.facts(config, found)
 
     def files() -> dict[str, ImageFiles]:
+        tell_others(found)
         return {name: FolderFiles(folder, found.class_names) for name, folder in found.splits.items()}
 
     return ImageData(config, facts, files, batch_size=batch_size, drop_last=drop_last, seed=seed)

@@ -2,14 +2,21 @@
 
 import os
 from collections.abc import Iterator
+from io import FileIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from resnet_lab.errors import UserError
+from resnet_lab.files import open_file
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+# Of pictures that Pillow reads by itself; a file without a suffix is one if it begins like one.
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp"),  # torchvision's
+    *(".jpe", ".jfif", ".mpo", ".jp2", ".j2k", ".jpx", ".apng", ".gif", ".avif", ".pbm", ".pnm", ".dib"),
+    *(".tga", ".pcx", ".sgi", ".qoi", ".ico", ".psd", ".dds", ".xbm", ".xpm"),
+)
 NO_DATA = {
     "__MACOSX",
     "@eaDir",
@@ -43,12 +50,16 @@ def scan(folder: Path, class_names: tuple[str, ...]) -> tuple[NDArray[np.bytes_]
 
 
 def images(
-    folder: Path, below: str, stamps: dict[str, Stamp] | None = None, above: tuple[Stamp, ...] = ()
+    folder: Path,
+    below: str,
+    stamps: dict[str, Stamp] | None = None,
+    above: tuple[Stamp, ...] = (),
+    others: list[str] | None = None,
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Image files anywhere below a class folder, with their paths relative to `folder`.
 
-    `stamps` is told each folder that is entered. Raises UserError for a folder that cannot be read, that links
-    back to one `above` it, or that holds splits of its own.
+    `stamps` is told each folder that is entered, `others` each file that is no image. Raises UserError for a folder
+    that cannot be read, that links back to one `above` it, or that holds splits of its own.
     """
     path = folder / below
     stamp = stamp_of(path)
@@ -58,18 +69,36 @@ def images(
         stamps[str(path)] = stamp
     for entry in entries(path):
         if not is_folder(entry):
-            if entry.name.lower().endswith(SUFFIXES):
+            if is_image(entry):
                 yield f"{below}/{entry.name}", entry
+            elif others is not None:
+                others.append(f"{below}/{entry.name}")
         elif entry.name.lower() in SPLITS:
             raise _inner_split(folder, Path(below), entry.name)
         else:
-            yield from images(folder, f"{below}/{entry.name}", stamps, (*above, stamp))
+            yield from images(folder, f"{below}/{entry.name}", stamps, (*above, stamp), others)
 
 
 def check_filled(folder: Path, class_name: str) -> None:
     """Raises UserError for a class without images."""
     if next(images(folder, class_name), None) is None:
-        raise UserError(f"class folder {folder / class_name} holds no image ({', '.join(SUFFIXES)})")
+        raise UserError(f"class folder {folder / class_name} holds no image, such as a .jpg or a .png")
+
+
+def is_image(entry: os.DirEntry[str]) -> bool:
+    """Whether a file is a picture by its suffix or, where it has none, by how it begins."""
+    name = entry.name.lower()
+    if name.endswith(SUFFIXES):
+        return True
+    if "." in name:
+        return False
+    from PIL import Image
+
+    try:
+        with FileIO(open_file(Path(entry.path))) as file, Image.open(file):
+            return True
+    except Exception:  # Pillow raises any for bytes that it takes for an image of some kind
+        return False
 
 
 def stamp_of(folder: Path) -> Stamp:

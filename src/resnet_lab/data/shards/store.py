@@ -157,7 +157,7 @@ def _read_manifest(path: Path, root: str) -> dict[str, Any]:
     except FileNotFoundError:
         raise UserError(
             f"data.root={root} holds no prepared set, or one whose preparation did not finish ({MANIFEST} is missing): "
-            f"resnet-lab prepare data=imagenet data.root=… out={root}"
+            "resnet-lab prepare data=imagenet data.root=… out=FOLDER"
         ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {root}/{MANIFEST}: {error}") from None

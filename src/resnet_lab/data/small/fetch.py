@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,6 +64,8 @@ def _filled(home: Path, published: Published, archive: Path | None) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if folder.is_dir():
             return folder
+        for rest in home.glob(f".{published.folder}-*"):  # of a process that was killed
+            shutil.rmtree(rest, ignore_errors=True)
         with TemporaryDirectory(prefix=f".{published.folder}-", dir=home) as partial:
             if archive is not None:
                 if not published.is_published(archive):

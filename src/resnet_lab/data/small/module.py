@@ -67,6 +67,7 @@ class SmallImages(DataModule):
             name: (images.to(self.device), labels.to(self.device))
             for name, (images, labels) in splits.items()
         }
+        self.tell_one_class(splits["test"][1])
         self.sizes = {name: len(labels) for name, (_, labels) in splits.items()}
         self.eval_names = tuple(name for name in ("val", "test") if name in splits)
         self.test_images_there, self.tests_a_share = parts.test_images_there, parts.tests_a_share

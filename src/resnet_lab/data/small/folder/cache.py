@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import json
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,12 +20,12 @@ from safetensors import SafetensorError, safe_open
 from resnet_lab.data.folders.fingerprint import FolderImages
 from resnet_lab.data.spec import SmallFolderConfig
 from resnet_lab.errors import UserError
-from resnet_lab.files import cache_folder, replacing
+from resnet_lab.files import UNFINISHED, cache_folder, replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-VERSION = 1  # of the file, and of our own steps from a file's bytes to pixels
+VERSION = 2  # of the file, and of our own steps from a file's bytes to pixels
 DECODERS = ("pillow", "simplejpeg")
 
 
@@ -66,6 +67,7 @@ def held(config: SmallFolderConfig, found: FolderImages) -> Held:
             file.parent.mkdir(parents=True, exist_ok=True)
             with file.with_suffix(".lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
+                _remove_unfinished(file)
                 known = _opened(file) or _made(file, config, found)
         except OSError as error:
             raise UserError(
@@ -75,6 +77,16 @@ def held(config: SmallFolderConfig, found: FolderImages) -> Held:
     if known.broken and config.on_error != "skip":
         raise UserError(f"broken image {known.broken[0]} (data.on_error=skip would leave it out)")
     return known
+
+
+def _remove_unfinished(file: Path) -> None:
+    """Remove what processes that were killed left of this file, whose lock is ours, and of those that nobody locks."""
+    for path in file.parent.glob(UNFINISHED):
+        name = path.name[1:].partition(".")[0]
+        with file.with_name(f"{name}.lock").open("w") as lock, suppress(BlockingIOError):
+            if name != file.stem:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
 
 
 def loaded(config: SmallFolderConfig, found: FolderImages) -> "dict[str, tuple[Tensor, Tensor]]":

@@ -5,6 +5,7 @@ import logging
 import torch
 from torch import Tensor
 
+from resnet_lab.data.folders.fingerprint import tell_others
 from resnet_lab.data.small.folder.cache import loaded
 from resnet_lab.data.small.folder.choices import facts
 from resnet_lab.data.small.module import Parts, SmallImages, Split
@@ -19,6 +20,7 @@ def build(config: SmallFolderConfig, *, batch_size: int, drop_last: bool, seed: 
     known, files, held = facts(config)
 
     def read() -> Parts:
+        tell_others(files)
         if held.broken:
             log.warning("left out %d broken images, as %s", len(held.broken), held.broken[0])
         there = loaded(config, files)
