@@ -50,8 +50,11 @@ function summary(view) {
   const there = ORDER.filter((name) => view.states[name]);
   // A view of several sweeps has the question of each.
   const asks = (each) => each.question || each.command;
-  const sweeps = asks(view) ? [] : data.views.filter((each) => each !== view && asks(each));
-  const each = (other) => [el("h3", {}, other.name), asked(other)];
+  const runs = new Set(view.groups.flatMap((g) => g.runs));
+  const within = (each) => each.groups.some((g) => g.runs.some((at) => runs.has(at)));
+  const sweeps = asks(view) ? [] : data.views.filter((each) => each !== view && asks(each) && within(each));
+  const first = (text) => text.split(/(?<=[.?!]) /)[0]; // sentence
+  const each = (other) => el("p", {}, el("code", {}, other.command || other.name), " ", first(other.question));
   return el("section", { id: "summary" },
     el("div", { class: "halves" }, el("div", {}, asked(view), sweeps.length ? el("details", {
       id: "sweeps", open: sweeps.length < 4,
@@ -78,7 +81,8 @@ function tableSection(view, width) {
       })),
       select("baseline", "baseline", [...usual, ["none", "none"], ...bases], state.baseline,
         (value) => { state.baseline = value; render(); })),
-    groupTable(view, width), el("p", { class: "faint" }, data.rules.statistics));
+    groupTable(view, width), el("p", { class: "faint" }, data.rules.statistics,
+      ` ${ALIKE}: cannot be told apart from the best group, because the interval of the difference includes 0.`));
 }
 
 function header() {

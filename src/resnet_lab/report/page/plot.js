@@ -81,7 +81,9 @@ function extent(values, axis) {
 function plot({ id, label, x, y, series, height = 330, zoomed, crossed }, width) {
   const left = 58, right = 14, top = 10, bottom = 44;
   const inner = [width - left - right, height - top - bottom];
-  const ranges = (each) => [...(each.band || []), ...(each.bars || [])].flatMap(([a, b, c]) => [[a, b], [a, c]]);
+  // A bar that would reach to 0 makes no room for itself on a logarithmic axis.
+  const ranges = (each) => [...(each.band || []).flatMap(([a, b, c]) => [[a, b], [a, c]]),
+    ...(each.bars || []).flatMap(([a, b, c]) => (y.log ? [[a, c]] : [[a, b], [a, c]]))];
   const pointsOf = (each) => [...each.points, ...ranges(each)];
   const ends = (axis, place, those) => axis.domain || (axis.names && [-0.5, axis.names.length - 0.5])
     || extent(those.flatMap(pointsOf).map((p) => p[place]), axis);

@@ -7,6 +7,7 @@ const plusMinus = (text, std, words) => (std === undefined || std === null ? tex
 const absent = (value) => value === undefined || value === null || value === "";
 const testWords = (v, g) => (absent(v) ? "–" : g.test);
 const valWords = (v, g) => (absent(v) ? "" : plusMinus(two(v), g.figures.val_error_std, two));
+const ALIKE = "≈ best";
 const CHOICES = 5; // columns of choices that are shown unasked
 const USUAL = ["test", "n", "difference", "interval", "verdict"];
 // Each: key, heading, value of a group, its words.
@@ -52,8 +53,8 @@ function verdict(view, group) {
   const at = view.groups.indexOf(group), [mean, half] = line[at];
   if (at === view.best) return "the best";
   if (mean === null) return "";
-  if (half === null) return "too few runs to tell";
-  return Math.abs(mean) <= half ? "cannot be told apart" : mean > 0 ? "worse" : "better";
+  if (half === null) return "too few runs";
+  return Math.abs(mean) <= half ? ALIKE : mean > 0 ? "worse" : "better";
 }
 
 function columnsAgainst(view) {
@@ -148,7 +149,7 @@ function groupTable(view, width) {
     const toggle = () => { open ? state.open.delete(group.id) : state.open.add(group.id); render(); };
     const cells = columns.map((column) => {
       const value = valueIn(column, group);
-      const kind = ["remarks", "verdict"].includes(column[0]) ? column[0] : numbers.get(column) ? "number" : null;
+      const kind = column[0] === "remarks" ? "remarks" : numbers.get(column) ? "number" : null;
       return el("td", { class: kind, title: typeof value === "number" ? value : null }, wordsIn(column, group));
     });
     const first = el("td", { class: "first" },
@@ -156,7 +157,7 @@ function groupTable(view, width) {
         id: `open-${group.id}`, "aria-expanded": String(open), "aria-label": `seeds of ${group.net}`, click: toggle,
       }, open ? "▾" : "▸"), " ",
       picker(`g ${group.id}`, `compare ${group.net}`), " ", sample(lookOf(view, group)));
-    const marked = judged === "the best" ? "best" : judged === "cannot be told apart" ? "alike" : null;
+    const marked = judged === "the best" ? "best" : judged === ALIKE ? "alike" : null;
     return [el("tr", { "data-group": group.id, class: marked }, first, cells), open
       ? el("tr", {}, el("td", { class: "open", colspan: columns.length + 1 }, opened(group, width))) : null];
   };
