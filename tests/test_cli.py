@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from folders import make
 from resnet_lab.arguments import parsed
 from resnet_lab.cli import main
 from resnet_lab.commands import COMMANDS
@@ -333,3 +334,13 @@ def test_shards_are_not_prepared_at_a_url(
     assert main(["prepare", "data=imagenet", "data.root=x", "out=s3://bucket/x"]) == 2
     assert "out=s3://bucket/x: shards are written to a local folder" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_set_smaller_than_a_batch_is_shown_and_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    root = make(tmp_path / "images", images=2)
+    assert main(["show", "data=image_folder", f"data.root={root}", "--out", str(tmp_path)]) == 0
+    assert main(["prepare", "data=imagenet", f"data.root={root}", f"out={tmp_path / 'shards'}"]) == 0
+    assert main(["train", "data=image_folder", f"data.root={root}"]) == 2

@@ -193,7 +193,9 @@ def _prepare(args: argparse.Namespace) -> int:
     for name in ("size", "workers"):
         if given.get(name) and not given[name].isdecimal():
             raise UserError(f"{name}={given[name]}: a whole number is needed")
-    config = compose([text for text in args.overrides if text.partition("=")[0] not in own]).data
+    config = compose(
+        [text for text in args.overrides if text.partition("=")[0] not in own], trains=False
+    ).data
     if not isinstance(config, ImageFolderConfig):
         raise UserError(
             f"data={config.name} is held in memory: only image folders are prepared, as data=imagenet"
@@ -206,7 +208,7 @@ def _show(args: argparse.Namespace) -> int:
     from resnet_lab.config.compose import compose
     from resnet_lab.data.show import show
 
-    for path in show(compose(args.overrides).data, args.out):
+    for path in show(compose(args.overrides, trains=False).data, args.out):
         print(printable(path))
     return 0
 

@@ -86,13 +86,14 @@ def _open_dictionaries(node: DictConfig) -> DictConfig:
     return node
 
 
-def compose(overrides: list[str], *, planned: bool = False) -> TrainConfig:
+def compose(overrides: list[str], *, planned: bool = False, trains: bool = True) -> TrainConfig:
     """The configuration that the overrides ask for, typed and checked; `planned`: ImageNet may be elsewhere.
 
-    Raises UserError for an unknown key, group or option, a wrong type, or a combination that makes no sense.
+    Without `trains` the images need make no batch, since nothing is trained on them. Raises UserError for an unknown
+    key, group or option, a wrong type, or a combination that makes no sense.
     """
     overrides = with_local(read(overrides))
-    config = typed(compose_raw(overrides), planned=planned)
+    config = typed(compose_raw(overrides), planned=planned, trains=trains)
     refuse_unread(config, overrides)
     return config
 
@@ -146,7 +147,7 @@ def config_loader() -> ConfigLoader:
         return GlobalHydra.instance().config_loader()
 
 
-def typed(composed: DictConfig, *, planned: bool = False) -> TrainConfig:
+def typed(composed: DictConfig, *, planned: bool = False, trains: bool = True) -> TrainConfig:
     """A composed configuration as dataclasses, completed from its data set and checked."""
     if "hydra" in composed:
         composed = _with_names(deepcopy(composed))
@@ -156,10 +157,10 @@ def typed(composed: DictConfig, *, planned: bool = False) -> TrainConfig:
     except OmegaConfBaseException as error:
         raise one_line(error) from None
     assert isinstance(config, TrainConfig)
-    return completed(config, planned=planned)
+    return completed(config, planned=planned, trains=trains)
 
 
-def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
+def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True) -> TrainConfig:
     """The configuration with what its data set decides filled in; UserError where it makes no sense."""
     config = at_home(replace(config, data=with_local_data(config.data)))
     check_fields(config)
@@ -189,14 +190,15 @@ def completed(config: TrainConfig, *, planned: bool = False) -> TrainConfig:
     check_recipe(config.recipe)
     _check_protocol(config)
     config = with_sources(replace(config, model=model))
-    trainer = config.trainer
-    check_batches(
-        facts.training,
-        loader_batch_size(config.recipe),
-        drop_last=config.recipe.drop_last,
-        world=1 if trainer.devices == ALL else trainer.devices * trainer.num_nodes,
-    )
-    check_statistics(config, facts)
+    if trains:
+        trainer = config.trainer
+        check_batches(
+            facts.training,
+            loader_batch_size(config.recipe),
+            drop_last=config.recipe.drop_last,
+            world=1 if trainer.devices == ALL else trainer.devices * trainer.num_nodes,
+        )
+        check_statistics(config, facts)
     if config.recipe.lr_scale:
         from resnet_lab.training.optimizers import parameter_groups
 

@@ -148,7 +148,7 @@ def _data(trained: Sequence[nets.Trained], given: Given, overrides: list[str], h
     if first is None or any(text.startswith("data=") for text in overrides):
         if not any(text.startswith("data=") for text in overrides):
             raise UserError("name the images: data=cifar10, or data=imagenet data.root=FOLDER")
-        return compose(overrides).data
+        return compose(overrides, trains=False).data
     changed = changed_data(first.data, overrides)
     sources_of(changed, "data.")  # nothing is called that may not be
     return changed
