@@ -50,7 +50,7 @@ function summary(view) {
   const there = ORDER.filter((name) => view.states[name]);
   // A view of several sweeps has the question of each.
   const asks = (each) => each.question || each.command;
-  const runs = new Set(view.groups.flatMap((g) => g.runs));
+  const runs = new Set(view.groups.flatMap((g) => [...g.runs, ...g.copies]));
   const within = (each) => each.groups.some((g) => g.runs.some((at) => runs.has(at)));
   const sweeps = asks(view) ? [] : data.views.filter((each) => each !== view && asks(each) && within(each));
   const first = (text) => text.split(/(?<=[.?!]) /)[0]; // sentence
@@ -58,7 +58,7 @@ function summary(view) {
   return el("section", { id: "summary" },
     el("div", { class: "halves" }, el("div", {}, asked(view), sweeps.length ? el("details", {
       id: "sweeps", open: sweeps.length < 4,
-    }, el("summary", {}, `what these ${sweeps.length} sweeps ask`), sweeps.map(each)) : null),
+    }, el("summary", {}, "what was asked"), sweeps.map(each)) : null),
     el("p", { class: "answer" }, el("strong", {}, view.conclusion))),
     el("div", { class: "states" },
       el("div", { class: "bar", role: "img", "aria-label": view.title }, there.map((name) => {
