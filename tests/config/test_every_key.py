@@ -50,6 +50,7 @@ import torch
 from lightning import Callback
 from torch import nn
 from torch.utils.data import TensorDataset
+from resnet_lab.training import Classifier
 
 class Net(nn.Sequential):
     def __init__(self, outputs: int = 10, labels: int = 10, width: int = 8, planes: int = 1, layers: int = 2) -> None:
@@ -63,6 +64,15 @@ class Shift(Callback):
     def on_train_start(self, trainer, module):
         with torch.no_grad():
             module.backbone.fc.bias.add_(1.0)
+
+class Slower(Classifier):
+    def __init__(self, *given, factor: float = 0.5, **more):
+        super().__init__(*given, **more)
+        self.factor = factor
+
+    def training_loss(self, images, targets):
+        loss, scores = super().training_loss(images, targets)
+        return self.factor * loss, scores
 
 def images(count: int = 60):
     draws = torch.Generator().manual_seed(count)
@@ -86,6 +96,8 @@ READ: dict[str, tuple[Any, list[str]]] = {
     "debug": ("limit", []),
     "protocol": ("ten_crop", FOLDER),
     "trainer.extra": ("{limit_train_batches: 1}", []),
+    "module._target_": ("mine.Slower", []),
+    "module.args": ("{factor: 0.1}", ["module._target_=mine.Slower"]),
     "callbacks.extra": ("{shift: {_target_: mine.Shift}}", []),
     "data.validation": (10, []),
     "data.train_images": (60, []),
@@ -175,7 +187,9 @@ READ: dict[str, tuple[Any, list[str]]] = {
 }
 
 CHOICES = {
-    context[0] for _, context in READ.values() if context and context[0].startswith(("model.", "recipe."))
+    context[0]
+    for _, context in READ.values()
+    if context and context[0].startswith(("model.", "module.", "recipe."))
 }
 # What no two values of are tried: names, which tell what the rest is, and what is filled in when composed.
 NAMES = {"recipe.name", "sources", "data.fingerprint", "data._target_", "trainer.sync_batch_norm"}

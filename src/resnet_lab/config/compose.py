@@ -218,6 +218,16 @@ def _try_own(config: TrainConfig, facts: DataInfo) -> None:
         from resnet_lab.training.metrics import Metrics
 
         metrics = Metrics(config.metrics, facts.class_names, config.model.num_classes).columns
+    if config.module.args and not config.module._target_:
+        raise UserError(
+            f"module.args={config.module.args}: they are for module._target_, which names no module"
+        )
+    if config.module._target_ or "." in config.recipe.loss:
+        from resnet_lab.training.trial import try_module
+
+        bare, shape = nets.without_weights(config.model), (facts.channels, facts.height, facts.width)
+        parts = config.module._target_, config.module.args, config.recipe
+        try_module(*parts, lambda: made.build(bare), shape, facts.classes)
     if config.callbacks.extra:
         from resnet_lab.training import extra
 

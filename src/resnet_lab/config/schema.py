@@ -62,6 +62,34 @@ class LoggerConfig:
 
 
 @dataclass
+class ModuleConfig:
+    """What trains: a subclass of resnet_lab.training.Classifier, or any other LightningModule, by its dotted path."""
+
+    _target_: str = ""  # empty: Classifier itself
+    args: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class ObjectiveConfig:
+    """What a run is judged by: what a report compares, a search optimises and the best epoch means."""
+
+    metric: str = text("test/error", most=128)
+    mode: str = choice("min", ("min", "max"))
+
+    @property
+    def validated(self) -> str:
+        """The same figure of the validation images, by which a best epoch or a trial is chosen."""
+        return self.metric.replace("test", "val", 1)
+
+    def said(self, value: float | None) -> str:
+        """Return the figure in words: errors are per cent."""
+        if value is None:
+            return f"but no {self.metric} was logged"
+        name = self.metric.replace("/", " ")
+        return f"{name} {value:.2f} %" if self.metric.endswith("error") else f"{name} {value:.4g}"
+
+
+@dataclass
 class CheckpointConfig:
     every_iterations: int | None = number(None, least=1)  # beside the end of each epoch
     every_minutes: float | None = number(10.0, above=0)
@@ -95,6 +123,8 @@ class TrainConfig:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     logger: LoggerConfig = field(default_factory=LoggerConfig, metadata=LOCAL)
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
+    module: ModuleConfig = field(default_factory=ModuleConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig, metadata=LOCAL)
     # Further metrics of each evaluation: name -> {_target_: …, argument: …} (training/metrics.py).
     metrics: dict[str, Any] = field(default_factory=dict, metadata=LOCAL)
     name: str = local("scratch")  # the experiment, and its folder under runs_root

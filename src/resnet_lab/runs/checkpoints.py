@@ -30,8 +30,10 @@ log = logging.getLogger(__name__)
 IN_EVALUATION = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
 AGREE_EVERY = 10  # iterations between the ranks' agreements whether one of them has a reason to write
 
-NET = "backbone."  # of a checkpoint's state_dict: what the names of the net's own begin with
-RUN = "run"  # of a checkpoint: which run's it is, and from where that went on
+NET = (
+    "backbone."  # in a checkpoint's state_dict: the beginning of the names of the net, if it does not say it
+)
+RUN = "run"  # of a checkpoint: which run's it is, where its net is, and from where that went on
 
 
 class UnreadableCheckpoint(RuntimeError):
@@ -60,10 +62,19 @@ class Checkpoints(Checkpoint):
     tells of less than history.csv does.
     """
 
-    def __init__(self, folder: Path, config: TrainConfig, lock: Lock | None, signals: Signals) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: TrainConfig,
+        lock: Lock | None,
+        signals: Signals,
+        held_at: str | None = "backbone",
+    ) -> None:
+        """`held_at`: the name under which the module holds the net of `model=`; None: it does not."""
         self.folder = folder
         self.config = config.callbacks.checkpoint
         self.chosen = chosen(config)
+        self.net = "" if held_at is None else f"{held_at}."
         self.resumed_from: list[int] = []  # the iterations of the checkpoints that led here
         self.stopped_early_at: int | None = None  # the iteration at which a callback ended training
         self.swapped = False  # whether a callback puts other weights into checkpoints than it trains
@@ -77,6 +88,7 @@ class Checkpoints(Checkpoint):
     ) -> None:
         checkpoint[RUN] = {
             "chosen": self.chosen,
+            "net": self.net,
             "resumed_from": list(self.resumed_from),
             "stopped_early_at": self.stopped_early_at,
         }
@@ -110,7 +122,9 @@ class Checkpoints(Checkpoint):
             self.signals.act()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: Any) -> None:
-        if trainer.should_stop and trainer.global_step < pl_module.total_iterations:
+        total = pl_module.total_iterations
+        left = trainer.global_step < total if total else trainer.current_epoch + 1 < (trainer.max_epochs or 0)
+        if trainer.should_stop and left:
             self.stopped_early_at = trainer.global_step
         self.write(trainer)
         self._over_ranks(trainer, late=False)
@@ -188,8 +202,9 @@ def weights_of(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+    net = checkpoint.get(RUN, {}).get("net", NET)
     state = checkpoint["state_dict"].items()
-    return {name.removeprefix(NET): value for name, value in state if name.startswith(NET)}
+    return {name.removeprefix(net): value for name, value in state if net and name.startswith(net)}
 
 
 def remove_unfinished(run: Path) -> None:

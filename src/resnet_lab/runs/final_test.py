@@ -1,6 +1,9 @@
 """The last thing that a run does: its net is tested, and the folder keeps what it answers to each image."""
 
-from lightning import Trainer
+from pathlib import Path
+
+import torch
+from lightning import LightningModule, Trainer
 from torch import nn
 
 from resnet_lab.data.module import DataModule
@@ -31,3 +34,11 @@ def final_test(
     if trainer.is_global_zero:
         mistakes.leave(folder.path, answers, images)
     return {f"test/{name}": value for name, value in rates.items() if name != "images"}
+
+
+def own_test(module: LightningModule, data: DataModule, trainer: Trainer, last: Path) -> dict[str, float]:
+    """Return what the module's own test logs of the test images, with the weights of the last checkpoint."""
+    state = torch.load(last, map_location="cpu", weights_only=True)["state_dict"]
+    module.load_state_dict(state, strict=module.strict_loading)
+    found = trainer.test(module, datamodule=data, verbose=False)
+    return {name: float(value) for each in found for name, value in each.items()}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_lab.config.identity import identity
-from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.schema import ObjectiveConfig, TrainConfig
 from resnet_lab.models.nets import depth, kind, label
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
@@ -22,7 +22,7 @@ from resnet_lab.targets import digest
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SCHEMA = 1  # counted up when a reader of older records would misunderstand a newer one
-METRICS = ("train/", "val/", "test/")  # what the columns of history.csv that tell of them begin with
+NO_METRICS = ("epoch", "iteration", "lr", "seconds")  # columns of history.csv
 
 
 def opened(config: TrainConfig, lock: Lock | None) -> dict[str, Any]:
@@ -49,6 +49,7 @@ def opened(config: TrainConfig, lock: Lock | None) -> dict[str, Any]:
         "data": {"name": config.data.name, "train": None, "val": None, "test": None, "classes": None},
         "last": None,
         "best": None,
+        "objective": asdict(config.objective),
         "protocol": config.protocol,
         "batch_norm": None,  # how many images each of its statistics saw
         "cost": None,
@@ -85,8 +86,8 @@ def lacking(config: TrainConfig, folder: RunFolder) -> str:
     return f"finished without {', '.join(names)}: {way}" if names else ""
 
 
-def scores(folder: RunFolder, final: dict[str, float]) -> dict[str, Any]:
-    """`last`, the epoch in which the last iteration fell with the final test, and `best`, by val/error alone.
+def scores(folder: RunFolder, final: dict[str, float], objective: ObjectiveConfig) -> dict[str, Any]:
+    """`last`, the epoch in which the last iteration fell with the final test, and `best`, by the validation images.
 
     The best epoch is never chosen on the test set, so without validation images there is none. A metric that is
     not defined, as that of a class without images, is None.
@@ -95,12 +96,14 @@ def scores(folder: RunFolder, final: dict[str, float]) -> dict[str, Any]:
         rows = list(csv.DictReader(file))
     end = rows[-1]
     last: dict[str, float] = {"epoch": int(end["epoch"]), "iteration": int(end["iteration"])}
-    last |= {name: float(cell) for name, cell in end.items() if cell and name.startswith(METRICS)}
-    validated = [row for row in rows if row.get("val/error")]
-    best = min(validated, key=lambda row: float(row["val/error"]), default=None)
+    last |= {name: float(cell) for name, cell in end.items() if cell and name not in NO_METRICS}
+    by = objective.validated
+    best = (min if objective.mode == "min" else max)(
+        (row for row in rows if row.get(by)), key=lambda row: float(row[by]), default=None
+    )
     return {
         "last": {name: value if math.isfinite(value) else None for name, value in (last | final).items()},
-        "best": best and {"val/error": float(best["val/error"]), "epoch": int(best["epoch"])},
+        "best": best and {by: float(best[by]), "epoch": int(best["epoch"])},
     }
 
 

@@ -4,10 +4,11 @@ import logging
 import sys
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Trainer, seed_everything
+from lightning import LightningModule, Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, LambdaCallback
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -33,7 +34,7 @@ from resnet_lab.runs.checkpoints import (
 from resnet_lab.runs.compiled import compile_in_place
 from resnet_lab.runs.cost import Cost
 from resnet_lab.runs.devices import Process, compute_with, trainer_arguments
-from resnet_lab.runs.final_test import final_test
+from resnet_lab.runs.final_test import final_test, own_test
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.memory import keep_freed
@@ -43,10 +44,11 @@ from resnet_lab.runs.tell import trackers
 from resnet_lab.runs.threads import threads_of
 from resnet_lab.runs.watch import Watch
 from resnet_lab.training import Classifier, extra, recipes
+from resnet_lab.training import module as modules
 from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.batch_norm import recompute
 from resnet_lab.training.by_heart import ByHeart
-from resnet_lab.training.callbacks import History, progress, silence
+from resnet_lab.training.callbacks import OWN_COLUMNS, History, progress, silence
 from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.probes import GradientNorms, LayerResponses
 from resnet_lab.training.profile import Profile
@@ -80,9 +82,17 @@ def train(
     record["model"] |= asdict(count(net, shape)) | {"input": list(shape)}
 
     metrics = _metrics(config, data)
-    classifier = Classifier(
-        net, recipe, data.info.classes, seed=config.seed, metrics=metrics, head=head(config.model)
+    module = modules.build(
+        config.module._target_,
+        config.module.args,
+        net,
+        recipe,
+        data.info.classes,
+        seed=config.seed,
+        metrics=metrics,
+        head=head(config.model),
     )
+    held_at = modules.place_of(module, net)
     if config.trainer.strategy == "fsdp":
         # It reads the optimiser's state back as if weights lay in this order, whatever theirs is.
         net.to(memory_format=torch.contiguous_format)
@@ -95,7 +105,7 @@ def train(
         metrics=metrics.columns if metrics else (),
     )
     record["without_state"] = extra.without_state(own)
-    cost, checkpoints = Cost(), _checkpoints(folder, config, lock)
+    cost, checkpoints = Cost(), _checkpoints(folder, config, lock, held_at)
     record["resumed_from"] = checkpoints.resumed_from
     with numerics.as_configured(config), trackers(config, folder, record, first=here.is_first) as told:
         trainer = Trainer(
@@ -105,9 +115,9 @@ def train(
             deterministic=config.trainer.deterministic,
             benchmark=not config.trainer.deterministic,
             callbacks=[
-                *_callbacks(folder, config, here),
+                *_callbacks(folder, config, here, module),
                 *own.values(),
-                History(folder.history_file, metrics.columns if metrics else ()),
+                _history(folder, module, metrics),
                 cost,
                 checkpoints,
                 *told,
@@ -121,14 +131,17 @@ def train(
             enable_progress_bar=config.trainer.progress and sys.stdout.isatty(),
         )
         silence(trainer.callbacks)  # type: ignore[attr-defined]
-        start = newest_sound(folder.checkpoints, config, net)
-        trainer.fit(classifier, datamodule=data, ckpt_path=start, weights_only=True)
+        start = newest_sound(folder.checkpoints, config, net if held_at else None)
+        trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
 
-        net = _final_net(folder, config, data, trainer)
+        last = newest_sound(folder.checkpoints, config)
+        assert last is not None
+        if held_at is not None:
+            net = _final_net(last, config, data, trainer)
         record["stopped_early_at"] = checkpoints.stopped_early_at
         record["weights_of_a_callback"] = checkpoints.swapped and not recipe.ema
-        if own and config.trainer.strategy != "fsdp":
-            record["changed_after_training"] = _is_changed(trainer, net)
+        if own and config.trainer.strategy != "fsdp" and held_at is not None:
+            record["changed_after_training"] = _is_changed(module.get_submodule(held_at), net)
         record["data"] |= {**data.sizes, "classes": data.info.classes}
         if data.not_promised:
             record["data"]["not_promised"] = data.not_promised
@@ -138,10 +151,20 @@ def train(
         images = recipes.images_per_statistic(recipe, record["cost"]["trained_on"][-1], synced=synced)
         normed = any(isinstance(module, _BatchNorm) for module in net.modules())
         record["batch_norm"] = {"images": images, "synced": synced} if normed else None
-        error = final_test(folder, net, data, how, trainer, metrics)
+        if modules.tests_itself(module):
+            error = own_test(module, data, trainer, last)
+        else:
+            error = final_test(folder, net, data, how, trainer, metrics)
         if here.is_first:
-            weights_file.write(folder.weights_file, net, config.model, data.preprocessing())
-            record |= scores(folder, error)
+            if held_at is not None:
+                weights_file.write(folder.weights_file, net, config.model, data.preprocessing())
+            record |= scores(folder, error, config.objective)
+
+
+def _history(folder: RunFolder, module: LightningModule, metrics: Metrics | None) -> History:
+    if modules.tests_itself(module):
+        return History(folder.history_file, columns=OWN_COLUMNS)
+    return History(folder.history_file, metrics.columns if metrics else ())
 
 
 def _metrics(config: TrainConfig, data: DataModule) -> Metrics | None:
@@ -149,9 +172,13 @@ def _metrics(config: TrainConfig, data: DataModule) -> Metrics | None:
     return Metrics(config.metrics, names, outputs) if config.metrics else None
 
 
-def _callbacks(folder: RunFolder, config: TrainConfig, here: Process) -> list[Callback]:
+def _callbacks(
+    folder: RunFolder, config: TrainConfig, here: Process, module: LightningModule
+) -> list[Callback]:
     """In this order; what the folder holds of the run is written before the checkpoint that knows of it."""
     chosen: list[Callback] = [LambdaCallback(setup=partial(_check_statistics, config))]
+    if not isinstance(module, Classifier):
+        chosen.append(modules.Governed(config.recipe, config.seed))
     if here.is_first:
         chosen.append(LambdaCallback(setup=partial(_tell_preprocessing, folder)))
         chosen.append(LambdaCallback(setup=partial(_tell_emulation, config)))
@@ -189,18 +216,18 @@ def _tell_emulation(config: TrainConfig, trainer: Trainer, module: Any, stage: s
         log.warning(line)
 
 
-def _checkpoints(folder: RunFolder, config: TrainConfig, lock: Lock | None) -> Checkpoints:
+def _checkpoints(
+    folder: RunFolder, config: TrainConfig, lock: Lock | None, held_at: str | None
+) -> Checkpoints:
     folder.checkpoints.mkdir(exist_ok=True)
     if lock is not None:
         remove_unfinished(folder.path)
-    return Checkpoints(folder.checkpoints, config, lock, Signals())
+    return Checkpoints(folder.checkpoints, config, lock, Signals(), held_at)
 
 
-def _final_net(folder: RunFolder, config: TrainConfig, data: DataModule, trainer: Trainer) -> nn.Module:
+def _final_net(last: Path, config: TrainConfig, data: DataModule, trainer: Trainer) -> nn.Module:
     """The net as the last checkpoint has it: averaged if the recipe averages, whole if it was sharded."""
     net = models.build(without_weights(config.model))
-    last = newest_sound(folder.checkpoints, config, net)
-    assert last is not None
     net.load_state_dict(weights_of(last))
     net.to(trainer.strategy.root_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.recipe.recompute_bn:
@@ -208,9 +235,9 @@ def _final_net(folder: RunFolder, config: TrainConfig, data: DataModule, trainer
     return net
 
 
-def _is_changed(trainer: Trainer, net: nn.Module) -> bool:
+def _is_changed(after: nn.Module, net: nn.Module) -> bool:
     """Whether a callback changed the weights after the last checkpoint, which is what is tested and kept."""
-    trained = trainer.lightning_module.backbone.state_dict()  # type: ignore[union-attr]
+    trained = after.state_dict()
     changed = any(not torch.equal(value.cpu(), trained[name].cpu()) for name, value in net.named_parameters())
     if changed:
         log.warning(

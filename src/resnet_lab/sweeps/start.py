@@ -59,10 +59,8 @@ def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
     code = main([str(folder.path)])
     if code == 0 and first:
         record = folder.record() or {}
-        error = record["last"]["test/error"]
-        print(
-            f"{folder.path}: {'already ' if before == 'finished' else ''}finished, test error {error:.2f} %"
-        )
+        figure = config.objective.said(record["last"].get(config.objective.metric))
+        print(f"{folder.path}: {'already ' if before == 'finished' else ''}finished, {figure}")
         if told := lacking(config, folder):
             print(f"{folder.path}: {told}")
         if told := record["data"].get("not_promised"):

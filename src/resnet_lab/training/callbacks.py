@@ -2,6 +2,7 @@
 
 # ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
 
+import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -27,6 +28,14 @@ COLUMNS = (
     "test/top5_error",
     "seconds",  # of the epoch, its evaluation included
 )
+
+OWN_COLUMNS = (
+    "epoch",
+    "iteration",
+    "lr",
+    "train/loss",
+    "seconds",
+)  # of a module of one's own, before what it logs
 
 # What Lightning calls at each step, once for each callback.
 STEP_HOOKS = (
@@ -59,16 +68,16 @@ class _EpochEnd(Checkpoint):
         self._started = time.monotonic() - self._before
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._evaluated = _values(trainer, ("val/", "test/"))
+        self._evaluated = logged(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         now = time.monotonic()
         row: dict[str, float] = {
+            **logged(trainer),
+            **self._evaluated,
             "epoch": trainer.current_epoch + 1,
             "iteration": trainer.global_step,
-            "lr": trainer.optimizers[0].param_groups[0]["lr"],
-            **_values(trainer, ("train/",)),
-            **self._evaluated,
+            "lr": trainer.optimizers[0].param_groups[0]["lr"] if trainer.optimizers else math.nan,
             "seconds": now - self._started,
         }
         self._started, self._evaluated = now, {}
@@ -89,11 +98,11 @@ class _EpochEnd(Checkpoint):
 class History(_EpochEnd):
     """`history.csv`: one row an epoch. A resumed run writes again what its checkpoint knows of it."""
 
-    def __init__(self, path: Path, metrics: Sequence[str] = ()) -> None:
-        """`metrics`: the further columns of each evaluation, as ``accuracy/cat``."""
+    def __init__(self, path: Path, metrics: Sequence[str] = (), columns: Sequence[str] = COLUMNS) -> None:
+        """`metrics`: the further columns of each evaluation, as ``accuracy/cat``; what else is logged adds its own."""
         super().__init__()
         further = [f"{name}/{metric}" for name in ("val", "test") for metric in metrics]
-        self._file = CsvFile(path, [*COLUMNS, *further])
+        self._file = CsvFile(path, [*columns, *further])
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -109,7 +118,7 @@ class History(_EpochEnd):
     def on_row(self, row: dict[str, float], trainer: Trainer) -> None:
         # Six digits: all that a mean in single precision holds, and a per-cent error of any test set.
         counts = {name: str(int(row[name])) for name in ("epoch", "iteration")}
-        shown = {name: f"{row[name]:.6g}" for name in self._file.columns if name in row}
+        shown = {name: f"{value:.6g}" for name, value in row.items()}
         self._file.append([shown | counts])
 
     def state_dict(self) -> dict[str, Any]:
@@ -141,9 +150,10 @@ class Lines(_EpochEnd):
             self._say(f"{_place(trainer)}  batch {batch}/{trainer.num_training_batches}{self._left(trainer)}")
 
     def on_row(self, row: dict[str, float], trainer: Trainer) -> None:
-        errors = "  ".join(f"{name} {value:.2f}" for name, value in row.items() if name.endswith("/error"))
+        figures = [f"{name} {value:.2f}" for name, value in row.items() if name.endswith("/error")]
+        figures = figures or [f"{name} {row[name]:.4g}" for name in row if name not in OWN_COLUMNS]
         self._say(
-            f"{_place(trainer)}  lr {row['lr']:.4g}  {errors}  {row['seconds']:.1f} s{self._left(trainer)}"
+            f"{_place(trainer)}  lr {row['lr']:.4g}  {'  '.join(figures)}  {row['seconds']:.1f} s{self._left(trainer)}"
         )
 
     def _left(self, trainer: Trainer) -> str:
@@ -173,10 +183,11 @@ class Bar(TQDMProgressBar):
         self.train_progress_bar.set_description(_epoch(trainer))
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        shown = _values(trainer, ("train/error", "val/error", "test/error"))
+        names = ("train/error", "val/error", "test/error")
+        shown = {name: float(value) for name, value in trainer.callback_metrics.items() if name in names}
         left = self._pace.left(trainer)
         errors = {name.replace("/", " "): f"{value:.2f} %" for name, value in shown.items()}
-        return ({"left": left} if left else {}) | errors
+        return ({"left": left} if left else {}) | (errors or trainer.progress_bar_metrics)
 
 
 def progress() -> Callback:
@@ -192,12 +203,18 @@ def silence(callbacks: Iterable[Callback]) -> None:
                 setattr(callback, hook, None)
 
 
-def _values(trainer: Trainer, prefixes: tuple[str, ...]) -> dict[str, float]:
-    metrics = trainer.callback_metrics.items()
-    return {name: float(value) for name, value in metrics if name.startswith(prefixes)}
+def logged(trainer: Trainer) -> dict[str, float]:
+    """Return what the module and callbacks logged of this epoch, or of this evaluation, by name.
+
+    Lightning's `callback_metrics` have earlier values, too, and those of a single step.
+    """
+    results = trainer._results
+    assert results is not None
+    return {name: float(value) for name, value in results.metrics(on_step=False)["log"].items()}
 
 
 def _iterations(trainer: Trainer) -> int:
+    """Return the iterations of the whole run; 0 if the module alone knows them."""
     return int(trainer.lightning_module.total_iterations)  # type: ignore[arg-type]
 
 

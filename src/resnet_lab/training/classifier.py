@@ -10,7 +10,7 @@ from typing import Any, Self
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
@@ -24,7 +24,7 @@ from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.mixing import mixing, seed_device
 from resnet_lab.training.recipes import RecipeConfig, check_scaled, total_iterations
 from resnet_lab.training.schedules import learning_rate
-from resnet_lab.training.sums import Sums, rank, rates, world_size
+from resnet_lab.training.sums import Means, Sums, means, rank, rates, world_size
 
 CHECK_EVERY = 50  # steps between looks at the loss where a look makes the GPU, or the other ranks, wait
 
@@ -35,6 +35,13 @@ class NonFiniteLoss(ArithmeticError):
     def __init__(self, iteration: int) -> None:
         super().__init__(f"the training loss was not finite at iteration {iteration}")
         self.iteration = iteration
+
+
+def exact_length(trainer: Trainer, recipe: RecipeConfig, batches: int) -> None:
+    """Set the epochs of a run that is counted in iterations, for so many batches an epoch."""
+    if recipe.iterations is not None:
+        epochs = math.ceil(recipe.iterations / math.ceil(batches / recipe.accumulate))
+        trainer.fit_loop.max_epochs = min(epochs, trainer.max_epochs or epochs)
 
 
 class Classifier(LightningModule):
@@ -66,10 +73,10 @@ class Classifier(LightningModule):
         self.total_iterations = 0  # known when training starts
         self._mix = mixing(recipe, num_classes)
         self.criterion = Criterion(recipe) if "." in recipe.loss else None
-        self._loss_name = self.criterion.what if self.criterion else f"{type(self).__name__}.training_loss"
+        self.loss_name = self.criterion.what if self.criterion else f"{type(self).__name__}.training_loss"
         keep_frozen_out(self, apart="backbone")
-        self._train = Sums(top5=False)
-        self._eval: dict[str, Sums] = {}  # of this evaluation, by the names of its loaders
+        self._train = Means() if self.measures else Sums(top5=False)
+        self._eval: dict[str, Sums | Means] = {}  # of this evaluation, by the names of its loaders
         # Kept out of the modules, whose states a checkpoint holds: each evaluation begins anew.
         self._metrics: dict[str, Metrics] = {}
         self._counted = False  # SAM looks at a batch twice; it counts once
@@ -109,9 +116,7 @@ class Classifier(LightningModule):
     def on_train_start(self) -> None:
         batches = int(self.trainer.num_training_batches)
         self.total_iterations = total_iterations(self.recipe, batches)
-        if self.recipe.iterations is not None:
-            epochs = math.ceil(self.recipe.iterations / math.ceil(batches / self.recipe.accumulate))
-            self.trainer.fit_loop.max_epochs = min(epochs, self.trainer.max_epochs or epochs)
+        exact_length(self.trainer, self.recipe, batches)
         if isinstance(parallel := self.trainer.strategy.model, DistributedDataParallel):
             # An evaluation broadcasts them once. DDP would at each batch, and ranks whose shares differ in
             # their number of batches would then wait for one another for ever.
@@ -164,9 +169,12 @@ class Classifier(LightningModule):
         if world_size() > 1:
             seed_device(self.device, *where, rank())
         loss, scores = self.training_loss(images, targets)
-        loss = summed(loss, len(labels), self._loss_name)
+        loss = summed(loss, len(labels), self.loss_name)
         if not self._counted:
-            self._train.add(loss, scores, labels)
+            if isinstance(self._train, Means):
+                self._train.add(self.measure(scores, labels) | {"loss": loss}, len(labels))
+            else:
+                self._train.add(loss, scores, labels)
             self._counted = True
             self._refuse_non_finite()
 
@@ -187,8 +195,9 @@ class Classifier(LightningModule):
         sums = self._train.reduced(self.device)
         if not math.isfinite(sums["loss"]):
             raise NonFiniteLoss(self.trainer.global_step)
-        values = rates(sums)
-        self._log({"train/loss": values["loss"], "train/error": values["error"]})
+        values = means(sums) if self.measures else rates(sums)
+        values.pop("top5_error", None)
+        self._log({f"train/{name}": value for name, value in values.items()})
 
     def _group_scale(self, batch_idx: int) -> float:
         """Lightning divides by `accumulate` even where an epoch ends with fewer batches to sum."""
@@ -209,6 +218,24 @@ class Classifier(LightningModule):
             raise NonFiniteLoss(iteration)
 
     # Evaluation
+
+    def measure(self, scores: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return figures of each image by name, (N,) each; their means over a set are logged, as `val/error`.
+
+        To be overridden where a task has other figures than `loss`, `error` and `top5_error` (per cent). Targets are
+        those of the batch, not mixed; in training, `loss` is that of `training_loss`.
+        """
+        wrong5 = (scores.topk(min(5, scores.shape[1]), 1).indices != targets[:, None]).all(1)
+        return {
+            "loss": F.cross_entropy(scores, targets, reduction="none"),
+            "error": 100.0 * (scores.argmax(1) != targets),
+            "top5_error": 100.0 * wrong5,
+        }
+
+    @property
+    def measures(self) -> bool:
+        """Whether it has figures of its own."""
+        return type(self).measure is not Classifier.measure
 
     def setup(self, stage: str) -> None:
         # A data module of ours says which sets its loaders read; the loaders of others are named in order.
@@ -242,7 +269,7 @@ class Classifier(LightningModule):
         self._finish_evaluation("test")
 
     def _begin_evaluation(self, names: Sequence[str]) -> None:
-        self._eval = {name: Sums() for name in names}
+        self._eval = {name: Means() if self.measures else Sums() for name in names}
         if self._further is not None:
             self._metrics = {name: deepcopy(self._further) for name in names}
         for metrics in self._metrics.values():
@@ -250,13 +277,17 @@ class Classifier(LightningModule):
 
     def _evaluate(self, name: str, batch: tuple[Tensor, Tensor]) -> None:
         images, labels = batch
-        scores = self.backbone(images)
-        self._eval[name].add(F.cross_entropy(scores, labels, reduction="sum"), scores, labels)
+        scores = self(images)
+        if isinstance(sums := self._eval[name], Means):
+            sums.add(self.measure(scores, labels), len(labels))
+        else:
+            sums.add(F.cross_entropy(scores, labels, reduction="sum"), scores, labels)
         if self._metrics:
             self._metrics[name].add(scores.float().softmax(1), labels)
 
     def _finish_evaluation(self, name: str) -> None:
-        values = rates(self._eval[name].reduced(self.device))
+        sums = self._eval[name].reduced(self.device)
+        values = means(sums) if self.measures else rates(sums)
         if self._metrics:
             values |= self._metrics[name].computed()
         self._log({f"{name}/{key}": value for key, value in values.items()})

@@ -26,7 +26,12 @@ class CsvFile:
         self._restored = False
 
     def append(self, rows: Iterable[Mapping[str, object]]) -> None:
-        """Add rows; a column that a row lacks stays empty."""
+        """Add rows; a column that a row lacks stays empty, one that is new is added at the end."""
+        rows = list(rows)
+        new = [name for row in rows for name in row if name not in self.columns]
+        if new:
+            self.columns += dict.fromkeys(new)
+            self._text = self._with_all_columns(self._text) if self._text else ""
         self._text += self._written(rows, header=not self._text)
         write_text(self.path, self._text)
 

@@ -1,5 +1,7 @@
 """What one pass over a data set adds up to, kept on the device and shared between ranks once."""
 
+from collections.abc import Mapping
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -72,3 +74,50 @@ def rates(sums: dict[str, float]) -> dict[str, float]:
         "error": 100 * sums["wrong"] / images,
         "top5_error": 100 * sums["wrong5"] / images,
     }
+
+
+class Means:
+    """What figures of each image add up to over one pass, by name; as `Sums`, for a task of one's own."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+
+    def reset(self) -> None:
+        self._sums = {}
+
+    def add(self, figures: Mapping[str, Tensor], images: int) -> None:
+        """Count one batch of so many images: of each figure its sum (), or a value for each image (N,)."""
+        for name, values in {**figures, "images": torch.tensor(float(images))}.items():
+            added = values.detach().to(_dtype(values.device)).sum()
+            self._sums[name] = self._sums[name] + added if name in self._sums else added
+
+    def finite(self) -> Tensor:
+        """Return whether every loss so far was finite: a bool () on the device, after something was added."""
+        return self._sums["loss"].isfinite()
+
+    def reduced(self, device: torch.device) -> dict[str, float]:
+        """Return the sums over all ranks, which must all call this; a rank may have had no batch."""
+        names: list[list[str]] = [list(self._sums)]
+        if world_size() > 1:
+            names = [[]] * world_size()
+            dist.all_gather_object(names, list(self._sums))
+        named = list(dict.fromkeys(name for each in names for name in each))
+        zero = torch.zeros((), dtype=_dtype(device), device=device)
+        sums = torch.stack([zero, *(self._sums.get(name, zero).to(device) for name in named)])
+        if world_size() > 1:
+            dist.all_reduce(sums)
+        return dict(zip(named, sums[1:].tolist(), strict=True))
+
+    def load(self, sums: dict[str, float], device: torch.device) -> None:
+        """Go on from the sums of all ranks; one rank carries them, so that they are counted once."""
+        if rank() == 0:
+            values = {
+                name: torch.tensor(value, dtype=_dtype(device), device=device) for name, value in sums.items()
+            }
+            self._sums = values
+
+
+def means(sums: Mapping[str, float]) -> dict[str, float]:
+    """Return the mean of each figure over the images."""
+    images = max(sums.get("images", 0.0), 1.0)
+    return {name: value / images for name, value in sums.items() if name != "images"}

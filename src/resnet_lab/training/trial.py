@@ -1,13 +1,17 @@
-"""A recipe's own parts, made and called once on two images: a mistake is told before there is a run."""
+"""Parts of one's own, made and called once on two images: a mistake is told before there is a run."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
 
-from resnet_lab.targets import called
+from resnet_lab.targets import called, locate
 from resnet_lab.training import optimizers, own
+from resnet_lab.training.classifier import Classifier
 from resnet_lab.training.criterion import Criterion, summed
+from resnet_lab.training.module import build
 from resnet_lab.training.recipes import RecipeConfig
 
 
@@ -28,3 +32,38 @@ def try_out(recipe: RecipeConfig, classes: int) -> None:
         total = recipe.iterations or 1000
         for iteration in (0, total - 1):
             called(f"recipe.schedule={recipe.schedule}", own.factor, recipe.schedule, iteration, total)
+
+
+def try_module(
+    target: str,
+    args: Mapping[str, Any],
+    recipe: RecipeConfig,
+    net: Callable[[], nn.Module],
+    shape: tuple[int, int, int],
+    classes: int,
+) -> None:
+    """Raises UserError for a module that cannot be made, and for a Classifier's loss that gives something else.
+
+    The same parts are tried once, `net` makes the net of the run without its weights.
+    """
+    found = [
+        locate(each, key)
+        for key, each in (("module._target_", target), ("recipe.loss", recipe.loss))
+        if "." in each
+    ]
+    key = repr((found, args, recipe.loss_args, recipe.mixup, recipe.cutmix, shape, classes))
+    if key in _TRIED:
+        return
+    with torch.random.fork_rng(devices=[]):
+        module = build(target, args, net(), recipe, classes, seed=0)
+        if isinstance(module, Classifier) and not module.measures:
+            labels = torch.tensor([0, classes - 1])
+            mixed = bool(recipe.mixup or recipe.cutmix)
+            targets = nn.functional.one_hot(labels, classes).float() if mixed else labels
+            images = torch.rand(2, *shape)
+            loss, _ = called(module.loss_name, module.train().training_loss, images, targets)
+            summed(loss, len(images), module.loss_name)
+    _TRIED.add(key)
+
+
+_TRIED: set[str] = set()
