@@ -6,7 +6,7 @@ record is one entry.
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,3 +121,30 @@ def choice_word(key: str, value: Any) -> str:
     if key == "model.shortcut":
         return PLAIN.get(str(value), f"residual ({value})")
     return f"{word(key)} {value_word(value)}"
+
+
+def names(labels: Sequence[str], choices: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a short name for each of these: its label, then what varies among those of one label.
+
+    For example ``resnet-20 lr=0.05``. `labels` are those of the models, `choices` what else tells the runs apart, by
+    dotted key, without their seeds.
+    """
+    alike: dict[str, list[Mapping[str, Any]]] = {}
+    for label, own in zip(labels, choices, strict=True):
+        alike.setdefault(label, []).append(own)
+    keys = sorted({key for members in alike.values() for key in _differing(members)})
+    last = Counter(key.rpartition(".")[2] for key in keys)
+    short = {key: key if last[key.rpartition(".")[2]] > 1 else key.rpartition(".")[2] for key in keys}
+    return [
+        " ".join([label, *(f"{short[key]}={_brief(own[key])}" for key in keys if own.get(key) is not None)])
+        for label, own in zip(labels, choices, strict=True)
+    ]
+
+
+def _differing(members: Sequence[Mapping[str, Any]]) -> set[str]:
+    every = {key for own in members for key in own}
+    return {key for key in every if len({str(own.get(key)) for own in members}) > 1}
+
+
+def _brief(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value).replace(" ", "")[:40]

@@ -10,33 +10,38 @@ from run_folders import configured, finished, group, interrupted, run_of
 LOW, MID, HIGH = (1.0, 1.1, 1.2), (1.05, 1.1, 1.15), (5.0, 5.5, 6.0)
 MORE, WIDE = (1.5, 1.6, 1.8), (0.5, 3.0, 5.5)
 
-DEGRADES = "depth alone degrades the net"
+DEGRADES = "Depth alone degrades the net"
 
 
 @pytest.mark.parametrize(
     ("plain", "residual", "meaning"),
     [
-        ((LOW, HIGH), (HIGH, LOW), f"{DEGRADES}, and shortcuts turn it into a gain"),
-        ((LOW, HIGH), (LOW, MID), "depth degrades the net, and with shortcuts by less, if at all"),
-        ((LOW, HIGH), (LOW, HIGH), "depth degrades the net with and without shortcuts"),
-        ((LOW, HIGH), (LOW, MORE), "depth degrades the net, and with shortcuts by less"),
+        ((LOW, HIGH), (HIGH, LOW), f"{DEGRADES}, and shortcuts turn it into a gain: "),
+        (
+            (LOW, HIGH),
+            (LOW, MID),
+            "Depth degrades the net; with shortcuts by less, and whether at all cannot be told with n = 3: ",
+        ),
+        ((LOW, HIGH), (LOW, HIGH), "Depth degrades the net with and without shortcuts: "),
+        ((LOW, HIGH), (LOW, MORE), "Depth degrades the net, and with shortcuts by less: "),
         (
             (LOW, HIGH),
             (LOW, WIDE),
-            "depth degrades the net; with shortcuts no loss shows, but one as large is not ruled out",
+            "Depth degrades the net; whether it does with shortcuts cannot be told with n = 3: ",
         ),
-        ((HIGH, LOW), (HIGH, LOW), "the plain net gains and the residual net gains, so no degradation shows"),
+        ((HIGH, LOW), (HIGH, LOW), "Depth lowers the error of plain nets and lowers that of residual nets: "),
         (
             (LOW, MID),
             (LOW, HIGH),
-            "the plain net shows neither gain nor loss and the residual net loses",
+            "Depth raises the error of residual nets; it cannot be told with n = 3 whether depth changes the "
+            "error of plain nets: ",
         ),
-        ((LOW, HIGH), None, f"{DEGRADES} (n = 3)"),
-        (None, (HIGH, LOW), "with depth the residual net gains (n = 3)"),
-        (None, (LOW, HIGH), "with depth the residual net loses (n = 3)"),
+        ((LOW, HIGH), None, f"{DEGRADES}: "),
+        (None, (HIGH, LOW), "Depth lowers the error of residual nets: "),
+        (None, (LOW, HIGH), "Depth raises the error of residual nets: "),
     ],
 )
-def test_depth(
+def test_the_finding_on_depth_comes_first(
     plain: tuple[tuple[float, ...], ...] | None, residual: tuple[tuple[float, ...], ...] | None, meaning: str
 ) -> None:
     nets = {"none": plain, "A": residual}
@@ -45,41 +50,51 @@ def test_depth(
         for shortcut, pair in nets.items()
         for depth, errors in zip((20, 56), pair or (), strict=False)
     ]
-    assert meaning in conclude(groups)
+    assert conclude(groups).startswith(meaning)
 
 
-def test_depth_states_the_measured_numbers() -> None:
+def test_depth_states_the_measured_numbers_and_then_the_best() -> None:
     groups = [group(20, "none", 1.3, 1.5, 1.4), group(56, "none", 64.0, 82.0, 70.0)]
     groups += [group(20, "A", 0.8, 1.0, 0.9), group(56, "A", 0.7, 1.0, 0.9)]
     assert conclude(groups) == (
-        "Test error: plain nets go from 1.40 ± 0.10 % at 20 layers to 72.00 ± 9.17 % at 56, +70.60 (95 % interval "
-        "+48.08 to +93.12, paired over 3 seeds); residual nets go from 0.90 ± 0.10 % at 20 layers to 0.87 ± 0.15 % "
-        "at 56, -0.03 (95 % interval -0.18 to +0.11, paired over 3 seeds): depth degrades the net, and with "
-        "shortcuts by less, if at all (n = 3)."
+        "Depth degrades the net; with shortcuts by less, and whether at all cannot be told with n = 3: plain nets go "
+        "from 1.40 ± 0.10 % at 20 layers to 72.00 ± 9.17 % at 56, +70.60 (95 % interval +48.08 to +93.12); residual "
+        "nets go from 0.90 ± 0.10 % at 20 layers to 0.87 ± 0.15 % at 56, -0.03 (95 % interval -0.18 to +0.11) "
+        "(n = 3, paired over seeds). "
+        "resnet-56 is best by test error, with 0.87 ± 0.15 %: 1 of 3 others cannot be told from it (resnet-20), and 2 "
+        "are worse, the nearest, plain-20, by +0.53 (95 % interval +0.39 to +0.68) (n = 3, by Holm's correction for 3 "
+        "comparisons)."
     )
 
 
-def test_two_seeds_are_said_to_show_large_effects_only() -> None:
-    said = conclude([group(20, "none", 1.3, 1.5), group(56, "none", 64.0, 82.0)])
-    assert "+71.60 (95 % interval -41.49 to +184.69, paired over 2 seeds)" in said
-    assert "the plain net shows neither gain nor loss" in said
-    assert (
-        "(n = 2: an interval of 2 seeds reaches up to 12.7 standard errors to either side, of 5 seeds 2.8, "
-        in said
+@pytest.mark.parametrize(
+    "groups",
+    [
+        [group(20, "none", 1.3, 1.5), group(56, "none", 64.0, 82.0)],
+        [group(20, "none", 1.3, 1.5, 1.4), group(56, "none", 1.0, 9.0, 2.0)],
+    ],
+)
+def test_a_wide_interval_is_never_called_no_effect(groups: list[Group]) -> None:
+    said = conclude(groups)
+    assert said.startswith(
+        f"It cannot be told with n = {groups[0].n} whether depth changes the error of plain nets"
     )
-    assert said.endswith("so only large effects show).")
+    assert "neither" not in said
+    assert "no degradation" not in said
 
 
-def test_wide_spread_proves_nothing() -> None:
-    groups = [group(20, "none", 1.3, 1.5, 1.4), group(56, "none", 1.0, 9.0, 2.0)]
-    assert "the plain net shows neither gain nor loss" in conclude(groups)
+def test_two_seeds_tell_a_large_effect_by_the_variance_of_all_groups() -> None:
+    """The committed figures of cifar10_jpeg: 38.34 to 71.87 % was called neither gain nor loss."""
+    groups = [group(20, "none", 36.9, 39.8), group(56, "none", 70.4, 73.3)]
+    groups += [group(20, "A", 32.7, 36.1), group(56, "A", 53.2, 57.0)]
+    said = conclude(groups)
+    assert said.startswith("Depth degrades the net with and without shortcuts: ")
+    assert "(n = 2, variance pooled over 4 groups)" in said
 
 
 def test_figures_without_spread_are_not_called_an_effect() -> None:
     groups = [group(20, "none", 1.0, 1.0), group(56, "none", 2.0, 2.0)]
-    assert "+1.00 (no interval: no spread was seen): figures that no seed changes have no spread" in conclude(
-        groups
-    )
+    assert conclude(groups).startswith("Figures that no seed changes have no spread")
 
 
 def test_net_that_diverges_at_both_depths_tells_nothing_of_depth() -> None:
@@ -89,7 +104,7 @@ def test_net_that_diverges_at_both_depths_tells_nothing_of_depth() -> None:
         group(20, "A", *LOW),
         group(56, "A", *MID),
     ]
-    assert "where the loss diverges at both depths they cannot be compared" in conclude(groups)
+    assert conclude(groups).startswith("Where the loss diverges at both depths they cannot be compared")
 
 
 def test_settings_are_never_pooled_in_a_conclusion() -> None:
@@ -100,13 +115,15 @@ def test_settings_are_never_pooled_in_a_conclusion() -> None:
 
 def test_one_seed_cannot_tell() -> None:
     groups = [group(20, "none", 1.4), group(56, "none", 82.0), group(20, "A", 0.8), group(56, "A", 0.7)]
-    assert "one seed a net cannot tell an effect from chance (n = 1)" in conclude(groups)
+    said = conclude(groups)
+    assert said.startswith("One seed cannot tell an effect of depth from chance")
+    assert "none of the 3 others can be told from it with n = 1" in said
 
 
 def test_plain_net_that_diverges_degrades() -> None:
-    groups = [group(20, "none", 1.4, 1.5), group(56, "none", diverged=2)]
-    said = conclude(groups)
-    assert "to no error at 56, the loss diverges: depth alone degrades the net" in said
+    said = conclude([group(20, "none", 1.4, 1.5), group(56, "none", diverged=2)])
+    assert said.startswith(f"{DEGRADES}: ")
+    assert "to no error at 56, the loss diverges" in said
 
 
 def test_depths_are_compared_where_both_kinds_have_them() -> None:
@@ -115,7 +132,7 @@ def test_depths_are_compared_where_both_kinds_have_them() -> None:
     assert "residual nets go from 8.85 ± 0.07 % at 20 layers to 8.49 ± 0.07 % at 56" in conclude(groups)
 
 
-def test_each_of_several_kinds_is_told() -> None:
+def test_each_of_several_kinds_is_told_by_what_it_has_of_its_own() -> None:
     bare = {"model.batch_norm": False}
     groups = [
         group(20, "A", *LOW),
@@ -124,11 +141,9 @@ def test_each_of_several_kinds_is_told() -> None:
         group(56, "A", *HIGH, **bare),
     ]
     said = conclude(groups)
-    assert "residual (basic, A) nets go from 1.10 ± 0.10 % at 20 layers to 1.10 ± 0.05 % at 56" in said
-    assert (
-        "residual (basic, A, batch_norm=false) nets go from 1.10 ± 0.10 % at 20 layers to 5.50 ± 0.50 %"
-        in said
-    )
+    assert said.startswith("Depth raises the error of residual (batch_norm=false) nets; it cannot be told")
+    assert "residual nets go from 1.10 ± 0.10 % at 20 layers to 1.10 ± 0.05 % at 56" in said
+    assert "residual (batch_norm=false) nets go from 1.10 ± 0.10 % at 20 layers to 5.50 ± 0.50 %" in said
 
 
 def test_nothing_finished_is_said(tmp_path: Path) -> None:
@@ -142,30 +157,51 @@ def test_nothing_finished_is_said(tmp_path: Path) -> None:
 def test_half_a_sweep_concludes_what_it_can() -> None:
     waiting = Group((run_of(configured(Path("runs"), 56, "none"), {"state": "running"}),))
     groups = [group(20, "none", *LOW), waiting, group(20, "A", *LOW), group(56, "A", *HIGH)]
-    assert "plain" not in conclude(groups)
-    assert "the residual net loses" in conclude(groups)
+    assert conclude(groups).startswith("Depth raises the error of residual nets: ")
+    assert "plain nets" not in conclude(groups)
 
 
 def test_bottleneck_against_basic_states_the_costs() -> None:
     basic = group(56, "B", *HIGH)
     bottleneck = group(56, "B", *LOW, **{"model.block": "bottleneck"})
-    said = conclude([basic, bottleneck])
-    assert said.startswith("The lowest test error is 1.10 ± 0.10 %, of residual (bottleneck, B), 56 layers; ")
-    assert (
-        "residual (basic, B), 56 layers has 5.50 ± 0.50 %, +4.40 (95 % interval +3.41 to +5.39, paired"
-        in said
-    )
-    assert (
-        ", 1.46 times the parameters, 1.53 times the multiply-adds, 1.00 times the train seconds (n = 3)"
-        in said
+    assert conclude([basic, bottleneck]) == (
+        "resnet-56-bottleneck is best by test error, with 1.10 ± 0.10 %: resnet-56-B is worse by +4.40 (95 % interval "
+        "+3.41 to +5.39), with 1.46 times the parameters and 1.53 times the multiply-adds (n = 3)."
     )
 
 
-def test_choices_are_told_with_their_intervals() -> None:
+def test_seconds_enter_no_conclusion() -> None:
+    said = conclude([group(56, "B", *HIGH), group(56, "B", *LOW, **{"model.block": "bottleneck"})])
+    assert "second" not in said
+
+
+def test_what_cannot_be_told_from_the_best_is_named_and_the_next_has_its_interval() -> None:
     groups = [group(56, "A", *LOW), group(56, "constant_scaling", *MID), group(56, "exclusive_gating", *HIGH)]
     said = conclude(groups)
-    assert "+0.00 (95 % interval -0.12 to +0.12, paired over 3 seeds)" in said
-    assert "+4.40 (95 % interval +3.41 to +5.39, paired over 3 seeds)" in said
+    assert "1 of 2 others cannot be told from it (resnet-56-constant_scaling)" in said
+    assert "resnet-56-exclusive_gating is worse by +4.40 (95 % interval +3.41 to +5.39)" in said
+
+
+def test_many_comparisons_with_the_best_are_corrected() -> None:
+    """Each of these is told from the best at 5 % alone, and none of the ten when all are looked at."""
+    rates = {index: group(20, "A", 2.0, 2.5, 2.7, **{"recipe.momentum": index / 100}) for index in range(10)}
+    first = group(20, "A", 1.0, 1.1, 1.4, **{"recipe.momentum": 0.9})
+    alone = conclude([first, rates[0]])
+    assert "momentum=0.0 is worse by +1.23" in alone
+    assert "none of the 10 others can be told from it" in conclude([first, *rates.values()])
+
+
+def test_the_best_is_chosen_by_validation_where_there_is_one() -> None:
+    groups = [group(20, "A", 1.0, 1.2, 1.1), group(56, "A", 2.0, 2.25, 2.1)]
+    for each, error in zip(groups, (5.0, 3.0), strict=True):
+        for run in each.runs:
+            run.record["last"]["val/error"] = error
+    groups.append(group(32, "A", 0.5, 0.4, 0.45))
+    for run in groups[-1].runs:
+        run.record["last"]["val/error"] = 4.0
+    said = conclude(groups)
+    assert "resnet-56 is best by validation error, with a test error of 2.12 ± 0.13 %" in said
+    assert "but 2 of the others have a lower test error" in said
 
 
 def test_sweep_in_which_all_diverge() -> None:
@@ -188,15 +224,31 @@ def test_range_of_learning_rates_that_train() -> None:
         groups.append(
             group(20, "A", diverged=1, **none) if without is None else group(20, "A", without, **none)
         )
+    assert conclude(groups).startswith(
+        "The best learning rate by test error is 0.1 (1.00 %, n = 1), which cannot be told from 0.01, 1, and 3 of 4 "
+        "train (0.01 to 1, 100 times), with batch norm on; 0.01 (3.00 %, n = 1), and 1 of 4 train (0.01), with batch "
+        "norm off."
+    )
+
+
+def test_a_sweep_over_learning_rates_says_which_is_best() -> None:
+    groups = [
+        group(20, "A", *errors, **{"recipe.lr": rate})
+        for rate, errors in (
+            (0.01, (5.0, 5.1, 5.3)),
+            (0.03, (2.2, 2.0, 2.15)),
+            (0.1, (2.0, 2.1, 2.2)),
+            (0.3, (9.0, 9.4, 9.3)),
+        )
+    ]
     assert conclude(groups) == (
-        "Learning rates that train (at most 90 % of the error of guessing), "
-        "batch norm on: 3 of 4 (0.01 to 1, 100 times); batch norm off: 1 of 4 (0.01 to 0.01, 1.0 times)."
+        "The best learning rate by test error is 0.1 (2.10 ± 0.10 %, n = 3), which cannot be told from 0.03."
     )
 
 
 def test_no_learning_rate_trains() -> None:
     groups = [group(20, "A", diverged=1, **{"recipe.lr": rate}) for rate in (1.0, 3.0, 10.0)]
-    assert "0 of 3" in conclude(groups)
+    assert conclude(groups) == "None of the learning rates that were tried trains (1 to 10)."
 
 
 def test_gradients_far_apart_are_told(tmp_path: Path) -> None:
@@ -206,7 +258,7 @@ def test_gradients_far_apart_are_told(tmp_path: Path) -> None:
     ]
     (folder.path / "gradient_norms.csv").write_text("\n".join(["epoch,layer_index,layer,value", *rows, ""]))
     said = conclude(summarise(collect(tmp_path)))
-    assert "at the first measured epoch: plain, 56 layers: 100 times" in said
+    assert "at the first measured epoch: plain-56: 100 times" in said
 
 
 def test_meeting_the_paper_is_counted() -> None:

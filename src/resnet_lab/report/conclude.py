@@ -1,82 +1,41 @@
-"""One sentence a question, drawn from the measured numbers whatever they are. Free of torch."""
+"""What the runs say, the finding first, in at most two sentences. Free of torch."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from resnet_lab.report.choices import but_for_the_seed, shown
-from resnet_lab.report.compare import GUESSING, Group, told_apart_by
+from resnet_lab.columns import value_word
+from resnet_lab.report.against import shared_variance
+from resnet_lab.report.choices import but_for_the_seed
+from resnet_lab.report.compare import Group
 from resnet_lab.report.draw_layers import measured
 from resnet_lab.report.draw_rates import RATE, rate_series
+from resnet_lab.report.names import names_of, short_kinds, some
 from resnet_lab.report.paper import Beside
-from resnet_lab.report.spread import ALONE, STILL, Difference, difference, t_of
+from resnet_lab.report.spread import ALONE, SAME, STILL, Difference, Pooled, difference, holm
 
-FEW, ENOUGH = 2, 5  # seeds that show large effects only, and that show more
+SENTENCES = 2
+SERIES = 4  # of learning rates, beyond which a sentence says how many more there are
 PLURAL = {"agrees": "agree"}
 DIVERGED = "the loss diverges"
 CANNOT_TELL = {
-    ALONE: "one seed a net cannot tell an effect from chance",
-    STILL: "figures that no seed changes have no spread, so an effect cannot be told from chance",
-    DIVERGED: "where the loss diverges at both depths they cannot be compared",
+    ALONE: "One seed cannot tell an effect of depth from chance",
+    STILL: "Figures that no seed changes have no spread, so an effect of depth cannot be told from chance",
+    DIVERGED: "Where the loss diverges at both depths they cannot be compared",
 }
 
 
 def conclude(groups: Sequence[Group], beside: Sequence[Beside] = ()) -> str:
-    """What the runs say so far, in one sentence for each question that they can answer."""
+    """Return what the runs say so far: the answer to what was varied, then which group is best."""
     if not any(group.n or group.diverged for group in groups):
         return "No run has finished, so there is nothing to conclude yet."
-    told = [against_the_paper(beside), with_depth(groups), learning_rates(groups), gradients(groups)]
-    return " ".join(sentence for sentence in told if sentence) or among_choices(groups)
-
-
-def with_depth(groups: Sequence[Group]) -> str:
-    """What more depth does to plain and to residual nets: the degradation problem, he2015 Section 1."""
     groups = _of_most_seeds(groups)
-    series = _by_depth(groups)
-    plain = [kind for kind in series if kind.startswith("plain")]
-    residual = [kind for kind in series if kind not in plain]
-    if len(plain) == len(residual) == 1:
-        ours, theirs = series[plain[0]], series[residual[0]]
-        if len(common := ours.keys() & theirs.keys()) > 1:
-            series = {kind: {depth: nets[depth] for depth in common} for kind, nets in series.items()}
-    names = {kind: name for name, kinds in (("plain", plain), ("residual", residual)) for kind in kinds}
-    alone = len(plain) <= 1 and len(residual) <= 1
-    said, ways, seeds = [], {}, []
-    for kind, nets in series.items():
-        shallow, deep = nets[min(nets)], nets[max(nets)]
-        ways[names[kind]] = _difference(shallow, deep)
-        said.append(
-            f"{names[kind] if alone else kind} nets go from {_error(shallow)} at {shallow.depth} layers to "
-            f"{_error(deep)} at {deep.depth}, {_against(shallow, deep)}"
-        )
-        seeds += [shallow.n, deep.n]
-    if not said:
-        return ""
-    meaning = f": {_meaning(ways)}" if alone else ""
-    return f"Test error: {'; '.join(said)}{meaning}{_caution(seeds)}."
-
-
-def learning_rates(groups: Sequence[Group]) -> str:
-    """Which learning rates train, for each series of runs that differ in nothing else."""
-    said = []
-    for name, members in rate_series(groups).items():
-        rates = [group.choices[RATE] for group in members if group.n and group.trains]
-        span = f" ({min(rates):g} to {max(rates):g}, {_times(max(rates) / min(rates))})" if rates else ""
-        said.append(f"{name}: {len(rates)} of {len(members)}{span}")
-    what = f"Learning rates that train (at most {GUESSING:.0%} of the error of guessing)".replace("%", " %")
-    return f"{what}, {'; '.join(said)}." if said else ""
-
-
-def gradients(groups: Sequence[Group]) -> str:
-    """How far apart the gradients of a net's layers lie early in training."""
-    said = []
-    for group in groups:
-        norms = measured(group, "gradient_norms", last=False).values()
-        if norms and min(norms) > 0:
-            said.append(f"{group.net}: {_times(max(norms) / min(norms))}")
-    what = "Largest over smallest gradient norm among a net's layers, at the first measured epoch"
-    return f"{what}: {'; '.join(said)}." if said else ""
+    depth, rates = with_depth(groups), learning_rates(groups)
+    told = [against_the_paper(beside), depth, rates, gradients(groups)]
+    if len(rate_series(groups)) != 1 and not (depth and len(groups) == 2):  # else the best was told
+        told.append(best(groups))
+    return " ".join([sentence for sentence in told if sentence][:SENTENCES])
 
 
 def against_the_paper(beside: Sequence[Beside]) -> str:
@@ -86,16 +45,154 @@ def against_the_paper(beside: Sequence[Beside]) -> str:
     return f"Beside {len(beside)} figures of the paper: {said}." if said else ""
 
 
-def among_choices(groups: Sequence[Group]) -> str:
-    """Which net has the lowest error, how the others stand to it, and what they cost."""
-    ended = sorted((group for group in groups if group.test.n), key=lambda group: group.test.mean)
+def best(groups: Sequence[Group]) -> str:
+    """Which group is best, by validation where all have one, what cannot be told from it, and by how much."""
+    ended = [group for group in groups if group.test.n]
     if not ended:
         return "No run came through: all diverged."
-    keys = told_apart_by(groups)
-    best, *others = ended
-    said = [f"{_name(group, keys)} has {_error(group)}, {_against(best, group)}" for group in others]
-    lowest = f"The lowest test error is {_error(best)}, of {_name(best, keys)}"
-    return f"{'; '.join([lowest, *said])}{_caution([group.n for group in ended])}."
+    names = dict(zip(map(id, groups), names_of(groups), strict=True))
+    validated = all(group.last("val/error").n for group in ended)
+    first = min(ended, key=lambda group: group.last("val/error" if validated else "test/error").mean)
+    others = sorted((group for group in ended if group is not first), key=lambda group: group.test.mean)
+    if not others:
+        lost = (
+            " All others diverge."
+            if len(groups) > 1 and all(g.diverged for g in groups if g is not first)
+            else ""
+        )
+        return f"The test error of {first.net} is {first.test} %{_n([first])}.{lost}"
+    head = f"{names[id(first)]} is best by {'validation' if validated else 'test'} error, with "
+    head += f"{'a test error of ' if validated else ''}{first.test} %"
+    shared = shared_variance(groups)
+    found = [difference(group.test, first.test, shared) for group in others]
+    stands = holm([each.p for each in found])
+    near = [names[id(group)] for group, apart in zip(others, stands, strict=True) if not apart]
+    apart = [(group, each) for group, each, told in zip(others, found, stands, strict=True) if told]
+    worse = [(group, each) for group, each in apart if each.mean > 0]
+    better = len(apart) - len(worse)
+    group, nearest = worse[0] if worse else (others[0], found[0])
+    size = f"by {_size(nearest)}{_facts(first, group)}"
+    worst = names[id(group)]
+    if len(others) == 1 and worse:
+        said = f"{worst} is worse {size}"
+    elif worse:
+        rest = f"{len(worse)} are worse, the nearest, {worst}," if len(worse) > 1 else f"{worst} is worse"
+        left = (
+            f"{len(near)} of {len(others)} others cannot be told from it ({some(near)}), and " if near else ""
+        )
+        said = f"{left}{rest} {size}"
+    elif len(others) == 1:
+        said = f"{worst} cannot be told from it{_with(ended)}, and differs {size}"
+    else:
+        said = f"none of the {len(others)} others can be told from it{_with(ended)}; {worst} differs {size}"
+    said += f"; but {better} of the others have a lower test error" if better else ""
+    corrected = (
+        f", by Holm's correction for {len(others)} comparisons" if len(others) > 1 and _told(found) else ""
+    )
+    return f"{head}: {said}{_n(ended, corrected)}."
+
+
+def with_depth(groups: Sequence[Group]) -> str:
+    """What more depth does to plain and to residual nets: the degradation problem, he2015 Section 1."""
+    series = _by_depth(groups)
+    plain = [kind for kind in series if kind.startswith("plain")]
+    residual = [kind for kind in series if kind not in plain]
+    if len(plain) == len(residual) == 1:
+        ours, theirs = series[plain[0]], series[residual[0]]
+        if len(common := ours.keys() & theirs.keys()) > 1:
+            series = {kind: {depth: nets[depth] for depth in common} for kind, nets in series.items()}
+    if not series:
+        return ""
+    alone = len(plain) <= 1 and len(residual) <= 1
+    short = short_kinds(list(series))
+    names = {kind: ("plain" if kind in plain else "residual") if alone else short[kind] for kind in series}
+    shared = shared_variance(groups)
+    said, ways, compared = [], {}, []
+    hows = {_difference(nets[min(nets)], nets[max(nets)], shared).how for nets in series.values()}
+    for kind, nets in series.items():
+        shallow, deep = nets[min(nets)], nets[max(nets)]
+        ways[names[kind]] = found = _difference(shallow, deep, shared)
+        size = DIVERGED if found.how == DIVERGED else _size(found, how=len(hows) > 1)
+        said.append(
+            f"{names[kind]} nets go from {_error(shallow)} at {shallow.depth} layers to {_error(deep)} at "
+            f"{deep.depth}, {size}"
+        )
+        compared += [shallow, deep]
+    meaning = _meaning(ways, compared) if alone else _changes(ways, compared)
+    how = f", {hows.pop()}" if len(hows) == 1 and not hows & {DIVERGED, ALONE, STILL, SAME} else ""
+    how = how if not how.startswith(", paired") else ", paired over seeds"
+    return f"{meaning}: {'; '.join(said)}{_n(compared, how)}."
+
+
+def learning_rates(groups: Sequence[Group]) -> str:
+    """Which learning rate is best, what cannot be told from it, and which train, where three or more were tried."""
+    series = {name: members for name, members in rate_series(groups).items() if len(members) > 2}
+    found = {name: said for name, members in series.items() if (said := _rates(members))}
+    if not series:
+        return ""
+    if not found:
+        tried = [group.choices[RATE] for members in series.values() for group in members]
+        return f"None of the learning rates that were tried trains ({_span(tried)})."
+    validated = all(g.last("val/error").n for members in series.values() for g in members if g.n)
+    head = f"The best learning rate by {'validation' if validated else 'test'} error is"
+    if len(series) == 1:
+        return f"{head} {next(iter(found.values()))}."
+    short = _unshared(list(series))
+    listed = [f"{said}, with {short[name]}" for name, said in list(found.items())[:SERIES]]
+    more = f"; {len(found) - SERIES} more series" if len(found) > SERIES else ""
+    lost = [short[name] for name in series if name not in found]
+    none = f"; with {some(lost)} none trains" if lost else ""
+    return f"{head} {'; '.join(listed)}{more}{none}."
+
+
+def gradients(groups: Sequence[Group]) -> str:
+    """How far apart the gradients of a net's layers lie early in training."""
+    said = []
+    for group, name in zip(groups, names_of(groups), strict=True):
+        norms = measured(group, "gradient_norms", last=False).values()
+        if norms and min(norms) > 0:
+            said.append(f"{name}: {_times(max(norms) / min(norms))}")
+    what = "Largest over smallest gradient norm among a net's layers, at the first measured epoch"
+    return f"{what}: {'; '.join(said)}." if said else ""
+
+
+def _unshared(series: Sequence[str]) -> dict[str, str]:
+    """Names of series without the words that all of them have."""
+    words = {name: name.split(", ") for name in series}
+    return {
+        name: ", ".join(each for each in own if not all(each in others for others in words.values())) or name
+        for name, own in words.items()
+    }
+
+
+def _rates(members: Sequence[Group]) -> str:
+    """As in ``0.1 (0.83 ± 0.28 %), not told from 0.03 to 1; 7 of 9 train (0.001 to 1, 1,000 times)``; or nothing."""
+    trained = [group for group in members if group.n and group.trains]
+    if not trained:
+        return ""
+    validated = all(group.last("val/error").n for group in trained)
+    first = min(trained, key=lambda group: group.last("val/error" if validated else "test/error").mean)
+    others = [group for group in trained if group is not first]
+    shared = shared_variance(members)
+    stands = holm([difference(group.test, first.test, shared).p for group in others])
+    near = [group.choices[RATE] for group, apart in zip(others, stands, strict=True) if not apart]
+    said = f"{value_word(first.choices[RATE])} ({first.test} %, n = {first.n})"
+    rates = [group.choices[RATE] for group in trained]
+    if near:
+        said += f", which cannot be told from {_span(near, [first.choices[RATE]], rates)}"
+    if len(rates) == len(members):
+        return said
+    times = f", {_times(max(rates) / min(rates))}" if len(rates) > 1 else ""
+    return f"{said}, and {len(rates)} of {len(members)} train ({_span(rates)}{times})"
+
+
+def _span(rates: Sequence[float], own: Sequence[float] = (), every: Sequence[float] = ()) -> str:
+    """As in ``0.01 to 1`` where these are all from the first to the last, else one by one."""
+    low, high = min(rates), max(rates)
+    between = [rate for rate in every if low <= rate <= high and rate not in own]
+    if len(rates) > 2 and (not every or sorted(between) == sorted(rates)):
+        return f"{low:g} to {high:g}"
+    return ", ".join(f"{rate:g}" for rate in sorted(rates))
 
 
 def _of_most_seeds(groups: Sequence[Group]) -> list[Group]:
@@ -119,54 +216,90 @@ def _by_depth(groups: Sequence[Group]) -> dict[str, dict[int, Group]]:
     return {kind: nets for kind, nets in kinds.items() if len(nets) > 1}
 
 
-def _difference(group: Group, other: Group) -> Difference:
+def _difference(group: Group, other: Group, shared: Pooled | None) -> Difference:
     """The other's test error minus this one's; without end where one of them diverges."""
     ours, theirs = other.test, group.test
     if ours.n and theirs.n:
-        return difference(ours, theirs)
+        return difference(ours, theirs, shared)
     if ours.n == theirs.n:
         return Difference(how=DIVERGED)
     return Difference(-math.inf if ours.n else math.inf, 0.0, math.inf, DIVERGED)
 
 
-def _against(group: Group, other: Group) -> str:
-    """The other's error minus this one's with its interval; parameters and costs where they differ."""
-    found = _difference(group, other)
-    if found.how == DIVERGED:
-        return DIVERGED
-    said = [str(found)]
-    facts = {"parameters": "parameters", "multiply-adds": "multiply_adds"}
-    costs = {name: (other.fact(key), group.fact(key)) for name, key in facts.items()}
-    if group.depth == other.depth and any(ours != theirs for ours, theirs in costs.values()):
-        costs["train seconds"] = (other.cost("train_seconds").mean, group.cost("train_seconds").mean)
-        said += [f"{a / b:.2f} times the {name}" for name, (a, b) in costs.items() if b]
-    return ", ".join(said)
-
-
-def _meaning(found: dict[str, Difference]) -> str:
-    """The conclusion on depth, for every outcome."""
+def _meaning(found: dict[str, Difference], groups: Sequence[Group]) -> str:
+    """The finding on depth, for every outcome."""
     ways = {name: difference.way for name, difference in found.items()}
     unknown = next((each.how for each in found.values() if each.way == "unknown"), None)
     if unknown:
         return CANNOT_TELL[unknown]
     if ways.get("plain") != "higher":
-        words = {"higher": "loses", "lower": "gains", "same": "shows neither gain nor loss"}
-        said = " and ".join(f"the {name} net {words[way]}" for name, way in ways.items())
-        return f"with depth {said}" + (", so no degradation shows here" if "plain" in ways else "")
-    alone = "depth alone degrades the net"
+        return _changes(found, groups)
+    alone = "Depth alone degrades the net"
     if "residual" not in ways:
         return alone
     less = found["residual"].high < found["plain"].low
+    cannot = f"cannot be told{_with(groups)}"
     return {
         ("lower", True): f"{alone}, and shortcuts turn it into a gain",
-        ("same", True): "depth degrades the net, and with shortcuts by less, if at all",
-        (
-            "same",
-            False,
-        ): "depth degrades the net; with shortcuts no loss shows, but one as large is not ruled out",
-        ("higher", True): "depth degrades the net, and with shortcuts by less",
-        ("higher", False): "depth degrades the net with and without shortcuts",
+        ("same", True): f"Depth degrades the net; with shortcuts by less, and whether at all {cannot}",
+        ("same", False): f"Depth degrades the net; whether it does with shortcuts {cannot}",
+        ("higher", True): "Depth degrades the net, and with shortcuts by less",
+        ("higher", False): "Depth degrades the net with and without shortcuts",
     }[ways["residual"], less]
+
+
+def _changes(found: dict[str, Difference], groups: Sequence[Group]) -> str:
+    """For which nets depth changes the error, and for which it cannot be told."""
+    words = {"higher": "raises", "lower": "lowers"}
+    sure = [f"{words[each.way]} that of {name} nets" for name, each in found.items() if each.way in words]
+    unsure = [name for name, each in found.items() if each.way not in words]
+    cannot = (
+        f"it cannot be told{_with(groups)} whether depth changes the error of {' and '.join(unsure)} nets"
+    )
+    if not sure:
+        return _capital(cannot)
+    first = "Depth " + " and ".join(sure).replace("that", "the error", 1)
+    return f"{first}; {cannot}" if unsure else first
+
+
+def _size(found: Difference, *, how: bool = False) -> str:
+    """As in ``+0.65 (95 % interval +0.25 to +1.05)``."""
+    if math.isnan(found.half):
+        return f"{found.mean:+.2f} ({found.how})"
+    return f"{found.mean:+.2f} (95 % interval {found.interval}{f', {found.how}' if how else ''})"
+
+
+def _facts(group: Group, other: Group) -> str:
+    """What the other needs beside this one, where they are of one depth: parameters and multiply-adds."""
+    if group.depth != other.depth:
+        return ""
+    facts = {"parameters": "parameters", "multiply-adds": "multiply_adds"}
+    pairs = {name: (other.fact(key), group.fact(key)) for name, key in facts.items()}
+    said = [
+        f"{ours / theirs:.2f} times the {name}" for name, (ours, theirs) in pairs.items() if ours and theirs
+    ]
+    same = all(ours == theirs for ours, theirs in pairs.values())
+    return "" if same or not said else f", with {' and '.join(said)}"
+
+
+def _told(found: Sequence[Difference]) -> bool:
+    """Whether any of these has an interval."""
+    return any(not math.isnan(each.half) and each.how != SAME for each in found)
+
+
+def _with(groups: Sequence[Group]) -> str:
+    """As in `` with n = 2``."""
+    return f" with {_count(groups)}"
+
+
+def _n(groups: Sequence[Group], more: str = "") -> str:
+    return f" ({_count(groups)}{more})"
+
+
+def _count(groups: Sequence[Group]) -> str:
+    counts = [group.n for group in groups if group.n] or [0]
+    few, many = min(counts), max(counts)
+    return f"n = {few} to {many}" if few < many else f"n = {few}"
 
 
 def _error(group: Group) -> str:
@@ -177,18 +310,5 @@ def _times(ratio: float) -> str:
     return f"{ratio:,.0f} times" if ratio >= 10 else f"{ratio:.1f} times"
 
 
-def _name(group: Group, keys: Sequence[str]) -> str:
-    words = [f"{key.split('.')[-1]} {choice}" for key in keys if (choice := shown(group.choices, key))]
-    return ", ".join([group.net, *words])
-
-
-def _caution(seeds: Sequence[int]) -> str:
-    """How many seeds the sentence stands on."""
-    few, many = min(seeds), max(seeds)
-    n = f"{few} to {many}" if few < many else str(few)
-    if few != FEW:
-        return f" (n = {n})"
-    return (
-        f" (n = {n}: an interval of {FEW} seeds reaches up to {t_of(FEW - 1):.1f} standard errors to either side, of "
-        f"{ENOUGH} seeds {t_of(ENOUGH - 1):.1f}, so only large effects show)"
-    )
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -18,6 +18,7 @@ from resnet_lab.report.draw import draw_curves
 from resnet_lab.report.draw_depth import draw_depth
 from resnet_lab.report.draw_layers import draw_gradients, draw_responses
 from resnet_lab.report.draw_rates import draw_rates
+from resnet_lab.report.effects import effects_table
 from resnet_lab.report.paper import RULE, Beside, answered
 from resnet_lab.report.parts import parted, slug
 from resnet_lab.report.runs_table import run_figures
@@ -46,6 +47,7 @@ STATISTICS = (
     "Errors in per cent at the last iteration: mean ± standard deviation (n - 1) over {n} seeds, each once; "
     "the interval is that of the mean, by Student's t{how}."
 )
+EFFECTS = "What each choice changes while all others are equal, paired over settings and seeds"
 APART = "Runs on other data, under another protocol or with another objective are never compared: each part is apart."
 
 
@@ -143,6 +145,10 @@ class Part:
     def table(self) -> Table:
         return group_table(self.groups)
 
+    @cached_property
+    def effects(self) -> Table | None:
+        return effects_table(self.groups)
+
     @property
     def note(self) -> str:
         """What the table leaves out; empty where it leaves out nothing."""
@@ -160,6 +166,8 @@ class Part:
         """The finding, the table and the figures."""
         answers, beside = self.answered
         told = [self.conclusion, self.table.markdown().strip(), self.note]
+        if self.effects:
+            told += [f"{EFFECTS}:", self.effects.markdown().strip()]
         if beside:
             told += [f"#{'#' * bool(self.name)}# Beside {answers}", paper_table(beside).markdown().strip()]
             told += [RULE, _sources(beside)]
@@ -171,8 +179,11 @@ class Part:
         answers, beside = self.answered
         print(self.title)
         print_table(self.table)
-        for note in filter(None, [self.note]):
-            print(note)
+        if self.note:
+            print(self.note)
+        if self.effects:
+            print(f"{EFFECTS}:")
+            print_table(self.effects)
         if beside:
             print(f"Beside {answers}")
             print_table(paper_table(beside))

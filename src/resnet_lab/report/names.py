@@ -1,0 +1,39 @@
+"""Short names of groups, which say only in what they differ. Free of torch."""
+
+from collections.abc import Sequence
+
+from resnet_lab.columns import names
+from resnet_lab.report.choices import but_for_the_seed, conditions
+from resnet_lab.report.compare import Group
+
+MOST = 3  # names that a sentence lists
+
+
+def names_of(groups: Sequence[Group]) -> list[str]:
+    """Return a name of each group, for example ``plain-56`` or ``resnet-20 lr=0.1``."""
+    return names(
+        [group.runs[0].label for group in groups],
+        [{**but_for_the_seed(group.choices), **conditions(group.choices)} for group in groups],
+    )
+
+
+def short_kinds(kinds: Sequence[str]) -> dict[str, str]:
+    """Return kinds of nets without what those of the same name share: ``residual`` for ``residual (basic, A)``."""
+    parts = {kind: _parts(kind) for kind in kinds}
+    short = {}
+    for kind, (name, details) in parts.items():
+        alike = [set(others) for other, others in parts.values() if other == name]
+        own = [each for each in details if not all(each in others for others in alike)]
+        short[kind] = f"{name} ({', '.join(own)})" if own else name
+    return short
+
+
+def some(found: Sequence[str]) -> str:
+    """Return the first few of these names."""
+    more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
+    return ", ".join(found[:MOST]) + more
+
+
+def _parts(kind: str) -> tuple[str, list[str]]:
+    name, _, details = kind.partition(" (")
+    return name, details.removesuffix(")").split(", ") if details else []
