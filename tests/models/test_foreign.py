@@ -147,6 +147,42 @@ WEIAICUNZAI = renamed(
     *((rf"(layer.*)\.bn{i + 1}\.", rf"\1.residual_function.{3 * i + 1}.") for i in range(3)),
     *((rf"^layer{i}\.", f"conv{i + 1}_x.") for i in range(1, 5)),
 )
+
+
+def _pycls(stem: str, first: int) -> Callable[[State], State]:
+    return renamed(
+        (r"^fc\.", "head.fc."),
+        (r"^conv1\.", f"{stem}.conv."),
+        (r"^bn1\.", f"{stem}.bn."),
+        (r"\.downsample\.0\.", ".proj."),
+        (r"\.downsample\.1\.", ".bn."),
+        *((rf"(layer.*)\.conv{i}\.", rf"\1.f.{letter}.") for i, letter in enumerate("abc", start=1)),
+        *((rf"(layer.*)\.bn{i}\.", rf"\1.f.{letter}_bn.") for i, letter in enumerate("abc", start=1)),
+        *((rf"^(layer\d)\.{i}\.", rf"\1.b{i + 1}.") for i in range(10)),
+        *((rf"^layer{i + 1}\.", f"s{first + i}.") for i in range(4)),
+    )
+
+
+HUGGING_FACE = renamed(
+    (r"^conv1\.", "resnet.embedder.embedder.convolution."),
+    (r"^bn1\.", "resnet.embedder.embedder.normalization."),
+    (r"^fc\.", "classifier.1."),
+    (r"\.downsample\.0\.", ".shortcut.convolution."),
+    (r"\.downsample\.1\.", ".shortcut.normalization."),
+    *((rf"(layer.*)\.conv{i + 1}\.", rf"\1.layer.{i}.convolution.") for i in range(3)),
+    *((rf"(layer.*)\.bn{i + 1}\.", rf"\1.layer.{i}.normalization.") for i in range(3)),
+    *((rf"^layer{i + 1}\.", f"resnet.encoder.stages.{i}.layers.") for i in range(4)),
+)
+
+
+def beside(prefix: str, head: str) -> Callable[[State], State]:
+    """A backbone under a prefix, and its classifier elsewhere."""
+    return lambda state: {
+        (name.replace("fc.", head) if name.startswith("fc.") else prefix + name): value
+        for name, value in state.items()
+    }
+
+
 LOSS = {
     "criterion.weight": torch.ones(10),
     "test_acc.correct": torch.zeros(()),
@@ -200,6 +236,42 @@ PROGRAMS: dict[str, tuple[str, dict[str, Any], Callable[[State], Any]]] = {
         {},
         lambda state: {"state_dict": {**under("net.", zeros(state)), **under("ema_net.", state)}},
     ),
+    "pycls": (
+        "cifar_resnet20",
+        {"shortcut": "B"},
+        lambda s: {"model_state": _pycls("stem", 1)(s), "epoch": 9},
+    ),
+    "pycls, bare, of 2019": ("cifar_resnet20", {"shortcut": "B"}, _pycls("s1", 2)),
+    "pycls, bottlenecks": ("resnet50_cifar_stem", {}, _pycls("stem", 1)),
+    "Hugging Face": ("resnet50", {}, HUGGING_FACE),
+    "Hugging Face in a LightningModule": (
+        "resnet18",
+        {},
+        lambda s: {"state_dict": under("model.", HUGGING_FACE(s))},
+    ),
+    "MMPretrain": ("resnet18", {}, lambda s: {"state_dict": beside("backbone.", "head.fc.")(s), "meta": {}}),
+    "MMPretrain, deep stem": (
+        "resnet50_d",
+        {},
+        lambda s: {
+            "state_dict": beside("backbone.", "head.fc.")(
+                renamed((r"^conv1\.", "stem."), (r"^bn1\.", "stem.7."))(s)
+            )
+        },
+    ),
+    "Lightning, encoder and classifier": (
+        "resnet18",
+        {},
+        lambda s: {"state_dict": beside("encoder.", "fc.")(s), **LOSS},
+    ),
+    **{
+        f"{key.replace('_ema', '')} of a trainer of one's own": (
+            "resnet18",
+            {},
+            lambda s, key=key: {key: s, "optimizer": {"state": {}}},
+        )
+        for key in ("network", "params_ema", "student", "weights")
+    },
     **{
         f"{key} beside model": (
             "resnet18",
@@ -275,6 +347,41 @@ def test_a_file_of_another_net_is_refused_with_what_to_type(kind: str, tmp_path:
         create_model(ours, weights=str(file), **{"width": 4, **choices})
     assert f"it seems to be of {told}" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "facts"),
+    [
+        (lambda s: {n: v for n, v in s.items() if "layer3.2." not in n}, "depth 18"),  # 6n+2 and no such n
+        (lambda s: {**s, "conv1.weight": torch.zeros(4, 3, 1, 1)}, "stem 1x1"),
+        (lambda s: {n: v for n, v in s.items() if "running" not in n}, "missing"),  # group norm
+    ],
+)
+def test_a_net_that_no_description_makes_is_shown_by_its_facts(
+    change: Callable[[State], State], facts: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "net.pth"
+    torch.save(change(create_model("cifar_resnet20", width=4).state_dict()), file)
+    with pytest.raises(UserError, match=facts) as error:
+        create_model("cifar_resnet20", width=4, weights=str(file))
+    assert "model." not in str(error.value)  # nothing that cannot be typed, and no question about zeros
+
+
+def test_nobody_is_asked_about_the_zeros_of_a_file_that_will_not_do(tmp_path: Path) -> None:
+    file = tmp_path / "net.pth"
+    torch.save({"features.0.weight": torch.zeros(8, 3, 3, 3)}, file)
+    with pytest.raises(UserError, match=r"does not fit the net: .* 1 unexpected \(features.0.weight\)"):
+        create_model("cifar_resnet20", weights=str(file))
+
+
+def test_an_imagenet_stem_of_pycls_is_turned_from_bgr_to_rgb(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net, file = create_model("resnet18", width=4), tmp_path / "net.pyth"
+    torch.save({"model_state": _pycls("stem", 1)(net.state_dict())}, file)
+    found = create_model("resnet18", width=4, weights=str(file))
+    assert torch.equal(found.conv1.weight, net.conv1.weight.flip(1))
+    assert "BGR" in capsys.readouterr().err
 
 
 def test_a_file_of_no_residual_net_lists_what_it_has(tmp_path: Path) -> None:

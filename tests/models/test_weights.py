@@ -98,7 +98,9 @@ def run(tmp_path: Path) -> tuple[Path, dict[str, nn.Module]]:
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": asdict(net)}))
     for iteration, name in ((64, "first"), (128, "last")):
         file = tmp_path / "checkpoints" / f"{iteration:08d}.ckpt"
-        torch.save({"state_dict": prefixed(nets[name].state_dict(), "backbone.")}, file)
+        chosen = json.dumps({f"model.{key}": value for key, value in asdict(net).items()})
+        state = prefixed(nets[name].state_dict(), "backbone.")
+        torch.save({"state_dict": state, "run": {"chosen": chosen}}, file)
     weights_file.write(tmp_path / "weights.safetensors", nets["tested"], net, None)
     return tmp_path, nets
 
@@ -138,6 +140,31 @@ def test_what_a_run_wrote_says_itself_which_net_it_is_of(
             with pytest.raises(UserError, match=told) as error:
                 create_model(NAME, weights=str(path), **{**said, **other})
             assert "\n" not in str(error.value)
+
+
+def test_a_strangers_file_in_a_run_folder_is_not_described_by_the_run(
+    run: tuple[Path, dict[str, nn.Module]],
+) -> None:
+    folder, nets = run
+    for name in ("stranger.pth", "checkpoints/00000999.ckpt", "stranger.safetensors"):
+        state = nets["first"].state_dict()
+        (save_file if name.endswith("safetensors") else torch.save)(state, folder / name)
+        with pytest.raises(UserError, match=r"does not say which net .* model.zero_channels=append"):
+            create_model(NAME, width=4, shortcut="dropout", weights=str(folder / name))
+
+
+def test_safetensors_load_under_any_name(tmp_path: Path) -> None:
+    net = trained()
+    save_file(net.state_dict(), tmp_path / "pytorch_model.bin")
+    assert_same(loaded(tmp_path / "pytorch_model.bin"), net)
+
+
+def test_a_backbone_alone_asks_for_a_fresh_head(tmp_path: Path) -> None:
+    file = tmp_path / "backbone.pth"
+    torch.save({name: v for name, v in trained().state_dict().items() if not name.startswith("fc.")}, file)
+    with pytest.raises(UserError, match=r"holds no classifier .* model.head=reset"):
+        loaded(file)
+    loaded(file, head="reset")
 
 
 def test_another_class_count_is_told_and_reset_on_request(tmp_path: Path) -> None:
@@ -199,10 +226,17 @@ def broken_files(folder: Path) -> dict[Path, str]:
     add("truncated.pth", data[: len(data) // 2], "damaged")
     add("empty.pth", b"", "damaged")
     add("text.pth", b"no weights at all", "damaged")
+    add("page.pth", b"\n<!DOCTYPE html><html>Sign in</html>", "a page of the web")
+    add(
+        "pointer.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "`git lfs pull`"
+    )
+    add("keras.h5", b"\x89HDF\r\n\x1a\n", "HDF5, as Keras writes")
+    add("model.safetensors.index.json", b'{"weight_map": {}}', "text in JSON")
     add("truncated.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{", "damaged")
     for name, content, expected in (
         ("object.pth", {"state_dict": Harmful()}, "run code"),
         ("list.pth", [1, 2], "no state dict"),
+        ("several.pth", {"one": net.state_dict(), "two": net.state_dict()}, "several state dicts: one, two"),
         ("numbers.pth", {"loss": 0.5}, "no state dict: 'loss' is float"),
         ("two.pth", {**prefixed(net.state_dict(), "net."), **net.state_dict()}, "more than one prefix"),
     ):

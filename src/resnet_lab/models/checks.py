@@ -1,7 +1,7 @@
 """Which descriptions can be and make sense, each mistake told in one line. Free of torch."""
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
 from resnet_lab.errors import UserError
@@ -57,11 +57,10 @@ def _check_weights(config: ModelConfig, net: Net) -> None:
         return
     path = Path(str(config.weights)).expanduser()
     if (reason := untold(config, net, path)) is not None:
-        from resnet_lab.models.weights import unlike  # slow to import, and on the way to an error only
+        from resnet_lab.models.weights import check_fits  # slow to import, and on the way to an error only
 
-        seen = unlike(net, path)
-        net = replace(net, weights=None)
-        raise UserError(f"{path} does not fit {label(net)}: it seems to be of {seen}" if seen else reason)
+        check_fits(net, path)  # nobody is asked about a file that will not do either way
+        raise UserError(reason)
 
 
 def _check_depth(config: ModelConfig) -> None:

@@ -3,13 +3,13 @@
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from resnet_lab.files import open_file, read_yaml
 from resnet_lab.models import blocks
-from resnet_lab.models.description import AUTO, ModelConfig, Net, family_of, label, resolve
+from resnet_lab.models.description import AUTO, ModelConfig, Net, family_of, label, resolve, unasked
 from resnet_lab.models.families import STRIDE_ON
 from resnet_lab.models.orders import ORDERS, SHARED_PREACTIVATION
 from resnet_lab.models.shortcuts import SHORTCUTS, ZERO_CHANNELS
@@ -23,13 +23,15 @@ HEADER_LIMIT = 100_000_000  # bytes: safetensors' own
 
 
 def description_in(path: Path) -> Net | None:
-    """The net that a run folder, one of its files or an exported file says it is of; None: it does not say."""
-    said = _of_run(path) if path.is_dir() else _of_safetensors(path)
-    said = said or _of_run(path.parent) or (_of_run(path.parent.parent) if path.suffix == ".ckpt" else None)
+    """The net that a run folder, one of its checkpoints or an exported file says it is of; None: it does not say.
+
+    A file says it itself: another program's, in a folder of ours, is of another net than the folder's run.
+    """
+    said = _of_run(path) if path.is_dir() else _of_safetensors(path) or _of_checkpoint(path)
     if said is None:
         return None
     known = {each.name for each in fields(ModelConfig)}
-    return resolve(ModelConfig(**{key: value for key, value in said.items() if key in known}))
+    return resolve(replace(unasked(), **{key: value for key, value in said.items() if key in known}))
 
 
 def untold(config: ModelConfig, net: Net, path: Path) -> str | None:
@@ -92,3 +94,21 @@ def _of_safetensors(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, TypeError, KeyError):
         return None  # damage is told when the weights are read
     return said if isinstance(said, dict) and "depth" in said else None
+
+
+def _of_checkpoint(path: Path) -> dict[str, Any] | None:
+    """Return what a checkpoint of a run says: of its choices, those that are not the defaults."""
+    if path.suffix != ".ckpt":
+        return None
+    import torch
+
+    try:
+        with os.fdopen(open_file(path), "rb"):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        chosen = json.loads(content["run"]["chosen"])
+        said = {
+            key.removeprefix("model."): value for key, value in chosen.items() if key.startswith("model.")
+        }
+    except Exception:  # damage is told when the weights are read, and other programs' files show as anything
+        return None
+    return None if "_target_" in said else said

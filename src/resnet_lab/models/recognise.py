@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from resnet_lab.models import blocks
+from resnet_lab.models.families import FAMILIES, STEM_STRIDES
 
 
 def recognised(state: dict[str, Tensor]) -> dict[str, Any]:
@@ -41,18 +42,34 @@ def recognised(state: dict[str, Tensor]) -> dict[str, Any]:
         "width": width,
         "width_factor": len(inner) / width,
         "groups": len(inner) // inner.shape[1] if widest > 1 else 1,
-        "batch_norm": any(name.endswith("running_mean") for name in state),
+        "batch_norm": _batch_norm(state),
         "order": "full_preactivation" if last else None if bare else "original",
         "shared_preactivation": "projections" if bare else None,
     }
 
 
 def words(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
-    """How the net of a file differs from the one that it was given to, as what to type; empty: nothing told."""
-    if not theirs:
+    """How the net of a file differs from the one that it was given to, as what to type; empty: nothing told.
+
+    A net that no description makes is shown by its facts.
+    """
+    different = {key: value for key, value in theirs.items() if value is not None and value != ours.get(key)}
+    if not different:
         return ""
-    different = {key: value for key, value in theirs.items() if value != ours.get(key)}
-    return " ".join(f"model.{key}={_text(value)}" for key, value in different.items() if value is not None)
+    if _is_described(theirs):
+        return "it seems to be of " + " ".join(
+            f"model.{key}={_text(value)}" for key, value in different.items()
+        )
+    facts = ", ".join(f"{key} {_text(value)}" for key, value in different.items() if key != "family")
+    return f"it is of a residual net that no model=… here makes: {facts}"
+
+
+def _is_described(theirs: dict[str, Any]) -> bool:
+    """Whether there is a description of such a net: a stem, a block and a depth that its family has."""
+    if theirs["family"] is None or theirs["block"] is None or theirs["stem"] not in STEM_STRIDES:
+        return False
+    family, layers = FAMILIES[theirs["family"]], blocks.load(theirs["block"]).layers
+    return theirs["batch_norm"] is not None and family.units(theirs["depth"], layers) is not None
 
 
 def _is_pooled(name: str, value: Tensor) -> bool:
@@ -68,6 +85,13 @@ def _text(value: Any) -> str:
         if isinstance(value, bool)
         else str(value)
     )
+
+
+def _batch_norm(state: dict[str, Tensor]) -> bool | None:
+    """Whether it has batch norm; None: it has neither that nor the biases of a net without, as with group norm."""
+    if any(name.endswith("running_mean") for name in state):
+        return True
+    return False if "layer1.0.conv1.bias" in state else None
 
 
 def _units(state: dict[str, Tensor]) -> list[int]:

@@ -81,11 +81,18 @@ def read_exactly(path: Path, names: Iterable[str]) -> State:
     return {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
 
 
-def unlike(net: Net, path: Path) -> str:
-    """How the net of a file differs from a description, as what to type; empty: in nothing that its names tell."""
+def check_fits(net: Net, path: Path) -> None:
+    """Raise UserError, as `load_state` does, where names and shapes in a file are not those of a net of this kind."""
+    state = read(path)
+    ends = {"fc.weight": (10,), "conv1.weight": (10, 3)} | {
+        name: tuple(value.shape) for name, value in state.items()
+    }
+    channels = next(
+        (shape[1] for name, shape in ends.items() if name in ("conv1.weight", "conv1.0.weight")), 3
+    )
     with torch.device("meta"):
-        own = ResNet(net, in_channels=3, num_classes=10).state_dict()
-    return words(recognised(read(path)), recognised(own))
+        own = ResNet(net, in_channels=channels, num_classes=ends["fc.weight"][0])
+    check_state(own, state, str(path), head=HEAD if net.head == "reset" else None)
 
 
 def _finished(run: Path) -> bool:
@@ -107,6 +114,11 @@ def load_state(model: nn.Module, state: State, source: str, *, head: str | None 
     Raises UserError, which names `source`, where entries are missing, unexpected or of another shape. Batch
     norm's counters of batches may be missing: PyTorch before 0.4.1 had none.
     """
+    model.load_state_dict(check_state(model, state, source, head=head))
+
+
+def check_state(model: nn.Module, state: State, source: str, *, head: str | None = None) -> State:
+    """Return the state dict that `load_state` fills the model with. Raises UserError as that does."""
     own = model.state_dict()
     if head is not None:
         state = {name: value for name, value in state.items() if not name.startswith(head)}
@@ -120,6 +132,11 @@ def load_state(model: nn.Module, state: State, source: str, *, head: str | None 
             f"{source} has {classes[0]} classes and the net {classes[1]}: head=reset starts with a"
             " fresh classifier"
         )
+    headless = missing and all(name.startswith(HEAD) for name in missing)
+    if headless and not wrong and not unexpected and isinstance(model, ResNet):
+        raise UserError(
+            f"{source} holds no classifier ({_few(missing)}): model.head=reset starts with a fresh one"
+        )
     shapes = [f"{name} {tuple(state[name].shape)} for {tuple(own[name].shape)}" for name in wrong]
     problems = [
         f"{len(names)} {kind} ({_few(names)})"
@@ -128,18 +145,32 @@ def load_state(model: nn.Module, state: State, source: str, *, head: str | None 
     ]
     if problems:
         seen = words(recognised(state), recognised(own))
-        told = f"; it seems to be of {seen}" if seen else ""
-        raise UserError(f"{source} does not fit the net: {'; '.join(problems)}{told}")
-    model.load_state_dict(own | state)
+        raise UserError(f"{source} does not fit the net: {'; '.join(problems)}{seen and f'; {seen}'}")
+    return own | state
+
+
+# How files that are no weights begin, what they are, and what to do instead.
+STRANGERS = {
+    b"version https://git-lfs": "a Git-LFS pointer: `git lfs pull` fetches the file that it stands for",
+    b"<": "a page of the web, saved in place of the file: fetch the file itself",
+    b"{": "text in JSON, and no weights",
+    b"\x89HDF": "HDF5, as Keras writes: no weights of PyTorch's",
+    b"\x93NUMPY": "an array of NumPy's, and no state dict",
+    b"\x1f\x8b": "compressed: unpack it first",
+}
 
 
 def _content(path: Path) -> Any:
     try:
-        os.close(open_file(path))  # a pipe would keep its reader waiting
+        with os.fdopen(open_file(path), "rb") as file:  # a pipe would keep its reader waiting
+            beginning = file.read(64)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
+    for first, what in STRANGERS.items():
+        if beginning.lstrip().startswith(first):
+            raise UserError(f"{path} is no file of weights: it is {what}")
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix == ".safetensors" or beginning[8:10] == b'{"':  # whatever it is called
             return load_safetensors(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
