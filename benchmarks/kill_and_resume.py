@@ -178,8 +178,8 @@ def compare(whole: RunFolder, killed: RunFolder, kills: int) -> list[str]:
     found += [
         f"record.json: {key} differs" for key in expected | record if expected.get(key) != record.get(key)
     ]
-    if (killed.record() or {}).get("resumes") != kills:
-        found.append(f"record.json tells of {(killed.record() or {}).get('resumes')} resumes")
+    if killed.record().resumes != kills:
+        found.append(f"record.json tells of {killed.record().resumes} resumes")
     return found
 
 

@@ -146,7 +146,7 @@ def by_lightning(module: type[Bare], config: TrainConfig, epochs: int) -> float:
 
 def by_us(configs: Iterator[TrainConfig], epochs: int) -> float:
     folder = RunFolder.create(next(configs))
-    assert execute(folder.path)["state"] == "finished", folder.log_file.read_text()
+    assert execute(folder.path).state == "finished", folder.log_file.read_text()
     return Clock.last
 
 

@@ -32,7 +32,7 @@ import sys
 from resnet_lab.runs.execute import execute
 
 for folder in sys.argv[1:]:
-    assert execute(folder)["state"] == "finished", folder
+    assert execute(folder).state == "finished", folder
 """
 
 
@@ -71,7 +71,7 @@ def main() -> None:
         trained = statistics.mean(epochs(job.folder) for job in jobs)
         beyond = [(job.seconds or 0.0) - epochs(job.folder) for job in jobs]
         same = all(errors(job.folder) == errors(other) for job, other in zip(jobs, folders, strict=True))
-        threads = (jobs[0].folder.record() or {})["cost"]["threads"]
+        threads = jobs[0].folder.record().cost.threads
         turns = statistics.mean(epochs(each) for each in folders)
 
     print(f"{args.runs} runs of depth {args.depth}, {args.epochs} epochs of the digits, {cores()} cores")
@@ -105,7 +105,7 @@ def epochs(folder: RunFolder) -> float:
 
 
 def errors(folder: RunFolder) -> float:
-    return float((folder.record() or {})["last"]["test/error"])
+    return float(folder.record().last["test/error"])
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ def test_a_run_is_trained_and_again_returned_with_what_it_left(tmp_path: Path) -
     run = resnet_lab.train({**SMALL, "runs_root": tmp_path})
     assert run.state == "finished"
     assert run.record is not None
-    assert run.history()["test/error"][-1] == run.record["last"]["test/error"]
+    assert run.history()["test/error"][-1] == run.record.last["test/error"]
     assert run.config.model.depth == 8
     assert run.model()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     assert resnet_lab.train([*as_overrides(SMALL), f"runs_root={tmp_path}"]) == run

@@ -10,6 +10,7 @@ from resnet_lab.config.groups import groups
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import read_columns
+from resnet_lab.runs.record import Failure, Record, State
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,8 +25,8 @@ class Run:
     folder: Path
 
     @property
-    def state(self) -> str:
-        """new, running, finished, failed or interrupted."""
+    def state(self) -> State:
+        """new, running, finished, failed or interrupted; a text, too: `run.state == "finished"`."""
         return RunFolder(self.folder).state()
 
     @property
@@ -34,8 +35,8 @@ class Run:
         return RunFolder(self.folder).config()
 
     @property
-    def record(self) -> dict[str, Any] | None:
-        """What the run left when it ended: `record["last"]["test/error"]` in per cent, cost, environment, any error."""
+    def record(self) -> Record | None:
+        """What the run left when it ended: `record.last["test/error"]` in per cent, `cost`, `environment`, `error`."""
         return RunFolder(self.folder).record()
 
     def history(self) -> dict[str, list[float]]:
@@ -65,8 +66,9 @@ def train(overrides: Overrides = (), *, fresh: bool = False) -> Run:
     if code == 130:
         raise KeyboardInterrupt
     if code:
-        error = (folder.record() or {}).get("error") or {"kind": "failed", "message": f"exit code {code}"}
-        raise RuntimeError(f"{folder.path}: {error['kind']}: {error['message']}")
+        record = folder.record()
+        error = (record and record.error) or Failure("failed", f"exit code {code}")
+        raise RuntimeError(f"{folder.path}: {error.kind}: {error.message}")
     return Run(folder.path)
 
 

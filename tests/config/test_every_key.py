@@ -231,8 +231,8 @@ def trained(run_dir: str) -> str:
     record = execute(run_dir)
     weights = load_file(Path(run_dir) / "weights.safetensors")
     digest = sum(float(value.double().abs().sum()) for value in weights.values())
-    sizes = {name: record["data"].get(name) for name in ("train", "val", "test")}
-    return json.dumps([digest, record["last"], sizes], default=str)
+    sizes = {name: getattr(record.data, name) for name in ("train", "val", "test")}
+    return json.dumps([digest, record.last, sizes], default=str)
 
 
 def outcome(overrides: Sequence[str]) -> tuple[str, str]:

@@ -73,7 +73,7 @@ def test_a_run_its_log_and_a_prediction_hold_the_names(
     ]
     chosen = [*sizes, *recipe, "model=resnet18", "model.width=4", f"runs_root={tmp_path / 'runs'}"]
     folder = RunFolder.create(compose(["data=image_folder", f"data.root={root}", "trainer=default", *chosen]))
-    assert execute(folder.path)["state"] == "finished"
+    assert execute(folder.path).state == "finished"
     assert r"caf\xe9/\xff.png: not an image" in folder.log_file.read_text(encoding="utf-8")
     assert json.loads(folder.preprocessing_file.read_text())["class_names"] == list(CLASSES)
 

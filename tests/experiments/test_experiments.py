@@ -80,11 +80,11 @@ def test_an_experiment_runs_in_debug_form(name: str, tmp_path: Path) -> None:
     chosen = [f"experiment={name}", "debug=true", "seed=0", f"runs_root={tmp_path}"]
     swept = resnet_lab("train", "-m", *chosen)
     for config in configurations(chosen):
-        record = RunFolder(path_of(config)).record() or {}
-        if record["state"] == "finished":
-            assert record["last"]["iteration"] == ITERATIONS
+        record = RunFolder(path_of(config)).record()
+        if record.state == "finished":
+            assert record.last["iteration"] == ITERATIONS
         else:  # at the rates that claims/learning_rate tries, diverging is an answer
-            assert record["error"]["kind"] == "nonfinite_loss", swept.stdout + swept.stderr
+            assert record.error.kind == "nonfinite_loss", swept.stdout + swept.stderr
             assert config.recipe.lr >= 1
     told = resnet_lab("report", str(tmp_path / "debug" / name))
     assert told.returncode == 0, told.stderr

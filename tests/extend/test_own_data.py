@@ -38,7 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def trained(asked: list[str]) -> RunFolder:
     folder = RunFolder.create(compose([*asked, "name=whole"]))
-    assert execute(folder.path)["error"] is None
+    assert execute(folder.path).error is None
     return folder
 
 
@@ -49,7 +49,7 @@ def test_a_run_that_is_killed_within_an_epoch_ends_as_the_run_that_was_not(resum
     killed(folder, "after", 4)
     config = replace(folder.config(), data=replace(folder.config().data, workers=resumed_with))  # type: ignore[call-arg]
     RunFolder.create(config)
-    assert execute(folder.path)["state"] == "finished"
+    assert execute(folder.path).state == "finished"
     assert restored(folder) == [4]
     assert rows(folder) == rows(whole)
     assert folder.weights_file.read_bytes() == whole.weights_file.read_bytes()
@@ -66,7 +66,7 @@ def test_a_data_module_resumes_and_what_is_not_promised_of_it_is_told(
     assert (
         folder.weights_file.read_bytes() == whole.weights_file.read_bytes()
     )  # as nothing of it decides otherwise
-    told = (folder.record() or {})["data"]["not_promised"]
+    told = folder.record().data.not_promised
     assert "resumed within an epoch" in told
     assert capsys.readouterr().out.splitlines()[-1] == f"{folder.path}: {told}"
     assert told in folder.log_file.read_text()
@@ -102,7 +102,7 @@ def test_a_trained_net_is_tested_again_predicts_files_and_is_exported(
         record = execute(folder.path)
         capsys.readouterr()
         assert main(["evaluate", "--run", str(folder.path)]) == 0
-        assert f"{record['last']['test/error']:.2f}" in capsys.readouterr().out
+        assert f"{record.last['test/error']:.2f}" in capsys.readouterr().out
         assert main(["export", str(folder.path), "--out", "net.safetensors"]) == 0
         seen = json.loads(folder.preprocessing_file.read_text())
         assert (seen["channels"], seen["size"], seen["mean"]) == (1, [16, 16], [0.5])
@@ -139,7 +139,7 @@ def test_edited_images_are_another_run_and_the_old_one_does_not_go_on(project: P
     (project / "shapes.py").write_text(code + "\n# edited\n")
     assert compose(SETS).sources != before.config().sources
     assert identity(compose(SETS)) != identity(before.config())
-    assert "was edited since this run was made" in execute(before.path)["error"]["message"]
+    assert "was edited since this run was made" in execute(before.path).error.message
 
 
 def test_nothing_is_called_that_a_safe_list_does_not_allow(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,13 +62,13 @@ def test_a_run_with_a_metric_of_ones_own_is_killed_and_ends_as_the_run_that_was_
     asked = [*SMALL, METRIC, "metrics=per_class"]
     whole = RunFolder.create(compose([*asked, "name=whole"]))
     record = execute(whole.path)
-    assert record["error"] is None
+    assert record.error is None
     folder = RunFolder.create(compose(asked))
     killed(folder, "after", 4)
     resumed = execute(folder.path)
     assert restored(folder) == [4]
-    assert resumed["last"] == record["last"]
-    assert 0 < record["last"]["test/brier"] < 2
+    assert resumed.last == record.last
+    assert 0 < record.last["test/brier"] < 2
     assert rows(folder) == rows(whole)
     assert folder.weights_file.read_bytes() == whole.weights_file.read_bytes()
 
@@ -77,7 +77,7 @@ def test_a_run_that_is_tested_again_gives_what_its_final_test_gave(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = RunFolder.create(compose([*SMALL, METRIC, "metrics=per_class", "recipe.epochs=1"]))
-    last = execute(run.path)["last"]
+    last = execute(run.path).last
     assert main(["evaluate", "--run", str(run.path)]) == 0
     told = dict(line.split() for line in capsys.readouterr().out.splitlines() if len(line.split()) == 2)
     assert (told.pop("metric"), told.pop("digits,")) == (run.path.name, "single_view")
@@ -104,14 +104,14 @@ def test_a_callback_that_stops_early_is_killed_and_stops_where_the_run_stopped_t
     asked = [*SMALL, STOP, "recipe.epochs=4"]
     whole = RunFolder.create(compose([*asked, "name=whole"]))
     record = execute(whole.path)
-    assert (record["error"], record["stopped_early_at"]) == (None, 6)
+    assert (record.error, record.stopped_early_at) == (None, 6)
     # after its first evaluation, which it must still count; and once it has stopped, before the test
     for name, iteration in (("counting", 4), ("stopped", 6)):
         folder = RunFolder.create(compose([*asked, f"name={name}"]))
         killed(folder, "after", iteration)
         resumed = execute(folder.path)
         assert restored(folder) == [iteration]
-        assert resumed["stopped_early_at"] == 6
+        assert resumed.stopped_early_at == 6
         assert rows(folder) == rows(whole)
         assert folder.weights_file.read_bytes() == whole.weights_file.read_bytes()
 
@@ -134,8 +134,8 @@ def test_the_record_tells_of_other_weights_and_of_what_keeps_no_state() -> None:
     extra = "callbacks.extra={half: {_target_: my_callback.Halved}, count: {_target_: my_callback.Counting}}"
     folder = RunFolder.create(compose([*SMALL, "recipe.epochs=1", extra]))
     record = execute(folder.path)
-    assert record["weights_of_a_callback"] is True
-    assert record["without_state"] == ["count"]
+    assert record.weights_of_a_callback is True
+    assert record.without_state == ["count"]
     assert "callbacks.extra.count has no state_dict" in folder.log_file.read_text()
 
 
@@ -144,8 +144,8 @@ def test_weights_that_a_callback_sets_after_training_are_told_and_not_tested() -
     plain = execute(RunFolder.create(compose([*SMALL, one])).path)
     folder = RunFolder.create(compose([*SMALL, one, "callbacks.extra.late={_target_: my_callback.Late}"]))
     record = execute(folder.path)
-    assert (plain["changed_after_training"], record["changed_after_training"]) == (False, True)
-    assert record["last"] == plain["last"]
+    assert (plain.changed_after_training, record.changed_after_training) == (False, True)
+    assert record.last == plain.last
     assert "tested is the net of the checkpoint" in folder.log_file.read_text()
 
 

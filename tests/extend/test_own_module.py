@@ -101,17 +101,17 @@ def test_a_run_is_killed_and_ends_as_the_run_that_was_not(kind: str) -> None:
     asked = [*SMALL, *MODULES[kind]]
     whole = RunFolder.create(compose([*asked, "name=whole"]))
     record = execute(whole.path)
-    assert record["error"] is None
+    assert record.error is None
     objective = whole.config().objective
-    assert record["objective"]["metric"] == objective.metric
-    assert objective.metric in record["last"]
-    assert set(record["best"]) == {objective.validated, "epoch"}
+    assert record.objective["metric"] == objective.metric
+    assert objective.metric in record.last
+    assert set(record.best) == {objective.validated, "epoch"}
     run = RunFolder.create(compose(asked))
     killed(run, "after", 4)  # within the second epoch
     resumed = execute(run.path)
-    assert resumed["resumes"] == 1
-    assert {k: v for k, v in resumed["last"].items() if k.startswith("test/")} == {
-        k: v for k, v in record["last"].items() if k.startswith("test/")
+    assert resumed.resumes == 1
+    assert {k: v for k, v in resumed.last.items() if k.startswith("test/")} == {
+        k: v for k, v in record.last.items() if k.startswith("test/")
     }
     last, other = (
         torch.load(written(each.checkpoints)[0], weights_only=True)["state_dict"] for each in (run, whole)

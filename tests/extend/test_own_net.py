@@ -39,14 +39,14 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def trained() -> RunFolder:
     folder = RunFolder.create(compose(OWN))
-    assert execute(folder.path)["state"] == "finished"
+    assert execute(folder.path).state == "finished"
     return folder
 
 
 def test_it_is_killed_and_ends_as_the_run_that_nothing_disturbed(trained: RunFolder) -> None:
     folder = RunFolder.create(replace(compose(OWN), run_dir="killed"))
     killed(folder, "after", 6)
-    assert execute(folder.path)["state"] == "finished"
+    assert execute(folder.path).state == "finished"
     assert restored(folder) == [6]
     assert folder.weights_file.read_bytes() == trained.weights_file.read_bytes()
 
@@ -83,7 +83,7 @@ def test_an_edited_net_is_another_run_and_the_old_one_does_not_go_on(project: Pa
     (project / "patches.py").write_text(code + "\n# edited\n")
     assert compose(OWN).sources != before.config().sources
     assert identity(compose(OWN)) != identity(before.config())
-    assert "was edited since this run was made" in execute(before.path)["error"]["message"]
+    assert "was edited since this run was made" in execute(before.path).error.message
     with pytest.raises(UserError, match=r"the code of patches\.Patches was edited"):
         source.of_run(before.path)
 
@@ -92,7 +92,7 @@ def test_it_is_tested_again_and_exported_with_its_description(
     trained: RunFolder, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["evaluate", "--run", str(trained.path)]) == 0
-    error = (trained.record() or {})["last"]["test/error"]
+    error = trained.record().last["test/error"]
     assert f"{error:.2f}" in capsys.readouterr().out
     assert main(["export", str(trained.path), "--out", "net.safetensors"]) == 0
     told = weights_file.described(Path("net.safetensors"))
@@ -106,7 +106,7 @@ def test_it_is_tested_again_and_exported_with_its_description(
 def test_freezing_its_backbone_trains_its_head(trained: RunFolder) -> None:
     tuned = ["recipe.freeze=backbone", "recipe.epochs=1", f"model.weights={trained.path}", "name=tuned"]
     folder = RunFolder.create(compose([*OWN, *tuned]))
-    assert execute(folder.path)["state"] == "finished"
+    assert execute(folder.path).state == "finished"
     before, after = weights(trained), weights(folder)
     assert {name for name in before if not torch.equal(before[name], after[name])} == {
         "head.weight",
@@ -174,8 +174,8 @@ def test_what_other_code_finished_is_told_and_trained_anew_beside_it(
 
 def made_by_other_code(run: Path) -> None:
     folder = RunFolder(run)
-    record = folder.record() or {}
-    record["environment"]["code"] = "00000000"
+    record = folder.record()
+    record.environment.code = "00000000"
     folder.write_record(record)
 
 

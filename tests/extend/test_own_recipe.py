@@ -74,12 +74,12 @@ def test_a_run_with_a_part_of_ones_own_is_killed_and_ends_as_the_run_that_was_no
     asked = [*SMALL, *PARTS[part], "recipe.epochs=4"]
     whole = RunFolder.create(compose([*asked, "name=whole"]))
     record = execute(whole.path)
-    assert record["error"] is None
+    assert record.error is None
     run = RunFolder.create(compose(asked))
     killed(run, "after", 4)
     resumed = execute(run.path)
     assert restored(run) == [4]
-    assert resumed["last"] == record["last"]
+    assert resumed.last == record.last
     assert rows(run) == rows(whole)
     assert run.weights_file.read_bytes() == whole.weights_file.read_bytes()
 

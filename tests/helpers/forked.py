@@ -254,4 +254,4 @@ def iterations(folder: RunFolder) -> list[int]:
 
 def restored(folder: RunFolder) -> list[int]:
     """The iterations from which the run went on, as its record tells."""
-    return list((folder.record() or {})["resumed_from"])
+    return list(folder.record().resumed_from)

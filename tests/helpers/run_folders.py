@@ -1,10 +1,8 @@
 """Run folders on disk, as the product leaves them in each state."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,8 @@ from resnet_lab.models.nets import kind, label, resolved
 from resnet_lab.report import Group, Run
 from resnet_lab.report.choices import complete
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.record import environment
+from resnet_lab.runs.record import Cost, DataFacts, Failure, Record, State
+from resnet_lab.runs.recording import opened
 from resnet_lab.training.recipes import RecipeConfig
 
 METRICS = "train/loss,train/error,val/loss,val/error,test/loss,test/error,test/top5_error"
@@ -82,67 +81,32 @@ def group(depth: int, shortcut: str, *errors: float, diverged: int = 0, **more: 
     return Group(tuple(run_of(config, record) for config, record in zip(configs, records, strict=True)))
 
 
-def run_of(config: TrainConfig, record: dict[str, Any]) -> Run:
+def run_of(config: TrainConfig, record: Record) -> Run:
     """What is read from a folder with this record and no history."""
     path, choices = Path("runs") / label(config.model), complete(asdict(config))
     net = {"depth": config.model.depth, "kind": kind(config.model), "label": label(config.model)}
-    return Run(path, record["state"], choices, record, {}, seed=config.seed, **net)
+    return Run(path, record.state, choices, record, {}, seed=config.seed, **net)
 
 
 def ended(
     config: TrainConfig, error: float, *, train: float | None = None, best: int | None = None
-) -> dict[str, Any]:
+) -> Record:
     """The record of a finished run; `best` is the epoch of the lowest validation error."""
     iteration = config.recipe.iterations or EPOCHS * 22
-    scores = {"train/error": error / 2 if train is None else train, "test/error": error}
-    classes = config.model.num_classes
-    record = record_of(config) | {
-        "state": "finished",
-        "data": {"name": config.data.name, "train": 1347, "val": 0, "test": 450, "classes": classes},
-        "last": {"epoch": EPOCHS - 1, "iteration": iteration} | scores,
-        "best": None if best is None else {"val/error": 1.0, "epoch": best},
-        "cost": {"train_seconds": config.model.depth / 2 + config.seed, "total_seconds": 60.0},
-    }
+    record = opened(config)
     facts = COUNTS.get((config.model.depth, config.model.block), (1_000_000, 50_000_000))
-    record["model"] |= dict(zip(("parameters", "multiply_adds"), facts, strict=True))
-    return record
+    record.model.parameters, record.model.multiply_adds = facts
+    record.data = DataFacts(config.data.name, 1347, 0, 450, config.model.num_classes)
+    record.last = {"epoch": EPOCHS - 1, "iteration": iteration}
+    record.last |= {"train/error": error / 2 if train is None else train, "test/error": error}
+    record.best = {} if best is None else {"val/error": 1.0, "epoch": best}
+    record.cost = Cost(train_seconds=config.model.depth / 2 + config.seed, total_seconds=60.0)
+    return replace(record, state=State.FINISHED)
 
 
-def lost(config: TrainConfig, kind: str = "nonfinite_loss") -> dict[str, Any]:
+def lost(config: TrainConfig, kind: str = "nonfinite_loss") -> Record:
     """The record of a run that failed."""
-    error = {"kind": kind, "message": "the loss is nan at iteration 17"}
-    return record_of(config) | {"state": "failed", "error": error}
-
-
-def record_of(config: TrainConfig) -> dict[str, Any]:
-    """What every record states, for a run that came to nothing."""
-    return {
-        "schema": 1,
-        "state": "failed",
-        "experiment": config.name,
-        "answers": config.answers,
-        "label": label(config.model),
-        "seed": config.seed,
-        "config": json.loads(json.dumps(asdict(config))),
-        "model": {
-            "label": label(config.model),
-            "kind": kind(config.model),
-            "parameters": None,
-            "multiply_adds": None,
-        },
-        "data": {"name": config.data.name, "classes": None},
-        "last": None,
-        "best": None,
-        "cost": None,
-        "environment": {"code": _code()},
-        "error": None,
-    }
-
-
-@cache
-def _code() -> str:
-    """Of this package, as it is now: what other code finished is told."""
-    return str(environment()["code"])
+    return replace(opened(config), error=Failure(kind, "the loss is nan at iteration 17"))
 
 
 def write_history(folder: RunFolder, errors: Sequence[float]) -> None:

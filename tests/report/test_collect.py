@@ -1,10 +1,11 @@
 """Run folders are read in whatever state they are."""
 
-import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 from resnet_lab.report.collect import collect, read_columns
+from resnet_lab.runs.record import Cost
 from run_folders import COLUMNS, configured, failed, finished, interrupted, started
 
 
@@ -29,11 +30,9 @@ def test_damaged_and_foreign_folders_cost_one_line_each_and_the_rest_is_read(tmp
     half = finished(configured(tmp_path, seed=1), 1.5)
     half.record_file.write_text(half.record_file.read_text()[:200])
     newer = finished(configured(tmp_path, seed=2), 1.5)
-    newer.write_record({"schema": 2, "state": "finished"})
+    newer.write_record(replace(newer.record(), schema=3))
     without = finished(configured(tmp_path, seed=3), 1.5)
-    record = without.record() or {}
-    del record["cost"]
-    without.write_record(record)
+    without.write_record(replace(without.record(), cost=Cost()))
     foreign = tmp_path / "quickstart" / "foreign"
     foreign.mkdir()
     (foreign / "config.yaml").write_text("a: list\nof: [other, things]\n")
@@ -56,7 +55,7 @@ def test_damaged_and_foreign_folders_cost_one_line_each_and_the_rest_is_read(tmp
 def test_failed_record_without_scores_is_read(tmp_path: Path) -> None:
     failed(configured(tmp_path))
     (run,) = collect(tmp_path)
-    assert (run.state, run.error, run.record["last"]) == ("failed", "nonfinite_loss", None)
+    assert (run.state, run.error, run.record.last) == ("failed", "nonfinite_loss", {})
 
 
 def test_record_alone_is_a_run(tmp_path: Path) -> None:
@@ -85,10 +84,10 @@ def test_what_the_configuration_leaves_to_the_family_is_written_out(tmp_path: Pa
 
 def test_key_of_another_version_does_not_hide_a_run(tmp_path: Path) -> None:
     folder = finished(configured(tmp_path), 2.0)
-    record = folder.record() or {}
-    record["config"]["model"]["of_the_future"] = 1
-    del record["config"]["recipe"]["momentum"]
-    folder.record_file.write_text(json.dumps(record))
+    record = folder.record()
+    record.config["model"]["of_the_future"] = 1
+    del record.config["recipe"]["momentum"]
+    folder.write_record(record)
     (run,) = collect(tmp_path)
     assert run.choices["recipe.momentum"] == 0.9
 

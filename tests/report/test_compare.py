@@ -82,8 +82,8 @@ def test_what_the_record_tells_goes_before_what_was_asked(
 ) -> None:
     for seed, told in enumerate(values):
         folder = finished(configured(tmp_path, seed=seed), 8.0 + seed)
-        record = folder.record() or {}
-        folder.write_record(record | {part: {**(record.get(part) or {}), **told}})
+        record = folder.record()
+        folder.write_record(replace(record, **{part: replace(getattr(record, part), **told)}))
     interrupted(configured(tmp_path, seed=2))  # nobody knows yet: it is no group of its own
     groups = summarise(collect(tmp_path))
     assert [group.n for group in groups] == [1, 1]
@@ -94,9 +94,9 @@ def test_what_the_record_tells_goes_before_what_was_asked(
 def test_run_that_was_resumed_on_other_devices_stands_apart(tmp_path: Path) -> None:
     for seed, trained_on in enumerate(([2], [2], [2, 1])):
         folder = finished(configured(tmp_path, seed=seed), 8.0 + seed)
-        record = folder.record() or {}
-        cost = record["cost"] | {"devices": trained_on[-1], "trained_on": trained_on}
-        folder.write_record(record | {"cost": cost})
+        record = folder.record()
+        record.cost.devices, record.cost.trained_on = trained_on[-1], trained_on
+        folder.write_record(record)
     groups = summarise(collect(tmp_path))
     assert [(group.n, group.choices["trainer.devices"], group.remarks) for group in groups] == [
         (2, 2, ""),
@@ -116,8 +116,9 @@ def test_images_without_a_fingerprint_are_told_apart_by_where_they_lie(tmp_path:
 
 def test_what_no_group_knows_makes_no_column(tmp_path: Path) -> None:
     folder = finished(configured(tmp_path, seed=0), 8.0)
-    record = folder.record() or {}
-    folder.write_record(record | {"cost": record["cost"] | {"threads": 2, "accelerator": "cpu"}})
+    record = folder.record()
+    record.cost.threads, record.cost.accelerator = 2, "cpu"
+    folder.write_record(record)
     failed(configured(tmp_path, seed=0, **{"recipe.lr": 9.0}))
     assert told_apart_by(summarise(collect(tmp_path))) == ["recipe.lr"]
 

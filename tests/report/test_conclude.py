@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from resnet_lab.report import Group, beside_the_paper, collect, conclude, summarise
+from resnet_lab.runs.record import Record, State
 from run_folders import configured, finished, group, interrupted, run_of
 
 LOW, MID, HIGH = (1.0, 1.1, 1.2), (1.05, 1.1, 1.15), (5.0, 5.5, 6.0)
@@ -155,7 +156,7 @@ def test_nothing_finished_is_said(tmp_path: Path) -> None:
 
 
 def test_half_a_sweep_concludes_what_it_can() -> None:
-    waiting = Group((run_of(configured(Path("runs"), 56, "none"), {"state": "running"}),))
+    waiting = Group((run_of(configured(Path("runs"), 56, "none"), Record(state=State.RUNNING)),))
     groups = [group(20, "none", *LOW), waiting, group(20, "A", *LOW), group(56, "A", *HIGH)]
     assert conclude(groups).startswith("Depth raises the error of residual nets: ")
     assert "plain nets" not in conclude(groups)

@@ -9,7 +9,8 @@ from resnet_lab import reference
 from resnet_lab.errors import UserError
 from resnet_lab.report import Group, beside_the_paper
 from resnet_lab.report.paper import Beside, figures
-from run_folders import configured, group, run_of
+from resnet_lab.runs.record import Record, State
+from run_folders import configured, group, lost, run_of
 
 PAPER: dict[str, Any] = {
     "data.name": "cifar10",
@@ -131,9 +132,9 @@ def test_fail_is_compared_with_fail() -> None:
 
 def test_what_is_not_there_is_told() -> None:
     config = configured(Path("runs"), 20, **PAPER)
-    waiting = run_of(config, {"state": "running"})
+    waiting = run_of(config, Record(state=State.RUNNING))
     assert row("he2015/table6", "ResNet-20", Group((waiting,))).verdict == "not finished: 1 running"
-    broken = run_of(config, {"state": "failed", "error": {"kind": "out_of_memory"}})
+    broken = run_of(config, lost(config, "out_of_memory"))
     found = row("he2015/table6", "ResNet-20", Group((broken,)))
     assert found.verdict == "not finished: 1 failed: out_of_memory"
     assert row("he2015/table6", "ResNet-20").verdict == "not run"

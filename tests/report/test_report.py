@@ -7,7 +7,7 @@ import pytest
 
 from resnet_lab.errors import UserError
 from resnet_lab.report import report
-from run_folders import configured, ended, failed, finished, interrupted, quickstart, started
+from run_folders import configured, failed, finished, interrupted, quickstart, started
 
 
 def test_finished_quickstart_gives_table_sentence_and_figure(
@@ -138,24 +138,6 @@ def test_place_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(UserError, match=r"cannot write .*taken"):
         report(tmp_path, tmp_path / "taken")
-
-
-def test_record_of_the_product_is_read(tmp_path: Path) -> None:
-    """The factory of these tests writes the keys that runs/record.py writes."""
-    from resnet_lab.runs import record as records
-
-    config = configured(tmp_path)
-    folder = started(config)
-    with folder.lock() as lock:
-        opened = records.opened(config, lock)
-    ours = ended(config, 2.0)
-    assert ours.keys() <= opened.keys()
-    for part in ("model", "data"):
-        assert ours[part].keys() <= opened[part].keys() | {"val"}
-    folder.write_record(
-        records.closed(opened | {key: ours[key] for key in ("model", "data", "last", "cost")})
-    )
-    assert report(folder.path) == 0
 
 
 def test_terminal_gets_a_drawn_table(

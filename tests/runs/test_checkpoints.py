@@ -123,7 +123,7 @@ def test_run_with_a_spoilt_checkpoint_goes_on_from_the_one_before_and_tells_so(
     interrupted: RunFolder,
 ) -> None:
     truncated(interrupted.checkpoints / "00000008.ckpt")
-    assert execute(interrupted.path)["state"] == "finished"
+    assert execute(interrupted.path).state == "finished"
     assert restored(interrupted) == [6]
     log = interrupted.log_file.read_text()
     assert "00000008.ckpt is no use (" in log
@@ -137,9 +137,9 @@ def test_run_whose_checkpoints_are_all_spoilt_fails_with_one_line_and_keeps_them
     for path in interrupted.checkpoints.iterdir():
         truncated(path)
     record = execute(interrupted.path)
-    assert record["state"] == "failed"
-    assert record["error"]["kind"] == "unreadable_checkpoint"
-    message = record["error"]["message"]
+    assert record.state == "failed"
+    assert record.error.kind == "unreadable_checkpoint"
+    message = record.error.message
     assert message.startswith("cannot go on from 00000008.ckpt (")
     assert message.endswith(f"): delete {interrupted.checkpoints} to train from the start")
     assert iterations(interrupted) == [8, 6]

@@ -10,10 +10,10 @@ import pytest
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.report.collect import collect
-from resnet_lab.runs import record as records
-from resnet_lab.runs import train
+from resnet_lab.runs import recording, train
 from resnet_lab.runs.__main__ import main
 from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.record import Cost, Environment
 from resnet_lab.sweeps.jobs import Job
 from run_folders import configured, finished, interrupted
 
@@ -73,9 +73,10 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
         folder.checkpoints.mkdir(exist_ok=True)
         for path in (folder.history_file, folder.preprocessing_file, folder.weights_file):
             path.write_text("")
+        record.last, record.cost = {"iteration": 1}, Cost(train_seconds=1.0)
 
     monkeypatch.setattr(train, "train", trained)
-    monkeypatch.setattr(records, "environment", dict)  # git takes its time
+    monkeypatch.setattr(recording, "environment", Environment)  # git takes its time
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -36,19 +36,19 @@ def trained(tmp_path: Path, *overrides: str, code: int = 0) -> RunFolder:
 
 
 def test_overfit_ends_when_the_one_batch_is_learnt_by_heart(tmp_path: Path) -> None:
-    record = trained(tmp_path, "debug=overfit").record() or {}
-    assert record["last"]["train/error"] == 0
-    assert record["data"]["train"] == 32
-    assert record["stopped_early_at"] == record["last"]["iteration"] < 150
+    record = trained(tmp_path, "debug=overfit").record()
+    assert record.last["train/error"] == 0
+    assert record.data.train == 32
+    assert record.stopped_early_at == record.last["iteration"] < 150
 
 
 def test_overfit_fails_where_the_net_does_not_learn_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("resnet_lab.config.debug.BY_HEART", (16, 3))
-    error = (trained(tmp_path, "debug=overfit", "recipe.lr=1e-9", code=1).record() or {})["error"]
-    assert error["kind"] == "not_by_heart"
-    assert "after 3 iterations" in error["message"]
+    error = trained(tmp_path, "debug=overfit", "recipe.lr=1e-9", code=1).record().error
+    assert error.kind == "not_by_heart"
+    assert "after 3 iterations" in error.message
 
 
 def test_profile_leaves_the_slowest_operators_and_a_trace(tmp_path: Path) -> None:

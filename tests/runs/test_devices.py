@@ -20,6 +20,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.runs.devices import Process, counted, trainer_arguments
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.record import BatchNorm
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -60,14 +61,14 @@ def answered(folder: RunFolder) -> list[list[str]]:
 def test_two_devices_see_the_images_of_one_and_end_with_its_weights(make_config: MakeConfig) -> None:
     one, two = (make(make_config, name, model=NO_BATCH_NORM) for name in ("one", "two"))
     alone, shared = execute(one.path), on_two(two)
-    assert (alone["cost"]["devices"], shared["cost"]["devices"]) == (1, 2)
-    assert alone["cost"]["images"] == shared["cost"]["images"] == 3 * 159
+    assert (alone.cost.devices, shared.cost.devices) == (1, 2)
+    assert alone.cost.images == shared.cost.images == 3 * 159
     expected, found = (load_file(each.weights_file) for each in (one, two))
     for name, weight in expected.items():
         torch.testing.assert_close(found[name], weight, rtol=1e-4, atol=1e-5)
     for name in ("train/error", "test/error", "test/top5_error"):
-        assert shared["last"][name] == alone["last"][name], name
-    assert shared["last"]["test/loss"] == pytest.approx(alone["last"]["test/loss"], 1e-4)
+        assert shared.last[name] == alone.last[name], name
+    assert shared.last["test/loss"] == pytest.approx(alone.last["test/loss"], 1e-4)
 
 
 def test_one_and_two_devices_test_the_same_weights_to_the_same_digit(make_config: MakeConfig) -> None:
@@ -77,11 +78,11 @@ def test_one_and_two_devices_test_the_same_weights_to_the_same_digit(make_config
     two.record_file.unlink()  # trained, and not tested yet
     shared = on_two(two)
     assert restored(two) == [18]
-    assert shared["cost"]["devices"] == 2
-    assert shared["batch_norm"] == alone["batch_norm"] == {"images": 30, "synced": False}  # as it was trained
+    assert shared.cost.devices == 2
+    assert shared.batch_norm == alone.batch_norm == BatchNorm(30, False)  # as it was trained
     for name in ("test/error", "test/top5_error"):
-        assert shared["last"][name] == alone["last"][name], name
-    assert shared["last"]["test/loss"] == pytest.approx(alone["last"]["test/loss"], 1e-6)
+        assert shared.last[name] == alone.last[name], name
+    assert shared.last["test/loss"] == pytest.approx(alone.last["test/loss"], 1e-6)
     assert answered(one) == answered(two)
 
 
@@ -98,8 +99,8 @@ def test_two_devices_that_are_killed_go_on_together_bit_for_bit(make_config: Mak
     record = on_two(killed)
     assert restored(killed) == [8]
     assert killed.weights_file.read_bytes() == whole.weights_file.read_bytes()
-    expected = whole.record() or {}
-    assert (record["last"], record["cost"]["images"]) == (expected["last"], expected["cost"]["images"])
+    expected = whole.record()
+    assert (record.last, record.cost.images) == (expected.last, expected.cost.images)
 
 
 def test_record_tells_of_a_resume_on_another_number_of_devices(make_config: MakeConfig) -> None:
@@ -111,8 +112,8 @@ def test_record_tells_of_a_resume_on_another_number_of_devices(make_config: Make
 
     assert -signal.SIGKILL in as_torchrun(train)
     record = execute(folder.path)
-    assert (record["cost"]["trained_on"], record["cost"]["devices"]) == ([2, 1], 1)
-    assert record["batch_norm"] == {"images": 30, "synced": False}
+    assert (record.cost.trained_on, record.cost.devices) == ([2, 1], 1)
+    assert record.batch_norm == BatchNorm(30, False)
 
 
 def test_failure_of_another_rank_is_in_the_record_with_its_rank(make_config: MakeConfig) -> None:
@@ -126,9 +127,9 @@ def test_failure_of_another_rank_is_in_the_record_with_its_rank(make_config: Mak
 
     folder = make(make_config, "one_fails")
     assert as_torchrun(train)[1] == 1
-    error = (folder.record() or {})["error"]
-    assert error["kind"] == "out_of_memory"
-    assert error["message"].startswith("rank 1: CUDA out of memory")
+    error = folder.record().error
+    assert error.kind == "out_of_memory"
+    assert error.message.startswith("rank 1: CUDA out of memory")
 
 
 def test_failure_that_no_name_fits_is_told_by_the_rank_that_had_it(make_config: MakeConfig) -> None:
@@ -144,8 +145,8 @@ def test_failure_that_no_name_fits_is_told_by_the_rank_that_had_it(make_config: 
 
     folder = make(make_config, "another_fails")
     assert as_torchrun(train)[1] == 1
-    error = (folder.record() or {})["error"]
-    assert error["message"] == "rank 1: RuntimeError: CUDA error: device-side assert triggered"
+    error = folder.record().error
+    assert error.message == "rank 1: RuntimeError: CUDA error: device-side assert triggered"
 
 
 def test_all_ranks_end_at_a_loss_that_is_not_finite(make_config: MakeConfig) -> None:
@@ -155,9 +156,9 @@ def test_all_ranks_end_at_a_loss_that_is_not_finite(make_config: MakeConfig) -> 
 
     folder = make(make_config, "nonfinite")
     as_torchrun(train)
-    error = (folder.record() or {})["error"]
-    assert error["kind"] == "nonfinite_loss"
-    assert "00000008.ckpt is the last finite one" in error["message"]
+    error = folder.record().error
+    assert error.kind == "nonfinite_loss"
+    assert "00000008.ckpt is the last finite one" in error.message
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_sweep_over_devices_is_two_right_runs_on_the_same_images(tmp_path: Path)
     assert done.returncode == 0, done.stdout + done.stderr
     folders = [RunFolder(path) for path in sorted((tmp_path / "runs" / "scratch").iterdir())]
     assert [folder.path.name.rpartition("-")[2] for folder in folders] == ["devices1", "devices2"]
-    one, two = (folder.record() or {} for folder in folders)
+    one, two = (folder.record() for folder in folders)
     assert [each["cost"]["devices"] for each in (one, two)] == [1, 2]
     assert [each["cost"]["images"] for each in (one, two)] == [2 * 159] * 2
     assert one["hash"] == two["hash"]
@@ -221,11 +222,11 @@ def test_torchrun_executes_a_run_folder(tmp_path: Path, make_config: MakeConfig)
     torchrun = str(Path(sys.executable).with_name("torchrun"))
     command = [torchrun, "--standalone", "--nproc-per-node", "2", "-m", "resnet_lab.runs", str(folder.path)]
     subprocess.run(command, check=True, timeout=300)
-    record = folder.record() or {}
-    assert record["cost"]["devices"] == 2
+    record = folder.record()
+    assert record.cost.devices == 2
     alone = execute(make(make_config, "alone", model=NO_BATCH_NORM).path)
-    assert record["cost"]["images"] == alone["cost"]["images"]
-    assert record["last"]["test/error"] == alone["last"]["test/error"]
+    assert record.cost.images == alone.cost.images
+    assert record.last["test/error"] == alone.last["test/error"]
 
 
 def test_all_devices_are_every_core_where_there_is_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

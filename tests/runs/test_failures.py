@@ -37,8 +37,8 @@ def folder(make_config: MakeConfig) -> RunFolder:
 def told(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     """Kind and message of a failure, which the terminal, log.txt and a sweep's table tell in the same words."""
     assert main([str(folder.path)]) in (1, 2)
-    error = (folder.record() or {})["error"]
-    kind, message = error["kind"], error["message"]
+    error = folder.record().error
+    kind, message = error.kind, error.message
     assert capsys.readouterr().out.splitlines()[-1] == f"{folder.path}: {kind}: {message}"
     assert folder.log_file.read_text().splitlines()[-1].endswith(f"{kind}: {message}")
     assert "Traceback" in folder.log_file.read_text()
@@ -66,7 +66,7 @@ def test_loss_that_is_not_finite_stops_the_run_and_leaves_its_last_finite_checkp
     assert newest is not None
     assert newest.stem == "00000008"
     assert all(value.isfinite().all() for value in weights_of(newest).values())
-    assert execute(folder.path)["state"] == "finished"
+    assert execute(folder.path).state == "finished"
     assert restored(folder) == [8]
 
 
@@ -115,7 +115,7 @@ def test_disk_that_is_full_is_told_and_freed_the_run_goes_on(
     )
     assert iterations(folder) == [6, 5]
     assert not list(folder.checkpoints.glob(".*"))  # the half that was written takes no space
-    assert execute(folder.path)["state"] == "finished"
+    assert execute(folder.path).state == "finished"
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_disk_that_is_really_full_is_told(
     assert newest_sound(folder.checkpoints, folder.config()) is not None
     (small_disk / "else").unlink()
     monkeypatch.undo()
-    assert execute(folder.path)["state"] == "finished"
+    assert execute(folder.path).state == "finished"
     assert restored(folder) == [6]
 
 
@@ -178,16 +178,16 @@ def test_each_failure_has_its_kind_and_one_line(
     error: Exception, kind: str, message: str, tmp_path: Path
 ) -> None:
     found = describe(error, RunFolder(tmp_path))
-    assert found["kind"] == kind
-    assert message in found["message"]
-    assert "\n" not in found["message"]
+    assert found.kind == kind
+    assert message in found.message
+    assert "\n" not in found.message
 
 
 def test_what_a_library_wraps_is_found(tmp_path: Path) -> None:
     """As torch.save does, whose own error tells of positions within a file."""
     error = RuntimeError("unexpected pos 166016 vs 165912")
     error.__context__ = OSError(errno.ENOSPC, "No space left on device")
-    assert describe(error, RunFolder(tmp_path))["kind"] == "disk_full"
+    assert describe(error, RunFolder(tmp_path)).kind == "disk_full"
 
 
 def test_mistake_of_the_user_ends_with_2(make_config: MakeConfig, capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,7 +56,7 @@ def test_the_sweep_has_a_frozen_and_a_full_variant(weights: Path, images: Path) 
     for job in expanded(asked(weights, images)):
         config = compose(job)
         folder = RunFolder.create(config)
-        assert execute(folder.path)["error"] is None
+        assert execute(folder.path).error is None
         runs[config.recipe.freeze] = folder.path
         assert load_file(folder.path / "weights.safetensors")["fc.weight"].shape == (2, 64)
     assert moved(runs["backbone"], before) == []
@@ -108,9 +108,9 @@ def test_a_run_that_cannot_fetch_its_weights_says_so_in_one_line(
     monkeypatch.setattr(ResNet18_Weights.IMAGENET1K_V1.value, "url", address)
     folder = RunFolder.create(compose([*asked(Path("imagenet"), images), f"runs_root={tmp_path}"]))
     record = execute(folder.path)
-    assert record["state"] == "failed"
-    assert "without a network, put that file there" in record["error"]["message"]
-    assert "\n" not in record["error"]["message"]
+    assert record.state == "failed"
+    assert "without a network, put that file there" in record.error.message
+    assert "\n" not in record.error.message
     told = [line for line in capfd.readouterr().out.splitlines() if "cannot fetch" in line]
     assert len(told) == 1
 

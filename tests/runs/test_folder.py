@@ -1,7 +1,6 @@
 """The run folder: states, the lock, and what may be written into it."""
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -18,6 +17,8 @@ from resnet_lab.files import replacing
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import CHOSEN, RunFolder
 from resnet_lab.runs.lock import LostLock
+from run_folders import ended as finished_record
+from run_folders import lost
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -78,7 +79,7 @@ def test_folder_of_another_run_is_refused_with_the_difference(
 
 
 def test_configuration_of_a_finished_run_stays_as_it_was(make_config: MakeConfig, folder: RunFolder) -> None:
-    folder.write_record({"state": "finished"})
+    folder.write_record(finished_record(folder.config(), 1.0))
     before = folder.config_file.read_bytes()
     RunFolder.create(make_config(trainer=TrainerConfig(devices=2)))
     assert folder.config_file.read_bytes() == before
@@ -158,11 +159,11 @@ def test_states_follow_the_life_of_a_run(folder: RunFolder) -> None:
     with folder.lock():
         assert folder.state() == "running"
     assert folder.state() == "interrupted"
-    folder.write_record({"state": "failed"})
+    folder.write_record(lost(folder.config()))
     assert folder.state() == "failed"
     with folder.lock():
         assert folder.state() == "running"
-    folder.write_record({"state": "finished"})
+    folder.write_record(finished_record(folder.config(), 1.0))
     assert folder.state() == "finished"
 
 
@@ -203,13 +204,13 @@ def test_lock_that_was_removed_or_replaced_is_noticed(folder: RunFolder) -> None
 
 
 def test_record_is_the_old_or_the_new_one_whenever_writing_fails(folder: RunFolder) -> None:
-    folder.write_record({"state": "failed"})
+    folder.write_record(lost(folder.config()))
     with contextlib.suppress(OSError), replacing(folder.record_file) as temporary:
         temporary.write_text('{"state": "fin')
         raise OSError("no space left")
-    assert folder.record() == {"state": "failed"}
+    assert folder.record() == lost(folder.config())
     assert [path.name for path in folder.path.iterdir() if path.suffix == ".tmp"] == []
-    folder.record_file.write_text(json.dumps({"state": "failed"})[:-3])
+    folder.record_file.write_text(folder.record_file.read_text()[:-3])
     with pytest.raises(UserError, match="remove it, and the same command"):
         folder.record()
 

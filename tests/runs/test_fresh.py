@@ -8,10 +8,11 @@ import pytest
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.fresh import fresh, of_other_code
-from resnet_lab.runs.record import environment
+from resnet_lab.runs.record import Environment
+from resnet_lab.runs.recording import code_digest
 from run_folders import configured, finished, interrupted
 
-THIS, OTHER, STOPPED = environment()["code"], "00000000", None
+THIS, OTHER, STOPPED = code_digest(), "00000000", None
 
 
 def put(root: Path, seed: int, *codes: str | None) -> TrainConfig:
@@ -25,7 +26,7 @@ def put(root: Path, seed: int, *codes: str | None) -> TrainConfig:
             interrupted(there)
         else:
             folder = finished(there, 5.0)
-            folder.write_record((folder.record() or {}) | {"environment": {"code": code}})
+            folder.write_record(replace(folder.record(), environment=Environment(code=code)))
     return config
 
 
@@ -55,9 +56,7 @@ def test_each_run_gets_one_more_of_this_code_than_the_one_that_has_the_fewest(
 
 def test_a_run_that_does_not_tell_which_code_made_it_is_of_an_earlier_one(tmp_path: Path) -> None:
     folder = finished(configured(tmp_path), 5.0)
-    told = folder.record() or {}
-    del told["environment"]
-    folder.write_record(told)
+    folder.write_record(replace(folder.record(), environment=Environment()))
     assert (
         of_other_code(folder)
         == "finished by other code of this package; train --fresh trains it anew beside it"

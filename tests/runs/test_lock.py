@@ -17,6 +17,7 @@ from resnet_lab.runs.__main__ import main
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock, held
+from run_folders import ended as finished_record
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -75,8 +76,8 @@ def test_run_that_lost_its_lock_stops_before_it_writes_another_checkpoint(
 ) -> None:
     on_batch(monkeypatch, lambda trainer: trainer.global_step == 7 and folder.lock_file.unlink())
     record = execute(folder.path)
-    assert record["error"]["kind"] == "lost_lock"
-    assert "another process may be training here" in record["error"]["message"]
+    assert record.error.kind == "lost_lock"
+    assert "another process may be training here" in record.error.message
     assert iterations(folder) == [5]
 
 
@@ -86,10 +87,10 @@ def test_record_of_the_process_that_took_over_is_not_replaced(
     def take_over(trainer: Any) -> None:
         if trainer.global_step == 7:
             folder.lock_file.unlink()
-            folder.write_record({"state": "finished", "last": {"test/error": 1.0}})
+            folder.write_record(finished_record(folder.config(), 1.0))
 
     on_batch(monkeypatch, take_over)
-    assert execute(folder.path) == {"state": "finished", "last": {"test/error": 1.0}}
+    assert execute(folder.path).last["test/error"] == 1.0
 
 
 def test_worker_that_outlives_its_run_does_not_hold_the_folder(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_record_of_a_run_tells_its_numerics_and_deterministic_runs_resume_bit_fo
     killed(stopped, "after", 5)
     assert ended(forked(lambda: execute(stopped.path))) == 0
     assert stopped.weights_file.read_bytes() == whole.weights_file.read_bytes()
-    told = (whole.record() or {})["numerics"]
+    told = whole.record().numerics
     assert told == {**dict.fromkeys(told), "deterministic": True, "compiled": False, "world_size": 1}
 
 

@@ -40,7 +40,7 @@ def trained(folder: RunFolder) -> dict[str, Any]:
     assert ended(forked(lambda: execute(folder.path))) == 0
     record = folder.record()
     assert record is not None
-    assert record["state"] == "finished", record["error"]
+    assert record.state == "finished", record.error
     return record
 
 
@@ -81,7 +81,7 @@ def test_deterministic_run_that_is_killed_ends_with_the_same_bits(
     killed(stopped, "after", 5)
     trained(stopped)
     assert stopped.weights_file.read_bytes() == whole.weights_file.read_bytes()
-    told = record["numerics"]
+    told = record.numerics
     assert (told["deterministic"], told["benchmark"]) == (True, False)
     assert all(told[name] is not None for name in ("tf32", "cuda", "cudnn"))
 
@@ -101,21 +101,21 @@ def test_nothing_waits_for_the_gpu_within_a_step(ema: float, make: Callable[...,
         execute(folder.path)
 
     assert ended(forked(train)) == 0
-    assert (folder.record() or {})["error"] is None
+    assert folder.record().error is None
 
 
 def test_compiled_run_ends_with_its_numbers(make: Callable[..., RunFolder]) -> None:
     """Twin: test_compiled.py."""
     record = trained(make(trainer={"compile": True}, recipe={"mixup": 0.2}))
-    assert record["numerics"]["compiled"]
-    assert record["cost"]["peak_memory_mib"] > 0
+    assert record.numerics["compiled"]
+    assert record.cost.peak_memory_mib > 0
 
 
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_one_rank_trains_under_nccl(strategy: str, make: Callable[..., RunFolder]) -> None:
     """Twins: test_devices.py with gloo, training/test_sharded.py."""
     record = trained(make(trainer={"strategy": strategy}, recipe={"weight_decay_scope": "weights"}))
-    assert record["cost"]["devices"] == 1
+    assert record.cost.devices == 1
 
 
 def test_gradient_norms_of_fp16_are_finite_whatever_steps_it_skips(make: Callable[..., RunFolder]) -> None:

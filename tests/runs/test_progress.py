@@ -109,4 +109,4 @@ def test_what_a_finished_run_took_is_in_its_record(tmp_path: Path) -> None:
     folder = finished(configured(tmp_path), 3.0)
     write_history(folder, [3.0])
     run = read(folder.path)
-    assert Progress.of(run.choices, run.history, run.record).seconds == 60.0
+    assert Progress.of(run.choices, run.history, run.record.cost).seconds == 60.0

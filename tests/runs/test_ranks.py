@@ -30,6 +30,7 @@ TOY = """
 import json, os, sys, time
 from pathlib import Path
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.record import Cost, Failure, Record, State
 from resnet_lab.runs.parent import end_with_named_parent
 
 end_with_named_parent()
@@ -47,10 +48,12 @@ if do == "die":
     os.kill(os.getpid(), 9)
 elif do in ("fail", "fail later"):
     time.sleep(0.6 if do == "fail later" else 0)
-    folder.write_record({"state": "failed", "error": {"kind": "other", "message": "Connection closed by peer"}})
+    folder.write_record(Record(error=Failure("other", "Connection closed by peer")))
     sys.exit(1)
 elif do == "finish":
-    folder.write_record({"state": "finished", "last": {"test/error": 1.5}, "error": None})
+    folder.write_record(Record(
+        state=State.FINISHED, last={"iteration": 1, "test/error": 1.5}, seed=0, config={"seed": 0},
+        cost=Cost(train_seconds=1.0)))
 elif do == "hang":
     time.sleep(60)
 elif isinstance(do, int):
@@ -96,7 +99,7 @@ def test_each_device_has_a_process_and_an_equal_share_of_the_cores(
 ) -> None:
     monkeypatch.setenv(SHARE, "6")
     do(folder, "finish", 0)
-    assert execute(folder.path)["state"] == "finished"
+    assert execute(folder.path).state == "finished"
     assert [seen(folder, rank)[SHARE] for rank in range(2)] == ["3", "3"]
     assert {seen(folder, rank)["WORLD_SIZE"] for rank in range(2)} == {"2"}
 
@@ -116,7 +119,7 @@ def test_one_process_that_ends_before_its_time_ends_the_others_and_is_the_messag
     began = time.monotonic()
     assert main([str(folder.path)]) == 1
     assert time.monotonic() - began < 20
-    assert (folder.record() or {})["error"]["message"] == message
+    assert folder.record().error.message == message
 
 
 def test_what_the_first_process_said_of_a_closed_connection_is_replaced_by_what_closed_it(
@@ -124,9 +127,9 @@ def test_what_the_first_process_said_of_a_closed_connection_is_replaced_by_what_
 ) -> None:
     do(folder, "fail later", "die")
     assert main([str(folder.path)]) == 1
-    error = (folder.record() or {})["error"]
-    assert error["kind"] == "killed"
-    assert error["message"] == "rank 1 was killed by SIGKILL, as the kernel does when memory runs out"
+    error = folder.record().error
+    assert error.kind == "killed"
+    assert error.message == "rank 1 was killed by SIGKILL, as the kernel does when memory runs out"
 
 
 @pytest.mark.parametrize(("codes", "expected"), [((143, 143), 143), ((129, 129), 129), ((2, 2), 2)])

@@ -16,6 +16,7 @@ from resnet_lab.config.schema import CheckpointConfig, TrainConfig
 from resnet_lab.runs import train, weights_file
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.record import Failure
 from resnet_lab.training import Classifier, evaluation
 
 MakeConfig = Callable[..., TrainConfig]
@@ -33,10 +34,10 @@ def told(folder: RunFolder) -> dict[str, Any]:
             {key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)
         ]
     local = ("started", "finished", "resumes", "resumed_from", "config", "environment")
-    kept = {key: value for key, value in record.items() if key not in local}
+    kept = {key: value for key, value in vars(record).items() if key not in local}
     return {
         **kept,
-        "cost": record["cost"]["images"],
+        "cost": record.cost.images,
         "history": rows,
         "weights": folder.weights_file.read_bytes(),
     }
@@ -57,7 +58,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def expected(whole: dict[str, Any], make_config: MakeConfig) -> dict[str, Any]:
     if "told" not in whole:
         folder = RunFolder.create(make_config(callbacks=EVERY_2, runs_root=str(whole["path"])))
-        assert execute(folder.path)["state"] == "finished"
+        assert execute(folder.path).state == "finished"
         whole["told"] = told(folder)
     return dict(whole["told"])
 
@@ -77,7 +78,7 @@ def test_run_killed_anywhere_ends_as_the_run_that_was_not(
     moment: str, iteration: int, goes_on_from: list[int], folder: RunFolder, expected: dict[str, Any]
 ) -> None:
     killed(folder, moment, iteration)
-    assert execute(folder.path)["resumes"] == 1
+    assert execute(folder.path).resumes == 1
     assert restored(folder) == goes_on_from
     assert told(folder) == expected
     assert not list(folder.path.rglob(".*"))
@@ -98,7 +99,7 @@ def test_run_killed_outside_its_steps_ends_as_the_run_that_was_not(
     owner: Any, name: str, call: int, goes_on_from: list[int], folder: RunFolder, expected: dict[str, Any]
 ) -> None:
     killed_when(folder, owner, name, call)
-    assert execute(folder.path)["state"] == "finished"
+    assert execute(folder.path).state == "finished"
     assert restored(folder) == goes_on_from
     assert told(folder) == expected
 
@@ -108,7 +109,7 @@ def test_run_killed_again_and_again_ends_as_the_run_that_was_not(
 ) -> None:
     for moment, iteration in (("within", 4), ("after", 6), ("before", 10), ("after", 14)):
         killed(folder, moment, iteration)
-    assert execute(folder.path)["resumes"] == 4
+    assert execute(folder.path).resumes == 4
     assert restored(folder) == [2, 6, 8, 14]
     assert told(folder) == expected
 
@@ -156,7 +157,7 @@ def test_spoilt_history_is_written_again_from_the_checkpoint(
 ) -> None:
     killed(folder, "after", iteration)
     spoil(folder.history_file)
-    assert execute(folder.path)["state"] == "finished"
+    assert execute(folder.path).state == "finished"
     assert told(folder) == expected
 
 
@@ -168,9 +169,9 @@ def test_checkpoint_that_holds_no_history_goes_on_with_nothing_and_says_so(folde
         del checkpoint["callbacks"]["History"]["table"]
         torch.save(checkpoint, path)
     before = folder.history_file.read_bytes()
-    error = execute(folder.path)["error"]
-    assert error["kind"] == "spoilt_history"
-    assert "iteration 8 does not hold the rows of" in error["message"]
+    error = execute(folder.path).error
+    assert error.kind == "spoilt_history"
+    assert "iteration 8 does not hold the rows of" in error.message
     assert folder.history_file.read_bytes() == before
 
 
@@ -242,10 +243,10 @@ def test_failed_run_goes_on_and_its_record_is_replaced(
             raise RuntimeError("a cable was pulled")
 
     on_batch(monkeypatch, fail)
-    assert execute(folder.path)["error"] == {"kind": "other", "message": "RuntimeError: a cable was pulled"}
+    assert execute(folder.path).error == Failure("other", "RuntimeError: a cable was pulled")
     assert folder.state() == "failed"
     monkeypatch.undo()
-    assert execute(folder.path)["error"] is None
+    assert execute(folder.path).error is None
     assert restored(folder) == [8]
     assert told(folder) == expected
 
@@ -286,9 +287,9 @@ def goes_on_within_an_epoch(make: Callable[[str], TrainConfig]) -> None:
         config = make(name)
         config.callbacks.probe.layer_responses = config.callbacks.probe.gradient_norms = 1
         made.append(RunFolder.create(config))
-    assert execute(made[0].path)["state"] == "finished"
+    assert execute(made[0].path).state == "finished"
     killed(made[1], "after", 6)
-    assert execute(made[1].path)["state"] == "finished"
+    assert execute(made[1].path).state == "finished"
     assert restored(made[1]) == [6]
     expected, found = ({**told(each), "experiment": ""} for each in made)
     assert found == expected

@@ -21,6 +21,7 @@ TOY = """
 import json, os, subprocess, sys, time
 from pathlib import Path
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.record import Cost, Failure, Record, State
 
 def main(arguments):
     folder = RunFolder(arguments[0])
@@ -33,8 +34,7 @@ def main(arguments):
         if do[0] == "raise":
             raise RuntimeError("this run is no good")
         if do[0] == "fail":
-            error = {"kind": "nonfinite_loss", "message": "the loss is nan at iteration 7"}
-            folder.write_record({"state": "failed", "error": error})
+            folder.write_record(Record(error=Failure("nonfinite_loss", "the loss is nan at iteration 7")))
             return 1
         if do[0] == "child":
             child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -47,8 +47,9 @@ def main(arguments):
                 time.sleep(0.05)
         elif len(do) > 1:
             time.sleep(float(do[1]))
-        ended = {"pid": os.getpid(), "ended": time.time()}
-        folder.write_record({"state": "finished", "last": {"test/error": 1.5}, **ended})
+        ended = Record(state=State.FINISHED, last={"iteration": 1, "test/error": 1.5}, seed=0)
+        ended.config, ended.cost = {"seed": 0}, Cost(train_seconds=time.time())
+        folder.write_record(ended)
         return 0
 
 if __name__ == "__main__":

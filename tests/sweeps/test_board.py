@@ -10,8 +10,9 @@ from rich.console import Console
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.history import read_or_empty
+from resnet_lab.runs.record import State
 from resnet_lab.sweeps.board import Board, causes, print_summary, run_table
-from resnet_lab.sweeps.jobs import ALREADY, FAILED, FINISHED, RUNNING, WAITING, Job
+from resnet_lab.sweeps.jobs import Job
 from run_folders import configured, finished, interrupted, write_history
 
 
@@ -29,8 +30,11 @@ def shown(act: Callable[[Console], None]) -> str:
 
 def test_a_plain_line_tells_how_long_the_rest_will_take(tmp_path: Path) -> None:
     finished(configured(tmp_path, seed=0), 3.0)  # 60 s
-    done, waiting = job(configured(tmp_path, seed=0), ALREADY), job(configured(tmp_path, seed=1), WAITING)
-    done.status = FINISHED
+    done, waiting = (
+        job(configured(tmp_path, seed=0), State.ALREADY),
+        job(configured(tmp_path, seed=1), State.WAITING),
+    )
+    done.status = State.FINISHED
     said = shown(lambda console: Board([done, waiting], console).changed(done))
     assert "[1/2]" in said
     assert said.rstrip().endswith("; about 60 s left")
@@ -38,7 +42,7 @@ def test_a_plain_line_tells_how_long_the_rest_will_take(tmp_path: Path) -> None:
 
 def test_the_end_has_nothing_left(tmp_path: Path) -> None:
     finished(configured(tmp_path), 3.0)
-    done = job(configured(tmp_path), FINISHED)
+    done = job(configured(tmp_path), State.FINISHED)
     assert "left" not in shown(lambda console: Board([done], console).changed(done))
 
 
@@ -47,11 +51,11 @@ def test_the_table_tells_images_a_second_memory_and_what_will_fail(tmp_path: Pat
     folder = finished(first, 3.0)
     record = folder.record()
     assert record is not None
-    record["cost"] |= {"images_per_second": 1862.7, "peak_memory_mib": 634.1}
+    record.cost.images_per_second, record.cost.peak_memory_mib = 1862.7, 634.1
     folder.write_record(record)
     going = interrupted(replace(second), [50.0, 20.0])
     rows = going.history_file.read_text().replace("0.5,10.0", "9.5,10.0")
-    jobs = [job(first, FINISHED), job(second, RUNNING)]
+    jobs = [job(first, State.FINISHED), job(second, State.RUNNING)]
     going.history_file.write_text(rows)
     said = shown(lambda console: console.print(run_table(jobs, console)))
     assert all(words in said for words in ("1,863", "634 MiB", "1 of 12"))
@@ -59,7 +63,7 @@ def test_the_table_tells_images_a_second_memory_and_what_will_fail(tmp_path: Pat
 
 
 def test_on_80_columns_each_run_is_a_line_and_each_of_ten_causes_another(tmp_path: Path) -> None:
-    jobs = [job(configured(tmp_path, 110, "constant_scaling", seed=seed), FAILED) for seed in range(13)]
+    jobs = [job(configured(tmp_path, 110, "constant_scaling", seed=seed), State.FAILED) for seed in range(13)]
     for each in jobs:
         each.told = "the loss is nan at iteration 17: try recipe.lr=0.01, which is a tenth of this run's learning rate"
     text = io.StringIO()
@@ -76,7 +80,7 @@ def test_on_80_columns_each_run_is_a_line_and_each_of_ten_causes_another(tmp_pat
 def test_on_80_columns_a_running_run_tells_its_epoch_and_error(tmp_path: Path) -> None:
     config = configured(tmp_path, 110, "constant_scaling")
     interrupted(config, [50.0, 20.0])
-    running, text = job(config, RUNNING), io.StringIO()
+    running, text = job(config, State.RUNNING), io.StringIO()
     console = Console(file=text, width=80)
     console.print(run_table([running], console))
     head, line = text.getvalue().splitlines()
@@ -88,7 +92,7 @@ def test_on_80_columns_a_running_run_tells_its_epoch_and_error(tmp_path: Path) -
 def test_a_history_that_is_damaged_costs_no_line(tmp_path: Path) -> None:
     config = configured(tmp_path)
     going = interrupted(config)
-    broken = job(config, RUNNING)
+    broken = job(config, State.RUNNING)
     going.history_file.write_bytes(b"\xff\xfe\n\n")
     assert broken.name in shown(lambda console: Board([broken], console).changed(broken))
     write_history(going, [50.0])
@@ -102,7 +106,7 @@ def test_a_running_runs_history_is_read_again_only_once_it_has_changed(
     monkeypatch.setattr(
         "resnet_lab.sweeps.jobs.read_or_empty", lambda path: read.append(path) or read_or_empty(path)
     )
-    running = job(config, RUNNING)
+    running = job(config, State.RUNNING)
     for errors, epoch in (([50.0], "0 of 12"), ([50.0, 9.0], "1 of 12")):
         write_history(going, errors)
         read.clear()

@@ -17,6 +17,7 @@ from resnet_lab.sweeps.estimate import on_gpu
 from resnet_lab.sweeps.kept import Kept
 from resnet_lab.sweeps.plan import plan
 from resnet_lab.terminal import fitted, hours
+from run_folders import ended as finished_record
 
 BENEATH = ("seconds of a step", "faster here", "what would be faster")  # what tests/sweeps/test_kept.py reads
 TINY = ["model.depth=8,14", "model.width=4", "seed=0,1", "recipe.epochs=2"]
@@ -75,7 +76,7 @@ def test_what_is_done_is_counted_off_and_nothing_is_started(
 def finish(config: TrainConfig) -> None:
     folder = RunFolder.create(config)
     folder.history_file.write_text("epoch,iteration\n2,46\n")
-    folder.write_record({"state": "finished"})
+    folder.write_record(finished_record(config, 1.0))
 
 
 def test_half_a_run_leaves_half_its_hours(

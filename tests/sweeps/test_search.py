@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from resnet_lab.errors import UserError
+from resnet_lab.runs.record import Failure, Record
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.search import Search, SearchOptions
 from swept import expanded
@@ -189,7 +190,7 @@ def test_plan_answers_a_search_with_one_line() -> None:
 def test_run_that_diverged_is_as_bad_as_can_be(make_job: Callable[..., Job]) -> None:
     for kind, objective in (("nonfinite_loss", 100.0), ("disk_full", None)):
         job = make_job(0, "finish")
-        job.folder.write_record({"state": "failed", "error": {"kind": kind, "message": "no good"}})
+        job.folder.write_record(Record(error=Failure(kind, "no good")))
         job.settle()
         assert job.objective() == objective
 

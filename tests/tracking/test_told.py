@@ -46,19 +46,19 @@ def test_offline_run_tells_what_the_run_was_what_it_scored_and_that_it_finished(
     assert told.offline_rows(folder) == [told.rows(folder)]
     [run] = records["run"]
     assert run["run_id"] == told.run_id(folder)
-    assert run["run_id"].startswith(record["hash"])
+    assert run["run_id"].startswith(record.hash)
     assert run["resume"] is True  # resume="allow"
     assert (run["run_group"], run["job_type"], run["project"]) == ("tests/of_loggers", "train", "resnet-lab")
     assert run["display_name"] == f"resnet-8-width_4-s0-{run['run_id'][-5:]}"
     assert run["tags"] == ["digits", "residual", "basic", "shortcut A", "depth 8", "a tag"]
     config = run["config"]["update"] | told.merged(records, "config")
-    assert config["recipe"]["lr"] == record["config"]["recipe"]["lr"]
-    assert config["parameters"] == record["model"]["parameters"]
+    assert config["recipe"]["lr"] == record.config["recipe"]["lr"]
+    assert config["parameters"] == record.model.parameters
     assert not {"logger", "callbacks", "runs_root", "run_dir", "environment"} & config.keys()
     summary = told.merged(records, "summary")
-    assert summary["test/error"] == record["last"]["test/error"]
-    assert summary["val/error"] == {"min": record["best"]["val/error"]}
-    assert summary["train_seconds"] == record["cost"]["train_seconds"]
+    assert summary["test/error"] == record.last["test/error"]
+    assert summary["val/error"] == {"min": record.best["val/error"]}
+    assert summary["train_seconds"] == record.cost.train_seconds
     assert records["exit"][0].get("exit_code", 0) == 0
 
 
@@ -68,7 +68,7 @@ def test_failed_run_is_closed_as_failed(folder: RunFolder, monkeypatch: pytest.M
             raise RuntimeError("a cable was pulled")
 
     on_batch(monkeypatch, fail)
-    assert execute(folder.path)["state"] == "failed"
+    assert execute(folder.path).state == "failed"
     [records] = told.offline_runs(folder.path)
     assert records["exit"][0]["exit_code"] == 1
     assert told.merged(records, "summary")["error"] == "a cable was pulled"
@@ -121,7 +121,7 @@ def test_run_that_was_killed_and_terminated_has_the_rows_of_its_history_once_eac
     record = execute(folder.path)
     assert told.plain(run.history) == told.rows(folder)
     assert [row["epoch"] for row in told.rows(folder)] == [1, 2, 3]
-    assert run.summary["test/error"] == record["last"]["test/error"]
+    assert run.summary["test/error"] == record.last["test/error"]
     assert (run.exit_code, run.summary.get("error")) == (0, None)
     assert list(server.runs) == [told.run_id(folder)]
 
@@ -144,7 +144,7 @@ def test_nothing_waits_at_a_prompt_where_there_is_a_terminal_and_no_key(brief: R
             shown += os.read(ours, 65536)
     while select.select([ours], [], [], 0.1)[0]:
         shown += os.read(ours, 65536)
-    assert (brief.record() or {})["state"] == "finished"
+    assert brief.record().state == "finished"
     assert b"W&B is offline (no key: set WANDB_API_KEY" in shown
     assert b"Enter your choice" not in shown
     for descriptor in (ours, theirs):
@@ -158,7 +158,7 @@ def test_server_that_takes_no_run_is_told_in_one_line_and_costs_no_run(
     server.refuse = 401
     if not there:
         server.lose()
-    assert execute(brief.path)["state"] == "finished"
+    assert execute(brief.path).state == "finished"
     [line] = [line for line in capfd.readouterr().out.splitlines() if "W&B" in line]
     why = "the server says no" if there else "cannot reach 127.0.0.1: Connection refused"
     assert line == f"W&B is offline ({why}): resnet-lab sync {brief.path} sends it"
@@ -180,7 +180,7 @@ def test_server_that_never_answers_costs_bounded_time_and_the_key_for_it_is_writ
 
     def train() -> None:
         logging.basicConfig(level=logging.DEBUG)
-        assert execute(brief.path)["state"] == "finished"
+        assert execute(brief.path).state == "finished"
         assert os.environ["WANDB_API_KEY"] == KEY
         assert "OTHER" not in os.environ
 
@@ -207,7 +207,7 @@ def test_server_that_is_lost_during_a_run_costs_bounded_time_and_no_result(
 
     on_batch(monkeypatch, lose)
     began = time.monotonic()
-    assert execute(folder.path)["state"] == "finished"
+    assert execute(folder.path).state == "finished"
     assert time.monotonic() - began < 45
     assert told.offline_rows(folder) == [told.rows(folder)]
     back = WandbServer()
@@ -234,7 +234,7 @@ def test_several_loggers_have_the_rows_of_the_history_and_tensorboard_the_hyper_
         assert [each.step for each in scalars] == [row["iteration"] for row in rows], name
         assert [each.value for each in scalars] == pytest.approx([row[name] for row in rows], rel=1e-5), name
     [final] = events.Scalars("final/test/error")
-    assert final.value == pytest.approx(record["last"]["test/error"])
+    assert final.value == pytest.approx(record.last["test/error"])
     assert events.PluginTagToContent("hparams").keys() == {
         "_hparams_/experiment",
         "_hparams_/session_start_info",

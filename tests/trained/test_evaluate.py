@@ -17,6 +17,7 @@ from resnet_lab.reference import imagenet_classes
 from resnet_lab.runs import weights_file
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.trained import source
+from run_folders import ended as finished_record
 
 Evaluated = Callable[..., str]
 APPEND = "model.zero_channels=append"  # what weights from elsewhere cannot tell
@@ -279,7 +280,7 @@ def test_a_run_is_tested_at_another_size_whatever_its_training_scales_were(
     assert told is not None
     assert told[1] is not None
     folder.preprocessing_file.write_text(told[1].to_json())
-    folder.write_record({"state": "finished"})
+    folder.write_record(finished_record(folder.config(), 1.0))
     assert run.data.scale_min < 48
     assert "all 30 images" in evaluated("--run", folder.path, "data.resize=48", "data.crop=48")
 

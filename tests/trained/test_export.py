@@ -17,6 +17,7 @@ from resnet_lab.runs import weights_file
 from resnet_lab.runs.checkpoints import RUN
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.trained import source as nets
+from run_folders import ended as finished_record
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def run(make_config: Callable[..., TrainConfig], tmp_path: Path) -> Path:
     assert described is not None
     assert described[1] is not None
     folder.preprocessing_file.write_text(described[1].to_json())
-    folder.write_record({"state": "finished"})
+    folder.write_record(finished_record(folder.config(), 1.0))
     return folder.path
 
 

@@ -78,7 +78,7 @@ def finished(root: Path, model: object, way: str) -> Known:
         runs_root=str(root / "runs"),
     )
     folder = RunFolder.create(with_sources(config))
-    assert execute(folder.path)["error"] is None
+    assert execute(folder.path).error is None
     pixels = split(DATA)["train"][0][..., 0] / 255
     mean = pixels.mean(0) if way == "pixel" else pixels.mean()
     std = pixels.std(correction=0).item() if way == "channel" else 1.0

@@ -24,7 +24,7 @@ from resnet_lab.trained import source as nets
 def finished(make_config: Callable[..., TrainConfig]) -> Callable[..., Path]:
     def run(**changes: object) -> Path:
         folder = RunFolder.create(make_config(**{"recipe": {"epochs": 2}, **changes}))
-        assert execute(folder.path)["error"] is None
+        assert execute(folder.path).error is None
         return folder.path
 
     return run

@@ -14,6 +14,7 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import KINDS as DATA_KINDS
 from resnet_lab.models.description import ModelConfig, NetConfig
 from resnet_lab.models.nets import KINDS, kind_of, resolved
+from resnet_lab.runs.record import Record
 
 Choices = Mapping[str, Any]
 
@@ -34,7 +35,7 @@ ATOMS = (str, int, float, bool, type(None))
 _COMPLETED: dict[str, dict[str, Any]] = {}
 
 
-def complete(config: Mapping[str, Any], record: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def complete(config: Mapping[str, Any], record: Record | None = None) -> dict[str, Any]:
     """A nested configuration by dotted key; what it leaves to the schema or to the family is written out.
 
     What the record tells of the run's conditions takes the place of what was asked for.
@@ -50,24 +51,24 @@ def complete(config: Mapping[str, Any], record: Mapping[str, Any] | None = None)
         }
         _COMPLETED[text] = {**ours, **flatten(shared), **flatten({"model": net})}
     choices = _COMPLETED[text]
-    return {**choices, "seed": config["seed"], **_as_computed(config, choices, record or {})}
+    return {**choices, "seed": config["seed"], **_as_computed(config, choices, record or Record())}
 
 
-def _as_computed(config: Mapping[str, Any], choices: Choices, record: Mapping[str, Any]) -> dict[str, Any]:
+def _as_computed(config: Mapping[str, Any], choices: Choices, record: Record) -> dict[str, Any]:
     """CONDITIONS, all devices of all nodes counted; None where it is not known, or makes no difference."""
-    cost = record.get("cost") or {}
+    cost = record.cost
     asked = choices["trainer.devices"], choices["trainer.num_nodes"]
     devices = math.prod(asked) if all(type(count) is int and count > 0 for count in asked) else None
-    trained_on = cost.get("trained_on") or [cost.get("devices", devices)]
+    trained_on: list[int | None] = list(cost.trained_on) or [cost.devices or devices]
     on_cpu = "cpu" if choices["trainer.accelerator"] == "cpu" else None  # "gpu" does not tell which
-    accelerator = cost.get("accelerator", on_cpu)
-    threads = cost.get("threads", choices["trainer.threads"])
+    accelerator = cost.accelerator or on_cpu
+    threads = cost.threads or choices["trainer.threads"]
     folder_of_images = "crop" in config["data"] and not choices.get("data.fingerprint")
     return {
         "trainer.devices": ", then ".join(map(str, trained_on)) if len(trained_on) > 1 else trained_on[0],
         "trainer.accelerator": accelerator,
         "trainer.threads": threads if accelerator in ("cpu", None) else None,
-        "batch_norm.images": (record.get("batch_norm") or {}).get("images"),
+        "batch_norm.images": record.batch_norm.images,
         "data.root": choices["data.root"] if folder_of_images else None,
     }
 

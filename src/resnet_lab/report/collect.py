@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from resnet_lab.files import read_yaml
 from resnet_lab.models.nets import depth, kind, label
@@ -15,17 +14,8 @@ from resnet_lab.report.walk import run_folders
 from resnet_lab.report.words import as_the_paper_says
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import Columns, read_columns
+from resnet_lab.runs.record import Record, State
 
-RECORD_SCHEMA = 1
-NEEDED: dict[str, dict[str, tuple[str, ...]]] = {  # of a record, by the state of the run
-    "finished": {
-        "model": ("kind", "label", "parameters", "multiply_adds"),
-        "data": ("name", "classes"),
-        "last": ("iteration",),
-        "cost": ("train_seconds",),
-    },
-    "failed": {"error": ("kind",)},
-}
 UNREADABLE = (
     OSError,
     ValueError,
@@ -42,9 +32,9 @@ class Run:
     """One run folder as it was found."""
 
     path: Path
-    state: str  # new, running, interrupted, failed, finished
+    state: State
     choices: Choices  # its configuration by dotted key, complete with defaults
-    record: dict[str, Any]  # record.json; empty before the run has ended
+    record: Record  # empty before the run has ended
     history: Columns  # a column of history.csv -> one value an epoch; nan where the cell is empty
     depth: int | None  # weighted layers as the papers count them; None of a net that they do not count
     kind: str  # of unit: plain, residual (basic, A), ...
@@ -59,17 +49,16 @@ class Run:
     @property
     def iterations(self) -> int:
         """How many optimiser steps it has done, as far as its record or its history tells."""
-        ended = (self.record.get("last") or {}).get("iteration")
-        return int(ended or max(self.history.get("iteration", []), default=0))
+        return int(self.record.last.get("iteration") or max(self.history.get("iteration", []), default=0))
 
     @property
     def error(self) -> str | None:
         """What stopped a failed run, in one word, as in ``out_of_memory``."""
-        return str(self.record["error"]["kind"]) if self.state == "failed" else None
+        return self.record.error.kind if self.record.error else None
 
     def last(self, metric: str) -> float:
         """A metric at a finished run's last iteration, as in ``test/error`` (per cent); nan without one."""
-        value = self.record["last"].get(metric) if self.state == "finished" else None
+        value = self.record.last.get(metric) if self.state == State.FINISHED else None
         return math.nan if value is None else float(value)
 
 
@@ -95,10 +84,9 @@ def collect(folder: Path, warn: Callable[[str], None] = to_stderr) -> list[Run]:
 def read(path: Path) -> Run:
     """One run folder. Raises one of UNREADABLE where it is none, or is damaged."""
     state, left = RunFolder(path).state_and_record()
-    record = _whole(state, left)
-    config = record["config"] if record else read_yaml(path / "config.yaml")
+    record = left or Record()
+    config = record.config or read_yaml(path / "config.yaml")
     model = model_of(config)
-    described = record.get("model") or {"kind": kind(model), "label": label(model)}
     choices = complete(config, record)
     return Run(
         path,
@@ -107,22 +95,7 @@ def read(path: Path) -> Run:
         record,
         read_columns(path / "history.csv"),
         depth=depth(model),
-        kind=as_the_paper_says(str(described["kind"]), choices["answers"]),
-        label=str(described["label"]),
+        kind=as_the_paper_says(record.model.kind or kind(model), choices["answers"]),
+        label=record.model.label or label(model),
         seed=int(config["seed"]),
     )
-
-
-def _whole(state: str, record: dict[str, Any] | None) -> dict[str, Any]:
-    """What an ended run left, with all that a report reads; empty for a run that has not ended.
-
-    Raises ValueError or KeyError for a record that is not whole, or not this project's.
-    """
-    if record is None:
-        return {}
-    if record.get("schema") != RECORD_SCHEMA:
-        raise ValueError(f"record.json is not of schema {RECORD_SCHEMA}")
-    for part, keys in NEEDED[state].items():
-        for key in keys:
-            _ = record[part][key]
-    return record

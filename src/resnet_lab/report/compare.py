@@ -15,6 +15,7 @@ from resnet_lab.columns import Column
 from resnet_lab.report.choices import Choices, but_for_the_seed, conditions, differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.spread import Spread
+from resnet_lab.runs.record import State
 
 # he2016 Table 1 prints "fail" for a net above this test error (per cent), on its data and schedule alone.
 FAIL_ABOVE = 20.0
@@ -54,7 +55,7 @@ class Group:
 
     @cached_property
     def finished(self) -> tuple[Run, ...]:
-        return tuple(run for run in self.runs if run.state == "finished")
+        return tuple(run for run in self.runs if run.state == State.FINISHED)
 
     @property
     def n(self) -> int:
@@ -68,7 +69,7 @@ class Group:
     @cached_property
     def metrics(self) -> list[str]:
         """The further ones of the final test that its runs recorded, as ``accuracy/cat``."""
-        names = [name for run in self.finished for name in run.record["last"] if name.startswith("test/")]
+        names = [name for run in self.finished for name in run.record.last if name.startswith("test/")]
         return [name.removeprefix("test/") for name in dict.fromkeys(names) if name not in BUILT_IN]
 
     @property
@@ -84,15 +85,15 @@ class Group:
         """Test error at the epoch with the lowest validation error; empty where nothing was set aside."""
         found = []
         for run in self.finished:
-            best, history = run.record.get("best"), run.history
+            best, history = run.record.best, run.history
             if best and best["epoch"] in history.get("epoch", []) and "test/error" in history:
                 found.append(history["test/error"][history["epoch"].index(best["epoch"])])
         return Spread(tuple(value for value in found if not math.isnan(value)))
 
     def cost(self, name: str) -> Spread:
         """A figure of the records' ``cost`` over the finished runs, as in ``train_seconds``."""
-        found = (run.record["cost"].get(name) for run in self.finished)
-        return Spread(tuple(float(value) for value in found if value is not None))
+        found = (getattr(run.record.cost, name) for run in self.finished)
+        return Spread(tuple(value for value in found if value is not None))
 
     def figure(self, column: Column) -> Spread:
         """A figure of the record over the finished runs; a fact of the net once."""
@@ -103,7 +104,7 @@ class Group:
 
     def fact(self, name: str) -> Any:
         """A fact of the net that the records state, as in ``parameters``; None before a run has ended."""
-        facts = (run.record.get("model", {}).get(name) for run in self.runs)
+        facts = (getattr(run.record.model, name) for run in self.runs)
         return next((fact for fact in facts if fact is not None), None)
 
     @property
@@ -127,17 +128,17 @@ class Group:
     def trains(self) -> bool:
         """Whether half of its runs end, and clearly better than guessing a class."""
         ends = [math.inf] * self.diverged + list(self.test.values)
-        classes = next((run.record["data"]["classes"] for run in self.finished), 1)
+        classes = next((run.record.data.classes or 1 for run in self.finished), 1)
         return bool(ends) and statistics.median(ends) < GUESSING * 100 * (1 - 1 / classes)
 
     @property
     def remarks(self) -> str:
         """What is not as it should be: failed and unfinished runs, copies, and failing as he2016 defines it."""
         remarks = states_of(self.runs)
-        moved = sum(len((run.record.get("cost") or {}).get("trained_on", [])) > 1 for run in self.runs)
+        moved = sum(len(run.record.cost.trained_on) > 1 for run in self.runs)
         if moved:
             remarks.append(f"{moved} resumed on other devices")
-        early = sum(run.record.get("stopped_early_at") is not None for run in self.finished)
+        early = sum(run.record.stopped_early_at is not None for run in self.finished)
         if early:
             remarks.append(f"{early} stopped early")
         if self.copies:
@@ -150,7 +151,7 @@ class Group:
 def states_of(runs: Iterable[Run]) -> list[str]:
     """How many are not finished, as ``1 failed: out_of_memory``, ``2 running``."""
     states = Counter(f"failed: {run.error}" if run.error else run.state for run in runs)
-    return [f"{count} {state}" for state, count in sorted(states.items()) if state != "finished"]
+    return [f"{count} {state}" for state, count in sorted(states.items()) if state != State.FINISHED]
 
 
 def summarise(runs: Iterable[Run]) -> list[Group]:
@@ -183,8 +184,8 @@ def _group(runs: Sequence[Run]) -> Group:
     chosen: dict[int, Run] = {}
     copies = []
     by_path = sorted(runs, key=lambda run: run.path)
-    newest_first = sorted(by_path, key=lambda run: str(run.record.get("finished") or ""), reverse=True)
-    for run in sorted(newest_first, key=lambda run: (run.seed, run.state != "finished")):
+    newest_first = sorted(by_path, key=lambda run: run.record.finished or "", reverse=True)
+    for run in sorted(newest_first, key=lambda run: (run.seed, run.state != State.FINISHED)):
         if run.seed in chosen:
             copies.append(run)
         else:

@@ -29,9 +29,8 @@ def run_figures(groups: Sequence[Group]) -> list[Figures]:
 
 
 def _line(run: Run, keys: Sequence[str], further: Sequence[str], *, counted: bool) -> Figures:
-    record = run.record
-    last, best, cost = record.get("last") or {}, record.get("best") or {}, record.get("cost") or {}
-    model, environment = record.get("model") or {}, record.get("environment") or {}
+    last, best, cost = run.record.last, run.record.best, run.record.cost
+    model, environment = run.record.model, run.record.environment
     return {
         "experiment": run.choices["name"],
         "run": run.path.name,
@@ -43,15 +42,15 @@ def _line(run: Run, keys: Sequence[str], further: Sequence[str], *, counted: boo
         "depth": run.depth,
         "seed": run.seed,
         **{key: run.choices.get(key) for key in keys},
-        "parameters": model.get("parameters"),
-        "multiply_adds": model.get("multiply_adds"),
+        "parameters": model.parameters,
+        "multiply_adds": model.multiply_adds,
         "iterations": run.iterations,
         **{f"last_{name.replace('/', '_', 1)}": last.get(name) for name in (*LAST, *further)},
         "best_val_error": best.get("val/error"),
         "best_val_epoch": best.get("epoch"),
-        **{name: cost.get(name) for name in COST},
-        **{name: cost.get(name) for name in CONDITIONS},
-        "commit": environment.get("git_commit"),
-        "dirty": environment.get("git_dirty"),
-        "code": environment.get("code"),
+        **{name: getattr(cost, name) for name in COST},
+        **{name: getattr(cost, name) for name in CONDITIONS},
+        "commit": environment.git_commit,
+        "dirty": environment.git_dirty,
+        "code": environment.code,
     }

@@ -15,10 +15,11 @@ from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import latest
 from resnet_lab.runs.lock import holder
 from resnet_lab.runs.progress import Progress, seconds_left
+from resnet_lab.runs.record import State
 from resnet_lab.runs.signs import of_disk, of_losses, of_silence
 from resnet_lab.terminal import fitted, lines_console, notes, said
 
-ORDER = ("running", "failed", "interrupted", "new", "finished")
+ORDER = (State.RUNNING, State.FAILED, State.INTERRUPTED, State.NEW, State.FINISHED)
 WORDS = ("run", "state", "epoch")
 MOST = 40  # finished runs beyond which only their number is told
 
@@ -33,9 +34,9 @@ class Line:
     @property
     def told(self) -> str:
         """Who trains it, what stopped it, or the signs that something will."""
-        if self.run.state == "failed":
-            return f"{self.run.error}: {self.run.record['error'].get('message', '')}"
-        if self.run.state != "running":
+        if error := self.run.record.error:
+            return f"{error.kind}: {error.message}"
+        if self.run.state != State.RUNNING:
             return ""
         folder = RunFolder(self.run.path)
         who = holder(folder.lock_file)
@@ -53,7 +54,7 @@ def status(folders: Sequence[Path]) -> int:
     """
     lines = [Line(run, _far(run)) for run in gathered(folders)]
     lines.sort(key=lambda line: ORDER.index(line.run.state))
-    finished = sum(line.run.state == "finished" for line in lines)
+    finished = sum(line.run.state == State.FINISHED for line in lines)
     left_out = max(0, finished - MOST)
     _print(table(lines[: len(lines) - left_out]))
     for note in notes({line.run.path.name: line.told for line in lines}, "the log.txt of each run says why"):
@@ -63,7 +64,7 @@ def status(folders: Sequence[Path]) -> int:
     print(headline(lines))
     if sign := of_disk(folders[0]):
         print(sign)
-    return 1 if any(line.run.state == "failed" for line in lines) else 0
+    return 1 if any(line.run.state == State.FAILED for line in lines) else 0
 
 
 def headline(lines: Sequence[Line]) -> str:
@@ -71,14 +72,14 @@ def headline(lines: Sequence[Line]) -> str:
     counts = Counter(line.run.state for line in lines)
     told = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
     head = f"{several(len(lines), 'run')}: {told}"
-    waiting = [line.far for line in lines if line.run.state not in ("finished", "failed")]
-    ended = [line.far for line in lines if line.run.state == "finished"]
-    left = seconds_left([*waiting, *ended], counts["running"])
+    waiting = [line.far for line in lines if line.run.state not in (State.FINISHED, State.FAILED)]
+    ended = [line.far for line in lines if line.run.state == State.FINISHED]
+    left = seconds_left([*waiting, *ended], counts[State.RUNNING])
     if not waiting or left is None:
         return head
-    if not counts["running"]:
+    if not counts[State.RUNNING]:
         return f"{head}; about {said(left)} left, one at a time, once they are started again"
-    return f"{head}; about {said(left)} left, {counts['running']} at a time"
+    return f"{head}; about {said(left)} left, {counts[State.RUNNING]} at a time"
 
 
 def table(lines: Sequence[Line]) -> list[dict[str, str]]:
@@ -107,17 +108,17 @@ def _print(rows: Sequence[dict[str, str]]) -> None:
 
 
 def _far(run: Run) -> Progress:
-    return Progress.of(run.choices, run.history, run.record if run.state == "finished" else None)
+    return Progress.of(run.choices, run.history, run.record.cost if run.state == State.FINISHED else None)
 
 
 def _error(run: Run) -> str:
     """Of the finished run, or of the last epoch so far."""
-    if run.state == "finished":
+    if run.state == State.FINISHED:
         return f"{run.last('test/error'):.2f}"
     last = latest(run.history, "test/error")
     return "" if last is None else f"{last:.2f}"
 
 
 def _memory(run: Run) -> str:
-    peak = (run.record.get("cost") or {}).get("peak_memory_mib")
+    peak = run.record.cost.peak_memory_mib
     return "" if peak is None else f"{peak:,.0f}"

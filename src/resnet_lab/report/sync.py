@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -18,17 +17,19 @@ from resnet_lab.fields import check
 from resnet_lab.report.collect import Run, collect, to_stderr
 from resnet_lab.report.sync_sweep import results_of, view_of
 from resnet_lab.report.walk import run_folders
-from resnet_lab.runs import record as records
+from resnet_lab.runs.facts import facts_of
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import holder
-from resnet_lab.tracking import Facts, Row, read_rows, results, workspace
+from resnet_lab.runs.record import Environment, Failure, Record, State
+from resnet_lab.runs.recording import opened
+from resnet_lab.tracking import Row, read_rows, results, workspace
 from resnet_lab.tracking.account import PROJECT, from_environment, why_offline
 from resnet_lab.tracking.rows import rows_to, told_by_one
 from resnet_lab.tracking.wandb_run import WandbRun, close, one_line
 
 log = logging.getLogger(__name__)
 
-PASSED_OVER = {"new": "it has not begun", "running": "it tells by itself while it trains"}
+PASSED_OVER = {State.NEW: "it has not begun", State.RUNNING: "it tells by itself while it trains"}
 MAGIC = b":W&B"  # how a file of W&B's begins
 HEADER = 7  # bytes of one that holds nothing yet
 
@@ -104,7 +105,7 @@ def _bring_level(run: RunFolder, target: Target) -> int | None:
         return None
     config = run.config()
     record = run.record() or _unfinished(run, config)
-    facts = Facts.of(config, record, run.path, holder(run.lock_file).get("host"))
+    facts = facts_of(config, record, run.path, holder(run.lock_file).get("host"))
     with told_by_one(run.path):
         shown = WandbRun(target.of(config.logger), facts, run.path, target.folder)
         lacking = shown.level(_certain(run, state))
@@ -160,18 +161,18 @@ def _logger(run: Run) -> LoggerConfig:
     return RunFolder(run.path).config().logger
 
 
-def _unfinished(run: RunFolder, config: TrainConfig) -> dict[str, Any]:
-    """What is known of a run that was killed."""
-    error = {"kind": "interrupted", "message": "the same command goes on"}
-    started = holder(run.lock_file).get("first_started")
-    return records.opened(config, None) | {"environment": None, "started": started, "error": error}
+def _unfinished(run: RunFolder, config: TrainConfig) -> Record:
+    """Return what is known of a run that was killed."""
+    error = Failure("interrupted", "the same command goes on")
+    record = opened(config, holder(run.lock_file).get("first_started"))
+    return replace(record, environment=Environment(), error=error)
 
 
-def _certain(run: RunFolder, state: str) -> list[Row]:
+def _certain(run: RunFolder, state: State) -> list[Row]:
     """The rows that will not change: those that a checkpoint knows, where a run may go on from one."""
     rows = read_rows(run.history_file)
     known = [int(path.stem) for path in run.checkpoints.glob("[0-9]*.ckpt") if path.stem.isdecimal()]
-    return rows if state == "finished" else rows_to(rows, max(known, default=None))
+    return rows if state == State.FINISHED else rows_to(rows, max(known, default=None))
 
 
 def _broken(folder: Path) -> Iterator[Path]:

@@ -36,10 +36,10 @@ def _code(run_dir: Path) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    failure = record.get("error")
+    failure = record.error if record else None
     if failure is None:
         return 0
-    return 2 if failure["kind"] == "user_error" else 1
+    return 2 if failure.kind == "user_error" else 1
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from resnet_lab.runs.record import Cost as CostFacts
+
 
 class Cost(Callback):
     """Counts training seconds (without evaluations) and the training images of all devices."""
@@ -78,22 +80,21 @@ class Cost(Callback):
         """Of all that led here; not what was lost with an interruption."""
         return self._before + time.monotonic() - self._began
 
-    def told(self) -> dict[str, Any]:
-        """The record's ``cost``; every rank must ask."""
+    def told(self) -> CostFacts:
+        """Return the record's ``cost``; every rank must ask."""
         device = self._trainer.strategy.root_device
         images = self.all_images()
-        return {
-            "train_seconds": round(self.train_seconds, 3),
-            "total_seconds": round(self.total_seconds(), 3),
-            "images": images,
-            "images_per_second": round(images / max(self.train_seconds, 1e-9), 1),
-            "peak_memory_mib": round(self.peak.mib(device), 1),
-            "accelerator": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-            "devices": self._trainer.world_size,
-            "trained_on": self._devices
-            or [self._trainer.world_size],  # as [2, 1]: begun on two devices, resumed on one
-            "threads": torch.get_num_threads(),
-        }
+        return CostFacts(
+            train_seconds=round(self.train_seconds, 3),
+            total_seconds=round(self.total_seconds(), 3),
+            images=images,
+            images_per_second=round(images / max(self.train_seconds, 1e-9), 1),
+            peak_memory_mib=round(self.peak.mib(device), 1),
+            accelerator=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+            devices=self._trainer.world_size,
+            trained_on=self._devices or [self._trainer.world_size],
+            threads=torch.get_num_threads(),
+        )
 
     def _pause(self) -> None:
         if self._since is not None:

@@ -6,23 +6,23 @@ import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import share_of
 from resnet_lab.errors import UserError
-from resnet_lab.runs import record as records
 from resnet_lab.runs.devices import Process, check, counted, forget_ranks, this_process
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.fresh import of_other_code
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.logs import log_to, quieten
 from resnet_lab.runs.ranks import run_ranks
+from resnet_lab.runs.record import Failure, Record, State
+from resnet_lab.runs.recording import closed, opened
 
 log = logging.getLogger(__name__)
 
 
-def execute(run_dir: Path | str) -> dict[str, Any]:
+def execute(run_dir: Path | str) -> Record | None:
     """Train what the folder says, from wherever it stands, and return its record.
 
     A finished run returns at once; one that fails has a record too, with its ``error``. Under several devices
@@ -33,10 +33,10 @@ def execute(run_dir: Path | str) -> dict[str, Any]:
     """
     folder = RunFolder(run_dir)
     config = folder.config()
-    if folder.state() == "finished":
+    if folder.state() == State.FINISHED:
         if told := of_other_code(folder):
             print(f"resnet-lab: {folder.path} was {told}", file=sys.stderr)
-        return folder.record() or {}
+        return folder.record()
     folder.check()
     config = replace(config, trainer=counted(config.trainer))
     here = this_process(config.trainer)
@@ -55,18 +55,18 @@ def execute(run_dir: Path | str) -> dict[str, Any]:
     return folder.record() or record  # a full disk has no room for a record
 
 
-def _lead(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock) -> dict[str, Any]:
+def _lead(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock) -> Record | None:
     """The first process, or the only one: trains, leaves the record and returns it."""
     from resnet_lab.runs.failures import describe
     from resnet_lab.runs.signals import Interrupted
     from resnet_lab.runs.train import train
 
     folder.record_file.unlink(missing_ok=True)  # of an attempt that failed: this one goes on from there
-    record = records.opened(config, lock)
+    record = opened(config, lock.first_started, lock.attempt)
     with log_to(folder.log_file):
         try:
             train(folder, config, here, lock, record)
-            record = records.closed(record)
+            record = closed(record)
             folder.write_record(record)
         except Interrupted as error:
             _tell(folder, str(error))
@@ -78,20 +78,20 @@ def _lead(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock) -> 
                 raise
             failure = describe(error, folder)
             log.exception("the run failed")
-            _tell(folder, f"{failure['kind']}: {failure['message']}")
-            record = records.closed(record, failure)
+            _tell(folder, f"{failure.kind}: {failure.message}")
+            record = closed(record, failure)
             _leave_failed(folder, record)
     return record
 
 
-def _accompany(folder: RunFolder, config: TrainConfig, here: Process) -> dict[str, Any]:
+def _accompany(folder: RunFolder, config: TrainConfig, here: Process) -> Record | None:
     """Another process of a run: it trains along and leaves a record only of a failure of its own."""
     from resnet_lab.runs.failures import describe
     from resnet_lab.runs.signals import Interrupted
     from resnet_lab.runs.train import train
     from resnet_lab.training import NonFiniteLoss
 
-    record = records.opened(config, None)
+    record = opened(config)
     quieten()
     logging.captureWarnings(True)  # they are those of the first process, which are in log.txt
     try:
@@ -102,22 +102,22 @@ def _accompany(folder: RunFolder, config: TrainConfig, here: Process) -> dict[st
         if isinstance(error, SystemExit) and error.code:
             raise
         failure = describe(error, folder)
-        failure["message"] = f"rank {here.rank}: {failure['message']}"
-        print(f"{folder.path}: {failure['kind']}: {failure['message']}", file=sys.stderr, flush=True)
+        failure.message = f"rank {here.rank}: {failure.message}"
+        print(f"{folder.path}: {failure.kind}: {failure.message}", file=sys.stderr, flush=True)
         with log_to(folder.log_file):
             log.exception("rank %d failed", here.rank)
         # Without the first process, what others say of it, as a closed connection, tells nothing.
-        if failure["kind"] != "other" or folder.state() == "running":
-            _leave_failed(folder, records.closed(record, failure))
+        if failure.kind != "other" or folder.state() == State.RUNNING:
+            _leave_failed(folder, closed(record, failure))
         raise SystemExit(1) from None
-    return {}
+    return None
 
 
-def _leave_failed(folder: RunFolder, record: dict[str, Any]) -> None:
+def _leave_failed(folder: RunFolder, record: Record) -> None:
     """Write the record of a failure, unless there is one that says more."""
     try:
         before = folder.record()
-        if before is None or (before["state"] == "failed" and record["error"]["kind"] != "other"):
+        if before is None or (before.state == State.FAILED and record.error and record.error.kind != "other"):
             folder.write_record(record)
     except (OSError, UserError):  # the disk is full, or the folder is gone or damaged
         log.exception("the record could not be written")
@@ -128,20 +128,20 @@ def _tell(folder: RunFolder, line: str) -> None:
     print(f"{folder.path}: {line}", flush=True)
 
 
-def _on_ranks(folder: RunFolder, config: TrainConfig, here: Process) -> dict[str, Any]:
+def _on_ranks(folder: RunFolder, config: TrainConfig, here: Process) -> Record | None:
     """A process a device trains; this one trains nothing, and tells what killed one of them."""
     code, killed = run_ranks(folder, here.devices)
-    if killed and folder.state() in ("interrupted", "failed"):
+    if killed and folder.state() in (State.INTERRUPTED, State.FAILED):
         # What the first process left, if it had the time, tells how the others noticed.
-        record = folder.record() or records.opened(config, None)
-        folder.write_record(records.closed(record, {"kind": "killed", "message": killed}))
+        record = folder.record() or opened(config)
+        folder.write_record(closed(record, Failure("killed", killed)))
         with log_to(folder.log_file):
             _tell(folder, killed)
     if code == 128 + signal.SIGINT:
         raise KeyboardInterrupt
-    if folder.state() not in ("finished", "failed"):
+    if folder.state() not in (State.FINISHED, State.FAILED):
         raise SystemExit(code or 1)
-    return folder.record() or {}
+    return folder.record()
 
 
 def _how_to_start(folder: RunFolder, here: Process) -> str:

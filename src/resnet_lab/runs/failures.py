@@ -10,12 +10,13 @@ from resnet_lab.errors import UserError
 from resnet_lab.runs.checkpoints import NonFiniteWeights, UnreadableCheckpoint, written
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import LostLock
+from resnet_lab.runs.record import Failure
 from resnet_lab.training import NonFiniteLoss
 from resnet_lab.training.by_heart import NotByHeart
 from resnet_lab.training.csv_file import SpoiltFile
 
 
-def describe(error: BaseException, folder: RunFolder) -> dict[str, str]:
+def describe(error: BaseException, folder: RunFolder) -> Failure:
     """The record's ``error``: its kind, and a message of one line that says what to do where that is known.
 
     Kinds: nonfinite_loss, not_by_heart, out_of_memory, disk_full, unreadable_checkpoint, spoilt_history, lost_lock,
@@ -28,7 +29,7 @@ def describe(error: BaseException, folder: RunFolder) -> dict[str, str]:
             break
     else:
         kind, message = "other", f"{type(error).__name__}: {error}"
-    return {"kind": kind, "message": " ".join(message.split())}
+    return Failure(kind, " ".join(message.split()))
 
 
 def _named(error: BaseException, folder: RunFolder) -> tuple[str, str] | None:

@@ -1,12 +1,10 @@
 """A run is a folder: where it lies, what is in it, and which state it is in. Free of torch."""
 
 import io
-import json
 import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -19,6 +17,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.files import bounded, read_text, write_text
 from resnet_lab.models.nets import kind_of, label, resolved
 from resnet_lab.runs.lock import Lock, held
+from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.threads import threads_of
 
 CHOSEN = "# what makes it this run: "
@@ -50,14 +49,14 @@ class RunFolder:
         threads = None
         if folder.config_file.exists():
             text = folder._config_text()
-            if _chosen_of(text) == chosen(config) and folder.state() == "finished":
+            if _chosen_of(text) == chosen(config) and folder.state() == State.FINISHED:
                 return folder  # its record tells what it was
             before = folder._typed(text)
             if different := differences(before, config):
                 raise UserError(f"{folder.path} holds another run: {'; '.join(different)}")
-            if folder.state() in ("running", "finished"):
+            if folder.state() in (State.RUNNING, State.FINISHED):
                 return folder
-            if folder.state() != "new":
+            if folder.state() != State.NEW:
                 threads = before.trainer.threads
         asked = config.trainer.threads
         if threads is not None and asked not in (None, threads):
@@ -76,18 +75,18 @@ class RunFolder:
         folder.made = config
         return folder
 
-    def state(self) -> str:
-        """new, running, finished, failed or interrupted; UserError where a damaged file leaves it open."""
+    def state(self) -> State:
+        """Return the state; UserError where a damaged file leaves it open."""
         return self.state_and_record()[0]
 
-    def state_and_record(self) -> tuple[str, dict[str, Any] | None]:
-        """Both, from one look at the record; None of a run that is running, or has left none."""
+    def state_and_record(self) -> tuple[State, Record | None]:
+        """Return both from one look at the record; None for a run that is running, or has left none."""
         if held(self.lock_file):
-            return "running", None
+            return State.RUNNING, None
         record = self.record()
         if record is not None:
-            return str(record["state"]), record
-        return "interrupted" if self.lock_file.exists() else "new", None
+            return record.state, record
+        return State.INTERRUPTED if self.lock_file.exists() else State.NEW, None
 
     def config(self) -> TrainConfig:
         """The configuration, typed.
@@ -99,11 +98,10 @@ class RunFolder:
         self._refuse_edited(config, _chosen_of(text))
         return config
 
-    def record(self) -> dict[str, Any] | None:
-        """What the run left when it finished or failed, or None; UserError for what is no record."""
+    def record(self) -> Record | None:
+        """Return what the run left when it finished or failed, or None; UserError for what is no record."""
         try:
-            record = json.loads(read_text(self.record_file))
-            _check(record)
+            return Record.from_json(read_text(self.record_file))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
@@ -112,7 +110,6 @@ class RunFolder:
                 f"{self.record_file} cannot be read ({reason}): remove it, and the same command makes it again"
                 " from the last checkpoint"
             ) from None
-        return dict(record)
 
     def check(self) -> None:
         """UserError where a run could not write what it leaves, because something else lies there."""
@@ -165,8 +162,8 @@ class RunFolder:
                 f"{self.config_file} is of the run {identity(config)}, its folder of {named[1]}: {way}"
             )
 
-    def write_record(self, record: dict[str, Any]) -> None:
-        write_text(self.record_file, json.dumps(record, indent=2) + "\n")
+    def write_record(self, record: Record) -> None:
+        write_text(self.record_file, record.to_json())
 
     def lock(self) -> Lock:
         """The exclusive right to train this run; UserError on entering when another process has it."""
@@ -192,18 +189,3 @@ def _chosen_of(text: str) -> str | None:
     """The last line of a config.yaml; None in one of an earlier version, or of another hand."""
     last = text.rstrip().rpartition("\n")[2]
     return last.removeprefix(CHOSEN) if last.startswith(CHOSEN) else None
-
-
-def _check(record: Any) -> None:
-    """ValueError for what no run leaves as its record."""
-    if not isinstance(record, dict) or record.get("state") not in ("finished", "failed"):
-        raise ValueError("it is no record")
-    if not isinstance(record.get("last") or {}, dict):
-        raise ValueError("its last epoch is no record")
-    error = record.get("error")
-    if record["state"] == "failed" and error is not None:
-        sound = isinstance(error, dict) and all(
-            isinstance(error.get(key), str) for key in ("kind", "message")
-        )
-        if not sound:
-            raise ValueError("its error is no record")

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.folder import RunFolder, path_of
-from resnet_lab.runs.record import of_this_code
+from resnet_lab.runs.record import State
+from resnet_lab.runs.recording import of_this_code
 
 
 def fresh(configs: Sequence[TrainConfig]) -> list[TrainConfig]:
@@ -16,7 +17,7 @@ def fresh(configs: Sequence[TrainConfig]) -> list[TrainConfig]:
     begin, and where they were stopped the same call goes on. Raises UserError for a folder that cannot be read.
     """
     finished = [list(_finished(path_of(config))) for config in configs]
-    counts = [sum(of_this_code(folder.record() or {}) for folder in folders) for folders in finished]
+    counts = [sum(of_this_code(folder.record()) for folder in folders) for folders in finished]
     chosen = []
     for config, folders, count in zip(configs, finished, counts, strict=True):
         first = path_of(config)
@@ -27,10 +28,10 @@ def fresh(configs: Sequence[TrainConfig]) -> list[TrainConfig]:
 
 def of_other_code(folder: RunFolder) -> str:
     """What to do about a finished run that this package's present code would make otherwise; "" where it did."""
-    if of_this_code(folder.record() or {}):
+    if of_this_code(folder.record()):
         return ""
     number = len(list(_finished(folder.path)))
-    newer = number > 1 and of_this_code(_beside(folder.path, number).record() or {})
+    newer = number > 1 and of_this_code(_beside(folder.path, number).record())
     way = f"that of this code has -{number}" if newer else "train --fresh trains it anew beside it"
     return f"finished by other code of this package; {way}"
 
@@ -38,7 +39,7 @@ def of_other_code(folder: RunFolder) -> str:
 def _finished(first: Path) -> Iterator[RunFolder]:
     """The finished ones, up to the first that is not."""
     number = 1
-    while (folder := _beside(first, number)).state() == "finished":
+    while (folder := _beside(first, number)).state() == State.FINISHED:
         yield folder
         number += 1
 

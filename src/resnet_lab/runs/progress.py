@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_lab.runs.history import Columns
+from resnet_lab.runs.record import Cost
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,12 @@ class Progress:
     epoch: str = ""  # as in "epoch 3 of 12"
 
     @classmethod
-    def of(cls, choices: Mapping[str, Any], history: Columns, record: Mapping[str, Any] | None) -> "Progress":
-        """Of a run with these choices by dotted key; `record` where it has finished."""
+    def of(cls, choices: Mapping[str, Any], history: Columns, cost: Cost | None) -> "Progress":
+        """Of a run with these choices by dotted key; `cost` where it has finished."""
         alike = tuple(str(choices.get(key)) for key in _ALIKE)
-        if record is not None:
-            cost = record.get("cost") or {}
-            seconds = float(cost.get("total_seconds") or cost.get("train_seconds") or 0.0)
-            return cls(alike, work(choices), 1.0, seconds, cost.get("images_per_second"))
+        if cost is not None:
+            seconds = cost.total_seconds or cost.train_seconds or 0.0
+            return cls(alike, work(choices), 1.0, seconds, cost.images_per_second)
         epochs, iterations = history.get("epoch", []), history.get("iteration", [])
         if not epochs or not iterations:
             return cls(alike, work(choices), 0.0, 0.0)

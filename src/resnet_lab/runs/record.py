@@ -1,144 +1,239 @@
-"""The record that a run leaves: what it was, what it scored, what it cost. Free of torch."""
+"""The record that a run leaves: what it was, what it scored, what it cost. Free of torch.
 
-import csv
+`Record` is the only reader and writer of ``record.json``. A file of an older version is read as well.
+"""
+
+import json
 import math
-import platform
-import shlex
-import subprocess
-from collections.abc import Mapping
-from dataclasses import asdict
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from enum import StrEnum
 from functools import cache
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Self, get_args, get_origin, get_type_hints
 
-from resnet_lab.config.identity import identity
-from resnet_lab.config.schema import ObjectiveConfig, TrainConfig
-from resnet_lab.models.nets import depth, kind, label
-from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.lock import Lock
-from resnet_lab.targets import digest
+from resnet_lab import fields as allowed
+from resnet_lab.errors import UserError
 
-PACKAGE = Path(__file__).resolve().parents[1]
-SCHEMA = 1  # counted up when a reader of older records would misunderstand a newer one
-NO_METRICS = ("epoch", "iteration", "lr", "seconds")  # columns of history.csv
+SCHEMA = 2  # counted up when a reader of older records would misunderstand a newer one
+RATES = ("error", "top5_error")  # metrics in per cent
 
 
-def opened(config: TrainConfig, lock: Lock | None) -> dict[str, Any]:
-    """A record of what is known before anything is loaded; the rest of its keys are None."""
-    model = config.model
-    return {
-        "schema": SCHEMA,
-        "state": "failed",  # until the last line is known
-        "experiment": config.name,
-        "answers": config.answers,
-        "label": label(model),
-        "hash": identity(config),
-        "seed": config.seed,
-        "config": asdict(config),
-        "model": {
-            "label": label(model),
-            "kind": kind(model),
-            "depth": depth(model),
-            "parameters": None,
-            "multiply_adds": None,
-            "layers": None,
-            "input": None,
-        },
-        "data": {"name": config.data.name, "train": None, "val": None, "test": None, "classes": None},
-        "last": None,
-        "best": None,
-        "objective": asdict(config.objective),
-        "protocol": config.protocol,
-        "batch_norm": None,  # how many images each of its statistics saw
-        "cost": None,
-        "numerics": None,  # on what equal bits depend beside the configuration
-        "environment": environment(),
-        "started": lock.first_started if lock else None,
-        "finished": None,
-        "resumes": lock.attempt - 1 if lock else 0,
-        "resumed_from": [],  # the iterations of the checkpoints that led to the last one
-        # What callbacks of one's own did: the iteration at which one ended training; whether one put other weights into
-        # the checkpoints, and so into the test, than were trained; whether one changed them later, which is not tested;
-        # the names of those that begin anew with a resume.
-        "stopped_early_at": None,
-        "weights_of_a_callback": False,
-        "changed_after_training": False,
-        "without_state": [],
-        "error": None,
-    }
+class State(StrEnum):
+    """The state of a run folder, and of a run as a sweep sees it."""
+
+    NEW = "new"
+    RUNNING = "running"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+    FINISHED = "finished"
+    # In a sweep alone:
+    WAITING = "waiting"
+    ALREADY = "already there"  # finished before this sweep began
+    ELSEWHERE = "running elsewhere"  # another process trains it
+    STOPPED = "stopped"  # with the sweep itself: nothing of its own went wrong
 
 
-def closed(record: dict[str, Any], error: dict[str, str] | None = None) -> dict[str, Any]:
-    """The record with its state, and the time."""
-    state = "finished" if error is None else "failed"
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return record | {"state": state, "error": error, "finished": now}
+@dataclass
+class Failure:
+    """What stopped a run; the kinds are listed in runs/failures.py."""
+
+    kind: str
+    message: str = ""  # one line
 
 
-def lacking(config: TrainConfig, folder: RunFolder) -> str:
-    """The line that tells which metrics a finished run was not asked for, and this configuration asks; or none."""
-    last = (folder.record() or {}).get("last") or {}
-    told = {name.split("/")[1] for name in last if name.startswith("test/")}
-    names = [f"metrics.{name}" for name in config.metrics if name not in told]
-    way = f"resnet-lab evaluate --run {shlex.quote(str(folder.path))} with the same metrics computes them"
-    return f"finished without {', '.join(names)}: {way}" if names else ""
+@dataclass
+class ModelFacts:
+    """The model of a run."""
+
+    label: str | None = None  # for example resnet-20
+    kind: str | None = None  # for example residual (basic, A)
+    depth: int | None = None  # weighted layers, None where the papers do not count them
+    parameters: int | None = allowed.number(None, least=0)
+    multiply_adds: int | None = allowed.number(None, least=0)
+    layers: int | None = allowed.number(None, least=0)
+    input: list[int] | None = None  # channels, height, width
 
 
-def scores(folder: RunFolder, final: dict[str, float], objective: ObjectiveConfig) -> dict[str, Any]:
-    """`last`, the epoch in which the last iteration fell with the final test, and `best`, by the validation images.
+@dataclass
+class DataFacts:
+    """The images of a run."""
 
-    The best epoch is never chosen on the test set, so without validation images there is none. A metric that is
-    not defined, as that of a class without images, is None.
-    """
-    with folder.history_file.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    end = rows[-1]
-    last: dict[str, float] = {"epoch": int(end["epoch"]), "iteration": int(end["iteration"])}
-    last |= {name: float(cell) for name, cell in end.items() if cell and name not in NO_METRICS}
-    by = objective.validated
-    best = (min if objective.mode == "min" else max)(
-        (row for row in rows if row.get(by)), key=lambda row: float(row[by]), default=None
-    )
-    return {
-        "last": {name: value if math.isfinite(value) else None for name, value in (last | final).items()},
-        "best": best and {by: float(best[by]), "epoch": int(best["epoch"])},
-    }
+    name: str | None = None
+    train: int | None = allowed.number(None, least=0)
+    val: int | None = allowed.number(None, least=0)
+    test: int | None = allowed.number(None, least=0)
+    classes: int | None = allowed.number(None, least=0)
+    not_promised: str | None = None  # what a data set of the user's own does not guarantee
 
 
-def environment() -> dict[str, Any]:
-    """Versions, a digest of this package's own code, and the commit of it where it runs from a checkout."""
-    packages = {"torch": "torch", "lightning": "lightning", "resnet_lab": "resnet-lab"}
-    return {
-        "python": platform.python_version(),
-        **{name: version(package) for name, package in packages.items()},
-        "code": code_digest(),
-        "git_commit": _git("rev-parse", "HEAD"),
-        "git_dirty": bool(changed) if (changed := _git("status", "--porcelain")) is not None else None,
-    }
+@dataclass
+class BatchNorm:
+    """How batch-norm statistics were computed; all None for a model without batch norm."""
+
+    images: int | None = allowed.number(None, least=0)  # per statistic
+    synced: bool | None = None
 
 
-def of_this_code(record: Mapping[str, Any]) -> bool:
-    """Whether this package's code is still that which made the run; a record that tells of none is an earlier one's."""
-    return (record.get("environment") or {}).get("code") == code_digest()
+@dataclass
+class Cost:
+    """What a run took, including all attempts that led to its last checkpoint."""
+
+    train_seconds: float | None = allowed.number(None, least=0)
+    total_seconds: float | None = allowed.number(None, least=0)
+    images: int | None = allowed.number(None, least=0)
+    images_per_second: float | None = allowed.number(None, least=0)
+    peak_memory_mib: float | None = allowed.number(None, least=0)
+    accelerator: str | None = None
+    devices: int | None = allowed.number(None, least=1)
+    trained_on: list[int] = field(default_factory=list)  # [2, 1]: begun on two devices, resumed on one
+    threads: int | None = allowed.number(None, least=1)
+
+
+@dataclass
+class Environment:
+    """The versions and the code that made a run."""
+
+    python: str | None = None
+    torch: str | None = None
+    lightning: str | None = None
+    resnet_lab: str | None = None
+    code: str | None = None  # digest of this package's sources
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+
+
+@dataclass
+class Record:
+    """What is known of a run; parts that are not known yet are empty."""
+
+    schema: int = SCHEMA
+    state: State = State.FAILED  # until the last line is known
+    experiment: str | None = None
+    answers: str | None = None
+    label: str | None = None
+    hash: str | None = None
+    seed: int | None = None
+    config: dict[str, Any] = field(default_factory=dict)
+    model: ModelFacts = field(default_factory=ModelFacts)
+    data: DataFacts = field(default_factory=DataFacts)
+    last: dict[str, float | None] = field(default_factory=dict)  # metrics; None: not defined, as of no images
+    best: dict[str, float | None] = field(default_factory=dict)  # on the validation images, with its epoch
+    objective: dict[str, Any] = field(default_factory=dict)
+    protocol: str | None = None
+    batch_norm: BatchNorm = field(default_factory=BatchNorm)
+    cost: Cost = field(default_factory=Cost)
+    numerics: dict[str, Any] = field(default_factory=dict)  # what else decides the bits of the result
+    environment: Environment = field(default_factory=Environment)
+    started: str | None = None  # ISO 8601
+    finished: str | None = None
+    resumes: int = 0
+    resumed_from: list[int] = field(default_factory=list)  # iterations of the checkpoints that led here
+    # The iteration at which a callback of the user's ended training; whether one put other weights into the
+    # checkpoints, and so into the test, than were trained; whether one changed them later, which is not tested; the
+    # names of those that begin anew with a resume.
+    stopped_early_at: int | None = None
+    weights_of_a_callback: bool = False
+    changed_after_training: bool = False
+    without_state: list[str] = field(default_factory=list)
+    error: Failure | None = None
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read a ``record.json``; ValueError says which key is wrong, and how."""
+        found = json.loads(text)
+        if not isinstance(found, dict) or "state" not in found:
+            raise ValueError("it is no record")
+        if found.get("schema", SCHEMA) not in range(1, SCHEMA + 1):
+            raise ValueError(
+                f"its schema is {found['schema']!r}: this version of resnet-lab reads 1 to {SCHEMA}"
+            )
+        record: Self = _typed(cls, found, "")
+        record.check()
+        return record
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    def check(self) -> None:
+        """Raise ValueError for the first figure that no run leaves, or that is not there."""
+        try:
+            allowed.check(self)
+        except UserError as error:
+            raise ValueError(str(error)) from None
+        for part, metrics in (("last", self.last), ("best", self.best)):
+            for name, value in metrics.items():
+                rate = name.rpartition("/")[2] in RATES
+                if rate and value is not None and not 0 <= value <= 100:
+                    raise ValueError(f"{part}.{name}={value}: must be from 0 to 100")
+        if self.state not in (State.FINISHED, State.FAILED):
+            raise ValueError(f"state={self.state}: must be finished or failed")
+        if self.state == State.FINISHED:
+            needed: dict[str, Any] = {
+                "last.iteration": self.last.get("iteration"),
+                "config": self.config or None,
+            }
+            needed |= {"cost.train_seconds": self.cost.train_seconds, "seed": self.seed}
+        else:
+            needed = {"error": self.error}
+        for key, value in needed.items():
+            if value is None:
+                raise ValueError(f"it has no {key}")
+
+
+def known(part: Any) -> dict[str, Any]:
+    """Return the fields of a record's part that have a value."""
+    return {name: value for name, value in asdict(part).items() if value not in (None, [])}
+
+
+def _typed(hint: Any, value: Any, key: str) -> Any:
+    """Return a value of JSON as its annotation has it; ValueError names its key."""
+    if is_dataclass(hint) and isinstance(hint, type):
+        if value is None:
+            return hint()
+        given = _typed(dict, value, key)
+        try:
+            return hint(
+                **{
+                    name: _typed(of, given[name], f"{key}.{name}".lstrip("."))
+                    for name, of in _hints(hint).items()
+                    if name in given
+                }
+            )
+        except TypeError:
+            lacking = [each.name for each in fields(hint) if each.name not in given]
+            raise ValueError(f"{key} has no {lacking[0]}") from None
+    if get_origin(hint) is UnionType:
+        return None if value is None else _typed(get_args(hint)[0], value, key)
+    container, inner = get_origin(hint), get_args(hint)
+    if container is dict:
+        items = _typed(dict, {} if value is None else value, key)
+        return (
+            items
+            if inner[1] is Any
+            else {name: _typed(inner[1], each, f"{key}.{name}") for name, each in items.items()}
+        )
+    if container is list:
+        return [_typed(inner[0], each, key) for each in _typed(list, [] if value is None else value, key)]
+    if hint is State:
+        if value not in list(State):
+            raise ValueError(f"{key}={value!r} is no state")
+        return State(value)
+    if hint is float:
+        if type(value) not in (int, float) or not math.isfinite(value):
+            raise ValueError(f"{key}={_short(value)} is no number")
+    elif type(value) is not hint:
+        raise ValueError(f"{key}={_short(value)} is no {WORDS[hint]}")
+    return value
+
+
+WORDS = {int: "whole number", str: "text", bool: "truth value", dict: "mapping", list: "list"}
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
 
 
 @cache
-def code_digest() -> str:
-    """8 hexadecimal digits over every source file of this package."""
-    return digest({str(file.relative_to(PACKAGE)): file for file in PACKAGE.rglob("*.py")})
-
-
-def _git(*arguments: str) -> str | None:
-    """What git answers about this package's own checkout; None where there is none."""
-    root = PACKAGE.parents[1]
-    if not (root / ".git").exists():
-        return None
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+def _hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)

@@ -5,13 +5,14 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.runs.facts import facts_of
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.record import Record
 from resnet_lab.runs.signals import Interrupted
 from resnet_lab.tracking import Facts, Teller, telling
 
@@ -35,7 +36,7 @@ class Tell(Checkpoint):
 
 @contextmanager
 def trackers(
-    config: TrainConfig, folder: RunFolder, record: dict[str, Any], *, first: bool
+    config: TrainConfig, folder: RunFolder, record: Record, *, first: bool
 ) -> Iterator[list[Callback]]:
     """The callbacks that tell of a run, which `record` grows to describe; only the first process tells."""
     if not first:
@@ -43,7 +44,7 @@ def trackers(
         return
 
     def facts() -> Facts:
-        return Facts.of(config, record, folder.path, socket.gethostname())
+        return facts_of(config, record, folder.path, socket.gethostname())
 
     with telling(config.logger, folder.path, facts) as teller:
         yield [] if teller is None else [Tell(teller)]

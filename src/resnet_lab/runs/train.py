@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,8 @@ from resnet_lab.runs.final_test import final_test, own_test
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.memory import keep_freed
-from resnet_lab.runs.record import scores
+from resnet_lab.runs.record import BatchNorm, Record
+from resnet_lab.runs.recording import scores
 from resnet_lab.runs.signals import Signals
 from resnet_lab.runs.tell import trackers
 from resnet_lab.runs.threads import threads_of
@@ -57,9 +58,7 @@ from resnet_lab.training.protocols import protocol
 log = logging.getLogger(__name__)
 
 
-def train(
-    folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | None, record: dict[str, Any]
-) -> None:
+def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | None, record: Record) -> None:
     """Train to the last iteration, from the last sound checkpoint if there is one, then test.
 
     Fills in the record. The first process holds the `lock`; the others write nothing.
@@ -79,7 +78,7 @@ def train(
     how = protocol(config.protocol, crop=data.info.height)
     net = models.build(config.model)
     shape = (data.info.channels, data.info.height, data.info.width)
-    record["model"] |= asdict(count(net, shape)) | {"input": list(shape)}
+    record.model = replace(record.model, **asdict(count(net, shape)), input=list(shape))
 
     metrics = _metrics(config, data)
     module = modules.build(
@@ -104,9 +103,9 @@ def train(
         validated=config.data.validation > 0 or data.info.validated,
         metrics=metrics.columns if metrics else (),
     )
-    record["without_state"] = extra.without_state(own)
+    record.without_state = extra.without_state(own)
     cost, checkpoints = Cost(), _checkpoints(folder, config, lock, held_at)
-    record["resumed_from"] = checkpoints.resumed_from
+    record.resumed_from = checkpoints.resumed_from
     with numerics.as_configured(config), trackers(config, folder, record, first=here.is_first) as told:
         trainer = Trainer(
             **trainer_arguments(config.trainer, here, config.precision, units=isinstance(net, ResNet)),
@@ -138,19 +137,22 @@ def train(
         assert last is not None
         if held_at is not None:
             net = _final_net(last, config, data, trainer)
-        record["stopped_early_at"] = checkpoints.stopped_early_at
-        record["weights_of_a_callback"] = checkpoints.swapped and not recipe.ema
+        record.stopped_early_at = checkpoints.stopped_early_at
+        record.weights_of_a_callback = checkpoints.swapped and not recipe.ema
         if own and config.trainer.strategy != "fsdp" and held_at is not None:
-            record["changed_after_training"] = _is_changed(module.get_submodule(held_at), net)
-        record["data"] |= {**data.sizes, "classes": data.info.classes}
-        if data.not_promised:
-            record["data"]["not_promised"] = data.not_promised
-        record["cost"] = cost.told()
-        record["numerics"] = numerics.told(config, trainer.strategy.root_device, trainer.world_size)
+            record.changed_after_training = _is_changed(module.get_submodule(held_at), net)
+        record.data = replace(
+            record.data,
+            classes=data.info.classes,
+            not_promised=data.not_promised or None,
+            **data.sizes,  # type: ignore[arg-type]
+        )
+        record.cost = cost.told()
+        record.numerics = numerics.told(config, trainer.strategy.root_device, trainer.world_size)
         synced = config.trainer.sync_batch_norm
-        images = recipes.images_per_statistic(recipe, record["cost"]["trained_on"][-1], synced=synced)
+        images = recipes.images_per_statistic(recipe, record.cost.trained_on[-1], synced=synced)
         normed = any(isinstance(module, _BatchNorm) for module in net.modules())
-        record["batch_norm"] = {"images": images, "synced": synced} if normed else None
+        record.batch_norm = BatchNorm(images, synced) if normed else BatchNorm()
         if modules.tests_itself(module):
             error = own_test(module, data, trainer, last)
         else:
@@ -158,7 +160,7 @@ def train(
         if here.is_first:
             if held_at is not None:
                 weights_file.write(folder.weights_file, net, config.model, data.preprocessing())
-            record |= scores(folder, error, config.objective)
+            record.last, record.best = scores(folder.history_file, error, config.objective)
 
 
 def _history(folder: RunFolder, module: LightningModule, metrics: Metrics | None) -> History:

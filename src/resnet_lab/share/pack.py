@@ -16,7 +16,8 @@ from resnet_lab.errors import UserError, printable, several
 from resnet_lab.files import read_text
 from resnet_lab.report import Run, collect, report
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.record import environment
+from resnet_lab.runs.record import State
+from resnet_lab.runs.recording import environment
 from resnet_lab.share import archive
 from resnet_lab.share.card import card
 
@@ -35,7 +36,7 @@ def pack(folder: Path, out: Path | None = None) -> int:
     if not folder.is_dir():
         raise UserError(f"{folder} is not a folder")
     found = collect(folder)
-    runs = [run for run in found if run.state == "finished"]
+    runs = [run for run in found if run.state == State.FINISHED]
     if not runs:
         raise UserError(f"{folder} holds no finished run")
     if len(runs) < len(found):
@@ -45,7 +46,7 @@ def pack(folder: Path, out: Path | None = None) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         files = _gathered(folder, runs, Path(scratch))
         try:
-            digest = archive.write(path, files, {"program": f"resnet-lab {environment()['resnet_lab']}"})
+            digest = archive.write(path, files, {"program": f"resnet-lab {environment().resnet_lab}"})
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from None
     size = path.stat().st_size / 2**20

@@ -12,10 +12,17 @@ from rich.text import Text
 
 from resnet_lab.errors import several
 from resnet_lab.runs.progress import seconds_left
-from resnet_lab.sweeps.jobs import ALREADY, ELSEWHERE, FAILED, FINISHED, RUNNING, STOPPED, WAITING, Job, count
+from resnet_lab.runs.record import State
+from resnet_lab.sweeps.jobs import Job, count
 from resnet_lab.terminal import NOTES, fitted, lines_console, notes, said
 
-COLOURS = {RUNNING: "cyan", FINISHED: "green", FAILED: "red", ALREADY: "green", STOPPED: "yellow"}
+COLOURS: dict[str, str] = {
+    State.RUNNING: "cyan",
+    State.FINISHED: "green",
+    State.FAILED: "red",
+    State.ALREADY: "green",
+    State.STOPPED: "yellow",
+}
 REFRESH = 0.5  # seconds between two pictures of the live table
 HEARTBEAT = 60.0  # seconds between two plain lines of a running run
 ASK = 5.0  # seconds between two looks at how long the rest will take
@@ -64,8 +71,12 @@ class Board:
             self.refresh(now=True)
             return
         self._told[job] = time.monotonic()
-        done = count(self._jobs, FINISHED, FAILED, ALREADY)
-        of = "" if job.status in (RUNNING, ELSEWHERE, WAITING) else f"[{done}/{len(self._jobs)}] "
+        done = count(self._jobs, State.FINISHED, State.FAILED, State.ALREADY)
+        of = (
+            ""
+            if job.status in (State.RUNNING, State.ELSEWHERE, State.WAITING)
+            else f"[{done}/{len(self._jobs)}] "
+        )
         left = f"; {left}" if of and (left := self._left(now=True)) else ""
         self._line(f"{of}{job.name} {job.status}{_tail(job)}{left}")
 
@@ -77,7 +88,7 @@ class Board:
             self._live.update(self._picture(), refresh=True)
         elif not self._live:
             for job, told in self._told.items():
-                if job.status == RUNNING and moment >= told + HEARTBEAT:
+                if job.status == State.RUNNING and moment >= told + HEARTBEAT:
                     self._told[job] = moment
                     left = f"; of the sweep {left}" if (left := self._left()) else ""
                     self._line(f"{job.name} {job.status}{_tail(job)}{left}")
@@ -87,8 +98,11 @@ class Board:
         moment = time.monotonic()
         if now or moment >= self._asked + ASK:
             self._asked = moment
-            running, waiting = count(self._jobs, RUNNING), count(self._jobs, RUNNING, WAITING)
-            counted = (RUNNING, WAITING, FINISHED, ALREADY)
+            running, waiting = (
+                count(self._jobs, State.RUNNING),
+                count(self._jobs, State.RUNNING, State.WAITING),
+            )
+            counted = (State.RUNNING, State.WAITING, State.FINISHED, State.ALREADY)
             far = [job.far() for job in self._jobs if job.status in counted]
             self._at_once = max(self._at_once, running)
             left = seconds_left(far, self._at_once) if waiting else None
@@ -97,8 +111,16 @@ class Board:
 
     def _picture(self) -> Group:
         """The head count, then the runs: those under way first, as many as the terminal's height holds."""
-        order = [RUNNING, FAILED, STOPPED, ELSEWHERE, FINISHED, WAITING, ALREADY]
-        lines = causes(sorted(self._jobs, key=lambda job: job.status != RUNNING), most=LIVE_CAUSES)
+        order = [
+            State.RUNNING,
+            State.FAILED,
+            State.STOPPED,
+            State.ELSEWHERE,
+            State.FINISHED,
+            State.WAITING,
+            State.ALREADY,
+        ]
+        lines = causes(sorted(self._jobs, key=lambda job: job.status != State.RUNNING), most=LIVE_CAUSES)
         room = self._console.height - 7 - len(lines)
         shown = sorted(self._jobs, key=lambda job: order.index(job.status))[: max(1, room)]
         counts = [f"{count(self._jobs, status)} {status}" for status in order if count(self._jobs, status)]
@@ -117,16 +139,16 @@ def run_table(jobs: Sequence[Job], console: Console) -> Table:
     """Return one row a run: name, status, how far it is, test error in per cent, seconds, images/s and memory."""
     rows = []
     for job in jobs:
-        begun = job.status != WAITING
+        begun = job.status != State.WAITING
         error, speed = (job.test_error(), job.far().speed) if begun else (None, None)
-        memory = job.memory() if job.status in (FINISHED, ALREADY) else None
+        memory = job.memory() if job.status in (State.FINISHED, State.ALREADY) else None
         seconds = _seconds(job)
         rows.append(
             {
                 "run": job.name,
                 "status": job.status,
-                "epoch": job.far().epoch.removeprefix("epoch ") if job.status == RUNNING else "",
-                "train error": _per_cent(job.latest("train/error")) if job.status == RUNNING else "",
+                "epoch": job.far().epoch.removeprefix("epoch ") if job.status == State.RUNNING else "",
+                "train error": _per_cent(job.latest("train/error")) if job.status == State.RUNNING else "",
                 "test error": _per_cent(error),
                 "seconds": "" if seconds is None else f"{seconds:,.0f}",
                 "images/s": "" if speed is None else f"{speed:,.0f}",
@@ -143,7 +165,7 @@ def _per_cent(error: float | None) -> str:
 
 def causes(jobs: Sequence[Job], most: int = NOTES) -> list[Text]:
     """Return what there is to say of runs, a line each: why they failed, what they lack, that they will fail."""
-    told = {job.name: "; ".join(job.signs()) if job.status == RUNNING else job.told for job in jobs}
+    told = {job.name: "; ".join(job.signs()) if job.status == State.RUNNING else job.told for job in jobs}
     folder = jobs[0].folder.path.parent if jobs else ""
     return [Text(line) for line in notes(told, f"resnet-lab status {folder}", most)]
 
@@ -151,14 +173,14 @@ def causes(jobs: Sequence[Job], most: int = NOTES) -> list[Text]:
 def print_summary(jobs: Sequence[Job], console: Console | None = None) -> None:
     """Print the table at the end of a sweep, its failures last, where they are seen, and their causes below it."""
     console = console or lines_console()
-    order = [ALREADY, FINISHED, ELSEWHERE, WAITING, STOPPED, FAILED]
+    order = [State.ALREADY, State.FINISHED, State.ELSEWHERE, State.WAITING, State.STOPPED, State.FAILED]
     ordered = sorted(jobs, key=lambda job: order.index(job.status))
     console.print(run_table(ordered, console))
     for line in causes(ordered[::-1]):
         console.print(line, soft_wrap=True)
     counts = [f"{count(jobs, status)} {status}" for status in order if count(jobs, status)]
     console.print(Text(f"{several(len(jobs), 'run')}: {', '.join(counts)}"))
-    if count(jobs, FAILED, STOPPED, WAITING, ELSEWHERE):
+    if count(jobs, State.FAILED, State.STOPPED, State.WAITING, State.ELSEWHERE):
         console.print(Text("the same command goes on where each of them stopped"))
 
 
@@ -166,7 +188,7 @@ def _tail(job: Job) -> str:
     """What follows the status in a plain line."""
     if job.told:
         return f": {job.told}"
-    told = [_epoch(job), *job.signs()] if job.status == RUNNING else []
+    told = [_epoch(job), *job.signs()] if job.status == State.RUNNING else []
     error = job.test_error()
     told += [f"test error {error:.2f} %"] if error is not None else []
     told += [f"{job.seconds:.0f} s"] if job.seconds is not None else []
@@ -180,4 +202,4 @@ def _epoch(job: Job) -> str:
 
 
 def _seconds(job: Job) -> float | None:
-    return time.monotonic() - job.began if job.status == RUNNING else job.seconds
+    return time.monotonic() - job.began if job.status == State.RUNNING else job.seconds

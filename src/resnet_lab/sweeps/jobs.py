@@ -14,16 +14,9 @@ from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.history import Columns, latest, read_or_empty
 from resnet_lab.runs.lock import holder
 from resnet_lab.runs.progress import Progress
-from resnet_lab.runs.record import lacking
+from resnet_lab.runs.record import Record, State
+from resnet_lab.runs.recording import lacking
 from resnet_lab.runs.signs import of_disk, of_losses, of_silence
-
-WAITING = "waiting"
-RUNNING = "running"
-FINISHED = "finished"
-FAILED = "failed"
-ALREADY = "already there"  # finished before this sweep began
-ELSEWHERE = "running elsewhere"  # another process trains it
-STOPPED = "stopped"  # with the sweep itself: nothing of its own went wrong
 
 PATIENCE = 1.0  # seconds that a killed process may take to let go of its lock
 
@@ -34,7 +27,7 @@ class Job:
 
     config: TrainConfig
     folder: RunFolder
-    status: str = WAITING
+    status: State = State.WAITING
     told: str = ""  # why it failed, or what it lacks, in one line
     began: float = field(default=0.0, repr=False)  # time.monotonic()
     seconds: float | None = None  # from start to end
@@ -49,15 +42,15 @@ class Job:
         try:
             folder = RunFolder.create(config, cores)
             state = folder.state()
-            if state == "finished":
-                job.status, job.told = ALREADY, lacking(config, folder)
-            elif state == "running":
-                job.status, job.told = ELSEWHERE, _holder(job.folder)
+            if state == State.FINISHED:
+                job.status, job.told = State.ALREADY, lacking(config, folder.record(), folder.path)
+            elif state == State.RUNNING:
+                job.status, job.told = State.ELSEWHERE, _holder(job.folder)
             else:
                 job.config = folder.made or config  # with its threads
                 job.folder.check()
         except UserError as error:
-            job.status, job.told = FAILED, str(error)
+            job.status, job.told = State.FAILED, str(error)
         return job
 
     @property
@@ -65,7 +58,7 @@ class Job:
         return self.folder.path.name
 
     def start(self) -> None:
-        self.status, self.told, self.began = RUNNING, "", time.monotonic()
+        self.status, self.told, self.began = State.RUNNING, "", time.monotonic()
 
     def settle(self, how: str = "") -> None:
         """Read from the folder what became of the run; `how` is what its launcher saw, "" for nothing odd."""
@@ -73,40 +66,40 @@ class Job:
         try:
             self._settle(how)
         except UserError as error:  # the folder was damaged meanwhile
-            self.status, self.told = FAILED, str(error)
+            self.status, self.told = State.FAILED, str(error)
 
     def _settle(self, how: str) -> None:
         deadline = time.monotonic() + PATIENCE
-        while (state := self.folder.state()) == "running" and time.monotonic() < deadline:
+        while (state := self.folder.state()) == State.RUNNING and time.monotonic() < deadline:
             time.sleep(0.02)
-        if state == "finished":
-            self.status = FINISHED
-        elif state == "running":
-            self.status, self.told = ELSEWHERE, _holder(self.folder)
+        if state == State.FINISHED:
+            self.status = State.FINISHED
+        elif state == State.RUNNING:
+            self.status, self.told = State.ELSEWHERE, _holder(self.folder)
         else:
-            self.status = FAILED
-            error = self._record.get("error") or {}
-            self.told = how or error.get("message") or f"ended without a record: {self._last_words()}"
+            self.status = State.FAILED
+            error = self._record.error
+            self.told = how or (error and error.message) or f"ended without a record: {self._last_words()}"
 
     def given_up(self) -> bool:
         """Whether the other process has let go of the run: it is finished, it failed, or it waits to go on."""
         try:
             state = self.folder.state()
         except UserError:
-            state = "failed"  # it was damaged meanwhile
-        if state == "running":
+            state = State.FAILED  # it was damaged meanwhile
+        if state == State.RUNNING:
             return False
         self.told = ""
-        if state in ("finished", "failed"):
+        if state in (State.FINISHED, State.FAILED):
             self.settle()
         else:
-            self.status, self.told = WAITING, "left by the other process"
+            self.status, self.told = State.WAITING, "left by the other process"
         return True
 
     def far(self) -> Progress:
         """How far it is and what it reaches a second."""
-        record = self._record if self.status in (FINISHED, ALREADY) else None
-        return Progress.of(self._choices, self._history.now(), record)
+        cost = self._record.cost if self.status in (State.FINISHED, State.ALREADY) else None
+        return Progress.of(self._choices, self._history.now(), cost)
 
     def latest(self, metric: str) -> float | None:
         """Of the last epoch so far that has it."""
@@ -124,7 +117,7 @@ class Job:
 
     def memory(self) -> float | None:
         """MiB at most, of a run that has finished."""
-        return _number((self._record.get("cost") or {}).get("peak_memory_mib"))
+        return self._record.cost.peak_memory_mib
 
     @cached_property
     def _choices(self) -> dict[str, Any]:
@@ -136,17 +129,18 @@ class Job:
         A run that diverged is as bad as can be: 100. None for what says nothing of its configuration, as a
         run that was killed.
         """
-        if self.status == FAILED and (self._record.get("error") or {}).get("kind") == "nonfinite_loss":
+        error = self._record.error
+        if self.status == State.FAILED and error and error.kind == "nonfinite_loss":
             return 100.0
-        if self.status not in (FINISHED, ALREADY):
+        if self.status not in (State.FINISHED, State.ALREADY):
             return None
-        last = self._record.get("last") or {}
-        return _number(last.get("val/error", last.get("test/error")))
+        last = self._record.last
+        return last.get("val/error", last.get("test/error"))
 
     def test_error(self) -> float | None:
         """In per cent: of the finished run, or of the last epoch so far."""
-        if self.status in (FINISHED, ALREADY):
-            return _number((self._record.get("last") or {}).get("test/error"))
+        if self.status in (State.FINISHED, State.ALREADY):
+            return self._record.last.get("test/error")
         return self.latest("test/error")
 
     @cached_property
@@ -154,16 +148,16 @@ class Job:
         return Watched(self.folder.history_file, read_or_empty)
 
     @cached_property
-    def _left(self) -> Watched[dict[str, Any] | None]:
+    def _left(self) -> Watched[Record | None]:
         return Watched(self.folder.record_file, lambda _: self.folder.record())
 
     @property
-    def _record(self) -> dict[str, Any]:
-        """What the run left; empty where nothing can be read."""
+    def _record(self) -> Record:
+        """Return what the run left; empty where nothing can be read."""
         try:
-            return self._left.now() or {}
+            return self._left.now() or Record()
         except UserError:
-            return {}
+            return Record()
 
     def _last_words(self) -> str:
         spoken = [line.strip() for line in tail(self.folder.log_file).split("\n") if line.strip()]
@@ -176,9 +170,5 @@ def _holder(folder: RunFolder) -> str:
     return f"waiting for process {who.get('pid', '?')} on {who.get('host', '?')}"
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
-
-
-def count(jobs: Sequence[Job], *statuses: str) -> int:
+def count(jobs: Sequence[Job], *statuses: State) -> int:
     return sum(job.status in statuses for job in jobs)

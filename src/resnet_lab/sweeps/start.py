@@ -19,9 +19,10 @@ from resnet_lab.runs.devices import check, this_process
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.fresh import fresh as trained_anew
 from resnet_lab.runs.fresh import of_other_code
-from resnet_lab.runs.record import lacking
+from resnet_lab.runs.record import Record, State
+from resnet_lab.runs.recording import lacking
 from resnet_lab.sweeps.expand import composed, is_search, runs_of_experiment
-from resnet_lab.sweeps.jobs import ALREADY, FINISHED, Job
+from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.plugins import register
 from resnet_lab.sweeps.task import Task
 from resnet_lab.tracking.account import announced
@@ -36,7 +37,11 @@ def train(overrides: list[str], multirun: bool, *, fresh: bool = False) -> int:
     """
     if not multirun:
         return run(overrides, fresh=fresh)[1]
-    return 0 if all(job.status in (FINISHED, ALREADY) for job in sweep(overrides, fresh=fresh)) else 1
+    return (
+        0
+        if all(job.status in (State.FINISHED, State.ALREADY) for job in sweep(overrides, fresh=fresh))
+        else 1
+    )
 
 
 def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
@@ -58,13 +63,12 @@ def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
 
     code = main([str(folder.path)])
     if code == 0 and first:
-        record = folder.record() or {}
-        figure = config.objective.said(record["last"].get(config.objective.metric))
-        print(f"{folder.path}: {'already ' if before == 'finished' else ''}finished, {figure}")
-        if told := lacking(config, folder):
-            print(f"{folder.path}: {told}")
-        if told := record["data"].get("not_promised"):
-            print(f"{folder.path}: {told}")
+        record = folder.record() or Record()
+        figure = config.objective.said(record.last.get(config.objective.metric))
+        print(f"{folder.path}: {'already ' if before == State.FINISHED else ''}finished, {figure}")
+        for line in (lacking(config, record, folder.path), record.data.not_promised):
+            if line:
+                print(f"{folder.path}: {line}")
     return folder, code
 
 
@@ -109,7 +113,7 @@ def _of_a_swept_group(overrides: list[str]) -> list[str]:
 
 def _tell_other_code(jobs: Sequence[Job]) -> None:
     """Say once how many runs were there that this package would make anew otherwise."""
-    told = Counter(of_other_code(job.folder) for job in jobs if job.status == ALREADY)
+    told = Counter(of_other_code(job.folder) for job in jobs if job.status == State.ALREADY)
     for line, count in told.items():
         if line:
             print(f"resnet-lab: {count} of {len(jobs)} runs: {line}", file=sys.stderr)

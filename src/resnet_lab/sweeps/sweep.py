@@ -9,8 +9,9 @@ from types import FrameType
 from typing import Protocol
 
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.runs.record import State
 from resnet_lab.sweeps.board import Board
-from resnet_lab.sweeps.jobs import ELSEWHERE, FAILED, RUNNING, STOPPED, WAITING, Job
+from resnet_lab.sweeps.jobs import Job
 
 PAUSE = 0.05  # seconds between two looks at what ended
 ASK = 1.0  # seconds between two looks at what other processes train
@@ -59,14 +60,14 @@ def run_sweep(jobs: Sequence[Job], place: Place, board: Board, max_failures: int
                 place.close()
             interrupts.ignored = True
             for job in jobs:
-                if job.status == RUNNING:
+                if job.status == State.RUNNING:
                     job.settle("stopped with the sweep")
-                    job.status = STOPPED if job.status == FAILED else job.status
+                    job.status = State.STOPPED if job.status == State.FAILED else job.status
 
 
 def _run_all(jobs: Sequence[Job], place: Place, board: Board, max_failures: int | None) -> None:
-    waiting = [job for job in jobs if job.status == WAITING]
-    elsewhere = [job for job in jobs if job.status == ELSEWHERE]
+    waiting = [job for job in jobs if job.status == State.WAITING]
+    elsewhere = [job for job in jobs if job.status == State.ELSEWHERE]
     running = failed = 0
     if waiting:
         board.say(f"{len(waiting)} of {len(jobs)} runs to do: starting")
@@ -83,8 +84,8 @@ def _run_all(jobs: Sequence[Job], place: Place, board: Board, max_failures: int 
             job.settle(how)
             board.changed(job)
             running -= 1
-            failed += job.status == FAILED
-            if job.status == ELSEWHERE:
+            failed += job.status == State.FAILED
+            if job.status == State.ELSEWHERE:
                 elsewhere.append(job)
         if waiting and max_failures is not None and failed >= max_failures:
             board.say(f"{failed} failed (hydra.launcher.max_failures): no further run begins")
@@ -95,7 +96,7 @@ def _run_all(jobs: Sequence[Job], place: Place, board: Board, max_failures: int 
             for job in [job for job in elsewhere if job.given_up()]:
                 elsewhere.remove(job)
                 board.changed(job)
-                if job.status == WAITING:
+                if job.status == State.WAITING:
                     place.open([job])
                     waiting.append(job)
         board.refresh()

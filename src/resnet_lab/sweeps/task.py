@@ -7,7 +7,8 @@ from omegaconf import DictConfig
 
 from resnet_lab.config.compose import typed
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.sweeps.jobs import WAITING, Job
+from resnet_lab.runs.record import State
+from resnet_lab.sweeps.jobs import Job
 
 
 class Task:
@@ -27,7 +28,7 @@ class Task:
 
         there = self.composed.get(tuple(HydraConfig.get().overrides.task))
         job = Job.of(there or typed(composed))
-        if job.status == WAITING:
+        if job.status == State.WAITING:
             main([str(job.folder.path)])
             job.settle()
         self.jobs.append(job)

@@ -27,6 +27,7 @@ from resnet_lab.models.other import OtherConfig
 from resnet_lab.models.weights import load_state, read, read_exactly
 from resnet_lab.runs.checkpoints import RUN, newest_sound, weights_of
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.record import State
 from resnet_lab.runs.weights_file import described
 
 # What only training reads of a description.
@@ -85,7 +86,7 @@ def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = Fa
         return Trained(
             f"{name}/{checkpoint.name}", checkpoint, model, seen, lambda: _filled(model, checkpoint), config
         )
-    if folder.state() == "finished" and folder.weights_file.exists():
+    if folder.state() == State.FINISHED and folder.weights_file.exists():
         return Trained(name, path, model, seen, lambda: _filled(model, folder.weights_file), config)
     last = newest_sound(folder.checkpoints, config)
     if last is None:

@@ -137,9 +137,9 @@ def test_an_old_run_does_not_train_on_other_images(root: Path, tmp_path: Path) -
     chosen.runs_root = str(tmp_path / "runs")
     folder = RunFolder.create(chosen)
     write_another_image_in_place(root)
-    error = execute(folder.path)["error"]
-    assert error["kind"] == "user_error"
-    assert "holds other images than" in error["message"]
+    error = execute(folder.path).error
+    assert error.kind == "user_error"
+    assert "holds other images than" in error.message
     assert not list(folder.path.glob("checkpoints/*"))
 
 

@@ -22,6 +22,7 @@ from resnet_lab.data.spec import KINDS, ImageFolderConfig, SmallFolderConfig, Sm
 from resnet_lab.errors import UserError
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.record import DataFacts
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -217,8 +218,8 @@ def test_a_run_trains_on_them_and_knows_its_data_again(root: Path, make_config: 
     folder = RunFolder.create(trained)
     assert folder.config().data == composed.data
     record = execute(folder.path)
-    assert record["state"] == "finished"
-    assert record["data"] == {"name": "small_folder", "train": 12, "test": 12, "val": None, "classes": 3}
+    assert record.state == "finished"
+    assert record.data == DataFacts("small_folder", train=12, test=12, classes=3)
 
 
 @pytest.mark.parametrize("kind", KINDS)

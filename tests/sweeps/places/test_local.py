@@ -74,7 +74,7 @@ def test_each_run_is_a_process_of_its_own_in_a_group_of_its_own(
 def test_as_many_runs_as_slots_train_at_a_time(make_job: MakeJob, make_place: MakePlace) -> None:
     jobs = [make_job(seed, "sleep 0.4") for seed in range(4)]
     sweep(jobs, make_place(slots=2))
-    ends = [(job.folder.record() or {})["ended"] for job in jobs]
+    ends = [job.folder.record().cost.train_seconds for job in jobs]
     moments = sorted([(float(str(seen(job)["began"])), 1) for job in jobs] + [(end, -1) for end in ends])
     at_a_time = [sum(step for _, step in moments[: i + 1]) for i in range(len(moments))]
     assert max(at_a_time) == 2

@@ -221,9 +221,9 @@ def test_run_is_given_its_gpus_and_trains_on_no_cpu_in_their_place(slurm: None, 
     asked = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert "gpu:2" in asked
     assert "NumTasks=2" in asked
-    error = (folder.record() or {})["error"]
-    assert error["kind"] == "user_error"
-    assert "2 GPUs are here and PyTorch sees none" in error["message"]  # whichever task saw it first
+    error = folder.record().error
+    assert error.kind == "user_error"
+    assert "2 GPUs are here and PyTorch sees none" in error.message  # whichever task saw it first
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from resnet_lab.report.pool import KIND, pools
 from resnet_lab.report.publish import rule_of, title_of
 from resnet_lab.report.table import MANY, group_figures, paper_table
 from resnet_lab.report.tabular import DIGITS, plain
+from resnet_lab.runs.record import State, known
 
 DIFFERENCES = 6_000  # at most, so that a page of many groups stays small: those to the first groups
 LINES = 8  # of a log
@@ -133,7 +134,7 @@ def _main(groups: Sequence[Group]) -> str | None:
 
 
 def _mean_cost(group: Group, name: str) -> float | None:
-    found = [value for run in group.finished if (value := run.record["cost"].get(name)) is not None]
+    found = group.cost(name).values
     return sum(found) / len(found) if found else None
 
 
@@ -220,14 +221,14 @@ def _run(run: Run, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[st
         "sweep": run.choices["name"],
         "state": run.state,
         "error": run.error,
-        "message": (record.get("error") or {}).get("message"),
+        "message": record.error.message if record.error else None,
         "seed": run.seed,
         "label": run.label,
         "own": own,
-        "last": record.get("last") or {},
-        "best": record.get("best") or {},
-        "cost": record.get("cost") or {},
-        "environment": record.get("environment") or {},
+        "last": record.last,
+        "best": record.best,
+        "cost": known(record.cost),
+        "environment": known(record.environment),
         "iterations": run.iterations,
         "curves": curves,
         "log": _ended_with(run.path / "log.txt") if log else "",
@@ -237,7 +238,7 @@ def _run(run: Run, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[st
 
 def _worth_a_log(run: Run, runs: int) -> bool:
     """Every run's last lines on a page of few; of many only those of what did not finish."""
-    return runs <= MANY * MANY or run.state != "finished"
+    return runs <= MANY * MANY or run.state != State.FINISHED
 
 
 def _ended_with(log: Path) -> str:

@@ -1,0 +1,78 @@
+"""What a tracker is told of a run: made from its configuration and its record alone. Free of torch."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from resnet_lab.config.identity import identity, identity_part
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.models.description import ModelConfig
+from resnet_lab.runs.record import Record
+from resnet_lab.tracking import Facts
+
+NET = ("layers", "parameters", "multiply_adds")
+COST = ("train_seconds", "total_seconds", "images_per_second", "peak_memory_mib", "accelerator", "devices")
+LONGEST = 64  # characters of a tag, W&B's limit
+
+
+def facts_of(config: TrainConfig, record: Record, folder: Path, host: str | None = None) -> Facts:
+    """Return the facts of a run, whose record need not be complete yet; `host`: where it trains."""
+    net, error, key = record.model, record.error, identity(config)
+    told = {
+        "label": net.label,
+        "kind": net.kind,
+        **{name: getattr(net, name) for name in NET},
+        "answers": config.answers,
+        "same_but_seed": identity(replace(config, seed=0)),
+        "folder": str(folder.resolve()),
+        "command": f"python -m resnet_lab.runs {folder}",
+        "commit": record.environment.git_commit,
+        "host": host,
+        "device": record.cost.accelerator,
+    }
+    beside = folder.name.partition(f"-{key}")[2]  # -devices2, for example, where runs differ in nothing else
+    return Facts(
+        hash=key,
+        name=f"{net.label}-s{config.seed}{beside}",
+        group=config.name,
+        tags=_tags(config, str(net.kind)),
+        config=_nested(identity_part(config))
+        | {name: value for name, value in told.items() if value is not None},
+        summary=_summary(record),
+        started=record.started or None,
+        error=f"{error.kind}: {error.message}" if error else None,
+    )
+
+
+def _tags(config: TrainConfig, kind: str) -> list[str]:
+    net, said = config.model, [kind]
+    if isinstance(net, ModelConfig):
+        shortcut = f"shortcut {net.shortcut}" if net.shortcut != "none" else ""
+        said = [
+            "plain" if kind.startswith("plain") else "residual",
+            net.block,
+            shortcut,
+            f"depth {net.depth}",
+        ]
+    words = [config.data.name, *said, *config.logger.tags]
+    return list(dict.fromkeys(str(word)[:LONGEST] for word in words if word))
+
+
+def _summary(record: Record) -> dict[str, Any]:
+    """The last iteration's figures with the final test, and the cost; the best epoch is the rows' minimum."""
+    return record.last | {key: value for key in COST if (value := getattr(record.cost, key)) is not None}
+
+
+def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """recipe.lr -> {"recipe": {"lr": …}}, as W&B shows it under the same dotted key; what is not set stays out."""
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        if value is None or value == [] or value == {}:
+            continue
+        *parents, name = key.split(".")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = value
+    return nested
