@@ -26,17 +26,17 @@ EXPERIMENTS = sorted(
     path.relative_to(config_dir() / "experiment").with_suffix("").as_posix()
     for path in (config_dir() / "experiment").rglob("*.yaml")
 )
-OF_A_FOLDER = ("cifar10_jpeg", "finetune")  # these ask for data.root
+OF_A_FOLDER = ("cifar10_depth", "cifar10_jpeg", "finetune")  # these ask for data.root
 IMAGES = "images"  # below the working folder
 
 
 def write_images() -> None:
-    """Two classes of uncompressed images, whose names and sizes are the same with every version of Pillow."""
+    """Write two classes of uncompressed images, the same with every version of Pillow, and enough for a batch."""
     for name in ("cat", "dog"):
-        for part in ("train", "val"):
+        for part, count in (("train", 256), ("val", 4)):
             folder = Path(IMAGES, part, name)
             folder.mkdir(parents=True, exist_ok=True)
-            for number in range(4):
+            for number in range(count):
                 Image.new("RGB", (32, 32), (number, 0, 0)).save(folder / f"{number}.bmp")
 
 
