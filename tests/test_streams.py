@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from forked import ended, forked
-from resnet_lab.errors import lacking_memory
+from resnet_lab.errors import lacking
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.expand import configurations
 from run_folders import finished
@@ -113,4 +113,34 @@ def test_memory_too_small_to_start_is_one_line(command: str, tmp_path: Path) -> 
     ],
 )
 def test_lack_of_memory_is_told_from_other_errors(error: Exception, lacks: bool) -> None:
-    assert (lacking_memory(error) is not None) == lacks
+    assert ("not enough memory" in (lacking(error) or "")) == lacks
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(28, "No space left on device", "x.csv"), "no space left on x.csv"),
+        (OSError(27, "File too large"), "ulimit -f"),
+        (OSError(24, "Too many open files"), "ulimit -n"),
+        (
+            RuntimeError("Too many open files. Communication with the workers is no longer possible"),
+            "ulimit -n",
+        ),
+        (RuntimeError("unable to open shared memory object </torch_1> in read-write mode"), "data.workers=0"),
+        (OSError(30, "Read-only file system", "runs"), "read-only"),
+        (OSError(37, "No locks available"), "no locks"),
+        (OSError(2, "No such file or directory", "x"), None),
+        (RuntimeError("shape mismatch"), None),
+    ],
+)
+def test_what_the_system_cannot_give_is_said_with_what_can_be_done(
+    error: Exception, words: str | None
+) -> None:
+    told = lacking(error)
+    assert told is None if words is None else words in str(told)
+
+
+def test_a_file_too_large_for_the_system_is_one_line(tmp_path: Path) -> None:
+    small = "data=digits data.train_images=64 data.test_images=32 model.depth=8 recipe.epochs=1 trainer.progress=false"
+    done = shell(f"ulimit -f 50; {CLI} train {small} runs_root={tmp_path} 2>&1 | tail -1")
+    assert b"ulimit -f" in done.stdout

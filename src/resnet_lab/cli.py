@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from resnet_lab.arguments import EVERYTHING, parsed
 from resnet_lab.data.spec import ImageFolderConfig
-from resnet_lab.errors import UserError, lacking_memory, printable
+from resnet_lab.errors import UserError, lacking, printable
 from resnet_lab.files import expanded
 from resnet_lab.streams import sturdy
 
@@ -38,8 +38,8 @@ def _run(args: argparse.Namespace) -> int:
     except UserError as error:
         print(f"resnet-lab: {error}", file=sys.stderr)
         return 2
-    except (MemoryError, ImportError, OSError) as error:
-        if (line := lacking_memory(error)) is None:
+    except (MemoryError, ImportError, OSError, RuntimeError) as error:
+        if (line := lacking(error)) is None:
             raise
         print(f"resnet-lab: {line}", file=sys.stderr)
         return 1

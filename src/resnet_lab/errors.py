@@ -2,7 +2,22 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from errno import ENOMEM
+from errno import (
+    EACCES,
+    EDQUOT,
+    EFBIG,
+    EMFILE,
+    ENFILE,
+    ENOENT,
+    ENOLCK,
+    ENOMEM,
+    ENOSPC,
+    ENOSYS,
+    EOPNOTSUPP,
+    EROFS,
+)
+
+NO_LOCKS = (ENOLCK, ENOSYS, EOPNOTSUPP)
 
 
 class UserError(ValueError):
@@ -12,14 +27,47 @@ class UserError(ValueError):
         super().__init__(printable(message))
 
 
-def lacking_memory(error: BaseException) -> str | None:
-    """One line where the system had no memory to give, also to a library that was to be loaded; else None."""
+def lacking(error: BaseException) -> str | None:
+    """Return one line about what the system could not give, to us or to a library: memory, room, files, locks.
+
+    None for any other error.
+    """
+    told, code, name = str(error), getattr(error, "errno", None), getattr(error, "filename", None)
+    on = f" on {printable(name)}" if name else ""
+    if isinstance(error, MemoryError) or code == ENOMEM or _is_unloaded(error):
+        return f"not enough memory: {printable(told or 'Python had none left')}"
+    if code in (EMFILE, ENFILE) or "Too many open files" in told:
+        return "too many open files: ulimit -n shows how many the system allows, and can allow more"
+    if "shared memory" in told or (code in (EROFS, ENOENT, ENOSYS, EACCES, ENOSPC) and _is_of_workers(error)):
+        return (
+            "/dev/shm, through which worker processes hand over images, is full or not there: data.workers=0"
+        )
+    if code in (ENOSPC, EDQUOT):
+        return f"no space left{on}"
+    if code == EFBIG:
+        return f"the system allows no larger file{on}: ulimit -f shows how large, and can allow more"
+    if code == EROFS:
+        return f"nothing can be written{on}: its file system is read-only"
+    if code in NO_LOCKS:
+        return f"the file system knows no locks{on}"
+    return None
+
+
+def _is_unloaded(error: BaseException) -> bool:
     told = str(error)
-    if isinstance(error, ImportError):
-        lacking = "failed to map segment" in told or "cannot allocate memory" in told.lower()
-    else:
-        lacking = isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == ENOMEM)
-    return f"not enough memory: {printable(told or 'Python had none left')}" if lacking else None
+    return isinstance(error, ImportError) and (
+        "failed to map segment" in told or "cannot allocate memory" in told.lower()
+    )
+
+
+def _is_of_workers(error: BaseException) -> bool:
+    """Return whether it comes from the semaphores of Python's worker processes, which name no file."""
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") == "multiprocessing.synchronize":
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def printable(what: object) -> str:

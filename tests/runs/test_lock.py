@@ -1,5 +1,7 @@
 """One process a folder, while it trains: not two, whatever their timing, and none that lost its lock."""
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -106,3 +108,17 @@ def test_worker_that_outlives_its_run_does_not_hold_the_folder(tmp_path: Path) -
     finally:
         worker.kill()
         worker.join()
+
+
+def test_a_file_system_without_locks_is_one_line_each_time(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for _ in range(2):
+        with pytest.raises(UserError, match="its file system knows no locks"), folder.lock():
+            pass
+        with pytest.raises(UserError, match="its file system knows no locks"):
+            folder.state()

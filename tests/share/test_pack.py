@@ -136,10 +136,10 @@ def test_an_archive_that_would_fill_the_disk_is_refused_before_anything_is_writt
         data = bytes(2**20 * 80)
         archive.writestr(_entry("a.csv"), data)
         told = {"a.csv": {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}}
-        archive.writestr(MANIFEST, json.dumps({"format": 1, "files": told}))
+        archive.writestr(_entry(MANIFEST), json.dumps({"format": 1, "files": told}))
     with pytest.raises(UserError, match="more than 50 times as many"):
         unpack(bomb, tmp_path / "out")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bomb.zip"]
+    assert [path.name for path in tmp_path.iterdir()] == ["bomb.zip"]
 
 
 def test_a_folder_that_holds_something_is_left_alone(packed: tuple[Path, Path], tmp_path: Path) -> None:

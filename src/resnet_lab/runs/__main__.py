@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from resnet_lab.errors import UserError, lacking_memory
+from resnet_lab.errors import UserError, lacking
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.parent import end_with_named_parent
 from resnet_lab.streams import sturdy
@@ -29,8 +29,8 @@ def _code(run_dir: Path) -> int:
     except UserError as error:
         print(f"resnet-lab: {error}", file=sys.stderr)
         return 2
-    except (MemoryError, ImportError, OSError) as error:
-        if (line := lacking_memory(error)) is None:
+    except (MemoryError, ImportError, OSError, RuntimeError) as error:
+        if (line := lacking(error)) is None:
             raise
         print(f"resnet-lab: {line}", file=sys.stderr)
         return 1

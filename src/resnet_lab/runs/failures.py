@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, lacking
 from resnet_lab.runs.checkpoints import NonFiniteWeights, UnreadableCheckpoint, written
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import LostLock
@@ -19,8 +19,8 @@ from resnet_lab.training.csv_file import SpoiltFile
 def describe(error: BaseException, folder: RunFolder) -> Failure:
     """The record's ``error``: its kind, and a message of one line that says what to do where that is known.
 
-    Kinds: nonfinite_loss, not_by_heart, out_of_memory, disk_full, unreadable_checkpoint, spoilt_history, lost_lock,
-    user_error, other.
+    Kinds: nonfinite_loss, not_by_heart, out_of_memory, disk_full, system_limit, unreadable_checkpoint, spoilt_history,
+    lost_lock, user_error, other.
     """
     for cause in _chain(error):
         found = _named(cause, folder)
@@ -56,6 +56,8 @@ def _named(error: BaseException, folder: RunFolder) -> tuple[str, str] | None:
             " recipe.batch_size; model.checkpointing=true and precision=bf16 save more; or lower"
             " recipe.batch_size"
         )
+    if (line := lacking(error)) is not None:
+        return "system_limit", line
     return None
 
 

@@ -4,7 +4,6 @@
 a file system that knows no locks is refused rather than trusted.
 """
 
-import errno
 import fcntl
 import json
 import os
@@ -16,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
-from resnet_lab.errors import UserError
+from resnet_lab.errors import NO_LOCKS, UserError
 from resnet_lab.files import open_file, read_text
 
 PATIENCE = 1.0  # seconds: a process that only asks for the state holds the lock for a moment
@@ -49,6 +48,8 @@ def held(path: Path) -> bool:
         return False
     except BlockingIOError:
         return True
+    except OSError as error:
+        raise _without_locks(path, error) from None
     finally:
         os.close(descriptor)  # frees the lock
 
@@ -66,6 +67,15 @@ def holder(path: Path) -> dict[str, Any]:
 
 def _unusable(path: Path, error: OSError) -> UserError:
     return UserError(f"cannot use {path}: {error.strerror}; remove it, once no process trains this run")
+
+
+def _without_locks(path: Path, error: OSError) -> UserError:
+    if error.errno not in NO_LOCKS:
+        return _unusable(path, error)
+    return UserError(
+        f"{path.parent}: its file system knows no locks ({error.strerror}): choose another runs_root, or mount it with"
+        " locks"
+    )
 
 
 class Lock:
@@ -133,12 +143,7 @@ class Lock:
                     f" {who.get('host', '?')} since {who.get('started', '?')}"
                 ) from None
             except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                    raise
-                raise UserError(
-                    f"{self.path.parent}: its file system knows no locks ({error.strerror}):"
-                    " choose another runs_root, or mount it with locks"
-                ) from None
+                raise _without_locks(self.path, error) from None
 
     def close(self) -> None:
         """Leave the folder to others, where this process still holds it."""

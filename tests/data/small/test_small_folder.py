@@ -1,5 +1,6 @@
 """Class folders of small images: held in memory, decoded once, refused where they do not fit together."""
 
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import SafetensorError
 
 from folders import CLASSES, make, picture
 from resnet_lab.config.compose import compose
@@ -242,3 +244,12 @@ def test_what_a_killed_process_left_of_its_decoding_is_removed(root: Path, cache
     file.unlink()
     info(config(root))
     assert sorted(path.suffix for path in cache.iterdir()) == [".lock", ".lock", ".safetensors"]
+
+
+def test_a_cache_without_room_is_one_line(root: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(UserError, match=r"No space left on device.*XDG_CACHE_HOME"):
+        data_of(config(root))

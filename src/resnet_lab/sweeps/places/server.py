@@ -19,7 +19,7 @@ import traceback
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from resnet_lab.errors import lacking_memory
+from resnet_lab.errors import lacking
 from resnet_lab.runs.parent import GRACE, end_with
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -144,7 +144,7 @@ if __name__ == "__main__":
     try:
         server.load(sys.argv[1:])
     except (MemoryError, ImportError, OSError) as error:
-        if lacking_memory(error) is None:
+        if lacking(error) is None:
             raise
         server.tell(lacking=str(error))
         sys.exit(1)

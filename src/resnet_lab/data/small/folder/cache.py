@@ -69,9 +69,12 @@ def held(config: SmallFolderConfig, found: FolderImages) -> Held:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 _remove_unfinished(file)
                 known = _opened(file) or _made(file, config, found)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error).rpartition(
+                "error: "
+            )[2]
             raise UserError(
-                f"cannot keep the decoded images in {file.parent}: {error.strerror}; XDG_CACHE_HOME names another"
+                f"cannot keep the decoded images in {file.parent}: {reason}; XDG_CACHE_HOME names another"
                 " folder for the cache"
             ) from None
     if known.broken and config.on_error != "skip":
