@@ -1,6 +1,5 @@
 """Class folders of small images: held in memory, decoded once, refused where they do not fit together."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
