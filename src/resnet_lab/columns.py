@@ -53,6 +53,19 @@ class Column:
     def title(self) -> str:
         return f"{self.heading} ({self.unit})" if self.unit else self.heading
 
+    @property
+    def validated(self) -> "Column":
+        """The same figure of the validation images."""
+        return _figure(self.key.replace("test", "val", 1), self.better)
+
+    def signed(self, value: float) -> str:
+        """Return a difference with its sign; empty where there is none."""
+        return "" if math.isnan(value) else f"{'-' if value < 0 else '+'}{self.text(abs(value))}"
+
+    def worse(self, difference: float) -> bool:
+        """Whether a figure that differs from another by so much is the worse of the two."""
+        return difference < 0 if self.better == "higher" else difference > 0
+
     def said(self, value: float | None) -> str:
         """Return the value with its unit; empty where there is none."""
         if value is None or math.isnan(value):
@@ -79,6 +92,24 @@ COLUMNS = {
 def metric(name: str) -> Column:
     """Return the column of a further metric of the test, for example ``accuracy/cat``."""
     return Column(f"test_{name}", name, "last", f"test/{name}", text=four)
+
+
+def objective(name: str = "test/error", mode: str = "min") -> Column:
+    """Return the column of what runs are judged by: a metric of the test, and whether its least or most is best."""
+    return _figure(name, "higher" if mode == "max" else "lower")
+
+
+def _figure(key: str, better: str) -> Column:
+    known = next(
+        (column for column in COLUMNS.values() if (column.key, column.better) == (key, better)), None
+    )
+    if known:
+        return known
+    error = key.endswith("error")
+    words = key.replace("val/", "validation ").replace("/", " ").replace("_", " ")
+    return Column(
+        key.replace("/", "_"), words, "last", key, "%" if error else "", two if error else four, better
+    )
 
 
 # Where the last part of a key is not what a reader would call it.

@@ -124,7 +124,7 @@ def test_one_seed_cannot_tell() -> None:
 def test_plain_net_that_diverges_degrades() -> None:
     said = conclude([group(20, "none", 1.4, 1.5), group(56, "none", diverged=2)])
     assert said.startswith(f"{DEGRADES}: ")
-    assert "to no error at 56, the loss diverges" in said
+    assert "to no result at 56, the loss diverges" in said
 
 
 def test_depths_are_compared_where_both_kinds_have_them() -> None:
@@ -202,7 +202,7 @@ def test_the_best_is_chosen_by_validation_where_there_is_one() -> None:
         run.record["last"]["val/error"] = 4.0
     said = conclude(groups)
     assert "resnet-56 is best by validation error, with a test error of 2.12 ± 0.13 %" in said
-    assert "but 2 of the others have a lower test error" in said
+    assert "but 2 of the others have a better test error" in said
 
 
 def test_sweep_in_which_all_diverge() -> None:

@@ -404,3 +404,41 @@ def test_further_columns_are_asked_for_by_name(capsys: pytest.CaptureFixture[str
     assert " training error (%) " in table
     assert " median " in table
     assert "did you mean 'train_error'?" in mistake(capsys, DEPTH, "--show", "train_eror")
+
+
+def judged(folder: Path, metric: str, mode: str, figures: dict[float, tuple[float, ...]]) -> None:
+    """Runs at these learning rates, whose records have figures of a metric of the user's own."""
+    for rate, values in figures.items():
+        for seed, value in enumerate(values):
+            more = {"recipe.lr": rate, "objective.metric": metric, "objective.mode": mode}
+            run = finished(configured(folder, seed=seed, **more), 50.0 - 100 * value)
+            record = run.record() or {}
+            record["last"] |= {metric: value, "test/error": None}
+            run.write_record(record)
+
+
+def test_what_runs_are_judged_by_is_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    judged(tmp_path, "test/iou", "max", {0.1: (0.41, 0.42, 0.44), 0.2: (0.61, 0.64, 0.62)})
+    said = printed(capsys, tmp_path)
+    assert " test iou |" in said
+    assert "test error" not in said
+    assert (
+        "resnet-20 lr=0.2 is best by test iou, with 0.6233 ± 0.0153: resnet-20 lr=0.1 is worse by -0.2"
+        in said
+    )
+    assert (tmp_path / "quickstart" / "depth.png").exists()
+    assert r"\bfseries 0.6233" in (tmp_path / "quickstart" / "table.tex").read_text()
+    rows = lines(printed(capsys, tmp_path, "--baseline", "recipe.lr=0.1", "--format", "csv"))
+    assert [row["test_iou_mean"] for row in rows] == ["0.423333", "0.623333"]
+    assert rows[1]["difference"] == "0.2"
+
+
+def test_runs_that_are_judged_by_other_figures_are_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged(tmp_path / "one", "test/iou", "max", {0.1: (0.41, 0.42)})
+    finished(configured(tmp_path / "two"), 4.0)
+    said = printed(capsys, tmp_path)
+    assert "test iou" in said
+    rows = lines(printed(capsys, tmp_path, "--format", "csv"))
+    assert [row["part"] for row in rows] == ["digits, metric test/iou", "digits, metric test/error"]

@@ -19,19 +19,20 @@ class Line(Protocol):
     @property
     def settings(self) -> int: ...
 
-    def last(self, metric: str) -> Spread: ...
+    @property
+    def result(self) -> Spread: ...
 
 
 def shared_variance(lines: Sequence[Line]) -> Pooled | None:
     """The variance that stands for the lines' own where they have few seeds; None where it mixes settings."""
     if any(line.settings > 1 for line in lines):
         return None
-    return pooled([line.last("test/error") for line in lines])
+    return pooled([line.result for line in lines])
 
 
 @dataclass(frozen=True)
 class Held:
-    """One line beside its baseline: the difference of the test errors, or why there is none."""
+    """One line beside its baseline: the difference of the results, or why there is none."""
 
     difference: Difference = field(default_factory=Difference)
     note: str = ""  # the baseline; not comparable: why; also differs in ...; how the interval was made
@@ -39,7 +40,7 @@ class Held:
 
 
 def held_against(lines: Sequence[Line], baseline: Sequence[str], varying: Sequence[str]) -> list[Held]:
-    """Test error minus that of the line that has the baseline's choices, and else the same of those that vary.
+    """The result minus that of the line that has the baseline's choices, and else the same of those that vary.
 
     Where no line is like that, the one that differs least is taken and the note says in what. Without a baseline there
     are no differences. Raises UserError where no line has the baseline's choices.
@@ -73,7 +74,7 @@ def held(line: Line, bases: Sequence[Line], varying: Sequence[str], shared: Pool
     others = apart[nearest[0]]
     if unlike := [key for key in others if asks(key)]:
         return Held(note=f"not comparable: {', '.join(unlike)} differs")
-    ours, theirs = line.last("test/error"), bases[nearest[0]].last("test/error")
+    ours, theirs = line.result, bases[nearest[0]].result
     if not ours.n or not theirs.n:
         return Held(note="not comparable: no run has finished")
     found = difference(ours, theirs, shared)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from resnet_lab.columns import Column
+from resnet_lab.columns import Column, objective
 from resnet_lab.report.choices import Choices, but_for_the_seed, conditions, differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.spread import Spread
@@ -72,6 +72,16 @@ class Group:
         names = [name for run in self.finished for name in run.record.last if name.startswith("test/")]
         return [name.removeprefix("test/") for name in dict.fromkeys(names) if name not in BUILT_IN]
 
+    @cached_property
+    def objective(self) -> Column:
+        """What its runs are judged by: the test error, unless they say otherwise."""
+        asked = self.choices.get("objective.metric"), self.choices.get("objective.mode")
+        return objective(asked[0] or "test/error", asked[1] or "min")
+
+    @property
+    def result(self) -> Spread:
+        return self.last(self.objective.key)
+
     @property
     def test(self) -> Spread:
         return self.last("test/error")
@@ -126,7 +136,9 @@ class Group:
 
     @property
     def trains(self) -> bool:
-        """Whether half of its runs end, and clearly better than guessing a class."""
+        """Whether half of its runs end and, where errors are compared, clearly better than guessing a class."""
+        if self.objective.key != "test/error":
+            return self.n > self.diverged
         ends = [math.inf] * self.diverged + list(self.test.values)
         classes = next((run.record.data.classes or 1 for run in self.finished), 1)
         return bool(ends) and statistics.median(ends) < GUESSING * 100 * (1 - 1 / classes)

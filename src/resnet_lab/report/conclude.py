@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from resnet_lab.columns import value_word
+from resnet_lab.columns import Column, value_word
 from resnet_lab.report.against import shared_variance
 from resnet_lab.report.choices import but_for_the_seed
 from resnet_lab.report.compare import Group
@@ -14,6 +14,7 @@ from resnet_lab.report.draw_rates import RATE, rate_series
 from resnet_lab.report.names import names_of, short_kinds, some
 from resnet_lab.report.paper import Beside
 from resnet_lab.report.spread import ALONE, SAME, STILL, Difference, Pooled, difference, holm
+from resnet_lab.report.table import interval_words, said
 
 SENTENCES = 2
 SERIES = 4  # of learning rates, beyond which a sentence says how many more there are
@@ -47,31 +48,33 @@ def against_the_paper(beside: Sequence[Beside]) -> str:
 
 def best(groups: Sequence[Group]) -> str:
     """Which group is best, by validation where all have one, what cannot be told from it, and by how much."""
-    ended = [group for group in groups if group.test.n]
+    ended = [group for group in groups if group.result.n]
     if not ended:
         return "No run came through: all diverged."
     names = dict(zip(map(id, groups), names_of(groups), strict=True))
-    validated = all(group.last("val/error").n for group in ended)
-    first = min(ended, key=lambda group: group.last("val/error" if validated else "test/error").mean)
-    others = sorted((group for group in ended if group is not first), key=lambda group: group.test.mean)
+    column = ended[0].objective
+    first, by = _first(ended)
+    others = sorted(
+        (group for group in ended if group is not first), key=lambda group: _rank(group.result.mean, column)
+    )
     if not others:
         lost = (
             " All others diverge."
             if len(groups) > 1 and all(g.diverged for g in groups if g is not first)
             else ""
         )
-        return f"The test error of {first.net} is {first.test} %{_n([first])}.{lost}"
-    head = f"{names[id(first)]} is best by {'validation' if validated else 'test'} error, with "
-    head += f"{'a test error of ' if validated else ''}{first.test} %"
+        return f"The {column.heading} of {first.net} is {_error(first)}{_n([first])}.{lost}"
+    head = f"{names[id(first)]} is best by {by.heading}, with "
+    head += f"{'' if by == column else f'a {column.heading} of '}{_error(first)}"
     shared = shared_variance(groups)
-    found = [difference(group.test, first.test, shared) for group in others]
+    found = [difference(group.result, first.result, shared) for group in others]
     stands = holm([each.p for each in found])
     near = [names[id(group)] for group, apart in zip(others, stands, strict=True) if not apart]
     apart = [(group, each) for group, each, told in zip(others, found, stands, strict=True) if told]
-    worse = [(group, each) for group, each in apart if each.mean > 0]
+    worse = [(group, each) for group, each in apart if column.worse(each.mean)]
     better = len(apart) - len(worse)
     group, nearest = worse[0] if worse else (others[0], found[0])
-    size = f"by {_size(nearest)}{_facts(first, group)}"
+    size = f"by {_size(nearest, column)}{_facts(first, group)}"
     worst = names[id(group)]
     if len(others) == 1 and worse:
         said = f"{worst} is worse {size}"
@@ -85,7 +88,7 @@ def best(groups: Sequence[Group]) -> str:
         said = f"{worst} cannot be told from it{_with(ended)}, and differs {size}"
     else:
         said = f"none of the {len(others)} others can be told from it{_with(ended)}; {worst} differs {size}"
-    said += f"; but {better} of the others have a lower test error" if better else ""
+    said += f"; but {better} of the others have a better {column.heading}" if better else ""
     corrected = (
         f", by Holm's correction for {len(others)} comparisons" if len(others) > 1 and _told(found) else ""
     )
@@ -94,6 +97,8 @@ def best(groups: Sequence[Group]) -> str:
 
 def with_depth(groups: Sequence[Group]) -> str:
     """What more depth does to plain and to residual nets: the degradation problem, he2015 Section 1."""
+    if any(group.objective.key != "test/error" for group in groups):
+        return ""
     series = _by_depth(groups)
     plain = [kind for kind in series if kind.startswith("plain")]
     residual = [kind for kind in series if kind not in plain]
@@ -112,7 +117,7 @@ def with_depth(groups: Sequence[Group]) -> str:
     for kind, nets in series.items():
         shallow, deep = nets[min(nets)], nets[max(nets)]
         ways[names[kind]] = found = _difference(shallow, deep, shared)
-        size = DIVERGED if found.how == DIVERGED else _size(found, how=len(hows) > 1)
+        size = DIVERGED if found.how == DIVERGED else _size(found, shallow.objective, how=len(hows) > 1)
         said.append(
             f"{names[kind]} nets go from {_error(shallow)} at {shallow.depth} layers to {_error(deep)} at "
             f"{deep.depth}, {size}"
@@ -133,8 +138,8 @@ def learning_rates(groups: Sequence[Group]) -> str:
     if not found:
         tried = [group.choices[RATE] for members in series.values() for group in members]
         return f"None of the learning rates that were tried trains ({_span(tried)})."
-    validated = all(g.last("val/error").n for members in series.values() for g in members if g.n)
-    head = f"The best learning rate by {'validation' if validated else 'test'} error is"
+    ended = [group for members in series.values() for group in members if group.n]
+    head = f"The best learning rate by {_first(ended)[1].heading} is"
     if len(series) == 1:
         return f"{head} {next(iter(found.values()))}."
     short = _unshared(list(series))
@@ -170,13 +175,12 @@ def _rates(members: Sequence[Group]) -> str:
     trained = [group for group in members if group.n and group.trains]
     if not trained:
         return ""
-    validated = all(group.last("val/error").n for group in trained)
-    first = min(trained, key=lambda group: group.last("val/error" if validated else "test/error").mean)
+    first, _ = _first(trained)
     others = [group for group in trained if group is not first]
     shared = shared_variance(members)
-    stands = holm([difference(group.test, first.test, shared).p for group in others])
+    stands = holm([difference(group.result, first.result, shared).p for group in others])
     near = [group.choices[RATE] for group, apart in zip(others, stands, strict=True) if not apart]
-    said = f"{value_word(first.choices[RATE])} ({first.test} %, n = {first.n})"
+    said = f"{value_word(first.choices[RATE])} ({_error(first)}, n = {first.n})"
     rates = [group.choices[RATE] for group in trained]
     if near:
         said += f", which cannot be told from {_span(near, [first.choices[RATE]], rates)}"
@@ -218,7 +222,7 @@ def _by_depth(groups: Sequence[Group]) -> dict[str, dict[int, Group]]:
 
 def _difference(group: Group, other: Group, shared: Pooled | None) -> Difference:
     """The other's test error minus this one's; without end where one of them diverges."""
-    ours, theirs = other.test, group.test
+    ours, theirs = other.result, group.result
     if ours.n and theirs.n:
         return difference(ours, theirs, shared)
     if ours.n == theirs.n:
@@ -262,11 +266,25 @@ def _changes(found: dict[str, Difference], groups: Sequence[Group]) -> str:
     return f"{first}; {cannot}" if unsure else first
 
 
-def _size(found: Difference, *, how: bool = False) -> str:
+def _first(groups: Sequence[Group]) -> tuple[Group, Column]:
+    """The best group, and by what: the validation images where all have some."""
+    column = groups[0].objective
+    validated = all(group.last(column.validated.key).n for group in groups)
+    by = column.validated if validated else column
+    return min(groups, key=lambda group: _rank(group.last(by.key).mean, by)), by
+
+
+def _rank(value: float, column: Column) -> float:
+    """Less for what is better."""
+    return -value if column.better == "higher" else value
+
+
+def _size(found: Difference, column: Column, *, how: bool = False) -> str:
     """As in ``+0.65 (95 % interval +0.25 to +1.05)``."""
+    mean = column.signed(found.mean)
     if math.isnan(found.half):
-        return f"{found.mean:+.2f} ({found.how})"
-    return f"{found.mean:+.2f} (95 % interval {found.interval}{f', {found.how}' if how else ''})"
+        return f"{mean} ({found.how})"
+    return f"{mean} (95 % interval {interval_words(column, found)}{f', {found.how}' if how else ''})"
 
 
 def _facts(group: Group, other: Group) -> str:
@@ -303,7 +321,9 @@ def _count(groups: Sequence[Group]) -> str:
 
 
 def _error(group: Group) -> str:
-    return f"{group.test} %" if group.test.n else "no error"
+    """The result with its unit."""
+    column = group.objective
+    return f"{said(column, group.result)} {column.unit}".rstrip() if group.result.n else "no result"
 
 
 def _times(ratio: float) -> str:

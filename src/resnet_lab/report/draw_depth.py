@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DEPTH = "layers"
-ERROR = "test error (%)"
 FEW = 6  # values that the axis names one by one
 WIDE = 20  # times between the largest and the smallest value from which the axis is logarithmic
 
@@ -26,7 +25,7 @@ def draw_depth(groups: Sequence[Group]) -> "Figure | None":
     The main choice is the depth where nets of several depths were trained, and otherwise the key with the most
     values. A line joins the groups that differ in it alone. None while fewer than two of its values have a result.
     """
-    ended = [group for group in groups if group.test.n]
+    ended = [group for group in groups if group.result.n]
     main = main_choice(ended)
     if main is None:
         return None
@@ -38,19 +37,20 @@ def draw_depth(groups: Sequence[Group]) -> "Figure | None":
         for axes, (title, lines) in zip(every, panels.items(), strict=True):
             for index, (name, series) in enumerate(lines.items()):
                 places = _places(values, names, index - (len(lines) - 1) / 2)
-                points = sorted((places[_value(group, main)], group.test) for group in series)
+                points = sorted((places[_value(group, main)], group.result) for group in series)
                 _draw_series(axes, points, name, names, **look[name])
             axes.set_title(wrapped(title))
-            _label(axes, word(main), values, names)
+            _label(axes, ended[0].objective.title if names else word(main), values, names)
         axis = "x" if names else "y"
         for axes in every if names else every[:1]:
             low, high = getattr(axes, f"get_{axis}lim")()
-            getattr(axes, f"set_{axis}lim")(max(0.0, low), min(high, 102.0))
+            if ended[0].objective.unit == "%":
+                getattr(axes, f"set_{axis}lim")(max(0.0, low), min(high, 102.0))
             plain_numbers(getattr(axes, f"{axis}axis"))
         if not names:
-            every[0].set_ylabel(ERROR)
+            every[0].set_ylabel(ended[0].objective.title)
         legend(
-            figure, "mean, 95 % interval\ndots: seeds" if any(group.test.n > 1 for group in ended) else None
+            figure, "mean, 95 % interval\ndots: seeds" if any(group.result.n > 1 for group in ended) else None
         )
     return figure
 
@@ -88,7 +88,7 @@ def _draw_series(
 def _label(axes: "Axes", name: str, values: Sequence[Any], names: bool) -> None:
     if names:
         axes.set_yticks(range(len(values)), [wrapped(str(value)) for value in values])
-        axes.set(xlabel=ERROR, ylim=(len(values) - 0.5, -0.5))
+        axes.set(xlabel=name, ylim=(len(values) - 0.5, -0.5))
     else:
         axes.set_xlabel(name)
         if _logarithmic(values):

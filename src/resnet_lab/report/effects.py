@@ -9,6 +9,7 @@ from resnet_lab.columns import choice_word, value_word, word
 from resnet_lab.report.choices import differing
 from resnet_lab.report.compare import Group, ranked
 from resnet_lab.report.spread import Difference, Spread, difference
+from resnet_lab.report.table import interval_words
 from resnet_lab.report.tabular import Table
 
 MOST = 30  # rows
@@ -16,7 +17,7 @@ MOST = 30  # rows
 
 @dataclass(frozen=True)
 class Effect:
-    """Another value of one choice: the test error minus that of the base, paired over settings and seeds."""
+    """Another value of one choice: the result minus that of the base, paired over settings and seeds."""
 
     key: str
     base: Any
@@ -39,13 +40,14 @@ def effects_table(groups: Sequence[Group]) -> Table | None:
     found = effects(groups)
     if len({effect.key for effect in found}) < 2:
         return None
+    result = groups[0].objective
     rows = [
         {
             "choice": word(effect.key),
             "from": _said(effect.key, effect.base),
             "to": _said(effect.key, effect.value),
-            "test error changes by": f"{effect.difference.mean:+.2f}",
-            "95 % interval": effect.difference.interval,
+            f"{result.heading} changes by": result.signed(effect.difference.mean),
+            "95 % interval": interval_words(result, effect.difference),
             "pairs": str(effect.pairs),
             "settings": str(effect.settings),
             "diverged": str(effect.diverged) if effect.diverged else "",
@@ -80,7 +82,8 @@ def _effect(key: str, base: Any, value: Any, settings: Sequence[dict[Any, Group]
     theirs: dict[tuple[int, int], float] = {}
     for index, each in enumerate(both):
         ones, others = (
-            dict(zip(test.seeds, test.values, strict=True)) for test in (each[value].test, each[base].test)
+            dict(zip(test.seeds, test.values, strict=True))
+            for test in (each[value].result, each[base].result)
         )
         for seed in ones.keys() & others.keys():
             ours[index, int(str(seed))] = ones[seed]

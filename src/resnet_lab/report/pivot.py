@@ -11,8 +11,16 @@ from resnet_lab.report.against import Held, held_against
 from resnet_lab.report.choices import shown
 from resnet_lab.report.compare import Group, ranked
 from resnet_lab.report.pool import Pool, Pools, pools
-from resnet_lab.report.spread import EQUAL
-from resnet_lab.report.table import Field, choice_field, figures_of, measures, table_of
+from resnet_lab.report.table import (
+    Field,
+    best_of,
+    choice_field,
+    figures_of,
+    interval_words,
+    measures,
+    said,
+    table_of,
+)
 from resnet_lab.report.tabular import Figures, Table
 
 NOTHING = "–"
@@ -78,15 +86,11 @@ def pivot(
         }
         for values, row in cells.items()
     ]
-    means = {id(line): line.last("test/error").mean for line in lines}
-    least = min((mean for mean in means.values() if not math.isnan(mean)), default=math.nan)
     table = Table(
         tuple(drawn[0]),
         tuple(tuple(row.values()) for row in drawn),
         frozenset(drawn[0]) - {named[key] for key in keys if _words(lines, key)},
-        frozenset(
-            places[name] for name, mean in means.items() if not baseline and abs(mean - least) <= EQUAL
-        ),
+        frozenset(places[id(lines[index])] for index in best_of(lines) if not baseline),
     )
     said = f"; n = {counts.pop()} in each cell" if alike else ""
     if baseline:
@@ -97,18 +101,18 @@ def pivot(
 
 def cell(line: Pool, against: Held | None = None, *, n: bool) -> str:
     """As in ``0.93 ± 0.32 (3)``, or ``+0.37 (-0.20 to +0.94)`` beside a baseline that is else the same."""
-    test = line.last("test/error")
+    test, column = line.result, line.objective
     lost = f"; {line.diverged} diverged" if line.diverged else ""
     if not test.n:
         return line.remarks or NOTHING
-    count = f" ({test.n})" if n else ""
+    words, count = said(column, test), f" ({test.n})" if n else ""
     if against and against.note and against.note != "the baseline":
         if against.others:
-            return f"{test}{count}{lost}; no baseline"
+            return f"{words}{count}{lost}; no baseline"
         found = against.difference
-        interval = f" ({found.interval})" if found.interval else ""
-        return against.note if math.isnan(found.mean) else f"{found.mean:+.2f}{interval}{lost}"
-    return f"{test}{count}{lost}"
+        interval = f" ({within})" if (within := interval_words(column, found)) else ""
+        return against.note if math.isnan(found.mean) else f"{column.signed(found.mean)}{interval}{lost}"
+    return f"{words}{count}{lost}"
 
 
 def _fields(
@@ -128,10 +132,14 @@ def _fields(
 
 
 def _caption(found: Pools) -> str:
-    return (
-        "Test error in per cent at the last iteration, mean ± standard deviation over n runs, "
-        + found.caption
-    )
+    return f"{_capital(found)} at the last iteration, mean ± standard deviation over n runs, " + found.caption
+
+
+def _capital(found: Pools) -> str:
+    """What is averaged, and in what unit: Test error in per cent."""
+    column = found.lines[0].objective
+    unit = {"%": " in per cent", "": ""}.get(column.unit, f" in {column.unit}")
+    return f"{column.heading[:1].upper()}{column.heading[1:]}{unit}"
 
 
 def _words(lines: Sequence[Pool], key: str) -> bool:

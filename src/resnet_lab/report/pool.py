@@ -61,6 +61,14 @@ class Pool:
                     pairs.append((run.seed, *rest) if rest else run.seed)
         return Spread(tuple(values), tuple(pairs))
 
+    @property
+    def objective(self) -> Column:
+        return self.groups[0].objective
+
+    @property
+    def result(self) -> Spread:
+        return self.last(self.objective.key)
+
     def cost(self, name: str) -> Spread:
         return Spread(tuple(value for group in self.groups for value in group.cost(name).values))
 

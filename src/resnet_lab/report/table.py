@@ -43,7 +43,11 @@ class Line(Protocol):
     @property
     def remarks(self) -> str: ...
 
-    def last(self, metric: str) -> Spread: ...
+    @property
+    def objective(self) -> Column: ...
+
+    @property
+    def result(self) -> Spread: ...
 
     def figure(self, column: Column) -> Spread: ...
 
@@ -138,8 +142,8 @@ def measures(
         if name not in (*COLUMNS, *SAID):
             raise unknown("--show", name, [*COLUMNS, *SAID])
     eye = [name for name in metrics if "/" not in name] if len(metrics) > MANY else metrics
-    result = COLUMNS["test_error"]
-    results = [line.last(result.key) for line in lines]
+    result = lines[0].objective if lines else COLUMNS["test_error"]
+    results = [line.result for line in lines]
     shared = shared_variance(lines)
     # Of several settings an interval of the mean would take their differences for chance.
     intervals = [
@@ -147,11 +151,13 @@ def measures(
         for line, each in zip(lines, results, strict=True)
     ]
     further = [column for name, column in COLUMNS.items() if name not in ("val_error", result.name)]
+    validated = result.validated
+    metrics = [name for name in metrics if f"test/{name}" != result.key]
     return [
-        _spread(COLUMNS["val_error"], lines, shown=True),
+        _spread(validated, lines, shown=True),
         Field(
             result.title,
-            [str(each) for each in results],
+            [said(result, each) for each in results],
             {
                 f"{result.name}_of_seeds": [each.values for each in results],
                 f"{result.name}_mean": [each.mean for each in results],
@@ -163,21 +169,18 @@ def measures(
         ),
         Field(
             "95 % interval",
-            [
-                "" if math.isnan(each.half) else f"{max(each.low, 0):.2f} to {min(each.high, 100):.2f}"
-                for each in intervals
-            ],
+            [_interval(result, each) for each in intervals],
             {
                 f"{result.name}_low": [each.low for each in intervals],
                 f"{result.name}_high": [each.high for each in intervals],
             },
         ),
         Field("n", [str(line.n) for line in lines], {"n": [line.n for line in lines]}),
-        Field(SAID[MEDIAN] if MEDIAN in show else "", [two(each.median) for each in results], {}),
-        Field(SAID[BEST] if BEST in show else "", [two(each.best) for each in results], {}),
+        Field(SAID[MEDIAN] if MEDIAN in show else "", [result.text(each.median) for each in results], {}),
+        Field(SAID[BEST] if BEST in show else "", [result.text(each.best) for each in results], {}),
         *(_spread(metric(name), lines, shown=name in eye) for name in metrics),
         *(_spread(column, lines, shown=column.name in (*USUAL, *show)) for column in further),
-        *_differences(held, baseline),
+        *_differences(held, baseline, result),
     ]
 
 
@@ -241,9 +244,7 @@ def metrics_of(groups: Sequence[Group]) -> list[str]:
 def table_of(fields: Sequence[Field], lines: Sequence[Line]) -> Table:
     """The fields that have a title and a cell, the best result marked."""
     shown = [field for field in fields if field.title and any(cell not in ("", "–") for cell in field.cells)]
-    means = [line.last("test/error").mean for line in lines]
-    least = min((mean for mean in means if not math.isnan(mean)), default=math.nan)
-    best = [index for index, mean in enumerate(means) if abs(mean - least) <= EQUAL]
+    best = best_of(lines)
     column = next((index for index, field in enumerate(shown) if field.result), 0)
     return Table(
         tuple(field.title for field in shown),
@@ -251,6 +252,16 @@ def table_of(fields: Sequence[Field], lines: Sequence[Line]) -> Table:
         frozenset(field.title for field in shown if not field.words),
         frozenset((row, column) for row in best if len(lines) > 1),
     )
+
+
+def best_of(lines: Sequence[Line]) -> list[int]:
+    """The index of the line with the best result; of several where they are the same."""
+    means = [line.result.mean for line in lines]
+    known = [mean for mean in means if not math.isnan(mean)]
+    if not known:
+        return []
+    best = max(known) if lines[0].objective.better == "higher" else min(known)
+    return [index for index, mean in enumerate(means) if abs(mean - best) <= EQUAL]
 
 
 def figures_of(fields: Sequence[Field], lines: int) -> list[Figures]:
@@ -306,7 +317,20 @@ def said(column: Column, spread: Spread) -> str:
     return f"{mean} ± {spread.std:,.{decimals}f}" if spread.n > 1 else mean
 
 
-def _differences(held: Sequence[Held], baseline: Sequence[str]) -> list[Field]:
+def interval_words(column: Column, found: Difference) -> str:
+    """As in ``-0.60 to +1.34``; empty where there is no interval."""
+    return "" if math.isnan(found.half) else f"{column.signed(found.low)} to {column.signed(found.high)}"
+
+
+def _interval(column: Column, found: Difference) -> str:
+    """The interval of a mean, as far as its unit goes."""
+    if math.isnan(found.half):
+        return ""
+    low, high = (max(found.low, 0), min(found.high, 100)) if column.unit == "%" else (found.low, found.high)
+    return f"{column.text(low)} to {column.text(high)}"
+
+
+def _differences(held: Sequence[Held], baseline: Sequence[str], column: Column) -> list[Field]:
     """The columns of lines that are held against a baseline; none without one."""
     if not baseline:
         return []
@@ -315,12 +339,12 @@ def _differences(held: Sequence[Held], baseline: Sequence[str]) -> list[Field]:
     return [
         Field(
             f"minus {' '.join(baseline)}",
-            ["" if math.isnan(each.mean) else f"{each.mean:+.2f}" for each in found],
+            [column.signed(each.mean) for each in found],
             {"difference": [each.mean for each in found]},
         ),
         Field(
             "its 95 % interval",
-            [each.interval for each in found],
+            [interval_words(column, each) for each in found],
             {"interval_low": [each.low for each in found], "interval_high": [each.high for each in found]},
         ),
         Field("difference", notes, {"difference_note": notes}, words=True),
