@@ -100,7 +100,7 @@ class OwnConfig(DataConfig):
     channels: int | None = number(None, least=1, identity=False)
     height: int | None = number(None, least=1, identity=False)  # pixels
     width: int | None = number(None, least=1, identity=False)
-    classes: int | None = number(None, least=2, identity=False)
+    classes: int | None = number(None, least=1, identity=False)  # or outputs, if labels are tensors
     class_names: list[str] = field(default_factory=list, metadata=LOCAL)  # empty: those that the set tells
     # Subtracted from values of 0 to 1, and what they are then divided by: one number a channel; empty: 0 and 1.
     mean: list[float] = field(default_factory=list)
@@ -139,6 +139,7 @@ class DataInfo:
     training: int  # images that a run trains on
     fingerprint: str | None = None  # which images these are, where the name of the set does not say it
     validated: bool = False  # whether the set keeps validation images of its own
+    target_shape: tuple[int, ...] | None = None  # of labels that are tensors; None: whole numbers that name classes
 
     @property
     def classes(self) -> int:

@@ -1,6 +1,6 @@
 """A `LightningDataModule` of somebody's own as the data of a run: its loaders and its hooks, as they are.
 
-Its batches are (images, labels): float32 (N, C, H, W), and int64 (N,). What it draws from `random`, NumPy's and torch's
+Its batches are (images, labels): float32 (N, C, H, W), and int64 (N,) or tensors that name no class. What it draws from `random`, NumPy's and torch's
 global generators in this process is a function of (seed, epoch, batch), so that an epoch that is taken up again repeats
 its order where nothing else decides it: which cannot be known.
 """
@@ -37,7 +37,11 @@ def look_at(config: OwnConfig, given: LightningDataModule) -> First:
     told = class_names_of(given) or class_names_of(getattr(loaders["train"], "dataset", None))
     sizes = {name: _images(config, name, loader) for name, loader in loaders.items()}
     return First(
-        (images.shape[1], images.shape[2], images.shape[3]), int(labels[0]), told, sizes, own_module=True
+        (images.shape[1], images.shape[2], images.shape[3]),
+        int(labels[0]) if labels.ndim == 1 and not labels.is_floating_point() else labels[0],
+        told,
+        sizes,
+        own_module=True,
     )
 
 
@@ -103,6 +107,9 @@ class OwnModule(DataModule):
                 f"{self.config._target_} gives images {tuple(images.shape[1:])} after some of"
                 f" {(self.info.channels, self.info.height, self.info.width)}: all must be of one size"
             )
+        images = images.contiguous(memory_format=torch.channels_last)
+        if self.info.target_shape is not None:
+            return images, labels
         # As its loader gave them where they are there: to look at a GPU's would be to wait for it.
         pair = isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor)
         low, high = (int(each) for each in (batch[1] if pair else labels).aminmax())
@@ -110,7 +117,7 @@ class OwnModule(DataModule):
             raise UserError(
                 f"{self.config._target_} gives labels from {low} to {high}: allowed is 0 to {self.info.classes - 1}"
             )
-        return images.contiguous(memory_format=torch.channels_last), labels.long()
+        return images, labels.long()
 
 
 class TheirLoader:
@@ -212,7 +219,7 @@ def _handed_over(config: OwnConfig, given: LightningDataModule, batch: Any, devi
         and len(batch) == 2
         and all(isinstance(each, Tensor) for each in batch)
     )
-    if not pair or not batch[0].is_floating_point() or batch[1].is_floating_point() or batch[1].ndim != 1:
+    if not pair or not batch[0].is_floating_point() or len(batch[0]) != len(batch[1]):
         told = (
             " and ".join(f"{each.dtype} {tuple(each.shape)}" for each in batch)
             if pair
@@ -220,6 +227,6 @@ def _handed_over(config: OwnConfig, given: LightningDataModule, batch: Any, devi
         )
         raise UserError(
             f"{TARGET}={config._target_} gives a batch of {told}: (images, labels), float (N, C, H, W) and whole"
-            " numbers (N,), are needed"
+            " numbers (N,), or other tensors (N, ...), are needed"
         )
     return batch[0].float(), batch[1]

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from resnet_lab.data.folders.fingerprint import fingerprint_of
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.data.spec import DataInfo, OwnConfig
@@ -16,7 +18,7 @@ class First:
     """What the first image tells, and the set around it."""
 
     shape: tuple[int, int, int]  # (C, H, W)
-    label: int
+    label: int | Tensor  # a tensor (...) names no class
     class_names: tuple[str, ...] | None  # as the set itself tells them
     sizes: dict[str, int]  # images of each part
     own_module: bool = False  # a LightningDataModule chooses its images itself
@@ -43,7 +45,8 @@ def agreed(config: OwnConfig, first: First) -> DataInfo:
         if said not in (None, found):
             raise UserError(f"data.{key}={said}: the first image of {config._target_} has {found}")
     names = _class_names(config, first)
-    if first.label >= len(names):
+    target = tuple(first.label.shape) if isinstance(first.label, Tensor) else None
+    if isinstance(first.label, int) and first.label >= len(names):
         raise UserError(
             f"the first image of {config._target_} has the label {first.label}, and there are {len(names)} classes:"
             " labels count from 0"
@@ -56,7 +59,7 @@ def agreed(config: OwnConfig, first: First) -> DataInfo:
             )
     if any(number <= 0 for number in config.std):
         raise UserError(f"data.std={config.std}: must be greater than 0")
-    known = json.dumps([sorted(first.sizes.items()), first.shape, len(names)])
+    known = json.dumps([sorted(first.sizes.items()), first.shape, len(names), *([target] if target else [])])
     fingerprint = fingerprint_of(sum(first.sizes.values()), known.encode())
     if config.fingerprint not in (None, fingerprint):
         raise UserError(
@@ -64,7 +67,7 @@ def agreed(config: OwnConfig, first: First) -> DataInfo:
             f" or classes make it {fingerprint}"
         )
     training = _counted(config, first.sizes, own_module=first.own_module)
-    return DataInfo(*first.shape, names, training, fingerprint, "val" in first.sizes)
+    return DataInfo(*first.shape, names, training, fingerprint, "val" in first.sizes, target)
 
 
 def _class_names(config: OwnConfig, first: First) -> tuple[str, ...]:
@@ -74,6 +77,13 @@ def _class_names(config: OwnConfig, first: First) -> tuple[str, ...]:
             f"data.class_names has {len(said)} names, and {config._target_} tells {len(first.class_names)} classes"
         )
     names = said or first.class_names
+    if names is None and config.classes is None and isinstance(first.label, Tensor):
+        # One output for each number of the label, unless it is a map of classes.
+        if first.label.is_floating_point() and first.label.ndim < 2:
+            return tuple(map(str, range(first.label.numel())))
+        raise UserError(
+            f"data.classes=… is needed: how many outputs the network has for labels {tuple(first.label.shape)}"
+        )
     if names is None and config.classes is None:
         raise UserError(
             f"data.classes=… is needed, or data.class_names=[…]: {config._target_} does not tell them in an attribute"

@@ -23,7 +23,8 @@ LOOKED_AT = 8  # images that show whether reading draws anything
 AUGMENTING = ("transform", "augment")  # what the attributes that augment are called
 OF_TORCHVISION = ("train", "split", "root")  # of its sets: which images they hold, not how they are read
 
-Read = tuple[Tensor, Tensor]  # images (N, C, H, W), uint8 or float32, and int64 labels (N,)
+# Images (N, C, H, W), uint8 or float32, and labels: int64 (N,), or tensors (N, ...) that name no class.
+Read = tuple[Tensor, Tensor]
 Wanted = tuple[str, int]  # what is drawn for an image: of a seed and an epoch; and its index
 
 
@@ -41,20 +42,25 @@ class OwnImages:
         """The batch, or what is wrong with it: an exception of another process would come as a page of text."""
         try:
             images, labels = zip(*(self.read(*each) for each in wanted), strict=True)
-            odd = next(
-                (number for number, image in enumerate(images) if image.shape != images[0].shape), None
-            )
-            if odd is not None:
-                one, other = wanted[0][1], wanted[odd][1]
-                raise UserError(
-                    f"{self.where}: image {other} has the shape {tuple(images[odd].shape)}, image {one} has"
-                    f" {tuple(images[0].shape)}: all must be of one size"
-                )
-            return torch.stack(images), torch.tensor(labels)
+            self._check_shapes("image", images, wanted)
+            if not any(isinstance(label, Tensor) for label in labels):
+                return torch.stack(images), torch.tensor(labels)
+            tensors = [torch.as_tensor(label) for label in labels]
+            self._check_shapes("the label of image", tensors, wanted)
+            return torch.stack(images), torch.stack(tensors)
         except UserError as error:
             return error
 
-    def read(self, drawn_for: str, index: int) -> tuple[Tensor, int]:
+    def _check_shapes(self, what: str, tensors: Sequence[Tensor], wanted: Sequence[Wanted]) -> None:
+        for number, each in enumerate(tensors):
+            if each.shape != tensors[0].shape:
+                one, other = wanted[0][1], wanted[number][1]
+                raise UserError(
+                    f"{self.where}: {what} {other} has the shape {tuple(each.shape)}, {what} {one} has"
+                    f" {tuple(tensors[0].shape)}: all must be of one size"
+                )
+
+    def read(self, drawn_for: str, index: int) -> tuple[Tensor, int | Tensor]:
         """An image (C, H, W), uint8 or float32, and its label. Sets the global generators. Raises UserError."""
         draw(f"{drawn_for}/{index}")
         try:
@@ -87,19 +93,24 @@ class OwnImages:
             " uint8 or float is needed"
         )
 
-    def _label(self, label: Any, index: int) -> int:
+    def _label(self, label: Any, index: int) -> int | Tensor:
         try:
             found = operator.index(label)
         except TypeError:
-            raise UserError(
-                f"{self.where}: the label of image {index} is {label!r}: a whole number, from 0 on, is needed"
-            ) from None
+            try:
+                tensor = torch.as_tensor(label)
+            except (TypeError, ValueError, RuntimeError):
+                raise UserError(
+                    f"{self.where}: the label of image {index} is {label!r}: a whole number, from 0 on, or a tensor is"
+                    " needed"
+                ) from None
+            return tensor.float() if tensor.is_floating_point() else tensor.long()
         if found < 0 or (self.classes is not None and found >= self.classes):
             allowed = "0 on" if self.classes is None else f"0 to {self.classes - 1}"
             raise UserError(f"{self.where}: the label of image {index} is {found}: allowed is {allowed}")
         return found
 
-    def first(self) -> tuple[Tensor, int]:
+    def first(self) -> tuple[Tensor, int | Tensor]:
         """Image 0 and its label. Raises UserError where there is none, or chance that nobody can repeat decides it."""
         if not len(self.images):
             raise UserError(f"{self.where} has no images")

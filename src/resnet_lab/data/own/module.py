@@ -43,7 +43,7 @@ class OwnData(DataModule):
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002 (Lightning's signature)
         if not self._splits:
-            self._splits = _shared_out(self.config, self._parts)
+            self._splits = _shared_out(self.config, self._parts, by_class=self.info.target_shape is None)
             self.test_images_there = len(self._parts["test"])
             self.sizes = {name: len(chosen) for name, (_, chosen) in self._splits.items()}
             self.eval_names = tuple(name for name in ("val", "test") if name in self._splits)
@@ -90,12 +90,12 @@ def build(config: OwnConfig, *, batch_size: int, drop_last: bool, seed: int) -> 
     return OwnData(config, known, parts, batch_size=batch_size, drop_last=drop_last, seed=seed)
 
 
-def _shared_out(config: OwnConfig, parts: dict[str, OwnImages]) -> dict[str, Chosen]:
+def _shared_out(config: OwnConfig, parts: dict[str, OwnImages], *, by_class: bool) -> dict[str, Chosen]:
     """Which images train, validate and test; those set aside are never read with the augmentation of training."""
     sets = {name: images for name, images in parts.items() if name != AS_TEST}
     labels = {name: known_labels(images) for name, images in sets.items()}
     plain = as_tested(sets["train"], sets["test"], parts.get(AS_TEST)) if config.validation else None
-    if plain is not None and labels["train"] is None:
+    if plain is not None and labels["train"] is None and by_class:
         labels["train"] = _read_labels(config, plain)
     counted = {
         name: torch.zeros(len(sets[name]), dtype=torch.int64) if found is None else found
