@@ -93,7 +93,7 @@ def test_damaged_folder_is_told_in_one_line_wherever_it_is_read(
         job = Job.of(config)
         assert (job.status == "failed") == bool(job.told)
         assert "\n" not in job.told
-        assert job.test_error() in (None, error)
+        assert job.result() in (None, error)
         assert job.objective() in (None, error)
 
         warnings: list[str] = []

@@ -178,12 +178,13 @@ def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True
     asked = config.model
     if isinstance(asked, OtherConfig):
         asked = replace(asked, told=_told(asked))
-    model = made.completed(asked, (facts.channels, facts.height, facts.width), facts.classes)
+    free = _is_own_task(config, facts)
+    model = made.completed(asked, (facts.channels, facts.height, facts.width), facts.classes, free=free)
     if model.in_channels != facts.channels:
         raise UserError(
             f"model.in_channels={model.in_channels}: images of {config.data.name} have {facts.channels}"
         )
-    if model.num_classes is not None and model.num_classes < facts.classes:
+    if model.num_classes is not None and model.num_classes < facts.classes and not free:
         raise UserError(
             f"model.num_classes={model.num_classes}: {config.data.name} has {facts.classes} classes"
         )
@@ -207,11 +208,33 @@ def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True
         from resnet_lab.training.trial import try_out
 
         try_out(config.recipe, model.num_classes or facts.classes)
-    _try_own(config, facts)
+    _try_own(config, facts, free=free)
     return config
 
 
-def _try_own(config: TrainConfig, facts: DataInfo) -> None:
+def _is_own_task(config: TrainConfig, facts: DataInfo) -> bool:
+    """Return whether the run's module has figures of its own. Raises UserError if the labels need it."""
+    task = False
+    if config.module._target_:
+        from resnet_lab.training.module import is_own_task
+
+        task = is_own_task(config.module._target_)
+    if facts.target_shape is not None and not task:
+        raise UserError(
+            f"labels of {config.data.name} are tensors {facts.target_shape}, which name no class: module._target_ names"
+            " a module that measures them"
+        )
+    if facts.target_shape is not None and (config.recipe.mixup or config.recipe.cutmix):
+        raise UserError("recipe.mixup and recipe.cutmix mix classes, and these labels are tensors")
+    if task and config.metrics:
+        names = ", ".join(config.metrics)
+        raise UserError(
+            f"metrics={names}: they are for classes; {config.module._target_} logs its own figures"
+        )
+    return task
+
+
+def _try_own(config: TrainConfig, facts: DataInfo, *, free: bool) -> None:
     """Raise UserError for a metric or a callback that cannot be made, or is none."""
     metrics: tuple[str, ...] = ()
     if config.metrics:
@@ -232,12 +255,12 @@ def _try_own(config: TrainConfig, facts: DataInfo) -> None:
         from resnet_lab.training import extra
 
         validated = config.data.validation > 0 or facts.validated
-        extra.made(config.callbacks.extra, validated=validated, metrics=metrics)
+        extra.made(config.callbacks.extra, validated=validated, metrics=None if free else metrics)
 
 
 def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:
     """The data, told apart from others of their name; UserError where they have one class alone."""
-    if facts.classes < 2:
+    if facts.classes < 2 and facts.target_shape is None:
         only = ", ".join(facts.class_names)
         raise UserError(f"data.root={data.root} holds one class ({only}): to be told apart, two are needed")
     if isinstance(data, OwnConfig):  # its size decides how many threads a run has

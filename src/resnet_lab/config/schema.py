@@ -81,12 +81,17 @@ class ObjectiveConfig:
         """The same figure of the validation images, by which a best epoch or a trial is chosen."""
         return self.metric.replace("test", "val", 1)
 
+    @property
+    def words(self) -> str:
+        return self.metric.replace("/", " ")
+
+    def cell(self, value: float) -> str:
+        """Return a value with its unit: errors are per cent."""
+        return f"{value:.2f} %" if self.metric.endswith("error") else f"{value:.4g}"
+
     def said(self, value: float | None) -> str:
-        """Return the figure in words: errors are per cent."""
-        if value is None:
-            return f"but no {self.metric} was logged"
-        name = self.metric.replace("/", " ")
-        return f"{name} {value:.2f} %" if self.metric.endswith("error") else f"{name} {value:.4g}"
+        """Return the figure in words."""
+        return f"but no {self.metric} was logged" if value is None else f"{self.words} {self.cell(value)}"
 
 
 @dataclass

@@ -139,7 +139,9 @@ class DataInfo:
     training: int  # images that a run trains on
     fingerprint: str | None = None  # which images these are, where the name of the set does not say it
     validated: bool = False  # whether the set keeps validation images of its own
-    target_shape: tuple[int, ...] | None = None  # of labels that are tensors; None: whole numbers that name classes
+    target_shape: tuple[int, ...] | None = (
+        None  # of labels that are tensors; None: whole numbers that name classes
+    )
 
     @property
     def classes(self) -> int:

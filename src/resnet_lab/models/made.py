@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def completed(config: NetConfig, shape: Shape, classes: int) -> NetConfig:
+def completed(config: NetConfig, shape: Shape, classes: int, *, free: bool = False) -> NetConfig:
     """The net for images of this shape and so many classes, with what they decide filled in.
 
-    Raises UserError for a net that cannot be, makes no sense, or does not take such images.
+    Raises UserError for a net that cannot be, makes no sense, or does not take such images; `free`: what it gives for
+    them is the business of the run's own module.
     """
     net = config if isinstance(config, OtherConfig) else checks.check(asked(config), shape[1], shape[2])
     net = replace(
@@ -27,7 +28,7 @@ def completed(config: NetConfig, shape: Shape, classes: int) -> NetConfig:
         num_classes=classes if config.num_classes is None else config.num_classes,
     )
     if isinstance(net, OtherConfig) and net.in_channels == shape[0]:
-        net = replace(net, num_classes=other_made.check(net, shape, classes))
+        net = replace(net, num_classes=other_made.check(net, shape, classes, free=free))
     return net
 
 

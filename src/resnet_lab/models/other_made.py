@@ -45,11 +45,12 @@ def build(config: OtherConfig) -> "nn.Module":
     return net
 
 
-def check(config: OtherConfig, shape: Shape, classes: int) -> int:
+def check(config: OtherConfig, shape: Shape, classes: int, *, free: bool = False) -> int:
     """The scores that the net gives an image of this shape, for so many classes at least; it is made and called once.
 
     Nothing is computed where the net lets itself be tried without. Raises UserError for a target that cannot be
-    imported or made, an argument that it does not take, and a net that gives anything but (N, classes).
+    imported or made, an argument that it does not take, and a net that gives anything but (N, classes), unless the
+    run's module is `free` to use whatever it gives.
     """
     if not config._target_:
         raise UserError(f"{TARGET} is needed: the dotted path of the net, as torchvision.models.densenet121")
@@ -60,7 +61,15 @@ def check(config: OtherConfig, shape: Shape, classes: int) -> int:
     key = repr((config, shape))
     if key not in _TRIED:
         _TRIED[key] = _tried(config, shape)
-    given = _TRIED[key]
+    gives = _TRIED[key]
+    if free:
+        return classes
+    if isinstance(gives, str) or len(gives) != 2 or gives[0] != 2:
+        size = "x".join(map(str, shape))
+        raise UserError(
+            f"{label(config)} gives {gives} for 2 images of {size}: scores of shape (2, classes) are needed"
+        )
+    given = gives[1]
     if given < classes:
         way = (
             "say in model.classes_as which argument takes their number"
@@ -73,7 +82,7 @@ def check(config: OtherConfig, shape: Shape, classes: int) -> int:
     return given
 
 
-_TRIED: dict[str, int] = {}
+_TRIED: dict[str, tuple[int, ...] | str] = {}
 
 
 def outline(config: OtherConfig, shape: Shape) -> "nn.Module":
@@ -88,38 +97,32 @@ def outline(config: OtherConfig, shape: Shape) -> "nn.Module":
         with torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             net = build(bare)
-            _scores(net, config, shape)
+            _output(net, config, shape)
         return net
     except Exception:  # whatever it is: the CPU has the last word, and the better words
         with torch.random.fork_rng(devices=[]):
             return build(bare)
 
 
-def _tried(config: OtherConfig, shape: Shape) -> int:
+def _tried(config: OtherConfig, shape: Shape) -> tuple[int, ...] | str:
     import torch
 
     with torch.random.fork_rng(devices=[]):
-        return _scores(outline(config, shape), config, shape)
+        return _output(outline(config, shape), config, shape)
 
 
-def _scores(net: "nn.Module", config: OtherConfig, shape: Shape) -> int:
-    """What the net gives for two images, in training and in a test: N scores an image. Raises UserError."""
+def _output(net: "nn.Module", config: OtherConfig, shape: Shape) -> tuple[int, ...] | str:
+    """Return the shape of what the net gives for two images in a test, or its type. Raises UserError if it fails."""
     import torch
 
     first = next(net.parameters(), None)
     if first is None:
         raise UserError(f"{label(config)} has no parameters to train")
     size = "x".join(map(str, shape))
-    found = 0
+    given: object = None
     for training in (True, False):
         with torch.no_grad():
             images = torch.zeros(2, *shape, device=first.device)
-            scores = called(f"{label(config)} for images of {size}", net.train(training), images)
-        if not isinstance(scores, torch.Tensor) or scores.ndim != 2 or len(scores) != 2:
-            gives = tuple(scores.shape) if isinstance(scores, torch.Tensor) else type(scores).__name__
-            raise UserError(
-                f"{label(config)} gives {gives} for 2 images of {size}: scores of shape (2, classes) are needed"
-            )
-        found = scores.shape[1]
+            given = called(f"{label(config)} for images of {size}", net.train(training), images)
     net.train()
-    return found
+    return tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__

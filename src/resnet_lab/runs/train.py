@@ -101,7 +101,7 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | No
     own = extra.made(
         config.callbacks.extra,
         validated=config.data.validation > 0 or data.info.validated,
-        metrics=metrics.columns if metrics else (),
+        metrics=None if modules.tests_itself(module) else metrics.columns if metrics else (),
     )
     record.without_state = extra.without_state(own)
     cost, checkpoints = Cost(), _checkpoints(folder, config, lock, held_at)

@@ -136,11 +136,14 @@ class Board:
 
 
 def run_table(jobs: Sequence[Job], console: Console) -> Table:
-    """Return one row a run: name, status, how far it is, test error in per cent, seconds, images/s and memory."""
+    """Return one row a run: name, status, how far it is, the result, seconds, images/s and memory."""
     rows = []
+    titles = {job.config.objective.words for job in jobs}
+    title = titles.pop() if len(titles) == 1 else "result"
     for job in jobs:
         begun = job.status != State.WAITING
-        error, speed = (job.test_error(), job.far().speed) if begun else (None, None)
+        result, speed = (job.result(), job.far().speed) if begun else (None, None)
+        objective = job.config.objective
         memory = job.memory() if job.status in (State.FINISHED, State.ALREADY) else None
         seconds = _seconds(job)
         rows.append(
@@ -149,7 +152,7 @@ def run_table(jobs: Sequence[Job], console: Console) -> Table:
                 "status": job.status,
                 "epoch": job.far().epoch.removeprefix("epoch ") if job.status == State.RUNNING else "",
                 "train error": _per_cent(job.latest("train/error")) if job.status == State.RUNNING else "",
-                "test error": _per_cent(error),
+                title: "" if result is None else objective.cell(result),
                 "seconds": "" if seconds is None else f"{seconds:,.0f}",
                 "images/s": "" if speed is None else f"{speed:,.0f}",
                 "memory": "" if memory is None else f"{memory:,.0f} MiB",
@@ -189,8 +192,8 @@ def _tail(job: Job) -> str:
     if job.told:
         return f": {job.told}"
     told = [_epoch(job), *job.signs()] if job.status == State.RUNNING else []
-    error = job.test_error()
-    told += [f"test error {error:.2f} %"] if error is not None else []
+    result = job.result()
+    told += [job.config.objective.said(result)] if result is not None else []
     told += [f"{job.seconds:.0f} s"] if job.seconds is not None else []
     return f" {', '.join(filter(None, told))}".rstrip()
 

@@ -1,5 +1,6 @@
 """One run of a sweep as the sweep sees it: its folder, its status, and what to tell of it. Free of torch."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -124,24 +125,25 @@ class Job:
         return flatten(self.config)
 
     def objective(self) -> float | None:
-        """What a search minimises: the validation error in per cent, or, without one, the test error.
+        """What a search optimises: the objective on the validation images, or, without any, on the test images.
 
-        A run that diverged is as bad as can be: 100. None for what says nothing of its configuration, as a
-        run that was killed.
+        A run that diverged is as bad as can be. None for what says nothing of its configuration, as a run that was
+        killed.
         """
         error = self._record.error
         if self.status == State.FAILED and error and error.kind == "nonfinite_loss":
-            return 100.0
+            worst = 100.0 if self.config.objective.metric.endswith("error") else math.inf
+            return worst if self.config.objective.mode == "min" else -worst
         if self.status not in (State.FINISHED, State.ALREADY):
             return None
         last = self._record.last
-        return last.get("val/error", last.get("test/error"))
+        return last.get(self.config.objective.validated, last.get(self.config.objective.metric))
 
-    def test_error(self) -> float | None:
-        """In per cent: of the finished run, or of the last epoch so far."""
+    def result(self) -> float | None:
+        """The objective, of the finished run or of the last epoch so far."""
         if self.status in (State.FINISHED, State.ALREADY):
-            return self._record.last.get("test/error")
-        return self.latest("test/error")
+            return self._record.last.get(self.config.objective.metric)
+        return self.latest(self.config.objective.metric)
 
     @cached_property
     def _history(self) -> Watched[Columns]:

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from resnet_lab.config.compose import compose, compose_raw
 from resnet_lab.config.identity import identity_part
 from resnet_lab.config.overrides import parse, read
-from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.schema import ObjectiveConfig, TrainConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.sweeps.expand import assignments
 
@@ -116,7 +116,11 @@ class Search:
         if not done:
             return told
         choices = " ".join(self._overrides(study.best_params)[len(self._fixed) :])
-        return f"{told}, lowest validation error {study.best_value:.2f} % with {choices}"
+        objective = self._config.objective
+        if objective.validated == "val/error":
+            return f"{told}, lowest validation error {study.best_value:.2f} % with {choices}"
+        best = "lowest" if objective.mode == "min" else "highest"
+        return f"{told}, {best} {objective.validated.replace('/', ' ')} {study.best_value:.4g} with {choices}"
 
     def _study(self) -> Any:
         """The study of this very question: what does not change its answers is not part of its name."""
@@ -125,7 +129,8 @@ class Search:
         asked = identity_part(config)
         space = {key: repr(distribution) for key, distribution in self._space.items()}
         options = [self._options.sampler, self._options.seed, self._options.batch]
-        text = json.dumps([asked, space, options], sort_keys=True, default=str)
+        judged = [] if config.objective == ObjectiveConfig() else [vars(config.objective)]
+        text = json.dumps([asked, space, options, *judged], sort_keys=True, default=str)
         storage = self._optuna.storages
         file = Path(self._config.runs_root) / self._config.name / JOURNAL
         try:
@@ -134,7 +139,10 @@ class Search:
         except OSError as error:
             raise UserError(f"cannot write {file}: {error.strerror}") from None
         name = hashlib.sha256(text.encode()).hexdigest()[:8]
-        return self._optuna.create_study(storage=journal, study_name=name, load_if_exists=True)
+        direction = "minimize" if self._config.objective.mode == "min" else "maximize"
+        return self._optuna.create_study(
+            storage=journal, study_name=name, load_if_exists=True, direction=direction
+        )
 
     def _sampler(self, number: int) -> Any:
         """A sampler of its own for each trial: what it draws depends on no trial that was drawn before it."""

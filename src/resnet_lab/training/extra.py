@@ -19,11 +19,14 @@ TRAINED = ("loss", "error")
 VALIDATED = (*TRAINED, "top5_error")
 
 
-def made(chosen: Mapping[str, Any], *, validated: bool, metrics: Sequence[str] = ()) -> dict[str, Callback]:
+def made(
+    chosen: Mapping[str, Any], *, validated: bool, metrics: Sequence[str] | None = ()
+) -> dict[str, Callback]:
     """The callbacks of ``{name: {_target_: a.dotted.Path, argument: value}}``.
 
-    `validated`: whether images are set aside; `metrics`: the further ones of an evaluation. Raises UserError, which
-    names the callback, for what is none, what monitors a figure that no run logs, and a state that no checkpoint takes.
+    `validated`: whether images are set aside; `metrics`: the further ones of an evaluation, None: any. Raises
+    UserError, which names the callback, for what is none, what monitors a figure that no run logs, and a state that no
+    checkpoint takes.
     """
     found: dict[str, Callback] = {}
     for name, spec in chosen.items():
@@ -62,12 +65,12 @@ def without_state(callbacks: Mapping[str, Callback]) -> list[str]:
     return names
 
 
-def _check_monitor(callback: Callback, key: str, *, validated: bool, metrics: Sequence[str]) -> None:
+def _check_monitor(callback: Callback, key: str, *, validated: bool, metrics: Sequence[str] | None) -> None:
     monitor = getattr(callback, "monitor", None)
     if monitor is None:
         return
     logged = [f"train/{name}" for name in TRAINED]
-    validation = [f"val/{name}" for name in (*VALIDATED, *metrics)]
+    validation = [f"val/{name}" for name in (*VALIDATED, *(metrics or ()))]
     if validated:
         logged += validation
     elif monitor in validation:
@@ -76,7 +79,7 @@ def _check_monitor(callback: Callback, key: str, *, validated: bool, metrics: Se
         raise UserError(
             f"{key}.monitor={monitor}: nothing is chosen on the test images: set data.validation, and monitor val/…"
         )
-    if monitor not in logged:
+    if monitor not in logged and metrics is not None:
         raise unknown(f"{key}.monitor", str(monitor), logged)
 
 

@@ -64,6 +64,15 @@ def is_classifier(target: Any) -> bool:
     return inspect.isclass(target) and issubclass(target, Classifier)
 
 
+def is_own_task(target: str) -> bool:
+    """Return whether what `target` names has figures of its own, and so tests itself. Raises UserError."""
+    found = locate(target, "module._target_")
+    own = ("measure", "test_step")
+    return not is_classifier(found) or any(
+        getattr(found, name) is not getattr(Classifier, name) for name in own
+    )
+
+
 def place_of(module: nn.Module, net: nn.Module) -> str | None:
     """Return the name under which a module holds the net of `model=`; None if it does not."""
     return next((name for name, each in module.named_modules() if each is net), None)
@@ -72,7 +81,7 @@ def place_of(module: nn.Module, net: nn.Module) -> str | None:
 def tests_itself(module: LightningModule) -> bool:
     """Return whether the final test is the module's own, not that of a classifier under a protocol."""
     own = not isinstance(module, Classifier) or type(module).test_step is not Classifier.test_step
-    return own or module.measures  # type: ignore[return-value]
+    return bool(own or module.measures)
 
 
 class Governed(Callback):

@@ -137,7 +137,7 @@ def test_an_image_may_be_of_several_kinds(
         (GREY, "gives ndarray: .image, label. is needed"),
         ((GREY.astype(float), 0), r"image 0 is ndarray of float64, \(4, 5\)"),
         (("file.png", 0), "image 0 is str"),
-        ((GREY, 0.5), "the label of image 0 is 0.5: a whole number"),
+        ((GREY, "cat"), "the label of image 0 is 'cat': a whole number"),
         ((GREY, -1), "the label of image 0 is -1"),
         ((GREY, 2), "has the label 2, and there are 2 classes"),
     ],

@@ -1,6 +1,7 @@
 """A `LightningDataModule` of somebody's own as the data of a run: its loaders and its hooks, as they are.
 
-Its batches are (images, labels): float32 (N, C, H, W), and int64 (N,) or tensors that name no class. What it draws from `random`, NumPy's and torch's
+Its batches are (images, labels): float32 (N, C, H, W), and int64 (N,) or tensors that name no class.
+What it draws from `random`, NumPy's and torch's
 global generators in this process is a function of (seed, epoch, batch), so that an epoch that is taken up again repeats
 its order where nothing else decides it: which cannot be known.
 """
