@@ -5,7 +5,7 @@ Standard library only.
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar, get_type_hints
 
@@ -131,17 +131,61 @@ def _kinds(schema: Any) -> Iterator[Any]:
         yield from _kinds(kind)
 
 
+@dataclass(frozen=True)
+class Leaf:
+    """One value of a configuration; lists are values, and so is whatever else holds no keys."""
+
+    key: str  # dotted
+    value: Any
+    field: Field[Any] | None  # of its dataclass; None within a mapping of any keys
+    affects_result: bool
+
+
+def leaves(config: Any, prefix: str = "", *, affects_result: bool = True) -> Iterator[Leaf]:
+    """Yield every value of nested dataclasses and mappings, in order: the one walk over a configuration.
+
+    What a field marks as local affects no result, nor does what says so of itself: {_target_: …, identity: false}.
+    """
+    if not is_dataclass(config):
+        yield from _leaves_of_mapping(config, prefix, affects_result)
+        return
+    for each in fields(config):
+        key, value = f"{prefix}{each.name}", getattr(config, each.name)
+        affects = affects_result and each.metadata.get("identity", True)
+        if is_dataclass(value):
+            yield from leaves(value, f"{key}.", affects_result=affects)
+        elif isinstance(value, Mapping):
+            yield from _leaves_of_mapping(value, f"{key}.", affects, each.metadata.get("local_keys", ()))
+        else:
+            yield Leaf(key, value, each, affects)
+
+
+def _leaves_of_mapping(
+    values: Mapping[str, Any], prefix: str, affects_result: bool, local_keys: Iterable[str] = ()
+) -> Iterator[Leaf]:
+    affects_result = affects_result and ("_target_" not in values or values.get("identity") is not False)
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping) or is_dataclass(value):
+            yield from leaves(value, f"{key}.", affects_result=affects_result and name not in local_keys)
+        else:
+            says_so = name == "identity" and "_target_" in values
+            yield Leaf(key, value, None, affects_result and not says_so and name not in local_keys)
+
+
+def flatten(config: Any, *, local: bool = True) -> dict[str, Any]:
+    """Return every value by its dotted key; `local` False: without those that affect no result."""
+    return {leaf.key: leaf.value for leaf in leaves(config) if local or leaf.affects_result}
+
+
 def check(config: Any, prefix: str = "") -> None:
     """Raise UserError for the first value, of nested dataclasses too, that its field does not allow.
 
     `prefix` goes before the fields' names, as ``recipe.``. None is allowed wherever its type is.
     """
-    for each in fields(config):
-        key, value = f"{prefix}{each.name}", getattr(config, each.name)
-        if is_dataclass(value):
-            check(value, f"{key}.")
-        elif value is not None:
-            _check_value(each, key, value)
+    for leaf in leaves(config, prefix):
+        if leaf.field is not None and leaf.value is not None:
+            _check_value(leaf.field, leaf.key, leaf.value)
 
 
 def _check_value(each: Field[Any], key: str, value: Any) -> None:
@@ -176,12 +220,22 @@ def check_unicode(key: str, text: str) -> None:
 
 
 def at_home(config: Config) -> Config:
-    """The configuration with the ~ of its paths written out, of nested dataclasses too."""
-    changed: dict[str, Any] = {}
-    for each in fields(config):  # type: ignore[arg-type]
-        value = getattr(config, each.name)
-        if is_dataclass(value):
-            changed[each.name] = at_home(value)
-        elif each.metadata.get("path") and value is not None:
-            changed[each.name] = os.path.expanduser(value)  # noqa: PTH111 (it may be a URL)
-    return replace(config, **changed)  # type: ignore[type-var]
+    """Return the configuration with the ~ of its paths written out, of nested dataclasses too."""
+    paths = {
+        leaf.key: os.path.expanduser(leaf.value)  # noqa: PTH111 (it may be a URL)
+        for leaf in leaves(config)
+        if leaf.field is not None and leaf.field.metadata.get("path") and leaf.value is not None
+    }
+    return changed(config, paths)
+
+
+def changed(config: Config, values: Mapping[str, Any]) -> Config:
+    """Return the configuration with these values, by dotted key of nested dataclasses."""
+    parts: dict[str, dict[str, Any]] = {}
+    for key, value in values.items():
+        name, _, rest = key.partition(".")
+        parts.setdefault(name, {})[rest] = value
+    new = {
+        name: part[""] if "" in part else changed(getattr(config, name), part) for name, part in parts.items()
+    }
+    return replace(config, **new)  # type: ignore[type-var]

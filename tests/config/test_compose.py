@@ -88,6 +88,6 @@ def test_every_model_option_composes(model: str) -> None:
 
 @pytest.mark.parametrize("recipe", groups().get("recipe", []))
 def test_every_recipe_option_composes(recipe: str) -> None:
-    config = compose([f"recipe={recipe}"])
+    config = compose([f"recipe={recipe}", "data=imagenet"], planned=True)
     assert config.recipe.name == recipe
     assert dataclasses.is_dataclass(config.recipe)

@@ -280,7 +280,10 @@ def test_an_argument_of_the_optimiser_that_a_key_decides_is_refused(name: str) -
 
 
 def test_what_nothing_reads_may_stand_in_a_recipes_file() -> None:
-    assert compose(["recipe=large_batch", "recipe.warmup_iterations=0"]).recipe.warmup_lr == 0.1
+    assert (
+        compose(["recipe=large_batch", "recipe.warmup_iterations=0", "recipe.batch_size=64"]).recipe.warmup_lr
+        == 0.1
+    )
 
 
 def test_a_sweep_over_what_nothing_reads_is_refused() -> None:

@@ -14,7 +14,7 @@ from browser import CHROMIUM, DRIVER, MISSING, browser
 from documented import ROOT
 from resnet_lab.config.compose import compose
 from resnet_lab.config.groups import groups
-from resnet_lab.config.identity import flatten
+from resnet_lab.fields import flatten
 
 # What a browser fetches unasked; an <a href> is followed by a reader.
 FETCHED = re.compile(

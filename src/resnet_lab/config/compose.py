@@ -26,7 +26,7 @@ from resnet_lab.config.paths import check as check_paths
 from resnet_lab.config.schema import ALL, CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
 from resnet_lab.config.sharded import check as check_sharded
 from resnet_lab.config.statistics import check as check_statistics
-from resnet_lab.config.targets import authorised, targets_of, with_sources
+from resnet_lab.config.targets import authorise, targets, with_sources
 from resnet_lab.data import info, published, spec
 from resnet_lab.data.spec import (
     FINGERPRINTED,
@@ -169,8 +169,7 @@ def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True
     check_handed(config.trainer.extra)
     _check_frozen(config)
     config = replace(config, recipe=shortened(config.recipe))
-    for key, path in targets_of(config).items():  # before any of them is called
-        authorised(path, key)
+    authorise(config)  # before any of them is called
     if config.debug:
         config = debugged(config)
     facts = (published(config.data) if planned else None) or info(config.data)
@@ -204,7 +203,7 @@ def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True
         from resnet_lab.training.optimizers import parameter_groups
 
         parameter_groups(config.recipe, made.outline(model, (facts.channels, facts.height, facts.width)), ())
-    if config.recipe.optimizer_args or any(key.startswith("recipe.") for key in targets_of(config)):
+    if config.recipe.optimizer_args or any(targets(config.recipe)):
         from resnet_lab.training.trial import try_out
 
         try_out(config.recipe, model.num_classes or facts.classes)

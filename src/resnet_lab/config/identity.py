@@ -3,51 +3,14 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import Field, fields, is_dataclass
 from functools import cache
 from typing import Any
 
 from resnet_lab.config.schema import HARMLESS, TrainConfig
 from resnet_lab.data.spec import DataConfig
+from resnet_lab.fields import flatten
 from resnet_lab.models.description import unasked
 from resnet_lab.training.recipes import RecipeConfig
-
-
-def flatten(config: Any, prefix: str = "", *, local: bool = True) -> dict[str, Any]:
-    """Every value of nested dataclasses or mappings by its dotted key.
-
-    `local` False: without the fields marked so, and without what says so of itself: {_target_: …, identity: false}.
-    """
-    if isinstance(config, Mapping):
-        values = (
-            config if local else {name: each for name, each in config.items() if not _local(config, name)}
-        )
-    else:
-        values = {
-            field.name: getattr(config, field.name)
-            if local
-            else _without_local(field, getattr(config, field.name))
-            for field in fields(config)
-            if local or field.metadata.get("identity", True)
-        }
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        key = f"{prefix}{name}"
-        nested = is_dataclass(value) or isinstance(value, Mapping)
-        flat |= flatten(value, f"{key}.", local=local) if nested else {key: value}
-    return flat
-
-
-def _local(config: Mapping[str, Any], name: str) -> bool:
-    value = config[name]
-    if isinstance(value, Mapping):
-        return "_target_" in value and value.get("identity") is False
-    return name == "identity" and "_target_" in config
-
-
-def _without_local(field: Field[Any], value: Any) -> Any:
-    keys = field.metadata.get("local_keys", ())
-    return {name: each for name, each in value.items() if name not in keys} if keys else value
 
 
 def local_beginnings(flat: Mapping[str, Any]) -> tuple[str, ...]:

@@ -18,12 +18,11 @@ from typing import Any
 import yaml
 
 from resnet_lab.config.groups import groups
-from resnet_lab.config.identity import flatten
 from resnet_lab.config.overrides import parse
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.fields import keys
+from resnet_lab.fields import flatten, keys
 
 FILE = Path("local.yaml")
 GROUPS = ("logger", "metrics", "hydra/launcher")  # those whose options change no result, whichever is chosen

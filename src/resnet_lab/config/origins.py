@@ -10,11 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from resnet_lab.config.compose import compose_raw, config_loader, register_schemas
 from resnet_lab.config.groups import ROOT, config_dir, groups
-from resnet_lab.config.identity import flatten
 from resnet_lab.config.machine import FILE, with_local
 from resnet_lab.config.machine import of_data as local_data
 from resnet_lab.config.overrides import parse
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.fields import flatten
 
 DEFAULT = "default"  # nothing but the schema says it
 COMMAND_LINE = "command line"

@@ -6,7 +6,7 @@ Free of torch, as far as what is named is.
 import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 
-from resnet_lab.config.identity import flatten
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
+from resnet_lab.fields import Leaf, flatten, leaves
 from resnet_lab.targets import digest, locate, own_sources, run_folder_of
 
 # What Hydra lets pass, and no configuration shall reach: what starts programs, or reads code from a file or fetches it.
@@ -105,8 +105,8 @@ def check_from_file(
     and what lies in the user's own project, in no run folder: whatever has its digest in `sources`, and classes of
     KINDS. `trust` allows whatever the user could type. Nothing is imported before its digest was compared.
     """
-    targets = _targets_within if isinstance(config, Mapping) else _targets
-    for key, path in targets(config, prefix, local=True):
+    for leaf in targets(config, prefix):
+        key, path = leaf.key, leaf.value
         if files := own_sources(path):
             if folder := run_folder_of(files):
                 raise UserError(
@@ -147,40 +147,28 @@ def _is_part(path: str, target: Any) -> bool:
     )
 
 
-def targets_of(config: TrainConfig) -> dict[str, str]:
-    """Every dotted path that a configuration names, by its key."""
-    return dict(_targets(config, "", local=True))
+def targets(config: Any, prefix: str = "") -> Iterator[Leaf]:
+    """Yield every leaf that names a dotted path, of a configuration or a part of it at `prefix`; in lists, too."""
+    for leaf in leaves(config, prefix):
+        yield from _targets_of(leaf)
 
 
-def _targets(config: Any, prefix: str, *, local: bool) -> Iterator[tuple[str, str]]:
-    """`local` False: without those that change no result."""
-    for each in fields(config):
-        key, value = f"{prefix}{each.name}", getattr(config, each.name)
-        if not local and not each.metadata.get("identity", True):
-            continue
-        if is_dataclass(value):
-            yield from _targets(value, f"{key}.", local=local)
-        elif isinstance(value, Mapping | list):
-            yield from _targets_within(value, f"{key}.", local=local)
-        elif (each.metadata.get("own") and "." in str(value)) or (each.name == "_target_" and value):
-            yield key, value
+def _targets_of(leaf: Leaf) -> Iterator[Leaf]:
+    if isinstance(leaf.value, list):
+        inner = {str(index): value for index, value in enumerate(leaf.value)}
+        for each in leaves(inner, f"{leaf.key}.", affects_result=leaf.affects_result):
+            yield from _targets_of(each)
+    elif leaf.key.rpartition(".")[2] == "_target_":
+        if leaf.value or leaf.field is None:
+            yield replace(leaf, value=str(leaf.value))
+    elif leaf.field is not None and leaf.field.metadata.get("own") and "." in str(leaf.value):
+        yield leaf
 
 
-def _targets_within(values: Any, prefix: str, *, local: bool) -> Iterator[tuple[str, str]]:
-    """Those of a dictionary of any keys, or of a list, at any depth: {_target_: a.dotted.Path, …}."""
-    for name, value in values.items() if isinstance(values, Mapping) else enumerate(values):
-        if name == "_target_":
-            yield f"{prefix}{name}", str(value)
-        elif isinstance(value, list) or (
-            isinstance(value, Mapping) and (local or value.get("identity") is not False)
-        ):
-            yield from _targets_within(value, f"{prefix}{name}.", local=local)
-
-
-def authorise_within(values: Mapping[str, Any], prefix: str) -> None:
-    """The same of every target in a dictionary of any keys, which lies at `prefix`."""
-    for key, path in _targets_within(values, prefix, local=True):
-        authorised(path, key)
+def authorise(config: Any, prefix: str = "") -> None:
+    """Raise UserError for a target of a configuration, or of a part of it at `prefix`, that may not be named."""
+    for leaf in targets(config, prefix):
+        authorised(leaf.value, leaf.key)
 
 
 def with_sources(config: TrainConfig) -> TrainConfig:
@@ -202,7 +190,10 @@ def check_sources(config: TrainConfig) -> None:
                 f"{key} names other weights than when this run was made: the command that made it makes another run"
                 " of them"
             )
-    for key, path in _targets(config, "", local=False):
+    for leaf in targets(config):
+        if not leaf.affects_result:
+            continue
+        key, path = leaf.key, leaf.value
         files = own_sources(path)
         if files and digest(files) != config.sources.get(path):
             raise UserError(
@@ -219,12 +210,11 @@ def sources_of(config: Any, prefix: str = "") -> dict[str, str]:
 
     Raises UserError for a target that may not be named or is not there.
     """
-    for key, path in _targets(config, prefix, local=True):
-        authorised(path, key)
+    authorise(config, prefix)
     found = contents_of(config)
-    for _, path in _targets(config, prefix, local=False):
-        if files := own_sources(path):
-            found[path] = digest(files)
+    for leaf in targets(config, prefix):
+        if leaf.affects_result and (files := own_sources(leaf.value)):
+            found[leaf.value] = digest(files)
     return found
 
 

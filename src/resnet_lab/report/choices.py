@@ -9,9 +9,10 @@ from itertools import product
 from typing import Any, get_type_hints
 
 from resnet_lab.columns import value_word
-from resnet_lab.config.identity import flatten, identity_part, local_beginnings
+from resnet_lab.config.identity import identity_part, local_beginnings
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import KINDS as DATA_KINDS
+from resnet_lab.fields import flatten
 from resnet_lab.models.description import ModelConfig, NetConfig
 from resnet_lab.models.nets import KINDS, kind_of, resolved
 from resnet_lab.runs.record import Record

@@ -12,12 +12,13 @@ from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
 from resnet_lab.config.compose import compose_raw, config_loader, refuse_unread, typed
-from resnet_lab.config.identity import differences, flatten
+from resnet_lab.config.identity import differences
 from resnet_lab.config.machine import with_local
 from resnet_lab.config.many import Composer
 from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.schema import ALL, TrainConfig
 from resnet_lab.errors import UserError
+from resnet_lab.fields import flatten
 from resnet_lab.runs.folder import path_of
 from resnet_lab.sweeps.left_out import Rules
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from resnet_lab.config.identity import flatten
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
+from resnet_lab.fields import flatten
 from resnet_lab.files import Watched, tail
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.history import Columns, latest, read_or_empty

@@ -7,9 +7,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from resnet_lab.config.groups import groups
-from resnet_lab.config.identity import flatten
 from resnet_lab.config.many import Composer
 from resnet_lab.errors import UserError, unknown
+from resnet_lab.fields import flatten
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.config.identity import flatten
+from resnet_lab.fields import flatten
 from resnet_lab.tracking.facts import Facts
 from resnet_lab.tracking.rows import Row, seconds_after_start
 

@@ -9,7 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 from resnet_lab.config.compose import compose_raw
 from resnet_lab.config.overrides import read
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.config.targets import authorise_within
+from resnet_lab.config.targets import authorise
 from resnet_lab.errors import UserError
 from resnet_lab.trained.classes import Match
 from resnet_lab.training.metrics import Metrics
@@ -27,7 +27,7 @@ def chosen(run: TrainConfig | None, overrides: list[str]) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise UserError(f"metrics: {str(error).splitlines()[0]}") from None
     found: Any = OmegaConf.to_container(merged, resolve=True)
-    authorise_within(found, "metrics.")
+    authorise(found, "metrics.")
     return dict(found)
 
 
