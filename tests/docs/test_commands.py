@@ -41,7 +41,11 @@ FOREIGN = (
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return debug_images.make(tmp_path_factory.mktemp("docs") / "images")
+    root = debug_images.make(tmp_path_factory.mktemp("docs") / "images")
+    for path in list(root.glob("train/*/*.jpg")):  # as many as a batch
+        for copy in range(4):
+            shutil.copy(path, path.with_stem(f"{path.stem}-{copy}"))
+    return root
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import documented
 from documented import ROOT
 from resnet_lab import cli
 from resnet_lab.report import collect, summarise
@@ -37,7 +38,7 @@ def test_the_caption_of_its_picture_states_the_differences_of_the_results() -> N
 
 
 def test_its_own_ablation_is_12_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = README.split("```yaml\n")[1].split("```")[0]
+    text = documented.files("README.md")["configs/experiment/norm.yaml"]
     (tmp_path / "experiment").mkdir()
     (tmp_path / "experiment" / "norm.yaml").write_text(text, encoding="utf-8")
     assert cli.main(["plan", "-m", "experiment=norm", f"--config-dir={tmp_path}", "--gpu", "a100"]) == 0
