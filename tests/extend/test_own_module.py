@@ -16,7 +16,7 @@ from own_project import SMALL, project, refused, rows
 from resnet_lab.cli import main
 from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
-from resnet_lab.runs.checkpoints import written
+from resnet_lab.models.stored import checkpoints_in
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 
@@ -114,7 +114,8 @@ def test_a_run_is_killed_and_ends_as_the_run_that_was_not(kind: str) -> None:
         k: v for k, v in record.last.items() if k.startswith("test/")
     }
     last, other = (
-        torch.load(written(each.checkpoints)[0], weights_only=True)["state_dict"] for each in (run, whole)
+        torch.load(checkpoints_in(each.checkpoints)[0], weights_only=True)["state_dict"]
+        for each in (run, whole)
     )
     assert last.keys() == other.keys()
     assert all(torch.equal(last[name], other[name]) for name in last)

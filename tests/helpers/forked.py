@@ -28,8 +28,9 @@ import cloudpickle
 import pytest
 import torch
 
+from resnet_lab.models.stored import checkpoints_in
 from resnet_lab.runs import checkpoints
-from resnet_lab.runs.checkpoints import Checkpoints, written
+from resnet_lab.runs.checkpoints import Checkpoints
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.places.local import PRELOADED
@@ -249,7 +250,7 @@ def as_torchrun(action: Callable[[], Any], world: int = 2) -> list[int]:
 
 def iterations(folder: RunFolder) -> list[int]:
     """Of the checkpoints that lie there, newest first."""
-    return [int(path.stem) for path in written(folder.checkpoints)]
+    return [int(path.stem) for path in checkpoints_in(folder.checkpoints)]
 
 
 def restored(folder: RunFolder) -> list[int]:

@@ -12,6 +12,7 @@ import torch
 from forked import iterations, killed, restored
 from resnet_lab.config.schema import CheckpointConfig, TrainConfig
 from resnet_lab.models.build import build
+from resnet_lab.models.weights import read
 from resnet_lab.runs.checkpoints import UnreadableCheckpoint, newest_sound, remove_unfinished, weights_of
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
@@ -105,6 +106,32 @@ SPOILT = [
     as_a_folder,
     as_a_pipe,
 ]
+
+
+@pytest.mark.parametrize(
+    "name", ["00000999.ckpt", "99999999.ckpt", "9.ckpt", "latest.ckpt", "00000009-v1.ckpt"]
+)
+def test_checkpoint_under_another_name_decides_nothing(
+    name: str, interrupted: RunFolder, written_by_a_run: Path, tmp_path: Path
+) -> None:
+    [path] = written_by_a_run.glob("*/*")
+    undisturbed = RunFolder(shutil.copytree(path, tmp_path / "undisturbed"))
+    shutil.copy(interrupted.checkpoints / "00000006.ckpt", interrupted.checkpoints / name)
+    last = read(interrupted.path)["fc.weight"]
+    assert torch.equal(last, read(interrupted.checkpoints / "00000008.ckpt")["fc.weight"])
+    for folder in (interrupted, undisturbed):
+        assert execute(folder.path).state == "finished"
+    assert interrupted.weights_file.read_bytes() == undisturbed.weights_file.read_bytes()
+    assert interrupted.record().last == undisturbed.record().last
+
+
+def test_run_that_waits_for_its_test_alone_tests_its_last_checkpoint(interrupted: RunFolder) -> None:
+    execute(interrupted.path)
+    before = interrupted.weights_file.read_bytes()
+    interrupted.record_file.unlink()
+    shutil.copy(interrupted.checkpoints / "00000014.ckpt", interrupted.checkpoints / "00000016.ckpt")
+    execute(interrupted.path)
+    assert interrupted.weights_file.read_bytes() == before
 
 
 @pytest.mark.parametrize("spoil", SPOILT)

@@ -1,12 +1,13 @@
 """experiment=finetune: from a file of weights to new images, with the backbone frozen or not."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from resnet_lab.cli import main
@@ -66,6 +67,36 @@ def test_the_sweep_has_a_frozen_and_a_full_variant(weights: Path, images: Path) 
 def test_one_run_trains_every_layer_unless_asked_otherwise(weights: Path, images: Path) -> None:
     assert compose(asked(weights, images)).recipe.freeze == "none"
     assert compose([*asked(weights, images), "recipe.freeze=backbone"]).recipe.freeze == "backbone"
+
+
+def test_weights_are_known_by_what_they_are_and_not_by_where_they_lie(weights: Path, images: Path) -> None:
+    before = identity(compose(asked(weights, images)))
+    moved = shutil.copy(weights, weights.with_name("moved.pth"))
+    assert identity(compose(asked(Path(moved), images))) == before
+    folder = RunFolder.create(compose(asked(weights, images)))
+    torch.manual_seed(1)
+    torch.save(create_model("resnet18", width=8).state_dict(), weights)
+    assert identity(compose(asked(weights, images))) != before
+    error = execute(folder.path).error
+    assert error.kind == "user_error"
+    assert "model.weights names other weights" in error.message
+
+
+def test_weights_of_a_run_that_was_trained_anew_make_another_run(tmp_path: Path) -> None:
+    pre = tmp_path / "pre"
+    (pre / "checkpoints").mkdir(parents=True)
+    state = {f"backbone.{name}": value for name, value in create_model("cifar_resnet20").state_dict().items()}
+    found, more = set(), ["model.zero_channels=append", "debug=true"]
+    for step in (10, 20):  # not finished yet: its newest checkpoint counts
+        checkpoint = {"state_dict": state, "global_step": step}
+        torch.save(checkpoint, pre / "checkpoints" / f"{step:08d}.ckpt")
+        found.add(identity(compose(["data=cifar10", "model.depth=20", f"model.weights={pre}", *more])))
+    (pre / "record.json").write_text('{"state": "finished"}')
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        save_file(create_model("cifar_resnet20").state_dict(), pre / "weights.safetensors")
+        found.add(identity(compose(["data=cifar10", "model.depth=20", f"model.weights={pre}", *more])))
+    assert len(found) == 4
 
 
 def test_other_images_are_another_run_and_moved_ones_are_not(

@@ -7,6 +7,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -17,6 +18,9 @@ from hydra.utils import instantiate
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.fields import Leaf, flatten, leaves
+from resnet_lab.models import published
+from resnet_lab.models.description import Net, NetConfig
+from resnet_lab.models.stored import weights_in_run
 from resnet_lab.targets import digest, locate, own_sources, run_folder_of
 
 # What Hydra lets pass, and no configuration shall reach: what starts programs, or reads code from a file or fetches it.
@@ -38,8 +42,8 @@ REFUSED = (
     "resnet_lab.files", "resnet_lab.streams", "resnet_lab.targets",
 )
 # fmt: on
-NAMING_WEIGHTS = ("recipe.loss_args.", "module.args.")  # the keys whose values may be a teacher's path
-WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".bin")
+# The keys whose values may be the path of weights or of another file, or begin the keys whose values may be.
+NAMING_FILES = ("model.weights", "model.args.", "recipe.loss_args.", "module.args.", "callbacks.extra.")
 STANDARD = ("builtins", "collections", "datetime", "pathlib")
 # What a file may name: parts of these kinds, from these modules; plain functions of the last two, and our own by name.
 FILES_MAY_NAME = (
@@ -219,16 +223,27 @@ def sources_of(config: Any, prefix: str = "") -> dict[str, str]:
 
 
 def contents_of(config: Any) -> dict[str, str]:
-    """The digest of the weights that an argument of a loss or a module names by their path, by its key.
+    """Return a digest of each file, or of the weights of each run folder, that the configuration names by its path.
 
-    What is there makes the run, wherever it lies: a path of the same content is no other choice.
+    By key. What is there makes the run, wherever it lies: a path of the same content is no other choice.
     """
     found = {}
     for key, value in flatten(config, local=False).items() if isinstance(config, TrainConfig) else ():
-        if key.startswith(NAMING_WEIGHTS) and isinstance(value, str) and value:
+        if key.startswith(NAMING_FILES) and isinstance(value, str) and not is_published(config.model, key):
             path = Path(value).expanduser()
-            file = path / "weights.safetensors" if path.is_dir() else path
-            if file.suffix in WEIGHTS and file.is_file():
-                with file.open("rb") as content:
-                    found[key] = hashlib.file_digest(content, "sha256").hexdigest()[:8]
+            if path.is_dir():
+                path = next(iter(weights_in_run(path)), path)
+            if path.suffix and path.is_file():
+                stat = path.stat()
+                found[key] = _content(path, stat.st_mtime_ns, stat.st_size)
     return found
+
+
+def is_published(model: NetConfig, key: str) -> bool:
+    return key == "model.weights" and isinstance(model, Net) and published.variant(model) is not None
+
+
+@cache
+def _content(path: Path, changed: int, size: int) -> str:  # noqa: ARG001 (a file is read again when it has changed)
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()[:8]

@@ -1,6 +1,5 @@
 """Weights into a net: published ones, or a file that PyTorch, Lightning or safetensors wrote."""
 
-import json
 import os
 import pickle
 import sys
@@ -19,6 +18,7 @@ from resnet_lab.models.description import Net
 from resnet_lab.models.foreign import State, unwrapped, weights_in
 from resnet_lab.models.recognise import recognised, words
 from resnet_lab.models.resnet import ResNet
+from resnet_lab.models.stored import weights_in_run
 
 HEAD = "fc."
 WRAPPERS = ("", "backbone.", "model.", "module.", "_orig_mod.")  # of a LightningModule, DDP, compile
@@ -49,30 +49,19 @@ def read(path: Path) -> State:
     path = path.expanduser()
     if not path.is_dir():
         return weights_in(_content(path), str(path), _tell)
-    if _finished(path):
-        return read(path / "weights.safetensors")
-    written = sorted((path / "checkpoints").glob("*.ckpt"))  # named after their iterations
-    if not written:
-        raise UserError(f"{path} is no run folder with a checkpoint")
-    for checkpoint in reversed(written[1:]):
+    *newer, oldest = _in_run(path)
+    for checkpoint in newer:
         try:
-            return read(checkpoint)
+            return _of_its_name(checkpoint)
         except UserError:  # cut short: the one before is whole
             continue
-    return read(written[0])
+    return _of_its_name(oldest)
 
 
 def read_exactly(path: Path, names: Iterable[str]) -> State:
     """The same of a net that is none of ours, whose `names` no program translates; a wrapper's prefix is taken off."""
     if path.is_dir():
-        written = (
-            [path / "weights.safetensors"]
-            if _finished(path)
-            else sorted((path / "checkpoints").glob("*.ckpt"))
-        )
-        if not written:
-            raise UserError(f"{path} is no run folder with a checkpoint")
-        path = written[-1]
+        path = _in_run(path)[0]
     found = unwrapped(_content(path), str(path), _tell)
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise UserError(f"{path} holds no state dict")
@@ -95,13 +84,20 @@ def check_fits(net: Net, path: Path) -> None:
     check_state(own, state, str(path), head=HEAD if net.head == "reset" else None)
 
 
-def _finished(run: Path) -> bool:
-    try:
-        record = json.loads((run / "record.json").read_bytes())
-    except (OSError, ValueError):
-        return False
-    finished = isinstance(record, dict) and record.get("state") == "finished"
-    return finished and (run / "weights.safetensors").is_file()
+def _of_its_name(path: Path) -> State:
+    """Return the weights of a checkpoint; UserError where its name says another iteration than it does."""
+    content = _content(path)
+    if path.suffix == ".ckpt" and isinstance(content, dict):
+        step = content.get("global_step", int(path.stem))
+        if step != int(path.stem):
+            raise UserError(f"{path} is of iteration {step}")
+    return weights_in(content, str(path), _tell)
+
+
+def _in_run(folder: Path) -> list[Path]:
+    if not (found := weights_in_run(folder)):
+        raise UserError(f"{folder} is no run folder with a checkpoint")
+    return found
 
 
 def _tell(line: str) -> None:

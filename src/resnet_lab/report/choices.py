@@ -109,7 +109,12 @@ def but_for_the_seed(choices: Choices) -> dict[str, Any]:
 def _shared(keys: tuple[str, ...], beginnings: tuple[str, ...]) -> tuple[str, ...]:
     """Those of these keys that can change a result, but the seed; asked of every run, and the same for most."""
     local = _schema()[1].union(CONDITIONS, {"seed"})
-    return tuple(key for key in keys if key not in local and not key.startswith(beginnings))
+    there = set(keys)  # of a path to weights the digest of what is there counts
+    return tuple(
+        key
+        for key in keys
+        if key not in local and not key.startswith(beginnings) and f"sources.{key}" not in there
+    )
 
 
 def differing(groups: Iterable[Choices]) -> list[str]:

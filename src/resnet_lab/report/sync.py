@@ -14,6 +14,7 @@ from rich.progress import track
 from resnet_lab.config.schema import LoggerConfig, TrainConfig
 from resnet_lab.errors import UserError, printable, several
 from resnet_lab.fields import check
+from resnet_lab.models.stored import checkpoints_in
 from resnet_lab.report.collect import Run, collect, to_stderr
 from resnet_lab.report.sync_sweep import results_of, view_of
 from resnet_lab.report.walk import run_folders
@@ -171,7 +172,7 @@ def _unfinished(run: RunFolder, config: TrainConfig) -> Record:
 def _certain(run: RunFolder, state: State) -> list[Row]:
     """The rows that will not change: those that a checkpoint knows, where a run may go on from one."""
     rows = read_rows(run.history_file)
-    known = [int(path.stem) for path in run.checkpoints.glob("[0-9]*.ckpt") if path.stem.isdecimal()]
+    known = [int(path.stem) for path in checkpoints_in(run.checkpoints)]
     return rows if state == State.FINISHED else rows_to(rows, max(known, default=None))
 
 

@@ -21,6 +21,7 @@ from torch import nn
 from resnet_lab.config.identity import chosen, edited
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.files import UNFINISHED, open_file, replacing
+from resnet_lab.models.stored import checkpoints_in
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.signals import Signals
 
@@ -79,6 +80,7 @@ class Checkpoints(Checkpoint):
         self.stopped_early_at: int | None = None  # the iteration at which a callback ended training
         self.swapped = False  # whether a callback puts other weights into checkpoints than it trains
         self._extra = bool(config.callbacks.extra) and config.trainer.strategy != "fsdp"
+        self.last: Path | None = None  # the one that was written last
         self.lock = lock  # only the first rank holds it
         self.signals = signals
         self._written = time.monotonic()
@@ -147,10 +149,12 @@ class Checkpoints(Checkpoint):
         """Write the present state under its iteration and remove what is older than the last few."""
         if self.lock is not None:
             self.lock.check()
-        trainer.save_checkpoint(self.folder / f"{trainer.global_step:08d}.ckpt")
+        self.last = self.folder / f"{trainer.global_step:08d}.ckpt"
+        trainer.save_checkpoint(self.last)
         self._written = time.monotonic()
         if trainer.is_global_zero:
-            for old in written(self.folder)[max(1, self.config.keep) :]:
+            own = [path for path in checkpoints_in(self.folder) if int(path.stem) <= trainer.global_step]
+            for old in own[max(1, self.config.keep) :]:
                 old.unlink()
 
     def _due(self, trainer: Trainer) -> bool:
@@ -173,11 +177,6 @@ class Checkpoints(Checkpoint):
         return bool(late)
 
 
-def written(folder: Path) -> list[Path]:
-    """The checkpoints of a run, newest first."""
-    return sorted(folder.glob("[0-9]*.ckpt"), reverse=True)
-
-
 def newest_sound(folder: Path, config: TrainConfig, net: nn.Module | None = None) -> Path | None:
     """The newest checkpoint of this run that can be read to its last byte; None when none was written yet.
 
@@ -185,7 +184,7 @@ def newest_sound(folder: Path, config: TrainConfig, net: nn.Module | None = None
     Raises UnreadableCheckpoint when some were written and none will do.
     """
     refused = {}
-    for path in written(folder):
+    for path in checkpoints_in(folder):
         refused[path] = _spoilt(path, config, net)
         if refused[path] is None:
             return path
@@ -222,12 +221,12 @@ def _spoilt(path: Path, config: TrainConfig, net: nn.Module | None) -> str | Non
             damaged = archive.testzip()
         if damaged is not None:
             return f"{damaged} is damaged"
-        return _foreign(torch.load(path, map_location="cpu", weights_only=True, mmap=True), config, net)
+        return _foreign(torch.load(path, map_location="cpu", weights_only=True, mmap=True), config, net, path)
     except Exception as error:  # damage shows as anything
         return " ".join(str(error).split("\n")[0].split()) or type(error).__name__
 
 
-def _foreign(checkpoint: Any, config: TrainConfig, net: nn.Module | None) -> str | None:
+def _foreign(checkpoint: Any, config: TrainConfig, net: nn.Module | None, path: Path) -> str | None:
     """Why a sound file is none of this run's checkpoints, or None."""
     if not isinstance(checkpoint, dict) or not checkpoint.keys() >= {
         "state_dict",
@@ -235,6 +234,8 @@ def _foreign(checkpoint: Any, config: TrainConfig, net: nn.Module | None) -> str
         "callbacks",
     }:
         return "it is of another program"
+    if checkpoint["global_step"] != int(path.stem):
+        return f"it is of iteration {checkpoint['global_step']}"
     run = checkpoint.get(RUN)  # none in those of an earlier version
     if run is not None and (different := edited(config, run["chosen"])):
         return f"it is of another run: {'; '.join(different)}"

@@ -7,7 +7,8 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
 from resnet_lab.errors import UserError, lacking
-from resnet_lab.runs.checkpoints import NonFiniteWeights, UnreadableCheckpoint, written
+from resnet_lab.models.stored import checkpoints_in
+from resnet_lab.runs.checkpoints import NonFiniteWeights, UnreadableCheckpoint
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import LostLock
 from resnet_lab.runs.record import Failure
@@ -35,7 +36,7 @@ def describe(error: BaseException, folder: RunFolder) -> Failure:
 def _named(error: BaseException, folder: RunFolder) -> tuple[str, str] | None:
     match error:
         case NonFiniteLoss() | NonFiniteWeights():
-            kept = next(iter(written(folder.checkpoints)), None)
+            kept = next(iter(checkpoints_in(folder.checkpoints)), None)
             last = f"checkpoints/{kept.name} is the last finite one" if kept else "there was none before"
             return "nonfinite_loss", f"{error}; {last}; a lower recipe.lr or a warm-up may help"
         case NotByHeart():

@@ -133,7 +133,7 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | No
         start = newest_sound(folder.checkpoints, config, net if held_at else None)
         trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
 
-        last = newest_sound(folder.checkpoints, config)
+        last = checkpoints.last or start  # whatever else lies there
         assert last is not None
         if held_at is not None:
             net = _final_net(last, config, data, trainer)
