@@ -53,12 +53,21 @@ class Browser:
 
     def click(self, selector: str) -> None:
         """By the pointer, where the element is."""
-        found = self._tab("/element", {"using": "css selector", "value": selector})
-        self._tab(f"/element/{next(iter(found.values()))}/click", {})
+        self._do(selector, "click", {})
 
     def type(self, selector: str, text: str) -> None:
-        found = self._tab("/element", {"using": "css selector", "value": selector})
-        self._tab(f"/element/{next(iter(found.values()))}/value", {"text": text})
+        self._do(selector, "value", {"text": text})
+
+    def _do(self, selector: str, what: str, body: dict[str, Any]) -> None:
+        """A page that is live may draw an element anew between the search for it and the act."""
+        for last in (False, False, True):
+            found = self._tab("/element", {"using": "css selector", "value": selector})
+            try:
+                self._tab(f"/element/{next(iter(found.values()))}/{what}", body)
+                return
+            except RuntimeError as error:
+                if last or "stale element" not in str(error):
+                    raise
 
     def picture(self, path: Path) -> None:
         """The whole page, beyond the window."""
