@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from sklearn.datasets import load_digits
 
 import resnet_lab
 from forked import ForkedServer
@@ -38,6 +40,14 @@ def test_a_run_is_trained_and_again_returned_with_what_it_left(tmp_path: Path) -
     assert run.model()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
     assert resnet_lab.train([*as_overrides(SMALL), f"runs_root={tmp_path}"]) == run
     assert resnet_lab.load(str(run.folder)) == run
+    tested = run.evaluate()
+    assert (tested["error"], tested["images"]) == (run.record["last"]["test/error"], 40)
+    assert run.evaluate("data.test_images=20")["images"] == 20
+    Image.fromarray((load_digits().images[0] * 15).astype("uint8")).save(tmp_path / "digit.png")
+    (seen,) = run.predict(str(tmp_path / "digit.png"))
+    assert len(seen.probabilities) == 10
+    assert sum(seen.probabilities) == pytest.approx(1)
+    assert seen.top()[0][1] == max(seen.probabilities)
 
 
 def test_a_sweep_gives_its_runs(tmp_path: Path) -> None:

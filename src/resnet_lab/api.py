@@ -2,18 +2,22 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_lab.config.groups import groups
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.files import expanded
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import read_columns
 from resnet_lab.runs.record import Failure, Record, State
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from resnet_lab.trained.predict import Prediction
+    from resnet_lab.trained.source import Trained
 
 Overrides = Sequence[str] | Mapping[str, Any]
 
@@ -23,6 +27,7 @@ class Run:
     """One run: a configuration and a seed, in a folder of its own."""
 
     folder: Path
+    trust: bool = field(default=False, compare=False, repr=False)
 
     @property
     def state(self) -> State:
@@ -43,14 +48,37 @@ class Run:
         """Return the columns of history.csv, one value per epoch; NaN where an epoch has none."""
         return read_columns(RunFolder(self.folder).history_file)
 
-    def model(self, *, trust: bool = False) -> "nn.Module":
+    def model(self) -> "nn.Module":
         """Return the tested network on the CPU, in eval mode; of an unfinished run that of its last checkpoint.
 
-        `trust` lets the folder name code from any installed package. Raises UserError where it may not.
+        Raises UserError where there is none yet, or the folder names code that it may not (see `load`).
         """
+        return self._trained().load()
+
+    def evaluate(self, *overrides: str, protocol: str | None = None) -> dict[str, float]:
+        """Test the network again: `error` and `top5_error` (per cent), `loss`, the number of `images`, and metrics.
+
+        On its own test images, or as `data.…=…` says; `protocol` as `resnet-lab evaluate --protocol`. Raises UserError.
+        """
+        from resnet_lab.trained.evaluate import evaluate
+        from resnet_lab.trained.keys import Pairs
+
+        found = evaluate([self._trained()], Pairs("evaluate", overrides, "metrics", "data"), protocol)
+        (figures,) = found.figures.values()
+        return figures
+
+    def predict(self, *images: Path | str) -> "list[Prediction]":
+        """Classify image files, or all pictures below folders. Raises UserError for a folder without a picture."""
+        from resnet_lab.trained.predict import predict
+        from resnet_lab.trained.seen import Given, known
+
+        net = self._trained()
+        return list(predict(net, known(net, Given()), map(expanded, images)))
+
+    def _trained(self) -> "Trained":
         from resnet_lab.trained.source import of_run
 
-        return of_run(self.folder, trust=trust).load()
+        return of_run(self.folder, trust=self.trust)
 
 
 def train(overrides: Overrides = (), *, fresh: bool = False) -> Run:
@@ -82,11 +110,14 @@ def sweep(overrides: Overrides = (), *, fresh: bool = False) -> list[Run]:
     return [Run(job.folder.path) for job in start.sweep(as_overrides(overrides, swept=True), fresh=fresh)]
 
 
-def load(path: Path | str) -> Run:
-    """Return the run in a folder. Raises UserError where it holds none."""
-    folder = RunFolder(Path(path).expanduser())
+def load(path: Path | str, *, trust: bool = False) -> Run:
+    """Return the run in a folder. Raises UserError where it holds none.
+
+    `trust` lets a folder from somebody else name code of any installed package: it can then do what you can.
+    """
+    folder = RunFolder(expanded(path))
     folder.config()
-    return Run(folder.path)
+    return Run(folder.path, trust)
 
 
 def as_overrides(given: Overrides, *, swept: bool = False) -> list[str]:

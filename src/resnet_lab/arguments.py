@@ -201,11 +201,14 @@ def _add_evaluate(evaluate: argparse.ArgumentParser) -> None:
 
 
 def _add_predict(predict: argparse.ArgumentParser) -> None:
-    predict.add_argument("images", nargs="+", type=expanded, metavar="IMAGE")
+    predict.add_argument("images", nargs="+", type=expanded, metavar="IMAGE_OR_FOLDER")
     predict.add_argument("--run", type=expanded, metavar="RUN_DIR", help=RUN)
     predict.add_argument("--model", metavar="NAME")
     predict.add_argument("--weights", help="of --model: imagenet, IMAGENET1K_V1, ... or a file")
-    predict.add_argument("--top", type=int, default=5, help="classes to print; default: 5")
+    predict.add_argument("--top", type=int, help="classes to print of each image; default: 5")
+    predict.add_argument(
+        "--format", default="text", help="text (default), csv or json, which have every class's probability"
+    )
     _say(predict, MODEL_KEYS)
     predict.set_defaults(overrides=[])
     _add_given(predict)

@@ -12,7 +12,7 @@ from resnet_lab.files import expanded
 from resnet_lab.streams import sturdy
 
 if TYPE_CHECKING:
-    from resnet_lab.trained.given import Given
+    from resnet_lab.trained.seen import Given
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -104,39 +104,37 @@ def _sync(args: argparse.Namespace) -> int:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from resnet_lab.trained.details import Wanted
-    from resnet_lab.trained.evaluate import evaluate
+    from resnet_lab.trained.evaluate import evaluate, show
+    from resnet_lab.trained.keys import Pairs
+    from resnet_lab.trained.source import named_ones
 
     if args.out is not None and not args.details:
         raise UserError("--out goes with --details: it says where they are written")
-    details = Wanted(args.out) if args.details else None
-    return evaluate(
-        args.run,
-        args.model,
-        args.weights,
-        args.protocol,
-        args.overrides,
-        _given(args),
-        details,
-        trust=args.trust,
-    )
+    pairs = Pairs("evaluate", args.overrides, "model", "metrics", "data")
+    nets = named_ones(args.run, args.model, args.weights, pairs.model, trust=args.trust)
+    show(evaluate(nets, pairs, args.protocol, _given(args), Wanted(args.out) if args.details else None))
+    return 0
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from resnet_lab.trained.predict import predict
+    from resnet_lab.trained.keys import Pairs
+    from resnet_lab.trained.predict import predict, show
+    from resnet_lab.trained.seen import known
+    from resnet_lab.trained.source import named_ones
 
     # Among image files, key=value is a key unless there is such a file.
     keys = [str(path) for path in args.images if "=" in str(path) and not path.exists()]
     images = [path for path in args.images if str(path) not in keys]
-    return predict(
-        images,
-        args.run,
-        args.model,
-        args.weights,
-        args.top,
-        _given(args),
-        [*keys, *args.overrides],
-        trust=args.trust,
-    )
+    pairs = Pairs("predict", [*keys, *args.overrides], "model")
+    if (args.run is None) == (args.model is None):
+        raise UserError("name one net: --run RUN_DIR, or --model NAME --weights WEIGHTS")
+    if args.run is not None and args.weights is not None:
+        raise UserError(f"{args.run} knows its net and weights: --weights goes with --model")
+    if args.model is not None and args.weights is None:
+        raise UserError(f"{args.model} knows nothing without weights: --weights imagenet, or a file")
+    runs, models, weights = ([] if each is None else [each] for each in (args.run, args.model, args.weights))
+    (net,) = named_ones(runs, models, weights, pairs.model, trust=args.trust)
+    return show(predict(net, known(net, _given(args)), images), args.format, args.top)
 
 
 def _export(args: argparse.Namespace) -> int:
@@ -160,7 +158,7 @@ def _unpack(args: argparse.Namespace) -> int:
 
 
 def _given(args: argparse.Namespace) -> "Given":
-    from resnet_lab.trained.given import Given
+    from resnet_lab.trained.seen import Given
 
     return Given.of(args.mean, args.std, args.size, args.resize, args.classes)
 

@@ -30,7 +30,7 @@ COMMANDS = {
             "resnet-lab evaluate --model resnet50 --weights imagenet --protocol ten_crop",
         ),
         "predict": (
-            "print the most probable classes of image files",
+            "classify images, or folders of them, with probabilities",
             "resnet-lab predict cat.jpg --model resnet50 --weights imagenet",
         ),
         "export": (

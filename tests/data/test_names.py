@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from folders import config, picture
+from resnet_lab.cli import main
 from resnet_lab.config.compose import compose
 from resnet_lab.data import build, info
 from resnet_lab.data.shards.prepare import prepare
@@ -15,7 +16,6 @@ from resnet_lab.data.show import show
 from resnet_lab.errors import UserError, printable
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.trained.predict import predict
 
 NAMES = [b"caf\xe9", b"two\nlines", "日本".encode(), b"$x^2"]
 CLASSES = tuple(sorted(map(os.fsdecode, NAMES)))
@@ -77,7 +77,8 @@ def test_a_run_its_log_and_a_prediction_hold_the_names(
     assert r"caf\xe9/\xff.png: not an image" in folder.log_file.read_text(encoding="utf-8")
     assert json.loads(folder.preprocessing_file.read_text())["class_names"] == list(CLASSES)
 
-    assert predict([root / "val" / CLASSES[0] / os.fsdecode(b"b\xefld.png"), path], run=folder.path) == 1
+    images = [root / "val" / CLASSES[0] / os.fsdecode(b"b\xefld.png"), path]
+    assert main(["predict", *map(str, images), "--run", str(folder.path)]) == 1
     told = capsys.readouterr()
     assert all(printable(name) in told.out for name in CLASSES)
     assert r"b\xefld.png" in told.out

@@ -257,7 +257,7 @@ def test_nets_that_see_other_parts_of_an_image_are_no_ensemble_unless_told_what_
     ("keys", "told"),
     [
         (
-            ["--protocol", "ten_crop", "data.resize=64"],
+            ["--protocol", "ten_crop", "data.crop=32", "data.resize=64"],
             "data.resize=64: only --protocol single_view reads it",
         ),
         (["--protocol", "multi_scale", "data.test_crop=32"], "only --protocol single_view reads it"),

@@ -63,7 +63,7 @@ def test_a_file_for_onnx_that_gives_other_scores_is_not_written(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("onnxruntime")
-    monkeypatch.setattr("resnet_lab.trained.onnx.CLOSE", -1.0)
+    monkeypatch.setattr("resnet_lab.trained.export.CLOSE", -1.0)
     with pytest.raises(RuntimeError, match="other scores"):
         main(["export", str(run), "--format", "onnx", "--out", str(tmp_path / "net.onnx")])
     assert not list(tmp_path.glob("*.onnx"))
@@ -72,7 +72,7 @@ def test_a_file_for_onnx_that_gives_other_scores_is_not_written(
 def test_onnx_without_its_extra_is_told(
     run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("resnet_lab.trained.onnx.NEEDED", ("no_such_package",))
+    monkeypatch.setattr("resnet_lab.trained.export.NEEDED", ("no_such_package",))
     assert main(["export", str(run), "--format", "onnx"]) == 2
     assert "pip install 'resnet-lab[onnx]'" in capsys.readouterr().err
 

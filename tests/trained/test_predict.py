@@ -1,5 +1,7 @@
 """What a net sees in image files: a run's, an exported file's, and one from elsewhere that is told how it sees."""
 
+import csv
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ from forked import killed
 from resnet_lab.cli import main
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.trained import source
 
 APPEND = "model.zero_channels=append"
 CIFAR = ("--mean", "0.491,0.482,0.447", "--std", "0.247,0.243,0.262")
@@ -143,3 +146,69 @@ def test_a_net_that_knows_how_it_sees_is_told_nothing(tmp_path: Path, predicted:
     assert "goes with --model" in predicted("--run", ours, "model.depth=20")[2]
     other = predicted("--model", "cifar_resnet20", "--weights", ours)[2]
     assert "model.depth=8" in other
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Pictures at two depths, a text, a file that only looks like a picture, and a link back."""
+    (tmp_path / "album" / "train").mkdir(parents=True)
+    for number, name in enumerate(("b.png", "train/a.jpg", "train/c.png")):
+        picture(number).save(tmp_path / "album" / name)
+    (tmp_path / "album" / "notes.txt").write_text("no picture")
+    (tmp_path / "album" / "train" / "back").symlink_to(tmp_path / "album")
+    return tmp_path / "album"
+
+
+def test_a_folder_stands_for_the_pictures_below_it(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net = answering.ours(tmp_path / "net.safetensors", CLASSES, "eel")
+    assert main(["predict", str(folder), "--run", str(net), "--top", "1"]) == 0
+    names = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert names == [str(folder / name) for name in ("b.png", "train/a.jpg", "train/c.png")]
+    (tmp_path / "empty").mkdir()
+    assert main(["predict", str(tmp_path / "empty"), "--run", str(net)]) == 2
+    assert "holds no picture" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["csv", "json"])
+def test_predictions_are_a_file_with_every_probability(
+    form: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "bad.jpg").write_bytes(b"no image")
+    net = answering.ours(tmp_path / "net.safetensors", CLASSES, None)
+    assert main(["predict", str(folder), "--run", str(net), "--format", form]) == 1
+    out, err = capsys.readouterr()
+    assert "bad.jpg: not an image" in err
+    if form == "csv":
+        rows = list(csv.DictReader(out.splitlines()))
+        shares = [{name: float(row[name]) for name in CLASSES} for row in rows]
+    else:
+        rows = json.loads(out)
+        shares = [{each["class"]: each["probability"] for each in row["classes"]} for row in rows]
+    assert [row["image"] for row in rows] == [
+        str(folder / name) for name in ("b.png", "train/a.jpg", "train/c.png")
+    ]
+    loaded = source.of_itself(net)
+    assert loaded.seen is not None
+    for row, share in zip(rows, shares, strict=True):
+        pixels = loaded.seen(Path(row["image"]).read_bytes())
+        with torch.inference_mode():
+            chances = loaded.load()(pixels[None]).softmax(1)[0].tolist()
+        assert share == pytest.approx(dict(zip(CLASSES, chances, strict=True)), abs=1e-5)
+        assert row["prediction"] == max(share, key=lambda name: share[name])
+        assert float(row["probability"]) == pytest.approx(max(share.values()), abs=1e-6)
+
+
+def test_a_format_or_a_number_of_classes_that_does_not_fit_is_one_line(
+    image: Path, tmp_path: Path, predicted: Predicted
+) -> None:
+    net = answering.ours(tmp_path / "net.safetensors", CLASSES, None)
+    for options, told in (
+        (("--format", "cvs"), "did you mean 'csv'"),
+        (("--format", "csv", "--top", "3"), "--format csv has every class"),
+        (("--top", "0"), "at least 1"),
+    ):
+        code, out, err = predicted("--run", net, *options)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert told in err

@@ -188,7 +188,7 @@ def test_a_path_may_be_text(finished: Callable[..., Path]) -> None:
     ("key", "values", "told"),
     [
         ("std", [0.0], "above 0"),
-        ("mean", [99.0], "between 0 and 1"),
+        ("mean", [99.0], "from 0 to 1"),
         ("mean", [0.1], "is not that of the images"),
     ],
 )

@@ -1,8 +1,12 @@
-"""A trained net as a file for other programs."""
+"""A trained net as a file for other programs; ONNX is held against ONNX Runtime before anybody gets it."""
 
+import logging
 import sys
+import warnings
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
+from typing import IO
 
 import torch
 from torch import nn
@@ -11,12 +15,14 @@ from resnet_lab.data import info
 from resnet_lab.errors import UserError, printable, unknown
 from resnet_lab.files import replacing
 from resnet_lab.runs import weights_file
-from resnet_lab.trained import onnx
 from resnet_lab.trained import source as nets
-from resnet_lab.trained.given import Given
-from resnet_lab.trained.keys import model_choices, refuse_others
-from resnet_lab.trained.seen import refuse_unread, size_of, with_given
+from resnet_lab.trained.keys import Pairs
+from resnet_lab.trained.seen import Given, refuse_unread, size_of, with_given
 
+NEEDED = ("onnx", "onnxruntime", "onnxscript")
+# Of the batch on which both are held against each other: another number than the net was traced with.
+IMAGES = 3
+CLOSE = 1e-4  # of the largest score: both sum in another order
 SUFFIXES = {"safetensors": ".safetensors", "torch": ".pth", "torch-export": ".pt2", "onnx": ".onnx"}
 
 
@@ -40,9 +46,8 @@ def export(
     if kind not in SUFFIXES:
         raise unknown("format", kind, SUFFIXES)
     if kind == "onnx":
-        onnx.check()
-    refuse_others("export", overrides, "model")
-    trained = nets.of(source, weights, model_choices(overrides), trust=trust)
+        _check_onnx()
+    trained = nets.of(source, weights, Pairs("export", overrides, "model").model, trust=trust)
     given = given or Given()
     refuse_unread(given, [trained])
     seen = with_given(trained, given)[0] if given else trained.seen
@@ -56,7 +61,7 @@ def export(
         else:
             with replacing(path) as temporary, temporary.open("wb") as file:
                 if kind == "onnx":
-                    onnx.write(_program(trained, net, given), net, file)
+                    _write_onnx(_program(trained, net, given), net, file)
                 elif kind == "torch":
                     torch.save({name: value.contiguous() for name, value in net.state_dict().items()}, file)
                 else:
@@ -91,3 +96,39 @@ def _shape(trained: nets.Trained, given: Given) -> tuple[int, int, int]:
         return facts.channels, facts.height, facts.width
     side = size_of(trained, given)
     return trained.model.in_channels or 3, side, side
+
+
+def _check_onnx() -> None:
+    """Raises UserError where the extra is not installed."""
+    if any(find_spec(name) is None for name in NEEDED):
+        raise UserError("--format onnx needs the extra: pip install 'resnet-lab[onnx]'")
+
+
+def _write_onnx(program: torch.export.ExportedProgram, net: nn.Module, file: IO[bytes]) -> None:
+    """Write the program, which takes any number of images (N, C, H, W) as `x` and gives `scores` (N, K).
+
+    Raises RuntimeError where ONNX Runtime gives other scores than the net.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what the exporter thinks of its own parts
+        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+        exported = torch.onnx.export(program, dynamo=True, verbose=False, output_names=["scores"])
+    assert exported is not None
+    data = exported.model_proto.SerializeToString()
+    (_, *shape) = program.example_inputs[0][0].shape
+    _compare(data, net, torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(0)))
+    file.write(data)
+
+
+def _compare(data: bytes, net: nn.Module, images: torch.Tensor) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    theirs = torch.from_numpy(session.run(None, {given.name: images.numpy()})[0])
+    with torch.inference_mode():
+        ours = net(images)
+    if theirs.shape != ours.shape or not (theirs - ours).abs().max() <= CLOSE * ours.abs().max().clamp(min=1):
+        raise RuntimeError(
+            f"ONNX Runtime gives other scores than the net, by {(theirs - ours).abs().max():.2g}"
+        )

@@ -1,17 +1,22 @@
-"""The key=value pairs of the commands on trained nets: typed, and refused where nothing reads them. Free of torch."""
+"""The key=value pairs of the commands on trained networks: read once, and refused where nothing reads them.
 
-from collections.abc import Sequence
+Free of torch.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from resnet_lab.config.compose import compose, compose_raw
+from resnet_lab.config.overrides import read
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.targets import authorise, sources_of
 from resnet_lab.data.spec import FINGERPRINTED, DataConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.description import ModelConfig
-
-Config = TypeVar("Config")
 
 # What only training reads of a data set.
 TRAINING = (
@@ -22,33 +27,90 @@ SINGLE_VIEW = ("resize", "test_crop")  # the sizes of every other protocol follo
 NORMALISATION = ("mean", "divide_by_std")  # read only for a net that does not know its own
 
 
-def of_group(group: str, given: Sequence[str]) -> list[str]:
-    """The pairs of a group, as data=cifar10 and data.root=…"""
-    return [text for text in given if text.startswith((f"{group}=", f"{group}."))]
+class Pairs:
+    """What was typed as key=value, by group: model, data and metrics; parsed and composed once, here."""
+
+    def __init__(self, command: str, given: Sequence[str], *groups: str) -> None:
+        """Raises UserError for a pair of none of the groups that the command reads, and for what makes no sense."""
+        for text in given:
+            key = text.partition("=")[0]
+            if "=" not in text or not any(key == group or key.startswith(f"{group}.") for group in groups):
+                allowed = " and ".join(f"{group}.…" for group in groups)
+                raise UserError(f"{text}: {command} reads {allowed} alone, as {groups[-1]}.key=value")
+        of = {
+            group: [text for text in given if _is_of(text, group)] for group in ("model", "data", "metrics")
+        }
+        for text, key in zip(of["data"], _keys(of["data"]), strict=True):
+            if key in TRAINING:
+                raise UserError(f"{text}: only training reads it")
+        self.model = _model(of["model"])  # changes of the description that a net's name stands for
+        self.normalisation = any(key in NORMALISATION for key in _keys(of["data"]))  # is said of the data
+        self.data_keys = frozenset(_keys(of["data"]))
+        self._data = of["data"]
+        self._named = compose(of["data"], trains=False).data if _names_group(of["data"]) else None
+        self._metrics: Mapping[str, Any] = compose_raw(read(of["metrics"])).metrics if of["metrics"] else {}
+        self._metrics_anew = _names_group(of["metrics"])
+
+    def data(self, run: TrainConfig | None, how: str, *, all_known: bool) -> DataConfig:
+        """Return the data that were named, or those of the `run` with the changes.
+
+        Raises UserError for a key that a test under the protocol `how` does not read, for a normalisation where that
+        is `all_known`, and where no data are named.
+        """
+        for text, key in zip(self._data, _keys(self._data), strict=True):
+            if key in SINGLE_VIEW and how != "single_view":
+                said = f"only --protocol single_view reads it; the sizes of {how} follow data.crop"
+                raise UserError(f"{text}: {said}")
+            if key in NORMALISATION and all_known:
+                raise UserError(f"{text}: the net knows its own normalisation, and is tested with it")
+        if self._named is not None:
+            return self._named
+        if run is None:
+            raise UserError("name the images: data=cifar10, or data=imagenet data.root=FOLDER")
+        changed = _changed(run.data, self._data)
+        sources_of(changed, "data.")  # nothing is called that may not be
+        return changed
+
+    def metrics(self, run: TrainConfig | None) -> dict[str, Any]:
+        """Return metrics by name: the run's, changed by metrics.NAME=…, or with metrics=GROUP those of the group.
+
+        Raises UserError for a target that may not be named or is not there.
+        """
+        try:
+            merged = OmegaConf.merge({} if self._metrics_anew or run is None else run.metrics, self._metrics)
+        except OmegaConfBaseException as error:
+            raise UserError(f"metrics: {str(error).splitlines()[0]}") from None
+        found: Any = OmegaConf.to_container(merged, resolve=True)
+        authorise(found, "metrics.")
+        return dict(found)
 
 
-def refuse_others(command: str, given: Sequence[str], *groups: str) -> None:
-    """Raises UserError for the first pair of none of the groups."""
-    for text in given:
-        key = text.partition("=")[0]
-        if "=" not in text or not any(key == group or key.startswith(f"{group}.") for group in groups):
-            read = " and ".join(f"{group}.…" for group in groups)
-            raise UserError(f"{text}: {command} reads {read} alone, as {groups[-1]}.key=value")
+def _is_of(text: str, group: str) -> bool:
+    return text.startswith((f"{group}=", f"{group}."))
 
 
-def model_choices(given: Sequence[str]) -> dict[str, Any]:
-    """What the model.… pairs say, typed. Raises UserError."""
-    for text in given:
+def _names_group(pairs: Sequence[str]) -> bool:
+    """Whether an option of the group is chosen, as by data=cifar10."""
+    return any("." not in text.partition("=")[0] for text in pairs)
+
+
+def _keys(pairs: Sequence[str]) -> list[str]:
+    """Return the key of each pair, without its group."""
+    return [text.partition("=")[0].partition(".")[2] for text in pairs]
+
+
+def _model(pairs: Sequence[str]) -> dict[str, Any]:
+    for text in pairs:
         if text.startswith("model="):
             raise UserError(f"{text}: the net is named by --model")
         if text.partition("=")[0] in ("model.weights", "model.head"):
             raise UserError(f"{text}: the weights are named by --weights")
-    return _values(ModelConfig(), "model", given)
+    return _values(ModelConfig(), "model", pairs)
 
 
-def changed_data(config: DataConfig, given: Sequence[str]) -> DataConfig:
-    """The data set with what the data.… pairs say. Raises UserError."""
-    changes = _values(config, "data", given)
+def _changed(config: DataConfig, pairs: Sequence[str]) -> DataConfig:
+    """Return the data set with what the data.… pairs say. Raises UserError."""
+    changes = _values(config, "data", pairs)
     if "root" in changes:  # other images, on purpose: of what was chosen of the former, only the test matters
         changes = {"train_images": None, "validation": 0, **changes}
         if isinstance(config, FINGERPRINTED):
@@ -56,22 +118,8 @@ def changed_data(config: DataConfig, given: Sequence[str]) -> DataConfig:
     return replace(config, **changes)
 
 
-def refuse_unread_data(given: Sequence[str], *, normalisation: bool, how: str) -> None:
-    """Raises UserError for a key of the data that testing under the protocol `how` does not read."""
-    for text in given:
-        key = text.partition("=")[0].removeprefix("data.")
-        if key in TRAINING:
-            raise UserError(f"{text}: only training reads it")
-        if key in SINGLE_VIEW and how != "single_view":
-            raise UserError(
-                f"{text}: only --protocol single_view reads it; the sizes of {how} follow data.crop"
-            )
-        if key in NORMALISATION and not normalisation:
-            raise UserError(f"{text}: the net knows its own normalisation, and is tested with it")
-
-
 def _values(config: Any, group: str, given: Sequence[str]) -> dict[str, Any]:
-    """The changed values of a dataclass by field, as its types have them."""
+    """Return the changed values of a dataclass by field, as its types have them."""
     allowed = [f"{group}.{field.name}" for field in fields(config)]
     of_any_keys = tuple(
         f"{group}.{field.name}." for field in fields(config) if isinstance(getattr(config, field.name), dict)

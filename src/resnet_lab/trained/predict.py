@@ -1,76 +1,151 @@
-"""What a trained net sees in image files."""
+"""What a trained net sees in image files, and in folders of them."""
 
+import csv
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import torch
 
 from resnet_lab.data.decode import BrokenImage
-from resnet_lab.errors import UserError, printable
+from resnet_lab.data.folders.walk import entries, is_folder, is_image, stamp_of
+from resnet_lab.data.preprocessing import Preprocessing
+from resnet_lab.errors import UserError, printable, unknown
 from resnet_lab.files import read_bytes
-from resnet_lab.trained import source as nets
-from resnet_lab.trained.given import Given
-from resnet_lab.trained.keys import model_choices, refuse_others
-from resnet_lab.trained.seen import refuse_unread, with_given
+from resnet_lab.trained.source import Trained, device
+
+FORMATS = ("text", "csv", "json")
+BATCH = 64  # images at a time
+TOP = 5  # classes of each image in text
 
 
-def predict(
-    images: Sequence[Path],
-    run: Path | None = None,
-    model: str | None = None,
-    weights: str | None = None,
-    top: int = 5,
-    given: Given | None = None,
-    overrides: Sequence[str] = (),
-    *,
-    trust: bool = False,
-) -> int:
-    """Print the most probable classes of each image; 1 where a file could not be read, else 0.
+@dataclass(frozen=True)
+class Prediction:
+    """What a net answers to one image."""
 
-    The net and how it sees an image come from a run folder or an exported file (`run`), or from a name with weights
-    and what is `given`. Raises UserError where neither or both are named, or the net cannot be had.
+    image: Path
+    classes: tuple[str, ...]  # in the order of the net's outputs
+    probabilities: tuple[float, ...]  # of each; empty where the image cannot be read
+    error: str = ""  # why
+
+    def top(self, count: int = 1) -> list[tuple[str, float]]:
+        """Return the most probable classes with their probabilities, the surest first."""
+        pairs = zip(self.classes, self.probabilities, strict=True)
+        return sorted(pairs, key=lambda pair: -pair[1])[:count]
+
+
+def predict(trained: Trained, seen: Preprocessing, images: Iterable[Path]) -> Iterator[Prediction]:
+    """Give the prediction for each image, in order; folders stand for the pictures anywhere below them.
+
+    Raises UserError for a folder without a picture.
     """
-    trained = _net(run, model, weights, overrides, trust=trust)
-    if top < 1:
-        raise UserError(f"--top {top}: at least 1 is needed")
-    given = given or Given()
-    refuse_unread(given, [trained])
-    seen, assumed = with_given(trained, given)
-    for said in (trained.note, assumed):
-        if said:
-            print(f"resnet-lab: {printable(said)}", file=sys.stderr)
-    device = nets.device()
-    net, broken = trained.load().to(device), 0
-    for path in images:
-        try:
-            pixels = seen(read_bytes(path))
-        except (OSError, BrokenImage) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            print(f"resnet-lab: {printable(f'{path}: {reason}')}", file=sys.stderr)
-            broken += 1
-            continue
+    where = device()
+    net = trained.load().to(where)
+    known = seen.class_names
+    classes = tuple(known[at] if at < len(known) else f"class {at}" for at in range(trained.outputs))
+    paths = pictures(images)
+    while some := list(islice(paths, BATCH)):
+        read = [_read(seen, path) for path in some]
+        there = [pixels for pixels in read if isinstance(pixels, torch.Tensor)]
         with torch.inference_mode():
-            chances = net(pixels[None].to(device)).float().softmax(1)[0]
-        best = chances.topk(min(top, len(chances)))
-        print(printable(path))
-        for chance, index in zip(best.values.tolist(), best.indices.tolist(), strict=True):
-            name = seen.class_names[index] if index < len(seen.class_names) else f"class {index}"
-            print(f"  {100 * chance:6.2f} %  {printable(name)}")
+            chances = net(torch.stack(there).to(where)).float().softmax(1).tolist() if there else []
+        answers = iter(chances)
+        for path, pixels in zip(some, read, strict=True):
+            if isinstance(pixels, str):
+                yield Prediction(path, classes, (), pixels)
+            else:
+                yield Prediction(path, classes, tuple(next(answers)))
+
+
+def pictures(paths: Iterable[Path]) -> Iterator[Path]:
+    """Give the paths, and in the place of a folder the pictures below it. Raises UserError where there is none."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+            continue
+        found = _below(path, ())
+        first = next(found, None)
+        if first is None:
+            raise UserError(f"{path} holds no picture, such as a .jpg or a .png")
+        yield first
+        yield from found
+
+
+def _below(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+    device_and_inode = stamp_of(folder)[:2]
+    if device_and_inode in above:
+        return  # a link back to a folder that holds it
+    for entry in entries(folder):
+        if is_folder(entry):
+            yield from _below(Path(entry.path), (*above, device_and_inode))
+        elif is_image(entry):
+            yield Path(entry.path)
+
+
+def _read(seen: Preprocessing, path: Path) -> torch.Tensor | str:
+    """Return what the net sees of an image, or why it cannot be read."""
+    try:
+        return seen(read_bytes(path))
+    except (OSError, BrokenImage) as error:
+        return str(error.strerror if isinstance(error, OSError) else error)
+
+
+def show(found: Iterable[Prediction], form: str = "text", top: int | None = None) -> int:
+    """Print predictions as text, CSV or JSON, each as it is made; 1 where an image could not be read, else 0.
+
+    Text has the `top` classes of each image; CSV and JSON have the probability of every class. Raises UserError for a
+    format that there is not, and a `top` that cannot be.
+    """
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
+    if top is not None and (top < 1 or form != "text"):
+        reason = "at least 1 is needed" if form == "text" else f"--format {form} has every class"
+        raise UserError(f"--top {top}: {reason}")
+    broken = 0
+    written = _Written(form, top or TOP)
+    for each in found:
+        if each.error:
+            print(f"resnet-lab: {printable(f'{each.image}: {each.error}')}", file=sys.stderr)
+            broken += 1
+        else:
+            written.add(each)
+    written.close()
     return 1 if broken else 0
 
 
-def _net(
-    run: Path | None, model: str | None, weights: str | None, overrides: Sequence[str], *, trust: bool
-) -> nets.Trained:
-    refuse_others("predict", overrides, "model")
-    if (run is None) == (model is None):
-        raise UserError("name one net: --run RUN_DIR, or --model NAME --weights WEIGHTS")
-    if run is not None:
-        if weights is not None or overrides:
-            said = overrides[0] if overrides else "--weights"
-            raise UserError(f"{run} knows its net and weights: {said} goes with --model")
-        return nets.of_itself(run, trust=trust)
-    if weights is None:
-        raise UserError(f"{model} knows nothing without weights: --weights imagenet, or a file")
-    return nets.of_name(str(model), weights, model_choices(overrides), trust=trust)
+class _Written:
+    """Prints predictions one after another."""
+
+    def __init__(self, form: str, top: int) -> None:
+        self._form, self._top, self._count = form, top, 0
+
+    def add(self, each: Prediction) -> None:
+        ((name, chance),) = each.top()
+        if self._form == "text":
+            print(printable(each.image))
+            for known, share in each.top(self._top):
+                print(f"  {100 * share:6.2f} %  {printable(known)}")
+        elif self._form == "csv":
+            if not self._count:
+                self._row("image", "prediction", "probability", *each.classes)
+            self._row(printable(each.image), name, chance, *each.probabilities)
+        else:
+            shares = [
+                {"class": printable(known), "probability": share}
+                for known, share in each.top(len(each.classes))
+            ]
+            said = {"image": printable(each.image), "prediction": printable(name), "probability": chance}
+            print("[" if not self._count else ",")
+            print(json.dumps({**said, "classes": shares}), end="")
+        self._count += 1
+
+    def close(self) -> None:
+        if self._form == "json":
+            print("\n]" if self._count else "[]")
+
+    def _row(self, *cells: object) -> None:
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow([printable(cell) if isinstance(cell, str) else f"{cell:.6g}" for cell in cells])

@@ -1,17 +1,56 @@
-"""How a net that does not say so sees images: what was given, and what is usual for the rest, told in a line."""
+"""How a net that does not say so sees images: what a user says of it, and what is usual for the rest.
 
-from dataclasses import replace
+Whatever is assumed is told in a line.
+"""
+
+import math
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, printable
+from resnet_lab.files import read_text
 from resnet_lab.models.description import Net
 from resnet_lab.models.names import usual_side
 from resnet_lab.reference import imagenet_classes
-from resnet_lab.trained.given import Given
 from resnet_lab.trained.source import Trained
 
 IMAGENET_SIDE = 224  # pixels
+
+
+@dataclass(frozen=True)
+class Given:
+    """Each None where it was not said; numbers of each channel are of values from 0 to 1, sizes in pixels."""
+
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    size: int | None = None  # side of what the net sees
+    resize: int | None = None  # the shorter side before that is cut out of the middle
+    classes: tuple[str, ...] | None = None  # in the order of the outputs
+
+    @classmethod
+    def of(
+        cls, mean: str | None, std: str | None, size: int | None, resize: int | None, classes: Path | None
+    ) -> "Given":
+        """From the command line's words. Raises UserError for numbers that cannot be, and unreadable classes."""
+        if (mean is None) != (std is None):
+            raise UserError("--mean and --std go together, as --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26")
+        if resize is not None and size is None:
+            raise UserError(f"--resize {resize}: --size says what is cut out of it")
+        if size is not None and not 1 <= size <= (size if resize is None else resize):
+            raise UserError(f"--size {size}: at least 1 pixel, and no more than --resize")
+        numbers = (_numbers("--mean", mean), _numbers("--std", std))
+        if numbers[1] is not None and 0 in numbers[1]:
+            raise UserError(f"--std {std}: a channel that never changes cannot be divided by 0")
+        return cls(*numbers, size, resize, None if classes is None else _class_names(classes))
+
+    def __bool__(self) -> bool:
+        return self != Given()
 
 
 def with_given(net: Trained, given: Given) -> tuple[Preprocessing, str | None]:
@@ -50,6 +89,19 @@ def with_given(net: Trained, given: Given) -> tuple[Preprocessing, str | None]:
         view,
         f"{net.name} does not say how it sees images: assumed {', '.join(assumed)}" if assumed else None,
     )
+
+
+def known(net: Trained, given: Given) -> Preprocessing:
+    """Return how a net sees images, after telling on stderr what was assumed of it and where its weights are from.
+
+    Raises UserError as `with_given` does, and for what was given of a net that knows it.
+    """
+    refuse_unread(given, [net])
+    seen, assumed = with_given(net, given)
+    for said in (net.note, assumed):
+        if said:
+            print(f"resnet-lab: {printable(said)}", file=sys.stderr)
+    return seen
 
 
 def size_of(net: Trained, given: Given) -> int:
@@ -99,10 +151,44 @@ def words(view: Preprocessing) -> str:
     )
 
 
-def refuse_unread(given: Given, nets: list[Trained]) -> None:
+def refuse_unread(given: Given, nets: Sequence[Trained]) -> None:
     """Raises UserError where something was said of nets that all know it themselves."""
     if given and all(net.seen is not None or net.run is not None for net in nets):
         raise UserError(
             f"{nets[0].name} knows how it sees images: --mean, --std, --size, --resize and --classes are for nets"
             " that do not say it"
         )
+
+
+def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        numbers = tuple(map(float, text.split(",")))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in (1, 3) or not all(math.isfinite(number) for number in numbers):
+        raise UserError(f"{option} {text}: a number for each channel is needed, as 0.49,0.48,0.45")
+    if not all(0 <= number <= 1 for number in numbers):
+        raise UserError(f"{option} {text}: of pixels from 0 to 1; divide what is meant for 0 to 255 by 255")
+    return numbers
+
+
+def _class_names(path: Path) -> tuple[str, ...]:
+    """Return the lines of a file; of a folder, its class folders in sorted order, as torchvision numbers them.
+
+    Raises UserError for what cannot be read, and for a name that stands there twice.
+    """
+    try:
+        if path.is_dir():
+            names = sorted(entry.name for entry in os.scandir(path) if entry.is_dir())
+        else:
+            names = read_text(path).splitlines()
+    except OSError as error:
+        raise UserError(f"cannot read --classes {path}: {error.strerror}") from None
+    except ValueError:
+        raise UserError(f"--classes {path}: names in UTF-8 are needed, one per line") from None
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise UserError(f"--classes {path} names {twice!r} twice: each output has a name of its own")
+    return tuple(names)

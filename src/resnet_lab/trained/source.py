@@ -1,7 +1,7 @@
 """A trained net, wherever it comes from: a run folder, a file that we wrote, or a name with weights."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from resnet_lab.config.identity import edited
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.config.targets import check_from_file
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
-from resnet_lab.data.spec import OwnConfig
 from resnet_lab.errors import UserError, nearest
 from resnet_lab.files import open_file, read_text
 from resnet_lab.models import published
@@ -81,7 +80,7 @@ def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = Fa
     for group in ("model", "data", "metrics"):  # what is made here; the rest is not even imported
         check_from_file(getattr(config, group), config.sources, f"{group}.", path, trust=trust)
     model = without_weights(config.model)
-    name, seen = path.resolve().name, _written(folder, config)
+    name, seen = path.resolve().name, _written(folder)
     if checkpoint is not None:
         return Trained(
             f"{name}/{checkpoint.name}", checkpoint, model, seen, lambda: _filled(model, checkpoint), config
@@ -121,7 +120,7 @@ def of_name(
         seen = as_published(entry)
     if path is not None and seen is None:
         run = _run_of(path)
-        seen = None if run is None else _written(run, run.config())
+        seen = None if run is None else _written(run)
     net = with_usual_ends(replace(net, **{key: found for key, found in ends.items() if key not in choices}))
     return Trained(f"{name} {weights or ''}".strip(), path, net, seen, lambda: _ready(build(net)))
 
@@ -143,23 +142,49 @@ def of(
     return of_itself(Path(source), trust=trust)
 
 
+def named_ones(
+    runs: Sequence[Path],
+    models: Sequence[str] = (),
+    weights: Sequence[str | None] = (),
+    choices: Mapping[str, Any] | None = None,
+    *,
+    trust: bool = False,
+) -> list[Trained]:
+    """Return run folders or exported files, and nets by their names, each with its weights.
+
+    Raises UserError where none is named, one is named twice, or `choices` of a description go with no name.
+    """
+    if len(models) != len(weights):
+        raise UserError(f"{len(models)} --model and {len(weights)} --weights: each net needs its own")
+    if not runs and not models:
+        raise UserError("name a net: --run RUN_DIR, or --model NAME --weights WEIGHTS")
+    if choices and not models:
+        raise UserError(f"model.{next(iter(choices))}: a run knows its net; model.… goes with --model")
+    found = [
+        *(of_itself(run, trust=trust) for run in runs),
+        *(of_name(name, file, choices, trust=trust) for name, file in zip(models, weights, strict=True)),
+    ]
+    paths = [(net.name, net.path.resolve() if net.path else None) for net in found]
+    twice = next((name for name, path in paths if paths.count((name, path)) > 1), None)
+    if twice is not None:
+        raise UserError(f"{twice} is named twice: an ensemble is of different nets")
+    return found
+
+
 def device() -> torch.device:
     """The first GPU, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _written(folder: RunFolder, config: TrainConfig) -> Preprocessing | None:
+def _written(folder: RunFolder) -> Preprocessing | None:
     """Return how a run's images were seen, None before it is known; UserError for what cannot have been."""
     path = folder.preprocessing_file
     try:
-        seen = Preprocessing.from_json(read_text(path))
-        if not isinstance(config.data, OwnConfig) and not ((seen.mean >= 0) & (seen.mean <= 1)).all():
-            raise ValueError("a mean of pixels lies between 0 and 1")
+        return Preprocessing.from_json(read_text(path))
     except FileNotFoundError:
         return None
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read: {error}") from None
-    return seen
 
 
 def _run_of(checkpoint: Path) -> RunFolder | None:

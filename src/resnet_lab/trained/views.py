@@ -1,6 +1,6 @@
 """How the data of an evaluation are seen: each net as it was tested, so that no net meets another's pixels."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -13,8 +13,7 @@ from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, InMemoryConfig
 from resnet_lab.errors import UserError
-from resnet_lab.trained.given import Given
-from resnet_lab.trained.seen import check_channels, names, resize_of, size_of, words
+from resnet_lab.trained.seen import Given, check_channels, names, resize_of, size_of, words
 from resnet_lab.trained.source import Trained
 from resnet_lab.training.protocols import Protocol
 
@@ -24,7 +23,7 @@ def untold(net: Trained, given: Given, *, of_data: bool) -> bool:
     return net.seen is None and net.run is None and given.mean is None and not of_data
 
 
-def as_seen(config: DataConfig, nets: Sequence[Trained], given: Given, chosen: Sequence[str]) -> DataConfig:
+def as_seen(config: DataConfig, nets: Sequence[Trained], given: Given, chosen: Collection[str]) -> DataConfig:
     """The data set at the size that the nets were tested at, unless the `chosen` keys say another.
 
     Raises UserError where two nets see other parts of an image: together they are tested on the same pixels.
