@@ -15,13 +15,13 @@ from resnet_lab.config.schema import TrainConfig
 
 HEAD = """# Every key
 
-Generated from the schema (`config/schema.py` and what it names) and from the files of `configs/`. `KEY=value` sets one,
-`resnet-lab train --cfg` prints them all as they stand. *Fixed* keys are part of a run's identity: another value is
-another run, in a folder of its own. The others change no result, and a resumed run may have them otherwise.
+Set a key with `KEY=value`; `resnet-lab train --cfg` prints all of them with their values. *Fixed* keys are part of
+a run's identity: another value makes another run, in another folder. The other keys do not change the result, and
+you may change them when you resume a run. This page is generated from the code and from the files in `configs/`.
 """
 NAMES = {
-    "model/schema": "model: a residual net",
-    "model/other_schema": "model: any other net",
+    "model/schema": "model: residual networks",
+    "model/other_schema": "model: your own",
     "data/small_images_schema": "data: small images",
     "data/image_folder_schema": "data: class folders of images",
     "data/shards_schema": "data: shards",
@@ -173,4 +173,6 @@ def _options() -> str:
 def _question(option: str) -> str:
     text = (config_dir() / "experiment" / f"{option}.yaml").read_text(encoding="utf-8")
     head = text.split("\ndefaults:")[0].split("\n#\n", 1)[-1]
-    return " ".join(line.removeprefix("# ") for line in head.splitlines()).partition("? ")[0] + "?"
+    words = " ".join(line.removeprefix("# ") for line in head.splitlines())
+    found = re.match(r"[^?]*\?|.*?\.(?= |$)", words)
+    return found[0] if found else words

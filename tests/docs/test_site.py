@@ -56,12 +56,15 @@ def module(name: str) -> ModuleType:
 
 
 @pytest.mark.usefixtures("generated")
-def test_every_key_of_a_configuration_is_in_the_reference() -> None:
+def test_every_key_of_a_configuration_is_described_in_the_reference() -> None:
     page = module("keys").pages()["reference/keys.md"]
     keys = [re.sub(r"\.\d+$", "", key) for key in flatten(compose([]))]
     assert not [key for key in keys if f"`{key}`" not in page]
     options = [f"{group}={option}" for group, names in groups().items() for option in names]
     assert not [option for option in options if f"`{option}`" not in page]
+    assert not [
+        line for line in page.splitlines() if line.startswith("| `") and line.endswith(("|  |", "| |"))
+    ]
 
 
 @pytest.mark.usefixtures("generated")

@@ -21,17 +21,26 @@ HARMLESS = ("profiler", "detect_anomaly", "log_every_n_steps", "enable_autolog_h
 class TrainerConfig:
     """Where a run trains: what is local here changes rounding, and how many images a batch-norm statistic sees."""
 
+    # device type; auto: a GPU if there is one
     accelerator: str = choice("auto", ("auto", "cpu", "gpu"), identity=False)
-    devices: int = number(1, least=1, also=ALL, identity=False)  # -1 or auto: all of them
+    # devices per node; -1 or auto: all of them
+    devices: int = number(1, least=1, also=ALL, identity=False)
+    # machines that train one run together
     num_nodes: int = number(1, least=1, identity=False)
+    # how several devices share a run; auto: ddp for more than one device
     strategy: str = choice("auto", ("auto", "ddp", "fsdp"), identity=False)
-    sync_batch_norm: bool = False  # its statistics over the images of all devices
+    # compute batch-norm statistics over the images of all devices
+    sync_batch_norm: bool = False
+    # compile the model with torch.compile
     compile: bool = local(False)
+    # use only deterministic algorithms on a GPU, which may be slower
     deterministic: bool = local(False)
-    # CPU threads of each process, fixed with the folder; None: 1 for small images, else the share of its cores.
+    # CPU threads of each process, fixed when the folder is made; null: 1 for small images, otherwise its
+    # share of the cores
     threads: int | None = number(None, least=1, most=1024, identity=False)
-    progress: bool = local(True)  # a bar on a terminal, plain lines elsewhere
-    # Any other argument of Lightning's Trainer, as {limit_train_batches: 10}.
+    # show a progress bar on a terminal, and plain lines elsewhere
+    progress: bool = local(True)
+    # other arguments of Lightning's Trainer, for example {limit_train_batches: 10}
     extra: dict[str, Any] = field(default_factory=dict, metadata={"local_keys": HARMLESS})
 
 
@@ -43,16 +52,20 @@ NO_NAME = "/\\#?%:"  # characters that W&B has in no name
 class LoggerConfig:
     """Where metrics go beside history.csv, which is always written."""
 
+    # where metrics go, in addition to history.csv
     name: str = choice("csv", LOGGERS)
-    names: list[str] = field(
-        default_factory=list, metadata={"choices": LOGGERS}
-    )  # several; empty: `name` alone
-    project: str | None = text(None, most=128, without=NO_NAME)  # None: WANDB_PROJECT, or resnet-lab
-    entity: str | None = text(None, most=128, without=NO_NAME)  # None: WANDB_ENTITY, or W&B's default
-    # auto: as WANDB_MODE says, else online with a key and offline without
+    # several loggers; empty: only the one in logger.name
+    names: list[str] = field(default_factory=list, metadata={"choices": LOGGERS})
+    # W&B project; null: WANDB_PROJECT, or resnet-lab
+    project: str | None = text(None, most=128, without=NO_NAME)
+    # W&B user or team; null: WANDB_ENTITY, or W&B's default
+    entity: str | None = text(None, most=128, without=NO_NAME)
+    # auto: as WANDB_MODE says, otherwise online with a key and offline without
     mode: str = choice("auto", ("auto", "online", "offline", "disabled"))
+    # tags of the runs in W&B
     tags: list[str] = field(default_factory=list, metadata={"text": Text(most=64)})
-    artifacts: bool = False  # the weights of a finished run, as an artifact of W&B's
+    # upload the weights of a finished run as a W&B artifact
+    artifacts: bool = False
 
     @property
     def trackers(self) -> list[str]:
@@ -65,7 +78,9 @@ class LoggerConfig:
 class ModuleConfig:
     """What trains: a subclass of resnet_lab.training.Classifier, or any other LightningModule, by its dotted path."""
 
-    _target_: str = ""  # empty: Classifier itself
+    # dotted path of your LightningModule; empty: Classifier
+    _target_: str = ""
+    # arguments of your module
     args: dict[str, Any] = field(default_factory=dict)
 
 
@@ -73,7 +88,9 @@ class ModuleConfig:
 class ObjectiveConfig:
     """What a run is judged by: what a report compares, a search optimises and the best epoch means."""
 
+    # the logged figure by which runs are compared, for example test/iou
     metric: str = text("test/error", most=128)
+    # whether a lower (min) or a higher (max) value is better
     mode: str = choice("min", ("min", "max"))
 
     @property
@@ -96,8 +113,11 @@ class ObjectiveConfig:
 
 @dataclass
 class CheckpointConfig:
-    every_iterations: int | None = number(None, least=1)  # beside the end of each epoch
+    # write a checkpoint every n iterations, in addition to the end of each epoch
+    every_iterations: int | None = number(None, least=1)
+    # write a checkpoint at least this often; null: only at the end of each epoch
     every_minutes: float | None = number(10.0, above=0)
+    # how many checkpoints to keep
     keep: int = number(2, least=1)
 
 
@@ -105,7 +125,9 @@ class CheckpointConfig:
 class ProbeConfig:
     """Measurements of layers, written to a CSV file of the run folder every n epochs; 0: off."""
 
-    layer_responses: int = number(0, least=0)  # he2015 Figure 7
+    # measure the response of each layer every n epochs (He et al., 2015, Figure 7); 0: off
+    layer_responses: int = number(0, least=0)
+    # measure the gradient norm of each layer every n epochs; 0: off
     gradient_norms: int = number(0, least=0)
 
 
@@ -113,8 +135,8 @@ class ProbeConfig:
 class CallbacksConfig:
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig, metadata=LOCAL)
     probe: ProbeConfig = field(default_factory=ProbeConfig, metadata=LOCAL)
-    # Lightning callbacks of one's own: name -> {_target_: …, argument: …}, with identity: false where one changes no
-    # result (training/extra.py).
+    # your Lightning callbacks: name -> {_target_: …, argument: …}; add identity: false for one that changes
+    # no result
     extra: dict[str, Any] = field(default_factory=dict)
 
 
@@ -130,18 +152,24 @@ class TrainConfig:
     callbacks: CallbacksConfig = field(default_factory=CallbacksConfig)
     module: ModuleConfig = field(default_factory=ModuleConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig, metadata=LOCAL)
-    # Further metrics of each evaluation: name -> {_target_: …, argument: …} (training/metrics.py).
+    # further metrics of each evaluation: name -> {_target_: …, argument: …}
     metrics: dict[str, Any] = field(default_factory=dict, metadata=LOCAL)
-    name: str = local("scratch")  # the experiment, and its folder under runs_root
-    # The table that it answers, as in he2015/table6.
+    # name of the experiment, and of its folder below runs_root
+    name: str = local("scratch")
+    # the table of a paper that the experiment answers, for example he2015/table6
     answers: str | None = choice(None, reference.names, identity=False)
-    # Of the code of one's own that the configuration names: dotted path -> digest; filled in when composed.
+    # digests of your own code that the configuration names; filled in automatically
     sources: dict[str, str] = field(default_factory=dict)
-    seed: int = number(0, least=0, most=2**32 - 1)  # what NumPy takes
-    # 32: as PyTorch has it, TF32 in a GPU's convolutions; 32-ieee: without
+    # seed of the initial weights, the order of the images and the augmentation
+    seed: int = number(0, least=0, most=2**32 - 1)
+    # 32: PyTorch's default, with TF32 in a GPU's convolutions; 32-ieee: without TF32; bf16, 16: mixed
+    # precision
     precision: str = choice("32", PRECISIONS)
-    protocol: str = choice("single_view", PROTOCOLS)  # how the final test is made
-    # true: a one-minute run through the same code; or one of the others of config/debug.py
+    # how the final test is made
+    protocol: str = choice("single_view", PROTOCOLS)
+    # true: a one-minute run through the same code; overfit: overfit one batch; profile: profile a few steps
     debug: bool | str = field(default=False, metadata={"choices": DEBUG})
+    # folder below which the runs of all experiments are stored
     runs_root: str = path("runs", identity=False)
-    run_dir: str | None = path(None, identity=False)  # None: runs_root/name/label-hash
+    # folder of this run; null: runs_root/name/label-hash
+    run_dir: str | None = path(None, identity=False)

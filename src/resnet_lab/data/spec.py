@@ -14,24 +14,33 @@ ON_ERROR = ("stop", "skip")
 class DataConfig:
     """The choices every data set has."""
 
+    # name of the data set
     name: str = "???"
-    root: str | None = path(None, identity=False)  # None: where the data set's own default is
-    validation: int = number(0, least=0)  # training images set aside for val/error, chosen by a fixed seed
-    # Use only this many training images, classes in proportion.
+    # folder with the images; null: the data set's own default
+    root: str | None = path(None, identity=False)
+    # training images to set aside for val/error, chosen by a fixed seed
+    validation: int = number(0, least=0)
+    # use only this many training images, with the classes in proportion
     train_images: int | None = number(None, least=1)
-    test_images: int | None = number(None, least=1)  # the same for the test images
+    # use only this many test images, with the classes in proportion
+    test_images: int | None = number(None, least=1)
 
 
 @dataclass
 class InMemoryConfig(DataConfig):
     """Small images that are held as one uint8 tensor."""
 
-    size: int | None = number(None, least=1)  # average the images down to this side, in pixels
-    pad: int = number(4, least=0)  # zero-pad each side, crop at a random offset: (2 pad + 1)^2 places
+    # average the images down to this side, in pixels
+    size: int | None = number(None, least=1)
+    # zero-pad each side by this many pixels and crop at a random offset
+    pad: int = number(4, least=0)
+    # flip images horizontally at random
     flip: bool = True
-    cutout: int = number(0, least=0)  # side of the square that is blanked, in pixels; 0: off
-    # Subtract the mean per pixel (the papers) or per channel.
+    # side of a square that is blanked at random, in pixels; 0: off
+    cutout: int = number(0, least=0)
+    # subtract the mean of each pixel (as in the papers) or of each channel
     mean: str = choice("pixel", ("pixel", "channel"))
+    # divide by the standard deviation as well
     divide_by_std: bool = False
 
 
@@ -39,6 +48,7 @@ class InMemoryConfig(DataConfig):
 class SmallImagesConfig(InMemoryConfig):
     """Published sets: digits, CIFAR, Fashion-MNIST."""
 
+    # download the data set if it is not there
     download: bool = local(True)
 
 
@@ -46,11 +56,15 @@ class SmallImagesConfig(InMemoryConfig):
 class SmallFolderConfig(InMemoryConfig):
     """Class folders of small image files; another `size` than theirs enlarges, too, and takes the middle square."""
 
-    fingerprint: str | None = None  # which images these are, wherever they lie; None: taken of those at root
-    test_share: float = number(0.2, above=0, below=1)  # as ImageFolderConfig has it
-    channels: int | None = None  # 1: grey, 3: RGB; None: grey where all images are
-    on_error: str = choice("stop", ON_ERROR, identity=False)  # a broken file: stop, or skip and count
-    # Decoding threads, of the first run alone; None: all cores.
+    # which images these are, wherever they lie; null: computed from the folder
+    fingerprint: str | None = None
+    # fraction that is tested on if the folder has no val or test folder
+    test_share: float = number(0.2, above=0, below=1)
+    # 1: grey, 3: RGB; null: grey if all images are grey
+    channels: int | None = None
+    # what to do with a broken file: stop, or skip and count it
+    on_error: str = choice("stop", ON_ERROR, identity=False)
+    # threads that decode the images, the first time only; null: all cores
     workers: int | None = number(None, least=1, identity=False)
 
 
@@ -58,23 +72,35 @@ class SmallFolderConfig(InMemoryConfig):
 class ImageFolderConfig(DataConfig):
     """Class folders of image files."""
 
-    fingerprint: str | None = None  # which images these are, wherever they lie; None: taken of those at root
-    # Of the images, tested on where the folder keeps no val or test folder.
+    # which images these are, wherever they lie; null: computed from the folder
+    fingerprint: str | None = None
+    # fraction that is tested on if the folder has no val or test folder
     test_share: float = number(0.2, above=0, below=1)
-    crop: int = number(224, least=1)  # side of the training crop, in pixels
-    resize: int = number(256, least=1)  # shorter side before the centre crop at test time, in pixels
-    test_crop: int | None = number(None, least=1)  # side of that crop, in pixels; None: as in training
-    # inception (random resized crop) or scale_jitter (he2015)
+    # side of the training crop, in pixels
+    crop: int = number(224, least=1)
+    # shorter side before the centre crop of the test, in pixels
+    resize: int = number(256, least=1)
+    # side of the centre crop of the test, in pixels; null: data.crop
+    test_crop: int | None = number(None, least=1)
+    # inception: random resized crop; scale_jitter: as in He et al. (2015)
     augmentation: str = choice("inception", ("inception", "scale_jitter"))
-    scale_min: int = number(256, least=1)  # scale jitter: range of the shorter side, in pixels
+    # scale_jitter: the smallest shorter side, in pixels
+    scale_min: int = number(256, least=1)
+    # scale_jitter: the largest shorter side, in pixels
     scale_max: int = number(480, least=1)
+    # flip images horizontally at random
     flip: bool = True
-    pca_noise: float = number(0.0, least=0)  # standard deviation of AlexNet's colour noise; the papers: 0.1
+    # standard deviation of AlexNet's colour noise (0.1 in the papers); 0: off
+    pca_noise: float = number(0.0, least=0)
+    # strength of random changes of brightness, contrast and saturation; 0: off
     colour_jitter: float = number(0.0, least=0)
+    # apply TrivialAugment (arXiv 2103.10158)
     trivial_augment: bool = False
-    random_erasing: float = number(0.0, least=0, most=1)  # a probability
-    on_error: str = choice("stop", ON_ERROR, identity=False)  # a broken file: stop, or skip and count
-    # Decoding threads; None: the cores of the slot.
+    # probability that a random rectangle is erased
+    random_erasing: float = number(0.0, least=0, most=1)
+    # what to do with a broken file: stop, or skip and count it
+    on_error: str = choice("stop", ON_ERROR, identity=False)
+    # threads that decode images; null: the cores of the run's slot
     workers: int | None = number(None, least=1, identity=False)
 
 
@@ -82,31 +108,39 @@ class ImageFolderConfig(DataConfig):
 class ShardsConfig(ImageFolderConfig):
     """Shards that `resnet-lab prepare` wrote, in a folder or at a URL."""
 
-    # Shards of a URL are kept here; None: the user's cache.
+    # where to keep shards of a URL; null: your cache folder
     cache: str | None = path(None, identity=False)
-    cache_gb: float | None = number(None, least=0, identity=False)  # keep at most so many; None: all
+    # how much of them to keep, in GB; null: all
+    cache_gb: float | None = number(None, least=0, identity=False)
 
 
 @dataclass
 class OwnConfig(DataConfig):
     """A data set of somebody's own, by the dotted path of what makes it (resnet_lab.data.own tells what that gives)."""
 
-    # That of its YAML file, where that says none: the target and its arguments tell which images these are.
+    # name of the data set; empty: that of its YAML file
     name: str = local("")
-    _target_: str = ""  # as my_data.make
-    # Handed on, and `root` with them where it is given; a mapping with a _target_ of its own is made first.
+    # dotted path of a function or class, for example my_data.make
+    _target_: str = ""
+    # its arguments (data.root is passed as `root` if it is set); a mapping with a _target_ is made first
     args: dict[str, Any] = field(default_factory=dict)
-    # Facts. None: as the first image has them; given, they must agree with it.
+    # channels of an image; null: as the first image has
     channels: int | None = number(None, least=1, identity=False)
-    height: int | None = number(None, least=1, identity=False)  # pixels
+    # height in pixels; null: as the first image has
+    height: int | None = number(None, least=1, identity=False)
+    # width in pixels; null: as the first image has
     width: int | None = number(None, least=1, identity=False)
-    classes: int | None = number(None, least=1, identity=False)  # or outputs, if labels are tensors
-    class_names: list[str] = field(default_factory=list, metadata=LOCAL)  # empty: those that the set tells
-    # Subtracted from values of 0 to 1, and what they are then divided by: one number a channel; empty: 0 and 1.
+    # number of classes, or of outputs if labels are tensors; null: as the data set says
+    classes: int | None = number(None, least=1, identity=False)
+    # names of the classes; empty: as the data set says
+    class_names: list[str] = field(default_factory=list, metadata=LOCAL)
+    # what is subtracted from values of 0 to 1, one number per channel; empty: 0
     mean: list[float] = field(default_factory=list)
+    # what they are then divided by, one number per channel; empty: 1
     std: list[float] = field(default_factory=list)
-    fingerprint: str | None = None  # how many images there are, and of what shape; None: taken of those found
-    # Processes that read images; 0: the run's own. None: the cores of the slot.
+    # number and shape of the images; null: computed from the data set
+    fingerprint: str | None = None
+    # processes that read images; 0: the run's own process; null: the cores of the run's slot
     workers: int | None = number(None, least=0, identity=False)
 
 

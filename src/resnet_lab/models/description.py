@@ -32,9 +32,12 @@ def _ratio(default: float) -> Any:
 class NetConfig:
     """What every net has, whichever kind it is: the part of a configuration that is called ``model``."""
 
-    in_channels: int | None = _positive(None)  # None: what the data has
-    num_classes: int | None = _positive(None)  # None: what the data has
-    weights: str | None = path(None)  # published weights (imagenet, IMAGENET1K_V1, ...) or a path
+    # channels of the images; null: as the data has
+    in_channels: int | None = _positive(None)
+    # outputs; null: the number of classes of the data
+    num_classes: int | None = _positive(None)
+    # published weights (imagenet, IMAGENET1K_V1), a run folder or a file
+    weights: str | None = path(None)
 
 
 @dataclass
@@ -45,37 +48,53 @@ class ModelConfig(NetConfig):
     auto is what the papers do with this family, depth and block.
     """
 
-    # cifar: 3 stages, 6n+2 / 9n+2; wide: 6n+4; imagenet: 4 stages, the named depths
+    # cifar: 3 stages, 6n+2 or 9n+2 layers; wide: 6n+4; imagenet: 4 stages, the depths with a name
     family: str = choice("cifar", FAMILIES)
-    depth: int = _positive(20)  # weighted layers, counted as the papers count them
-    block: str = choice(AUTO, lambda: (AUTO, *blocks.names()))  # the kind of branch: a file of models/blocks/
-    shortcut: str = _open(SHORTCUTS)  # auto: A for blocks as wide as their stage on CIFAR, else B
-    order: str = choice("original", ORDERS)  # of activation
-    stem: str = _open(STEM_STRIDES)  # 3x3; 7x7 with max pooling; deep (ResNet-D)
-    # Channels of the first stage, doubled at each further one; None: 16 or 64
+    # number of weighted layers, as the papers count them
+    depth: int = _positive(20)
+    # kind of branch; auto: as in the papers at this depth
+    block: str = choice(AUTO, lambda: (AUTO, *blocks.names()))
+    # kind of shortcut; auto: A on CIFAR if no channels are added within a stage, otherwise B
+    shortcut: str = _open(SHORTCUTS)
+    # order of convolution, batch norm and ReLU (He et al., 2016)
+    order: str = choice("original", ORDERS)
+    # first layers: 3x3, 7x7 with max pooling, or deep (ResNet-D)
+    stem: str = _open(STEM_STRIDES)
+    # channels of the first stage, doubled at each further stage; null: 16 or 64
     width: int | None = _positive(None)
-    # Where a bottleneck strides: 1x1 (the papers, v1) or 3x3 (torchvision, v1.5)
+    # which convolution of a bottleneck has the stride: 1x1 (the papers) or 3x3 (torchvision)
     stride_on: str = _open(STRIDE_ON)
-    # Where zero-padded shortcuts put their zeros, and where those of pre-activated units read the activated signal.
-    # Weights from elsewhere need both said.
+    # where shortcut A puts the added zero channels; weights from elsewhere need it to be stated
     zero_channels: str = _open(ZERO_CHANNELS, usual="append")
+    # full_preactivation: for which units the shortcut reads the activated signal, too
     shared_preactivation: str = _open(SHARED_PREACTIVATION, usual="first_and_projections")
-    downsample: str = choice("conv", ("conv", "pool"))  # projections: strided, or after ResNet-D's pooling
-    groups: int = _positive(1)  # groups of a bottleneck's 3x3 (ResNeXt)
-    # Width of the 3x3 convolutions relative to the papers' (wide ResNets)
+    # conv: projections have a stride; pool: they follow an average pooling (ResNet-D)
+    downsample: str = choice("conv", ("conv", "pool"))
+    # groups of a bottleneck's 3x3 convolution (ResNeXt)
+    groups: int = _positive(1)
+    # factor of the width of the 3x3 convolutions (wide ResNets)
     width_factor: float = _positive(1.0)
-    init_fan: str = choice("fan_out", ("fan_in", "fan_out"))  # He initialisation
-    zero_init_gamma: bool = False  # zero the last gamma of each branch: a later trick, off in the papers
+    # fan of He initialization
+    init_fan: str = choice("fan_out", ("fan_in", "fan_out"))
+    # initialize the last batch-norm gamma of each branch with 0 (not in the papers)
+    zero_init_gamma: bool = False
+    # use batch normalization
     batch_norm: bool = True
-    shortcut_scale: float = 0.5  # constant_scaling: on the shortcut
-    branch_scale: float = 0.5  # constant_scaling: on the branch
-    gate_bias: float = -6.0  # gating: initial bias of the gates
-    shortcut_dropout: float = _ratio(0.5)  # dropout on the shortcut
-    branch_dropout: float = _ratio(0.0)  # before the last convolution of a branch (wide ResNets)
-    drop_path: float = _ratio(0.0)  # stochastic depth: rate of the last unit, growing linearly from 0
-    # Recompute activations in the backward pass: less memory, more time, the same bits.
+    # constant_scaling: factor of the shortcut
+    shortcut_scale: float = 0.5
+    # constant_scaling: factor of the branch
+    branch_scale: float = 0.5
+    # gating: initial bias of the gates
+    gate_bias: float = -6.0
+    # dropout: rate on the shortcut
+    shortcut_dropout: float = _ratio(0.5)
+    # dropout rate before the last convolution of a branch (wide ResNets)
+    branch_dropout: float = _ratio(0.0)
+    # stochastic depth: rate at the last unit, growing linearly from 0
+    drop_path: float = _ratio(0.0)
+    # recompute activations in the backward pass: less memory, more time, the same bits
     checkpointing: bool = local(False)
-    # Of the weights: keep, or reset: start with a fresh classifier, of any class count
+    # keep: load the classifier with the weights; reset: start with a new one
     head: str = choice("keep", ("keep", "reset"))
 
 

@@ -15,18 +15,23 @@ LABEL_LENGTH = 80  # characters; the hash tells folders apart, not their length
 class OtherConfig(NetConfig):
     """A net by the dotted path of what makes it: a class or function of keyword arguments that gives an nn.Module."""
 
-    _target_: str = ""  # as torchvision.models.densenet121
-    # Handed on; a mapping with a _target_ of its own is made first, with _partial_: true a function of the rest.
+    # dotted path of a class or function that returns an nn.Module, for example torchvision.models.densenet121
+    _target_: str = ""
+    # its arguments; a mapping with a _target_ is made first, or passed as a function with _partial_: true
     args: dict[str, Any] = field(default_factory=dict)
-    classes_as: str | None = "num_classes"  # the argument that takes the number of classes; None: none does
-    channels_as: str | None = None  # the argument that takes the images' channels
-    head: str | None = (
-        None  # the module that recipe.freeze=backbone trains; None: the last fully connected layer
-    )
-    weights: str | None = path(None)  # a run folder or a file with weights of this very net
-    reset_head: bool = False  # of the weights all but those of the head are taken
-    # Filled in when composed: the name of its YAML file, and the arguments that are not as that file has them.
+    # the argument that takes the number of classes; null: none
+    classes_as: str | None = "num_classes"
+    # the argument that takes the number of channels; null: none
+    channels_as: str | None = None
+    # the module that recipe.freeze=backbone trains; null: the last fully connected layer
+    head: str | None = None
+    # a run folder or a file with weights of the same model
+    weights: str | None = path(None)
+    # load all weights but those of the head
+    reset_head: bool = False
+    # name of the YAML file; filled in automatically
     name: str | None = field(default=None, metadata={"identity": False})
+    # arguments that differ from the YAML file; filled in automatically
     told: list[str] = field(default_factory=list, metadata={"identity": False})
 
 

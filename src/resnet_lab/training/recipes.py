@@ -34,46 +34,74 @@ class RecipeConfig:
     says what each must be.
     """
 
+    # name of the recipe
     name: str = "???"
-    optimizer: str = choice("sgd", OPTIMIZERS, own=True)  # lars, lamb: with the extra `optim`
-    optimizer_args: dict[str, Any] = field(
-        default_factory=dict
-    )  # what else it takes, as {betas: [0.9, 0.99]}
+    # sgd, adamw, or lars and lamb (extra `optim`), or the dotted path of your own
+    optimizer: str = choice("sgd", OPTIMIZERS, own=True)
+    # further arguments of the optimizer, for example {betas: [0.9, 0.99]}
+    optimizer_args: dict[str, Any] = field(default_factory=dict)
+    # base learning rate
     lr: float = number(0.1, above=0)
-    lr_scale: dict[str, float] = field(default_factory=dict)  # {"layer1.*": 0.1}: times lr, by parameter name
-    momentum: float = number(0.9, least=0, below=1)  # of sgd and lars
+    # factors of the learning rate by parameter name, for example {"layer1.*": 0.1}
+    lr_scale: dict[str, float] = field(default_factory=dict)
+    # momentum of sgd and lars
+    momentum: float = number(0.9, least=0, below=1)
+    # use Nesterov momentum (sgd and lars)
     nesterov: bool = False
+    # weight decay (L2)
     weight_decay: float = number(1e-4, least=0)
-    weight_decay_scope: str = choice("all", DECAY_SCOPES)  # weights: no bias, no BN; conv: only convolutions
-    sam: float = number(0.0, least=0)  # radius of sharpness-aware minimisation around the optimizer; 0: off
-    batch_size: int = number(128, least=1)  # images of one step, over all devices and accumulated batches
-    drop_last: bool = False  # leave out the last, smaller batch of an epoch
-    # Exactly one of iterations and epochs is set.
+    # what decays: all parameters; weights: no biases and no batch norm; conv: only convolutions
+    weight_decay_scope: str = choice("all", DECAY_SCOPES)
+    # radius of sharpness-aware minimization around the optimizer; 0: off
+    sam: float = number(0.0, least=0)
+    # images per step, over all devices and accumulated batches
+    batch_size: int = number(128, least=1)
+    # leave out the last, smaller batch of an epoch
+    drop_last: bool = False
+    # length of training in iterations; set either this or recipe.epochs
     iterations: int | None = number(None, least=1, most=100_000_000)
+    # length of training in epochs; set either this or recipe.iterations
     epochs: int | None = number(None, least=1, most=1_000_000)
-    # Divides the length, the drops and the warm-up: its own schedule in less time. 1 once that is done.
+    # divide the length, the drops and the warm-up by this factor
     shorten: float = number(1.0, least=1)
+    # learning-rate schedule, or the dotted path of your own
     schedule: str = choice("step", SCHEDULES, own=True)
-    drops: list[float] = field(default_factory=list)  # step: when, in the unit of the length
+    # step: when the rate drops, in iterations or epochs like the length
+    drops: list[float] = field(default_factory=list)
+    # step: factor of the rate at each drop
     drop_factor: float = number(0.1, above=0)
-    peak_at: float = number(0.3, above=0, below=1)  # one_cycle, triangular: the peak, as a part of the run
+    # one_cycle, triangular: position of the peak, as a fraction of the run
+    peak_at: float = number(0.3, above=0, below=1)
+    # iterations of warm-up before the schedule begins
     warmup_iterations: int = number(0, least=0)
+    # learning rate during warm-up (constant), or at its start (linear)
     warmup_lr: float = number(0.01, above=0)
-    # constant: he2015, he2016; linear: from warmup_lr to lr
+    # constant: one rate, as in He et al.; linear: from recipe.warmup_lr to recipe.lr
     warmup_shape: str = choice("constant", WARMUP_SHAPES)
-    loss: str = choice("cross_entropy", LOSSES, own=True)  # binary: each class on its own
-    loss_args: dict[str, Any] = field(default_factory=dict)  # of a loss of one's own
+    # loss, or the dotted path of your own; binary_cross_entropy treats each class on its own
+    loss: str = choice("cross_entropy", LOSSES, own=True)
+    # arguments of your own loss
+    loss_args: dict[str, Any] = field(default_factory=dict)
+    # weight that cross-entropy gives to the other classes; 0: off
     label_smoothing: float = number(0.0, least=0, below=1)
-    mixup: float = number(0.0, least=0)  # alpha; 0: off
+    # alpha of mixup; 0: off
+    mixup: float = number(0.0, least=0)
+    # alpha of CutMix; 0: off
     cutmix: float = number(0.0, least=0)
-    # decay, an iteration, of the averaged weights that are tested; 0: off
+    # decay per iteration of the averaged weights, which are tested in place of the last ones; 0: off
     ema: float = number(0.0, least=0, below=1)
-    clip: float = number(0.0, least=0)  # norm at which gradients are clipped; 0: off
-    accumulate: int = number(1, least=1)  # batches whose gradients are summed for one step
-    scale_lr: bool = False  # scale lr linearly with batch_size / base_batch_size
+    # norm at which gradients are clipped; 0: off
+    clip: float = number(0.0, least=0)
+    # batches whose gradients are added up for one step
+    accumulate: int = number(1, least=1)
+    # scale the learning rate by batch_size / base_batch_size
+    scale_lr: bool = False
+    # batch size for which recipe.lr is meant (recipe.scale_lr)
     base_batch_size: int = number(128, least=1)
-    freeze: str = choice("none", FREEZABLE)  # backbone: train the classifier alone; all else, BN too, stays
-    recompute_bn: bool = False  # BN statistics as a plain average over training images, after training
+    # backbone: train only the classifier; everything else, batch norm included, stays as it is
+    freeze: str = choice("none", FREEZABLE)
+    # after training, recompute batch-norm statistics as a plain average over training images
+    recompute_bn: bool = False
 
 
 def shortened(recipe: RecipeConfig) -> RecipeConfig:
