@@ -41,7 +41,7 @@ def test_a_run_is_trained_and_again_returned_with_what_it_left(tmp_path: Path) -
     assert resnet_lab.train([*as_overrides(SMALL), f"runs_root={tmp_path}"]) == run
     assert resnet_lab.load(str(run.folder)) == run
     tested = run.evaluate()
-    assert (tested["error"], tested["images"]) == (run.record["last"]["test/error"], 40)
+    assert (tested["error"], tested["images"]) == (run.record.last["test/error"], 40)
     assert run.evaluate("data.test_images=20")["images"] == 20
     Image.fromarray((load_digits().images[0] * 15).astype("uint8")).save(tmp_path / "digit.png")
     (seen,) = run.predict(str(tmp_path / "digit.png"))
