@@ -172,6 +172,24 @@ def names(labels: Sequence[str], choices: Sequence[Mapping[str, Any]]) -> list[s
     ]
 
 
+def run_names(
+    labels: Sequence[str],
+    choices: Sequence[Mapping[str, Any]],
+    seeds: Sequence[int],
+    folders: Sequence[str],
+) -> list[str]:
+    """Return a short name for each run, for example ``resnet-20 lr=0.05 s0``.
+
+    Runs that nothing else tells apart have what the names of their folders end with, too.
+    """
+    found = [f"{name} s{seed}" for name, seed in zip(names(labels, choices), seeds, strict=True)]
+    times = Counter(found)
+    return [
+        f"{name} {folder.rpartition('-')[2]}" if times[name] > 1 else name
+        for name, folder in zip(found, folders, strict=True)
+    ]
+
+
 def _differing(members: Sequence[Mapping[str, Any]]) -> set[str]:
     every = {key for own in members for key in own}
     return {key for key in every if len({str(own.get(key)) for own in members}) > 1}

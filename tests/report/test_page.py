@@ -93,7 +93,7 @@ def test_no_text_of_a_run_folder_becomes_markup(tmp_path: Path) -> None:
     assert "<img" not in page
     assert "<b>" not in page
     (run,) = data_of(page)["runs"]
-    assert (run["message"], run["log"], run["name"]) == (evil, evil, "<b>name")
+    assert (run["message"], run["log"], run["folder"]) == (evil, evil, "<b>name")
 
 
 def test_a_name_that_is_not_utf8_can_be_shown(tmp_path: Path) -> None:

@@ -27,10 +27,24 @@ def test_it_tells_how_far_each_run_is_and_how_long_the_rest_takes(
         assert main(["status", str(tmp_path)]) == 0
     printed = capsys.readouterr().out
     told = rows(printed)
-    assert told[running.path.name][:5] == ["running", "2 of 12", "10.00", "4.5", "939"]
-    assert f"{running.path.name}: process {os.getpid()} on " in printed
+    assert told["resnet-20 s2"][:5] == ["running", "2 of 12", "10.00", "4.5", "939"]
+    assert f"resnet-20 s2: process {os.getpid()} on " in printed
+    assert told["resnet-20 s2"][-1] == running.path.name
     assert "3 runs: 1 running, 1 new, 1 finished; about " in printed
     assert printed.rstrip().endswith("left, 1 at a time")
+
+
+def test_a_run_is_called_by_what_varies_among_the_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for depth, rate in ((20, 0.05), (20, 0.1), (56, 0.1)):
+        finished(configured(tmp_path, depth, **{"recipe.lr": rate}), 3.0)
+    main(["status", str(tmp_path)])
+    assert set(rows(capsys.readouterr().out)) == {
+        "resnet-20 lr=0.05 s0",
+        "resnet-20 lr=0.1 s0",
+        "resnet-56 lr=0.1 s0",
+    }
 
 
 def test_a_failed_run_says_why_and_is_the_exit_code(

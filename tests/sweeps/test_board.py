@@ -9,10 +9,11 @@ import pytest
 from rich.console import Console
 
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.runs.facts import facts_of
 from resnet_lab.runs.history import read_or_empty
-from resnet_lab.runs.record import State
+from resnet_lab.runs.record import Record, State
 from resnet_lab.sweeps.board import Board, causes, print_summary, run_table
-from resnet_lab.sweeps.jobs import Job
+from resnet_lab.sweeps.jobs import Job, name_jobs
 from run_folders import configured, finished, interrupted, write_history
 
 
@@ -113,3 +114,15 @@ def test_a_running_runs_history_is_read_again_only_once_it_has_changed(
         for _ in range(2):
             assert epoch in shown(lambda console: console.print(run_table([running], console)))
         assert read == [going.history_file]
+
+
+def test_runs_are_called_by_what_varies_in_their_sweep_and_their_folders_know_it(tmp_path: Path) -> None:
+    rates = {"recipe.lr": 0.05}, {"recipe.lr": 0.1}
+    jobs = [Job.of(configured(tmp_path, seed=seed, **rate)) for rate in rates for seed in (0, 1)]
+    name_jobs(jobs)
+    names = ["resnet-20 lr=0.05 s0", "resnet-20 lr=0.05 s1", "resnet-20 lr=0.1 s0", "resnet-20 lr=0.1 s1"]
+    assert [each.name for each in jobs] == names
+    assert [each.folder.title() for each in jobs] == names
+    assert facts_of(jobs[2].config, Record(), jobs[2].folder.path).name == "resnet-20 lr=0.1 s0"
+    said = shown(lambda console: console.print(run_table(jobs, console)))
+    assert "resnet-20 lr=0.05 s1" in said

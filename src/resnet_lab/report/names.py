@@ -1,9 +1,11 @@
 """Short names of groups, which say only in what they differ. Free of torch."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from resnet_lab.columns import names
-from resnet_lab.report.choices import but_for_the_seed, conditions
+from resnet_lab.columns import names, run_names
+from resnet_lab.report.choices import Choices, differing
+from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group
 
 MOST = 3  # names that a sentence lists
@@ -13,8 +15,24 @@ def names_of(groups: Sequence[Group]) -> list[str]:
     """Return a name of each group, for example ``plain-56`` or ``resnet-20 lr=0.1``."""
     return names(
         [group.runs[0].label for group in groups],
-        [{**but_for_the_seed(group.choices), **conditions(group.choices)} for group in groups],
+        _varying([group.choices for group in groups]),
     )
+
+
+def names_of_runs(runs: Sequence[Run]) -> list[str]:
+    """Return a name of each run, for example ``resnet-20 lr=0.1 s0``."""
+    return run_names(
+        [run.label for run in runs],
+        _varying([run.choices for run in runs]),
+        [run.seed for run in runs],
+        [run.path.name for run in runs],
+    )
+
+
+def _varying(every: Sequence[Choices]) -> list[dict[str, Any]]:
+    """The choices that differ; a condition that is not known is no other."""
+    keys = differing(every)
+    return [{key: choices.get(key) for key in keys} for choices in every]
 
 
 def short_kinds(kinds: Sequence[str]) -> dict[str, str]:

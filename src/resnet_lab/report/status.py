@@ -9,6 +9,7 @@ from pathlib import Path
 from resnet_lab.columns import seconds
 from resnet_lab.errors import several
 from resnet_lab.report.collect import Run
+from resnet_lab.report.names import names_of_runs
 from resnet_lab.report.publish import gathered
 from resnet_lab.report.tabular import Table
 from resnet_lab.runs.folder import RunFolder
@@ -20,7 +21,7 @@ from resnet_lab.runs.signs import of_disk, of_losses, of_silence
 from resnet_lab.terminal import fitted, lines_console, notes, said
 
 ORDER = (State.RUNNING, State.FAILED, State.INTERRUPTED, State.NEW, State.FINISHED)
-WORDS = ("run", "state", "epoch")
+WORDS = ("run", "state", "epoch", "folder")
 MOST = 40  # finished runs beyond which only their number is told
 
 
@@ -30,6 +31,7 @@ class Line:
 
     run: Run
     far: Progress
+    name: str  # among the others
 
     @property
     def told(self) -> str:
@@ -52,12 +54,13 @@ def status(folders: Sequence[Path]) -> int:
 
     Raises UserError where there is no run.
     """
-    lines = [Line(run, _far(run)) for run in gathered(folders)]
+    runs = gathered(folders)
+    lines = [Line(run, _far(run), name) for run, name in zip(runs, names_of_runs(runs), strict=True)]
     lines.sort(key=lambda line: ORDER.index(line.run.state))
     finished = sum(line.run.state == State.FINISHED for line in lines)
     left_out = max(0, finished - MOST)
     _print(table(lines[: len(lines) - left_out]))
-    for note in notes({line.run.path.name: line.told for line in lines}, "the log.txt of each run says why"):
+    for note in notes({line.name: line.told for line in lines}, "the log.txt of each run says why"):
         print(note)
     if left_out:
         print(f"and {left_out} more that are finished")
@@ -86,13 +89,14 @@ def table(lines: Sequence[Line]) -> list[dict[str, str]]:
     """Return one row a run: state, epoch, test error (per cent), seconds, images a second, memory."""
     return [
         {
-            "run": line.run.path.name,
+            "run": line.name,
             "state": line.run.state,
             "epoch": line.far.epoch.removeprefix("epoch "),
             "test error (%)": _error(line.run),
             "seconds": seconds(line.far.seconds) if line.far.seconds else "",
             "images/s": "" if line.far.speed is None else f"{line.far.speed:,.0f}",
             "memory (MiB)": _memory(line.run),
+            "folder": line.run.path.name,
         }
         for line in lines
     ]
@@ -102,7 +106,9 @@ def _print(rows: Sequence[dict[str, str]]) -> None:
     """Print the rows as wide as the terminal is; as Markdown elsewhere."""
     if sys.stdout.isatty():
         console = lines_console()
-        console.print(fitted(rows, console, words=WORDS, spare=("memory (MiB)", "images/s", "seconds"))[0])
+        console.print(
+            fitted(rows, console, words=WORDS, spare=("folder", "memory (MiB)", "images/s", "seconds"))[0]
+        )
     else:
         print(f"\n{Table.of(rows, words=set(WORDS)).markdown()}")
 

@@ -8,6 +8,7 @@ from typing import Any
 from resnet_lab.config.identity import identity, identity_part
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.models.description import ModelConfig
+from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Record
 from resnet_lab.tracking import Facts
 
@@ -34,7 +35,7 @@ def facts_of(config: TrainConfig, record: Record, folder: Path, host: str | None
     beside = folder.name.partition(f"-{key}")[2]  # -devices2, for example, where runs differ in nothing else
     return Facts(
         hash=key,
-        name=f"{net.label}-s{config.seed}{beside}",
+        name=RunFolder(folder).title() or f"{net.label}-s{config.seed}{beside}",
         group=config.name,
         tags=_tags(config, str(net.kind)),
         config=_nested(identity_part(config))

@@ -33,6 +33,7 @@ class RunFolder:
         self.history_file = self.path / "history.csv"
         self.log_file = self.path / "log.txt"
         self.lock_file = self.path / "lock"
+        self.title_file = self.path / "title.txt"  # the run's name among the others of its sweep
         self.checkpoints = self.path / "checkpoints"
         self.preprocessing_file = self.path / "preprocessing.json"  # how a file becomes what the net takes
         self.weights_file = self.path / "weights.safetensors"  # as they were tested
@@ -74,6 +75,10 @@ class RunFolder:
             raise UserError(f"cannot write {folder.path}: {error.strerror}") from None
         folder.made = config
         return folder
+
+    def title(self) -> str:
+        """Return what the run is called among the others of its sweep; empty where no sweep has named it."""
+        return read_text(self.title_file).strip() if self.title_file.is_file() else ""
 
     def state(self) -> State:
         """Return the state; UserError where a damaged file leaves it open."""

@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from resnet_lab.columns import run_names
+from resnet_lab.config.identity import identity_part
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.fields import flatten
-from resnet_lab.files import Watched, tail
+from resnet_lab.files import Watched, tail, write_text
+from resnet_lab.models.nets import label
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.history import Columns, latest, read_or_empty
 from resnet_lab.runs.lock import holder
@@ -32,6 +35,7 @@ class Job:
     told: str = ""  # why it failed, or what it lacks, in one line
     began: float = field(default=0.0, repr=False)  # time.monotonic()
     seconds: float | None = None  # from start to end
+    title: str = ""  # what it is called among the others of its sweep
 
     @classmethod
     def of(cls, config: TrainConfig, cores: int | None = None) -> "Job":
@@ -56,7 +60,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        return self.folder.path.name
+        return self.title or self.folder.path.name
 
     def start(self) -> None:
         self.status, self.told, self.began = State.RUNNING, "", time.monotonic()
@@ -174,3 +178,28 @@ def _holder(folder: RunFolder) -> str:
 
 def count(jobs: Sequence[Job], *statuses: State) -> int:
     return sum(job.status in statuses for job in jobs)
+
+
+def name_jobs(jobs: Sequence[Job], before: Sequence[Job] = ()) -> None:
+    """Name runs by what varies among them, and among those before; what has not begun finds its name in its folder."""
+    every = [*before, *jobs]
+    found = run_names(
+        [label(job.config.model) for job in every],
+        [_varying(job.config) for job in every],
+        [job.config.seed for job in every],
+        [job.folder.path.name for job in every],
+    )
+    for job, name in zip(every, found, strict=True):
+        job.title = name
+        if job.status == State.WAITING:
+            try:
+                write_text(job.folder.title_file, f"{name}\n")
+            except OSError as error:
+                job.status, job.told = State.FAILED, f"cannot write {job.folder.path}: {error.strerror}"
+
+
+def _varying(config: TrainConfig) -> dict[str, Any]:
+    told = identity_part(config)
+    return {key: value for key, value in told.items() if key != "seed"} | {
+        f"trainer.{key}": getattr(config.trainer, key) for key in ("devices", "num_nodes", "threads")
+    }

@@ -18,7 +18,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.runs.folder import path_of
 from resnet_lab.sweeps.board import Board, print_summary
 from resnet_lab.sweeps.expand import apart
-from resnet_lab.sweeps.jobs import Job
+from resnet_lab.sweeps.jobs import Job, name_jobs
 from resnet_lab.sweeps.places.local import Local, LocalOptions
 from resnet_lab.sweeps.places.ray import Ray, RayOptions
 from resnet_lab.sweeps.places.slurm import Slurm, SlurmOptions
@@ -105,6 +105,7 @@ class FolderLauncher(Launcher):
             path: Job.of(*each) for path, each in zip(paths, zip(configs, cores, strict=True), strict=True)
         }
         jobs = list(there.values())
+        name_jobs(jobs, self.task.jobs)
         try:
             run_sweep(jobs, place, Board(jobs), self.max_failures)
         finally:

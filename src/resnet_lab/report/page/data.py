@@ -15,6 +15,7 @@ from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group, summarise, told_apart_by
 from resnet_lab.report.conclude import conclude
 from resnet_lab.report.draw_depth import DEPTH, half_interval, main_choice
+from resnet_lab.report.names import names_of_runs
 from resnet_lab.report.page.curves import curves_of
 from resnet_lab.report.page.experiment import command_and_question
 from resnet_lab.report.page.measured import measured_in
@@ -48,8 +49,8 @@ def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
         "views": [_view(name, runs, by_path) for name, runs in named.items()],
         "shared": shared,
         "runs": [
-            _run(run, own[index], curves[index], log=_worth_a_log(run, len(every)))
-            for index, run in enumerate(every)
+            _run(run, name, own[index], curves[index], log=_worth_a_log(run, len(every)))
+            for index, (run, name) in enumerate(zip(every, names_of_runs(every), strict=True))
         ],
         "rules": {"statistics": rule_of(), "paper": RULE},
     }
@@ -213,11 +214,12 @@ def _configurations(runs: Sequence[Run]) -> tuple[dict[str, Any], list[dict[str,
     return shared, [{key: value for key, value in run.choices.items() if key not in shared} for run in runs]
 
 
-def _run(run: Run, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[str, Any]:
+def _run(run: Run, name: str, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[str, Any]:
     record = run.record
     told = {
         "id": hashlib.sha256(str(run.path).encode(errors="backslashreplace")).hexdigest()[:8],
-        "name": run.path.name,
+        "name": name,
+        "folder": run.path.name,
         "sweep": run.choices["name"],
         "state": run.state,
         "error": run.error,
