@@ -138,7 +138,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no such argument": (["+model.args.widht=3"], "unexpected keyword argument 'widht'"),
     "no such key": (["model.depth=20"], "model.depth"),
     "images that do not fit": (["model.args.size=16"], "patches-size_16 for images of 1x8x8"),
-    "frozen without weights": (["recipe.freeze=backbone"], "name them"),
+    "frozen without weights": (["recipe.freeze=backbone"], "needs trained weights"),
     "refused within an argument": (["+model.args.norm={_target_: os.system}"], "is refused"),
 }
 

@@ -9,7 +9,6 @@ from torch import nn
 from torch.distributed.fsdp import FullyShardedDataParallel
 
 from forked import as_torchrun, die_at, restored
-from resnet_lab.config import on_cpu
 from resnet_lab.config.schema import CheckpointConfig, TrainConfig, TrainerConfig
 from resnet_lab.models.units import Unit
 from resnet_lab.runs import devices
@@ -28,7 +27,7 @@ def train(folder: RunFolder, until: int | None = None) -> list[int]:
     """Exit codes of the ranks; `until`: killed after the checkpoint of this iteration."""
 
     def ranked() -> None:
-        on_cpu.check = lambda *_: None  # type: ignore[assignment]
+        devices.check_on_cpu = lambda *_: None  # type: ignore[assignment]
         devices._strategy = lambda *_, **__: OnTheCPU(state_dict_type="full", auto_wrap_policy={Unit})
         if until is not None:
             die_at("after", until)

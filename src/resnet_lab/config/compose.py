@@ -15,17 +15,13 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_lab.config import on_cpu, searchpath
+from resnet_lab.config import rules, searchpath
 from resnet_lab.config.debug import debugged
 from resnet_lab.config.groups import ROOT, config_dir, own_dirs
-from resnet_lab.config.handed import check as check_handed
 from resnet_lab.config.machine import with_local, with_local_data
 from resnet_lab.config.mistakes import one_line, refuse_added_keys
 from resnet_lab.config.overrides import parse, read
-from resnet_lab.config.paths import check as check_paths
-from resnet_lab.config.schema import ALL, CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
-from resnet_lab.config.sharded import check as check_sharded
-from resnet_lab.config.statistics import check as check_statistics
+from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
 from resnet_lab.config.targets import authorise, targets, with_sources
 from resnet_lab.data import info, published, spec
 from resnet_lab.data.spec import (
@@ -37,7 +33,6 @@ from resnet_lab.data.spec import (
     ShardsConfig,
     SmallFolderConfig,
     SmallImagesConfig,
-    check_batches,
 )
 from resnet_lab.errors import UserError
 from resnet_lab.fields import at_home
@@ -46,7 +41,7 @@ from resnet_lab.models import made, nets
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.training import recipes
-from resnet_lab.training.recipes import RecipeConfig, check_scaled, loader_batch_size, shortened
+from resnet_lab.training.recipes import RecipeConfig, shortened
 from resnet_lab.training.recipes import check as check_recipe
 
 SCHEMAS: dict[str, type] = {
@@ -164,10 +159,7 @@ def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True
     """The configuration with what its data set decides filled in; UserError where it makes no sense."""
     config = at_home(replace(config, data=with_local_data(config.data)))
     check_fields(config)
-    check_paths(config)
-    _check_devices(config)
-    check_handed(config.trainer.extra)
-    _check_frozen(config)
+    rules.check_alone(config)
     config = replace(config, recipe=shortened(config.recipe))
     authorise(config)  # before any of them is called
     if config.debug:
@@ -179,26 +171,9 @@ def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True
         asked = replace(asked, told=_told(asked))
     free = _is_own_task(config, facts)
     model = made.completed(asked, (facts.channels, facts.height, facts.width), facts.classes, free=free)
-    if model.in_channels != facts.channels:
-        raise UserError(
-            f"model.in_channels={model.in_channels}: images of {config.data.name} have {facts.channels}"
-        )
-    if model.num_classes is not None and model.num_classes < facts.classes and not free:
-        raise UserError(
-            f"model.num_classes={model.num_classes}: {config.data.name} has {facts.classes} classes"
-        )
     check_recipe(config.recipe)
-    _check_protocol(config)
     config = with_sources(replace(config, model=model))
-    if trains:
-        trainer = config.trainer
-        check_batches(
-            facts.training,
-            loader_batch_size(config.recipe),
-            drop_last=config.recipe.drop_last,
-            world=1 if trainer.devices == ALL else trainer.devices * trainer.num_nodes,
-        )
-        check_statistics(config, facts)
+    rules.check_with_data(config, facts, trains=trains, own_task=free)
     if config.recipe.lr_scale:
         from resnet_lab.training.optimizers import parameter_groups
 
@@ -276,26 +251,3 @@ def _told(net: OtherConfig) -> list[str]:
     content: Any = OmegaConf.load(file) if file else {}
     usual = content.get("args") or {}
     return [key for key, value in net.args.items() if key not in usual or usual[key] != value]
-
-
-def _check_devices(config: TrainConfig) -> None:
-    trainer = config.trainer
-    if trainer.accelerator == "cpu":
-        on_cpu.check(trainer, config.precision, trainer.devices * trainer.num_nodes)
-    if config.precision == "16":
-        check_scaled(config.recipe)
-    check_sharded(config)
-
-
-def _check_frozen(config: TrainConfig) -> None:
-    if config.recipe.freeze == "backbone" and not nets.begins_trained(config.model):
-        raise UserError(
-            "recipe.freeze=backbone keeps the backbone as its weights have it: name them, as model.weights=imagenet"
-        )
-
-
-def _check_protocol(config: TrainConfig) -> None:
-    if not isinstance(config.data, ImageFolderConfig) and config.protocol != "single_view":
-        raise UserError(
-            f"protocol={config.protocol}: images of {config.data.name} are tested as they are: protocol=single_view"
-        )

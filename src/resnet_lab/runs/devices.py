@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from resnet_lab.config import on_cpu
+from resnet_lab.config.rules import check_on_cpu
 from resnet_lab.config.schema import ALL, TrainerConfig
 from resnet_lab.cores import THREAD_VARIABLES, cores
 from resnet_lab.errors import UserError
@@ -72,7 +72,7 @@ def check(config: TrainerConfig, precision: str = "32") -> None:
         raise UserError("trainer.accelerator=gpu: no GPU is visible here")
     needed = precision == "16" or config.strategy == "fsdp" or config.sync_batch_norm
     if needed and (not possible() or _accelerator(config) == "cpu"):
-        on_cpu.check(config, precision, config.devices)
+        check_on_cpu(config, precision, config.devices)
 
 
 def _check_count(config: TrainerConfig) -> None:
@@ -131,7 +131,7 @@ def trainer_arguments(
     if here.started_by != "torchrun":
         _check_count(replace(config, accelerator=accelerator))
     if accelerator == "cpu":
-        on_cpu.check(config, precision, here.world_size)
+        check_on_cpu(config, precision, here.world_size)
     if accelerator == "gpu" and not torch.backends.mps.is_available() and gpus < here.devices:
         raise too_few(here.devices, gpus, here.started_by)
     if config.accelerator == "auto" and accelerator == "cpu" and (line := unseen()):

@@ -6,8 +6,8 @@ import pytest
 from lightning import Trainer
 
 from resnet_lab.config.compose import compose
-from resnet_lab.config.handed import OURS, REFUSED
 from resnet_lab.config.identity import identity
+from resnet_lab.config.rules import OURS, REFUSED
 from resnet_lab.config.schema import HARMLESS
 from resnet_lab.errors import UserError
 from resnet_lab.report.choices import but_for_the_seed, complete
