@@ -12,9 +12,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from folders import make
-from resnet_lab.arguments import parsed
 from resnet_lab.cli import main
-from resnet_lab.commands import COMMANDS
+from resnet_lab.cli.parser import parsed
+from resnet_lab.extras import GROUPS, commands
 
 TORCH_FREE = [
     "resnet_lab.api",
@@ -278,26 +278,80 @@ def test_help_lists_the_commands_in_groups_with_an_example_each_and_the_exit_cod
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     text = helped(capsys)
-    for group, commands in COMMANDS.items():
+    flat = " ".join(text.replace("\\\n", " ").split())
+    for group in GROUPS:
         assert f"\n{group}:\n" in text
-        for name, (does, example) in commands.items():
-            assert f"  {name:<11}{does}\n" in text
-            assert f"$ {example}\n" in text
+    for command in commands().values():
+        assert f"{command.name} {command.help}" in flat
+        assert f"$ {command.example}" in flat
     assert all(f"\n  {code} " in text for code in (0, 1, 2, 130))
+
+
+@pytest.mark.parametrize("command", ["", *commands()])
+def test_help_fits_80_columns_describes_every_argument_and_begins_with_the_command(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for columns in ("200", "80"):
+        monkeypatch.setenv("COLUMNS", columns)
+        text = helped(capsys, *command.split())
+        assert max(map(len, text.splitlines())) <= 80
+        assert text.startswith(f"usage: resnet-lab {command or 'COMMAND ...'}")
+    for each in commands()[command].options if command else ():
+        assert each.given["help"]
 
 
 def test_help_of_a_command_has_its_example_and_lists_every_group(capsys: pytest.CaptureFixture[str]) -> None:
     text = helped(capsys, "train")
     for group in ("data=", "model=", "recipe=", "trainer=", "logger=", "experiment=", "hydra/launcher="):
         assert group in text
-    assert COMMANDS["train and compare"]["train"][1] in text
+    assert commands()["train"].example in text
 
 
-@pytest.mark.parametrize("example", [each[1] for group in COMMANDS.values() for each in group.values()])
-def test_every_example_is_what_its_command_takes(example: str) -> None:
-    words = shlex.split(example.removeprefix('eval "$(').removesuffix(')"'))
+@pytest.mark.parametrize("command", commands())
+def test_every_example_is_what_its_command_takes(command: str) -> None:
+    words = shlex.split(commands()[command].example.removeprefix('eval "$(').removesuffix(')"'))
     assert words[0] == "resnet-lab"
-    assert parsed(words[1:]).command == words[1]
+    assert parsed(words[1:]).command == words[1] == command
+
+
+TYPED = {
+    "a command": (["trian"], "did you mean 'train'?"),
+    "an option": (["train", "--fersh"], "did you mean '--fresh'?"),
+    "an option that is none": (["status", "runs", "--zzz"], "status --help"),
+    "a word too many": (["new", "a", "b"], "new does not take 'b'"),
+    "no command": ([], "COMMAND"),
+    "no number": (["predict", "a.png", "--top", "x"], "--top"),
+    "no value": (["report", "runs", "--rows"], "--rows"),
+    "an empty path": (["pack", "runs", "--out", ""], "a path is needed"),
+    "an empty file": (["export", "resnet18", "--out", ""], "a path is needed"),
+    "an option of one value twice": (
+        ["report", "runs", "--columns", "A", "--columns", "B"],
+        "--columns is given twice: A and B",
+    ),
+    "another option of one value twice": (
+        ["predict", "a.png", "--top", "1", "--top", "2"],
+        "--top is given twice",
+    ),
+    "a file twice": (["export", "resnet18", "--out", "a", "--out", "b"], "--out is given twice: a and b"),
+}
+
+
+@pytest.mark.parametrize("mistake", TYPED)
+def test_a_mistake_in_the_command_itself_is_one_line(mistake: str, told: Callable[..., str]) -> None:
+    words, expected = TYPED[mistake]
+    assert expected in told(*words)
+
+
+def test_words_may_follow_an_option() -> None:
+    args = parsed(["report", "runs/a", "--out", "x", "runs/b"])
+    assert args.folder == [Path("runs/a"), Path("runs/b")]
+    assert parsed(["train", "seed=0", "-m", "model.depth=20,32"]).overrides == ["seed=0", "model.depth=20,32"]
+
+
+def test_the_package_is_a_program(tmp_path: Path) -> None:
+    for module in ("resnet_lab", "resnet_lab.cli"):
+        done = subprocess.run([sys.executable, "-m", module, "--version"], capture_output=True, text=True)
+        assert done.stdout.startswith("resnet-lab ")
 
 
 def test_cfg_prints_the_composed_configuration(tmp_path: Path) -> None:
@@ -317,7 +371,7 @@ def test_cfg_of_a_sweep_prints_the_configuration_of_each_run(
 
 
 def test_help_imports_nothing_that_only_one_option_needs() -> None:
-    code = "import sys, resnet_lab.arguments as a; a.build(); sys.exit('importlib.metadata' in sys.modules)"
+    code = "import sys, resnet_lab.cli.parser as a; a.build(); sys.exit('importlib.metadata' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_lab.completion import SCRIPTS, complete, script
+from resnet_lab.cli.completion import SCRIPTS, complete, script
 from resnet_lab.errors import UserError
 
 BIN = Path(sys.executable).parent
@@ -44,6 +44,7 @@ def needs(shell: str) -> pytest.MarkDecorator:
         ("export resnet50 --format t", ["torch", "torch-export"]),
         ("report runs/first --format ", ["md", "csv", "latex", "json"]),
         ("completion z", ["zsh"]),
+        ("report runs/first --pa", ["--page"]),
     ],
 )
 def test_what_may_follow_is_offered(typed: str, offered: list[str]) -> None:
@@ -60,6 +61,10 @@ def test_where_anything_may_follow_nothing_is_offered_and_the_shell_completes_fi
     assert complete(f"resnet-lab {typed}") == ""
 
 
+def test_before_anything_is_typed_the_commands_are_offered() -> None:
+    assert "train" in complete("").split()
+
+
 def test_a_group_of_ones_own_is_offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine/experiment").mkdir(parents=True)
     (tmp_path / "mine/experiment/first.yaml").touch()
@@ -71,7 +76,7 @@ def test_a_group_of_ones_own_is_offered(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_completion_imports_nothing_that_is_slow() -> None:
     code = (
-        "import sys; from resnet_lab.completion import complete; complete('resnet-lab train recipe.l');"
+        "import sys; from resnet_lab.cli.completion import complete; complete('resnet-lab train recipe.l');"
         f"sys.exit(' '.join(m for m in {QUICK} if m in sys.modules) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -12,7 +12,7 @@ import pytest
 import documented
 from documented import PAGES, ROOT, Command
 from resnet_lab import cli
-from resnet_lab.arguments import parsed
+from resnet_lab.cli.parser import parsed
 from resnet_lab.config.compose import compose
 from resnet_lab.config.overrides import read
 from resnet_lab.data import debug_images

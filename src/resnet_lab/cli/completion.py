@@ -3,17 +3,16 @@
 The script of a shell asks `resnet-lab completion SHELL --of "the line so far"`, and gets a candidate a line.
 """
 
-import argparse
+from argparse import SUPPRESS, Namespace
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from pathlib import Path
 from typing import get_args
 
-from resnet_lab.arguments import build, known_dirs
+from resnet_lab.arguments import KEYS
+from resnet_lab.cli.parser import known_dirs
 from resnet_lab.config.groups import config_dir, groups, own_dirs
-from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import unknown
-from resnet_lab.fields import keys
+from resnet_lab.extras import Command, command, commands, option
 
 SCRIPTS = {
     # bash begins a word anew after = and :, so what stands before them is not to be repeated.
@@ -56,6 +55,18 @@ complete -c resnet-lab -f -a '(__resnet_lab)'
 }
 
 
+@command(
+    "set up",
+    "print a script that lets bash, zsh or fish complete commands, options and keys",
+    'eval "$(resnet-lab completion bash)"',
+    option("shell", metavar="bash|zsh|fish", choices=lambda: SCRIPTS, help="the shell"),
+    option("--of", metavar="LINE", help=SUPPRESS),  # what the shells ask
+)
+def completion(args: Namespace) -> int:
+    print(script(args.shell) if args.of is None else complete(args.of), end="")
+    return 0
+
+
 def script(shell: str) -> str:
     """What the shell is to run once, as in `eval "$(resnet-lab completion bash)"`; UserError for another shell."""
     if shell not in SCRIPTS:
@@ -65,52 +76,25 @@ def script(shell: str) -> str:
 
 def complete(line: str) -> str:
     """The candidates for the last word of a line, each in a line; none where a file is wanted."""
-    *before, word = line.split(" ") if line.endswith(" ") else line.split()
+    *before, word = line.split(" ") if line.endswith(" ") else line.split() or [""]
     words = [each for each in before[1:] if each]
     known_dirs(words)
-    commands = _commands()
-    name = next((each for each in words if each in commands), None)
-    found = _of_command(name, commands[name], words, word) if name else [*commands, "--help", "--version"]
+    known = commands()
+    name = next((each for each in words if each in known), None)
+    found = _of_command(known[name], words, word) if name else [*known, "--help", "--version"]
     return "".join(f"{each}\n" for each in dict.fromkeys(found) if each.startswith(word))
 
 
-def _commands() -> dict[str, argparse.ArgumentParser]:
-    [action] = [each for each in build()._actions if isinstance(each, argparse._SubParsersAction)]
-    return dict(action.choices)
-
-
-def _of_command(name: str, command: argparse.ArgumentParser, words: list[str], word: str) -> Iterable[str]:
-    options = command._option_string_actions
-    last = options.get(words[-1])
-    if last is not None and last.nargs != 0 and (values := _values_of_option(name, last.dest)):
+def _of_command(asked: Command, words: list[str], word: str) -> Iterable[str]:
+    last = next((each for each in asked.options if words[-1] in each.names), None)
+    if last is not None and last.takes_value and (values := list(last.choices())):
         return values
     if word.startswith("-"):
-        return options
-    positional = [each.dest for each in command._actions if not each.option_strings]
-    if "overrides" in positional and "source" not in positional:
+        names = (name for each in asked.options for name in each.names if each.given["help"] != SUPPRESS)
+        return [*(name for name in names if name.startswith("-")), "--help"]
+    if KEYS in asked.options:
         return _overrides(word)
-    return [value for dest in positional for value in _values_of_option(name, dest)]
-
-
-def _values_of_option(name: str, dest: str) -> list[str]:
-    """What an option or a place of a command takes, where that is a list of words."""
-    if dest in ("model", "source", "pattern"):
-        from resnet_lab.models.names import NAMED
-
-        return list(NAMED)
-    if dest == "protocol":
-        from resnet_lab.training.protocols import PROTOCOLS
-
-        return list(PROTOCOLS)
-    if dest == "cfg":
-        return [each.name for each in fields(TrainConfig)]
-    if dest == "shell":
-        return list(SCRIPTS)
-    if (name, dest) == ("report", "format"):
-        from resnet_lab.report.view import FORMATS
-
-        return list(FORMATS)
-    return ["safetensors", "torch", "torch-export", "onnx"] if dest == "format" else []
+    return [value for each in asked.options if not each.names[0].startswith("-") for value in each.choices()]
 
 
 def _overrides(word: str) -> Iterator[str]:
@@ -122,6 +106,9 @@ def _overrides(word: str) -> Iterator[str]:
         yield from (f"{begin}{each}" for each in known.get(key) or _values(key))
         return
     yield from (f"{group}=" for group in known)
+    from resnet_lab.config.schema import TrainConfig
+    from resnet_lab.fields import keys
+
     depth = key.count(".")
     for each in (*keys(TrainConfig), *_hydra_keys()):
         parts = each.split(".")
@@ -144,6 +131,9 @@ def _hydra_keys() -> Iterator[str]:
 
 def _values(key: str) -> Iterable[str]:
     """The words that a key takes; none where it takes any."""
+    from resnet_lab.config.schema import TrainConfig
+    from resnet_lab.fields import keys
+
     if key not in (known := keys(TrainConfig)):
         return ()
     choices, hint = known[key].field.metadata.get("choices", ()), known[key].hint

@@ -1,0 +1,294 @@
+"""The commands of the core: help, an example, arguments and what each does. Free of torch."""
+
+from argparse import Namespace
+from collections.abc import Iterable
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from resnet_lab.arguments import (
+    EVERYTHING,
+    GIVEN,
+    MODEL_KEYS,
+    MULTIRUN,
+    OVERRIDES,
+    RUN,
+    SEVERAL,
+    model,
+    networks,
+    path,
+    protocols,
+)
+from resnet_lab.errors import UserError, printable
+from resnet_lab.extras import command, option
+
+if TYPE_CHECKING:
+    from resnet_lab.trained.seen import Given
+
+TABLE = "one table, printed alone, averaged over all choices but those named"
+
+
+def _parts() -> Iterable[str]:
+    from resnet_lab.config.schema import TrainConfig
+
+    return (each.name for each in fields(TrainConfig))
+
+
+@command(
+    "train and compare",
+    "train one run, or a sweep with -m; again: resume, or return what is finished",
+    "resnet-lab train -m experiment=quickstart seed=0,1,2",
+    MULTIRUN,
+    option("--fresh", action="store_true", help="train what is finished again, in a folder beside it"),
+    option(
+        "--cfg",
+        nargs="?",
+        const=EVERYTHING,
+        metavar="PART",
+        choices=_parts,
+        help="print the composed configuration and stop, with the file that set each key; of it only a PART, for"
+        " example recipe or recipe.lr",
+    ),
+    *OVERRIDES,
+)
+def train(args: Namespace) -> int:
+    if args.cfg:
+        from resnet_lab.sweeps.printed import print_configurations
+
+        part = None if args.cfg == EVERYTHING else args.cfg
+        return print_configurations(args.overrides, part, multirun=args.multirun)
+    from resnet_lab.sweeps.start import train
+
+    return train(args.overrides, multirun=args.multirun, fresh=args.fresh)
+
+
+@command(
+    "train and compare",
+    "print a sweep's table beside the paper's; write tables, figures and runs.csv",
+    "resnet-lab report runs/quickstart",
+    SEVERAL,
+    option("--out", type=path, metavar="FOLDER", help="where to write; default: beside the runs"),
+    option(
+        "--figures",
+        default="png",
+        metavar="FORMATS",
+        choices=lambda: ("png", "svg", "pdf"),
+        help="png (default), svg, pdf, or several with commas",
+    ),
+    option(
+        "--width",
+        metavar="column|page",
+        choices=lambda: ("column", "page"),
+        help="draw the figures for a paper, as wide as its column or its page",
+    ),
+    option(
+        "--where",
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="keep only matching runs; model.depth=20,56 matches either, model.shortcut!=none any other",
+    ),
+    option(
+        "--format",
+        group=TABLE,
+        metavar="FORMAT",
+        choices=lambda: ("md", "csv", "latex", "json"),
+        help="md, csv, latex or json",
+    ),
+    option("--rows", group=TABLE, metavar="KEY", help="a row for each value, for example model.depth"),
+    option(
+        "--columns", group=TABLE, metavar="KEY", help="a column for each value, for example model.shortcut"
+    ),
+    option("--by", group=TABLE, action="append", default=[], metavar="KEY", help="a line for each value"),
+    option(
+        "--baseline",
+        group=TABLE,
+        action="append",
+        default=[],
+        metavar="key=value",
+        help="differences to the network with this choice, with their 95 %% interval",
+    ),
+    option(
+        "--show",
+        group=TABLE,
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a further column, for example train_error, median or images_per_second",
+    ),
+    option(
+        "--all-runs",
+        group=TABLE,
+        action="store_true",
+        help="average all runs, also where the rows differ in the settings that they average over",
+    ),
+)
+def report(args: Namespace) -> int:
+    from resnet_lab.report.publish import Asked, report
+    from resnet_lab.report.view import Question, show
+
+    question = Question(
+        args.by, args.rows, args.columns, args.baseline, args.show, args.all_runs, args.format
+    )
+    if not question.asked:
+        return report(args.folder, asked=Asked(args.where, args.out, args.figures.split(","), args.width))
+    if args.out:
+        raise UserError("--out is for a whole report: a table that is asked for is printed, so redirect it")
+    return show(args.folder, args.where, question)
+
+
+@command(
+    "train and compare",
+    "show the progress of a running sweep, runs likely to fail, and the time left",
+    "resnet-lab status runs/quickstart",
+    SEVERAL,
+)
+def status(args: Namespace) -> int:
+    from resnet_lab.report.status import status
+
+    return status(args.folder)
+
+
+@command(
+    "use a trained network",
+    "test trained networks again: another protocol, other data, an ensemble",
+    "resnet-lab evaluate --model resnet50 --weights imagenet --protocol ten_crop data=imagenet",
+    option(
+        "--run", type=path, action="append", default=[], metavar="RUN_DIR", help=f"{RUN}; can be repeated"
+    ),
+    model(action="append", default=[]),
+    option(
+        "--weights", action="append", default=[], help="of each --model: imagenet, another name, or a file"
+    ),
+    option(
+        "--protocol",
+        metavar="PROTOCOL",
+        choices=protocols,
+        help="single_view, center_crop, center_crop_320, ten_crop or multi_scale",
+    ),
+    option(
+        "--details",
+        action="store_true",
+        help="write predictions.csv, confusion.csv, per_class.csv and mistakes.png, and for several networks how"
+        " often they agree",
+    ),
+    option("--out", type=path, metavar="FOLDER", help="where to write details; default: each run's folder"),
+    *GIVEN,
+    *OVERRIDES,
+    notes="Several --run or --model are tested one by one and as an ensemble (He et al. 2015, Table 5).",
+)
+def evaluate(args: Namespace) -> int:
+    from resnet_lab.trained.details import Wanted
+    from resnet_lab.trained.evaluate import evaluate, show
+    from resnet_lab.trained.keys import Pairs
+    from resnet_lab.trained.source import named_ones
+
+    if args.out is not None and not args.details:
+        raise UserError("--out goes with --details: it says where they are written")
+    pairs = Pairs("evaluate", args.overrides, "model", "metrics", "data")
+    nets = named_ones(args.run, args.model, args.weights, pairs.model, trust=args.trust)
+    show(evaluate(nets, pairs, args.protocol, _given(args), Wanted(args.out) if args.details else None))
+    return 0
+
+
+@command(
+    "use a trained network",
+    "classify images, or folders of them, with probabilities",
+    "resnet-lab predict cat.jpg --model resnet50 --weights imagenet",
+    option(
+        "images", nargs="+", type=path, metavar="IMAGE_OR_FOLDER", help="an image file, or a folder of them"
+    ),
+    option("--run", type=path, metavar="RUN_DIR", help=RUN),
+    model(),
+    option("--weights", help="of --model: imagenet, IMAGENET1K_V1, ... or a file"),
+    option("--top", type=int, metavar="N", help="how many classes to print for each image; default: 5"),
+    option(
+        "--format",
+        default="text",
+        metavar="FORMAT",
+        choices=lambda: ("text", "csv", "json"),
+        help="text (default), csv or json, which have every class's probability",
+    ),
+    *GIVEN,
+    notes=MODEL_KEYS,
+)
+def predict(args: Namespace) -> int:
+    from resnet_lab.trained.keys import Pairs
+    from resnet_lab.trained.predict import predict, show
+    from resnet_lab.trained.seen import known
+    from resnet_lab.trained.source import named_ones
+
+    # Among image files, key=value is a key unless there is such a file.
+    keys = [str(each) for each in args.images if "=" in str(each) and not each.exists()]
+    images = [each for each in args.images if str(each) not in keys]
+    pairs = Pairs("predict", keys, "model")
+    if (args.run is None) == (args.model is None):
+        raise UserError("name one net: --run RUN_DIR, or --model NAME --weights WEIGHTS")
+    if args.run is not None and args.weights is not None:
+        raise UserError(f"{args.run} knows its net and weights: --weights goes with --model")
+    if args.model is not None and args.weights is None:
+        raise UserError(f"{args.model} knows nothing without weights: --weights imagenet, or a file")
+    runs, models, weights = ([] if each is None else [each] for each in (args.run, args.model, args.weights))
+    (net,) = named_ones(runs, models, weights, pairs.model, trust=args.trust)
+    return show(predict(net, known(net, _given(args)), images), args.format, args.top)
+
+
+@command(
+    "use a trained network",
+    "write a trained network as a file for other programs",
+    "resnet-lab export resnet50 --weights imagenet --format torch-export",
+    option(
+        "source", type=path, metavar="RUN_OR_MODEL", choices=networks, help=f"{RUN}, or the name of a network"
+    ),
+    option(
+        "--format",
+        default="safetensors",
+        metavar="FORMAT",
+        choices=lambda: ("safetensors", "torch", "torch-export", "onnx"),
+        help="safetensors (default), torch, torch-export or onnx",
+    ),
+    option("--weights", help="of a network's name: imagenet, IMAGENET1K_V1, ... or a file"),
+    option("--out", type=path, metavar="FILE", help="default: RUN_OR_MODEL's name, in the working folder"),
+    option("overrides", nargs="*", metavar="model.key=value", help=MODEL_KEYS),
+    *GIVEN,
+)
+def export(args: Namespace) -> int:
+    from resnet_lab.trained.export import export
+
+    return export(
+        str(args.source), args.format, args.out, args.weights, _given(args), args.overrides, trust=args.trust
+    )
+
+
+def _given(args: Namespace) -> "Given":
+    from resnet_lab.trained.seen import Given
+
+    return Given.of(args.mean, args.std, args.size, args.resize, args.classes)
+
+
+@command(
+    "look and prepare",
+    "list the networks: depth, parameters, multiply-adds, source",
+    "resnet-lab models 'cifar_*'",
+    option("pattern", nargs="?", metavar="NAME", choices=networks, help="a name, or a pattern with * and ?"),
+    option("--layers", action="store_true", help="print the layers with their output shapes"),
+)
+def models(args: Namespace) -> int:
+    from resnet_lab.models.listing import print_models
+
+    return print_models(args.pattern, args.layers)
+
+
+@command(
+    "look and prepare",
+    "write contact sheets of augmented training images and of test images",
+    "resnet-lab show data=digits --out sheets",
+    option("--out", type=path, metavar="FOLDER", help="the folder to write; default: the working folder"),
+    *OVERRIDES,
+)
+def show(args: Namespace) -> int:
+    from resnet_lab.config.compose import compose
+    from resnet_lab.data.show import show
+
+    for each in show(compose(args.overrides, trains=False).data, args.out):
+        print(printable(each))
+    return 0

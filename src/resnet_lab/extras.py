@@ -1,0 +1,106 @@
+"""Commands, and how rooms add them: the command line never imports a room that only some need.
+
+A folder of this package with a `register.py` is asked for what it adds; delete the folder, and the rest works on. Such
+a file imports its room only inside its functions. Standard library only.
+"""
+
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+Handler = Callable[[Namespace], int | None]
+
+GROUPS = (
+    "train and compare",
+    "use a trained network",
+    "look and prepare",
+    "set up",
+)  # in which --help lists them
+
+
+@dataclass(frozen=True)
+class Option:
+    """One argument of a command: its names, what `argparse` is given, and what a shell completes behind it."""
+
+    names: tuple[str, ...]
+    given: Mapping[str, Any]
+    choices: Callable[[], Iterable[str]] = tuple
+    group: str = ""  # the heading under which --help lists it
+
+    @property
+    def key(self) -> str:
+        """The attribute that holds its value."""
+        return str(self.given.get("dest") or self.names[0].lstrip("-").replace("-", "_"))
+
+    @property
+    def takes_value(self) -> bool:
+        return self.given.get("action") not in ("store_true", "version")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: its help, an example, its arguments, and what it does."""
+
+    name: str
+    group: str  # of GROUPS
+    help: str
+    example: str
+    options: tuple[Option, ...]
+    run: Handler
+    notes: str = ""  # further lines of its help
+    before: tuple[Handler, ...] = field(default=())  # asked first: None leaves it to the next
+
+
+_commands: dict[str, Command] = {}
+_read: set[Path] = set()
+
+
+def option(
+    *names: str, choices: Callable[[], Iterable[str]] = tuple, group: str = "", **given: Any
+) -> Option:
+    """Describe an argument as `argparse.add_argument` takes it, with the words that a shell completes."""
+    return Option(names, given, choices, group)
+
+
+def command(
+    group: str, help: str, example: str, *options: Option, notes: str = ""
+) -> Callable[[Handler], Handler]:
+    """Register a function as the command of its name; it returns the exit code."""
+
+    def register(run: Handler) -> Handler:
+        name = run.__name__.strip("_")
+        _commands[name] = Command(name, group, help, example, options, run, notes)
+        return run
+
+    return register
+
+
+def extend(name: str, *options: Option) -> Callable[[Handler], Handler]:
+    """Register a function that is asked first when a command is called, and arguments of its own.
+
+    It returns the exit code, or None where it was not meant.
+    """
+
+    def register(run: Handler) -> Handler:
+        if name in _commands:
+            known = _commands[name]
+            _commands[name] = replace(known, options=known.options + options, before=(*known.before, run))
+        return run
+
+    return register
+
+
+def commands() -> dict[str, Command]:
+    """Return every command by its name, in the order of --help."""
+    package = Path(__file__).parent
+    for file in sorted({*package.glob("*/register.py"), *package.glob("*/*/register.py")} - _read):
+        _read.add(file)
+        name = ".".join(file.relative_to(package.parent).with_suffix("").parts)
+        spec = spec_from_file_location(name, file)  # without the packages above, which may be slow to import
+        assert spec is not None
+        assert spec.loader is not None
+        spec.loader.exec_module(module_from_spec(spec))
+    return dict(sorted(_commands.items(), key=lambda each: GROUPS.index(each[1].group)))

@@ -1,0 +1,39 @@
+"""The commands that hand runs on as one file."""
+
+from argparse import Namespace
+
+from resnet_lab.arguments import RUNS, path
+from resnet_lab.extras import command, option
+
+
+@command(
+    "use a trained network",
+    "write finished runs as one archive: weights, records, tables and a model card",
+    "resnet-lab pack runs/quickstart",
+    RUNS,
+    option(
+        "--out", type=path, metavar="FILE", help="default: the folder's name with .zip, in the working folder"
+    ),
+)
+def pack(args: Namespace) -> int:
+    from resnet_lab.share.pack import pack
+
+    return pack(args.folder, args.out)
+
+
+@command(
+    "use a trained network",
+    "turn such an archive into run folders, verifying every checksum",
+    "resnet-lab unpack quickstart.zip",
+    option("archive", type=path, metavar="FILE", help="an archive that resnet-lab pack wrote"),
+    option(
+        "--out",
+        type=path,
+        metavar="FOLDER",
+        help="a new folder; default: the file's name, in the working folder",
+    ),
+)
+def unpack(args: Namespace) -> int:
+    from resnet_lab.share.pack import unpack
+
+    return unpack(args.archive, args.out)
