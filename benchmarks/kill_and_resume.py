@@ -40,7 +40,7 @@ OVERRIDES = (
 EVERY = 2  # iterations from one checkpoint to the next
 PATIENCE = 120.0  # seconds until a started run must have gone on
 # Keys of a record that two runs never share.
-DIFFER = {"started", "finished", "resumes", "resumed_from", "environment"}
+DIFFER = {"started", "finished", "resumes", "resumed_from", "environment", "files", "digest"}
 
 
 @dataclass

@@ -66,6 +66,7 @@ def multiply(results: Path, sweep: Path, runs: int) -> None:
         seed = record["seed"] + 100 * (number // len(sources))
         folder = sweep / f"{source.name}-{seed}"
         folder.mkdir(parents=True)
+        record.pop("digest", None)
         record["seed"] = record["config"]["seed"] = seed
         (folder / "record.json").write_text(json.dumps(record, indent=2) + "\n")
         for name in ("history.csv", "config.yaml"):

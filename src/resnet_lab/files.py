@@ -4,6 +4,7 @@ Standard library only.
 """
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -37,6 +38,12 @@ def settle(written: Path, path: Path) -> None:
     _sync(written)
     written.replace(path)
     _sync(path.parent)
+
+
+def digest_of(path: Path) -> str:
+    """Return 16 hexadecimal digits of a file's content."""
+    with os.fdopen(open_file(path), "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()[:16]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -196,10 +196,10 @@ def test_the_best_is_chosen_by_validation_where_there_is_one() -> None:
     groups = [group(20, "A", 1.0, 1.2, 1.1), group(56, "A", 2.0, 2.25, 2.1)]
     for each, error in zip(groups, (5.0, 3.0), strict=True):
         for run in each.runs:
-            run.record["last"]["val/error"] = error
+            run.record.last["val/error"] = error
     groups.append(group(32, "A", 0.5, 0.4, 0.45))
     for run in groups[-1].runs:
-        run.record["last"]["val/error"] = 4.0
+        run.record.last["val/error"] = 4.0
     said = conclude(groups)
     assert "resnet-56 is best by validation error, with a test error of 2.12 ± 0.13 %" in said
     assert "but 2 of the others have a better test error" in said

@@ -411,9 +411,9 @@ def judged(folder: Path, metric: str, mode: str, figures: dict[float, tuple[floa
     for rate, values in figures.items():
         for seed, value in enumerate(values):
             more = {"recipe.lr": rate, "objective.metric": metric, "objective.mode": mode}
-            run = finished(configured(folder, seed=seed, **more), 50.0 - 100 * value)
-            record = run.record() or {}
-            record["last"] |= {metric: value, "test/error": None}
+            run = finished(configured(folder, seed=seed, **more), 100 * (1 - value))
+            record = run.record()
+            record.last |= {metric: value, "test/error": None}
             run.write_record(record)
 
 

@@ -91,6 +91,7 @@ def test_record_comes_back_as_it_was_written(tmp_path: Path) -> None:
 def test_damaged_figure_of_a_record_is_named(tmp_path: Path, key: str, value: object, reason: str) -> None:
     folder = finished(configured(tmp_path), 2.0)
     told = json.loads(folder.record_file.read_text())
+    del told["digest"]
     part, _, name = key.rpartition(".")
     (told[part] if part else told)[name] = value
     folder.record_file.write_text(json.dumps(told))

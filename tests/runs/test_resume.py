@@ -33,7 +33,7 @@ def told(folder: RunFolder) -> dict[str, Any]:
         rows = [
             {key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(file)
         ]
-    local = ("started", "finished", "resumes", "resumed_from", "config", "environment")
+    local = ("started", "finished", "resumes", "resumed_from", "config", "environment", "files")
     kept = {key: value for key, value in vars(record).items() if key not in local}
     return {
         **kept,

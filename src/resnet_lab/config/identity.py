@@ -54,7 +54,12 @@ def chosen(config: TrainConfig) -> str:
 
 def identity(config: TrainConfig) -> str:
     """8 hexadecimal digits over what is `chosen`."""
-    return hashlib.sha256(chosen(config).encode()).hexdigest()[:8]
+    return hash_of(chosen(config))
+
+
+def hash_of(choices: str) -> str:
+    """Return the identity of what was `chosen`."""
+    return hashlib.sha256(choices.encode()).hexdigest()[:8]
 
 
 def differences(config: TrainConfig, other: TrainConfig) -> list[str]:

@@ -4,6 +4,8 @@ import json
 import re
 from pathlib import Path
 
+from resnet_lab.files import digest_of
+
 
 def weights_in_run(folder: Path) -> list[Path]:
     """Return the tested weights of a finished run; of another run its checkpoints, the newest first.
@@ -14,6 +16,15 @@ def weights_in_run(folder: Path) -> list[Path]:
     if _finished(folder) and tested.is_file():
         return [tested]
     return checkpoints_in(folder / "checkpoints")
+
+
+def is_as_left(tested: Path) -> bool:
+    """Return whether the tested weights of a run are those that its record tells of, where it does."""
+    try:
+        files = json.loads((tested.parent / "record.json").read_bytes()).get("files") or {}
+        return files.get(tested.name) in (None, digest_of(tested))
+    except (OSError, ValueError, RecursionError, AttributeError):
+        return True  # there is no run around it
 
 
 def checkpoints_in(folder: Path) -> list[Path]:

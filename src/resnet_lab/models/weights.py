@@ -18,7 +18,7 @@ from resnet_lab.models.description import Net
 from resnet_lab.models.foreign import State, unwrapped, weights_in
 from resnet_lab.models.recognise import recognised, words
 from resnet_lab.models.resnet import ResNet
-from resnet_lab.models.stored import weights_in_run
+from resnet_lab.models.stored import is_as_left, weights_in_run
 
 HEAD = "fc."
 WRAPPERS = ("", "backbone.", "model.", "module.", "_orig_mod.")  # of a LightningModule, DDP, compile
@@ -97,6 +97,8 @@ def _of_its_name(path: Path) -> State:
 def _in_run(folder: Path) -> list[Path]:
     if not (found := weights_in_run(folder)):
         raise UserError(f"{folder} is no run folder with a checkpoint")
+    if not is_as_left(found[0]):
+        raise UserError(f"{found[0]} is not what the run left: it is damaged, or of another run")
     return found
 
 

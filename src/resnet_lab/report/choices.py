@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from functools import cache
 from itertools import product
@@ -63,15 +63,19 @@ def _as_computed(config: Mapping[str, Any], choices: Choices, record: Record) ->
     trained_on: list[int | None] = list(cost.trained_on) or [cost.devices or devices]
     on_cpu = "cpu" if choices["trainer.accelerator"] == "cpu" else None  # "gpu" does not tell which
     accelerator = cost.accelerator or on_cpu
-    threads = cost.threads or choices["trainer.threads"]
+    threads = _in_turn(cost.threads_in_turn or [cost.threads or choices["trainer.threads"]])
     folder_of_images = "crop" in config["data"] and not choices.get("data.fingerprint")
     return {
-        "trainer.devices": ", then ".join(map(str, trained_on)) if len(trained_on) > 1 else trained_on[0],
+        "trainer.devices": _in_turn(trained_on),
         "trainer.accelerator": accelerator,
         "trainer.threads": threads if accelerator in ("cpu", None) else None,
         "batch_norm.images": record.batch_norm.images,
         "data.root": choices["data.root"] if folder_of_images else None,
     }
+
+
+def _in_turn(counts: Sequence[int | None]) -> int | str | None:
+    return ", then ".join(map(str, counts)) if len(counts) > 1 else counts[0]
 
 
 def conditions(choices: Choices) -> dict[str, Any]:

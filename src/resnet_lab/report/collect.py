@@ -85,6 +85,7 @@ def read(path: Path) -> Run:
     """One run folder. Raises one of UNREADABLE where it is none, or is damaged."""
     state, left = RunFolder(path).state_and_record()
     record = left or Record()
+    RunFolder(path).check_left(*path.glob("*.csv"), record=record)
     config = record.config or read_yaml(path / "config.yaml")
     model = model_of(config)
     choices = complete(config, record)

@@ -148,6 +148,9 @@ class Group:
         """What is not as it should be: failed and unfinished runs, copies, and failing as he2016 defines it."""
         remarks = states_of(self.runs)
         moved = sum(len(run.record.cost.trained_on) > 1 for run in self.runs)
+        threads = sum(len(run.record.cost.threads_in_turn) > 1 for run in self.runs)
+        if threads:
+            remarks.append(f"{threads} resumed with other threads")
         if moved:
             remarks.append(f"{moved} resumed on other devices")
         early = sum(run.record.stopped_early_at is not None for run in self.finished)

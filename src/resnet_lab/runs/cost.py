@@ -23,7 +23,9 @@ class Cost(Callback):
         self._before = 0.0  # seconds of all that led to the checkpoint that this process started from
         self._began = time.monotonic()
         self._since: float | None = None  # training since then
-        self._devices: list[int] = []  # how many trained, one number after another where a resume changed it
+        # How many devices trained, and with how many threads: one number after another where a resume changed it.
+        self._devices: list[int] = []
+        self._threads: list[int] = []
         self.peak = Peak()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -39,6 +41,8 @@ class Cost(Callback):
         self.peak.after_step(trainer.strategy.root_device)
         if self._devices[-1:] != [trainer.world_size]:
             self._devices.append(trainer.world_size)
+        if self._threads[-1:] != [torch.get_num_threads()]:
+            self._threads.append(torch.get_num_threads())
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pause()
@@ -57,6 +61,7 @@ class Cost(Callback):
         return {
             "images": self.all_images(),
             "devices": self._devices,
+            "threads": self._threads,
             "train_seconds": self.train_seconds,
             "total_seconds": self.total_seconds(),
         }
@@ -67,6 +72,7 @@ class Cost(Callback):
         self.train_seconds = state_dict["train_seconds"]
         self._before = state_dict["total_seconds"]
         self._devices = list(state_dict.get("devices", []))
+        self._threads = list(state_dict.get("threads", []))
 
     def all_images(self) -> int:
         """Training images that all devices saw; every rank must ask."""
@@ -94,6 +100,7 @@ class Cost(Callback):
             devices=self._trainer.world_size,
             trained_on=self._devices or [self._trainer.world_size],
             threads=torch.get_num_threads(),
+            threads_in_turn=self._threads or [torch.get_num_threads()],
         )
 
     def _pause(self) -> None:

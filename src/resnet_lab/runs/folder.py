@@ -10,17 +10,18 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from resnet_lab.config.identity import chosen, differences, edited, identity
+from resnet_lab.config.identity import chosen, differences, edited, hash_of, identity
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import data_kind
 from resnet_lab.errors import UserError
-from resnet_lab.files import bounded, read_text, write_text
+from resnet_lab.files import bounded, digest_of, read_text, write_text
 from resnet_lab.models.nets import kind_of, label, resolved
 from resnet_lab.runs.lock import Lock, held
 from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.threads import threads_of
 
 CHOSEN = "# what makes it this run: "
+NAMED = re.compile(r"-s\d+-([0-9a-f]{8})(?:-\d+)?$")  # the name of a run's folder
 
 
 class RunFolder:
@@ -106,7 +107,10 @@ class RunFolder:
     def record(self) -> Record | None:
         """Return what the run left when it finished or failed, or None; UserError for what is no record."""
         try:
-            return Record.from_json(read_text(self.record_file))
+            record = Record.from_json(read_text(self.record_file))
+            if record.hash is not None and (own := self._hash()) not in (None, record.hash):
+                raise ValueError(f"it is of the run {record.hash}, this folder of {own}")
+            return record
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
@@ -115,6 +119,32 @@ class RunFolder:
                 f"{self.record_file} cannot be read ({reason}): remove it, and the same command makes it again"
                 " from the last checkpoint"
             ) from None
+
+    def check_left(self, *paths: Path, record: Record | None = None) -> None:
+        """Raise UserError where one of these files is no longer what the run left when it finished."""
+        record = record or self.record()
+        for path in paths:
+            left = record.files.get(path.name) if record else None
+            try:
+                same = left is None or digest_of(path) == left
+            except OSError as error:
+                raise UserError(f"{path} cannot be read: {error.strerror}") from None
+            if not same:
+                raise UserError(
+                    f"{path} is not what the run left: it is damaged, or of another run; without"
+                    f" {self.record_file.name} the same command makes it again from the last checkpoint"
+                )
+
+    def _hash(self) -> str | None:
+        """Return the identity of the run whose folder this is, as its configuration or its name has it."""
+        try:
+            written = _chosen_of(read_text(self.config_file))
+        except (OSError, ValueError):
+            written = None
+        if written is not None:
+            return hash_of(written)
+        named = NAMED.search(self.path.resolve().name)
+        return named[1] if named else None
 
     def check(self) -> None:
         """UserError where a run could not write what it leaves, because something else lies there."""
@@ -161,7 +191,7 @@ class RunFolder:
             except (ValueError, RecursionError):
                 keys = "its last line"
             raise UserError(f"{self.config_file} was edited ({keys}): {way}")
-        named = re.search(r"-s\d+-([0-9a-f]{8})$", self.path.resolve().name)
+        named = NAMED.search(self.path.resolve().name)
         if config.run_dir is None and named and named[1] != identity(config):
             raise UserError(
                 f"{self.config_file} is of the run {identity(config)}, its folder of {named[1]}: {way}"

@@ -3,6 +3,7 @@
 `Record` is the only reader and writer of ``record.json``. A file of an older version is read as well.
 """
 
+import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -87,6 +88,7 @@ class Cost:
     devices: int | None = allowed.number(None, least=1)
     trained_on: list[int] = field(default_factory=list)  # [2, 1]: begun on two devices, resumed on one
     threads: int | None = allowed.number(None, least=1)
+    threads_in_turn: list[int] = field(default_factory=list)  # [1, 2]: edited in config.yaml, and resumed
 
 
 @dataclass
@@ -135,6 +137,7 @@ class Record:
     weights_of_a_callback: bool = False
     changed_after_training: bool = False
     without_state: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)  # a digest of each file that the run left
     error: Failure | None = None
 
     @classmethod
@@ -147,12 +150,16 @@ class Record:
             raise ValueError(
                 f"its schema is {found['schema']!r}: this version of resnet-lab reads 1 to {SCHEMA}"
             )
+        if found.get("digest", _digest(found)) != _digest(found):
+            raise ValueError("it is damaged, or was edited: its digest is another")
         record: Self = _typed(cls, found, "")
         record.check()
         return record
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=2) + "\n"
+        """Write the record with a digest of all that it says."""
+        told = asdict(self)
+        return json.dumps(told | {"digest": _digest(told)}, indent=2) + "\n"
 
     def check(self) -> None:
         """Raise ValueError for the first figure that no run leaves, or that is not there."""
@@ -178,6 +185,11 @@ class Record:
         for key, value in needed.items():
             if value is None:
                 raise ValueError(f"it has no {key}")
+
+
+def _digest(told: dict[str, Any]) -> str:
+    said = {key: value for key, value in told.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def known(part: Any) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from resnet_lab.config.rules import check_statistics
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.config.targets import check_sources
 from resnet_lab.data.module import DataModule
-from resnet_lab.files import write_text
+from resnet_lab.files import digest_of, write_text
 from resnet_lab.models.counting import count
 from resnet_lab.models.nets import head, without_weights
 from resnet_lab.models.resnet import ResNet
@@ -160,6 +160,8 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | No
         if here.is_first:
             if held_at is not None:
                 weights_file.write(folder.weights_file, net, config.model, data.preprocessing())
+            left = (*folder.path.glob("*.csv"), folder.preprocessing_file, folder.weights_file)
+            record.files = {path.name: digest_of(path) for path in sorted(left) if path.is_file()}
             record.last, record.best = scores(folder.history_file, error, config.objective)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -16,7 +15,7 @@ from resnet_lab.errors import UserError, printable, several
 from resnet_lab.files import read_text
 from resnet_lab.report import Run, collect, report
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.record import State
+from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.recording import environment
 from resnet_lab.share import archive
 from resnet_lab.share.card import card
@@ -107,6 +106,7 @@ def _check(run: Path) -> None:
     """Raise UserError, which names the file, where one that others will read is damaged."""
     folder = RunFolder(run)
     folder.config()
+    folder.check_left(*(run / file for file in NEEDED if (run / file).is_file()), *run.glob("*.csv"))
     path = folder.preprocessing_file
     try:
         seen = json.loads(read_text(path))
@@ -126,13 +126,13 @@ def _check(run: Path) -> None:
 def _of_no_machine(file: str, text: str) -> str:
     """The same without paths of the machine where the run was trained, none of which is in its identity."""
     if file == "record.json":
-        record: dict[str, Any] = json.loads(text)
+        record = Record.from_json(text)
         for key, value in OF_A_MACHINE.items():
             group, _, name = key.rpartition(".")
-            part = record.get("config", {}) if not group else record.get("config", {}).get(group, {})
+            part = record.config if not group else record.config.get(group, {})
             if name in part:
                 part[name] = value
-        return json.dumps(record, indent=2) + "\n"
+        return record.to_json()
     if file == "config.yaml":
         text = re.sub(r"\A# python -m resnet_lab\.runs .*\n", "", text)
         for key, value in OF_A_MACHINE.items():

@@ -86,6 +86,7 @@ def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = Fa
             f"{name}/{checkpoint.name}", checkpoint, model, seen, lambda: _filled(model, checkpoint), config
         )
     if folder.state() == State.FINISHED and folder.weights_file.exists():
+        folder.check_left(folder.weights_file, folder.preprocessing_file)
         return Trained(name, path, model, seen, lambda: _filled(model, folder.weights_file), config)
     last = newest_sound(folder.checkpoints, config)
     if last is None:
