@@ -212,6 +212,7 @@ def test_each_net_sees_its_own_normalisation(tmp_path: Path) -> None:
         (["seed"], "evaluate reads"),
         (["model.zero_chanels=split"], "did you mean 'model.zero_channels'"),
         (["model.depth=deep"], "model.depth: "),
+        (["model.depth=20,32"], "model.depth=20,32: one value is needed"),
         (["model=resnet50"], "named by --model"),
         (["model.weights=imagenet"], "named by --weights"),
         (["data.flip=false"], "only training reads it"),

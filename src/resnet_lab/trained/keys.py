@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.config.compose import compose, compose_raw
-from resnet_lab.config.overrides import read
+from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.config.targets import authorise, sources_of
 from resnet_lab.data.spec import FINGERPRINTED, DataConfig
@@ -124,15 +124,19 @@ def _values(config: Any, group: str, given: Sequence[str]) -> dict[str, Any]:
     of_any_keys = tuple(
         f"{group}.{field.name}." for field in fields(config) if isinstance(getattr(config, field.name), dict)
     )
-    names = [text.partition("=")[0] for text in given]
-    for name in names:
+    merged, changed = OmegaConf.structured(config), set()
+    for text in given:
+        name = text.partition("=")[0]
         if name not in allowed and not name.startswith(of_any_keys):
             raise unknown("key", name, allowed)
-    changes = OmegaConf.from_dotlist([text.removeprefix(f"{group}.") for text in given])
-    try:
-        merged: Any = OmegaConf.merge(OmegaConf.structured(config), changes)
-    except OmegaConfBaseException as error:
-        raise UserError(f"{group}.{error.full_key}: {str(error).splitlines()[0]}") from None
-    changed = {name.split(".")[1] for name in names}
+    for override in parse(read(given)):
+        if override.is_sweep_override():
+            raise UserError(f"{override.input_line}: one value is needed")
+        key = override.key_or_group.removeprefix(f"{group}.")
+        changed.add(key.partition(".")[0])
+        try:
+            OmegaConf.update(merged, key, override.value(), force_add=True)
+        except OmegaConfBaseException as error:
+            raise UserError(f"{group}.{key}: {str(error).splitlines()[0]}") from None
     values: Any = OmegaConf.to_container(merged)
     return {name: values[name] for name in changed}

@@ -89,6 +89,10 @@ def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = Fa
         folder.check_left(folder.weights_file, folder.preprocessing_file)
         return Trained(name, path, model, seen, lambda: _filled(model, folder.weights_file), config)
     last = newest_sound(folder.checkpoints, config)
+    if last is None and folder.state() == "finished":
+        raise UserError(
+            f"{path} is finished, but its weights are not here: {folder.weights_file.name} is missing"
+        )
     if last is None:
         raise UserError(f"{path} is {folder.state()} and has written no checkpoint: train it first")
     note = f"{path} is {folder.state()}: taking iteration {int(last.stem)}"
