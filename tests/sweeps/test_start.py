@@ -6,8 +6,10 @@ import pytest
 
 from resnet_lab.config import compose
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.record import Failure, Record, State
 from resnet_lab.sweeps import start
 from resnet_lab.sweeps.expand import configurations, runs_of_experiment
+from resnet_lab.sweeps.jobs import Job
 from run_folders import finished
 
 SWEEP = ["experiment=quickstart", "seed=0,1"]  # 8 runs
@@ -38,6 +40,21 @@ def test_damaged_run_fails_and_the_others_are_told(
     out = capsys.readouterr().out
     assert "8 runs: 7 already there, 1 failed" in out
     assert out.count("record.json cannot be read (it is no record)") == 1
+
+
+def test_a_run_that_diverged_is_an_answer_and_not_trained_again(
+    done: list[RunFolder], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = Record(error=Failure("nonfinite_loss", "the loss is nan at iteration 7"))
+    done[3].write_record(lost)
+    before = done[3].record_file.read_bytes()
+    assert start.train([*SWEEP, f"runs_root={tmp_path}"], multirun=True) == 1
+    out = capsys.readouterr().out
+    assert "8 runs: 8 already there" in out
+    assert "--retry-failed: the loss is nan at iteration 7" in out
+    assert done[3].record_file.read_bytes() == before
+    assert Job.of(done[3].config()).status == State.ALREADY
+    assert Job.of(done[3].config(), retry_failed=True).status == State.WAITING
 
 
 @pytest.mark.parametrize("damaged", [False, True])

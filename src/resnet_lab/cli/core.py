@@ -39,6 +39,7 @@ def _parts() -> Iterable[str]:
     "resnet-lab train -m experiment=quickstart seed=0,1,2",
     MULTIRUN,
     option("--fresh", action="store_true", help="train what is finished again, in a folder beside it"),
+    option("--retry-failed", action="store_true", help="with -m: also train the runs again that diverged"),
     option(
         "--cfg",
         nargs="?",
@@ -58,7 +59,7 @@ def train(args: Namespace) -> int:
         return print_configurations(args.overrides, part, multirun=args.multirun)
     from resnet_lab.sweeps.start import train
 
-    return train(args.overrides, multirun=args.multirun, fresh=args.fresh)
+    return train(args.overrides, multirun=args.multirun, fresh=args.fresh, retry_failed=args.retry_failed)
 
 
 @command(

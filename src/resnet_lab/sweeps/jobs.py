@@ -38,10 +38,11 @@ class Job:
     title: str = ""  # what it is called among the others of its sweep
 
     @classmethod
-    def of(cls, config: TrainConfig, cores: int | None = None) -> "Job":
+    def of(cls, config: TrainConfig, cores: int | None = None, *, retry_failed: bool = False) -> "Job":
         """The job of a configuration, whose folder is made; `cores` that a new run may have, None: all.
 
-        One that is damaged has failed, and costs no other run.
+        A run that diverged is an answer, and not trained again unless `retry_failed`. One that is damaged has failed,
+        and costs no other run.
         """
         job = cls(config, RunFolder(path_of(config)))
         try:
@@ -51,12 +52,20 @@ class Job:
                 job.status, job.told = State.ALREADY, lacking(config, folder.record(), folder.path)
             elif state == State.RUNNING:
                 job.status, job.told = State.ELSEWHERE, _holder(job.folder)
+            elif job.diverged and not retry_failed:
+                job.status = State.ALREADY
+                job.told = f"diverged, so it is not trained again without --retry-failed: {job._last_error()}"
             else:
                 job.config = folder.made or config  # with its threads
                 job.folder.check()
         except UserError as error:
             job.status, job.told = State.FAILED, str(error)
         return job
+
+    @property
+    def diverged(self) -> bool:
+        """Whether it ended because the loss was no longer finite."""
+        return self._record.error is not None and self._record.error.kind == "nonfinite_loss"
 
     @property
     def name(self) -> str:
@@ -85,6 +94,10 @@ class Job:
             self.status = State.FAILED
             error = self._record.error
             self.told = how or (error and error.message) or f"ended without a record: {self._last_words()}"
+
+    def _last_error(self) -> str:
+        error = self._record.error
+        return error.message if error else ""
 
     def given_up(self) -> bool:
         """Whether the other process has let go of the run: it is finished, it failed, or it waits to go on."""
@@ -134,8 +147,7 @@ class Job:
         A run that diverged is as bad as can be. None for what says nothing of its configuration, as a run that was
         killed.
         """
-        error = self._record.error
-        if self.status == State.FAILED and error and error.kind == "nonfinite_loss":
+        if self.status in (State.FAILED, State.ALREADY) and self.diverged:
             worst = 100.0 if self.config.objective.metric.endswith("error") else math.inf
             return worst if self.config.objective.mode == "min" else -worst
         if self.status not in (State.FINISHED, State.ALREADY):

@@ -102,7 +102,8 @@ class FolderLauncher(Launcher):
         cores = [place.cores(config) for config in configs]
         paths = [path_of(config) for config in configs]
         there = {
-            path: Job.of(*each) for path, each in zip(paths, zip(configs, cores, strict=True), strict=True)
+            path: Job.of(*each, retry_failed=self.task.retry_failed)
+            for path, each in zip(paths, zip(configs, cores, strict=True), strict=True)
         }
         jobs = list(there.values())
         name_jobs(jobs, self.task.jobs)

@@ -28,20 +28,21 @@ from resnet_lab.sweeps.task import Task
 from resnet_lab.tracking.account import announced
 
 
-def train(overrides: list[str], multirun: bool, *, fresh: bool = False) -> int:
+def train(overrides: list[str], multirun: bool, *, fresh: bool = False, retry_failed: bool = False) -> int:
     """Bring a run, or every run of a sweep, to its end; 0: all are finished, 1: one is not.
 
-    `fresh` trains what is finished anew, in a folder beside it.
+    `fresh` trains what is finished anew, in a folder beside it; `retry_failed` trains the runs of a sweep again that
+    diverged.
 
     Raises UserError before anything is written when the configuration of any run is wrong.
     """
     if not multirun:
+        if retry_failed:
+            raise UserError("--retry-failed is for a sweep (-m): a single run that failed is always tried again")
         return run(overrides, fresh=fresh)[1]
-    return (
-        0
-        if all(job.status in (State.FINISHED, State.ALREADY) for job in sweep(overrides, fresh=fresh))
-        else 1
-    )
+    jobs = sweep(overrides, fresh=fresh, retry_failed=retry_failed)
+    ended = (State.FINISHED, State.ALREADY)
+    return 0 if all(job.status in ended and not job.diverged for job in jobs) else 1
 
 
 def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
@@ -72,7 +73,7 @@ def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
     return folder, code
 
 
-def sweep(overrides: list[str], *, fresh: bool = False) -> list[Job]:
+def sweep(overrides: list[str], *, fresh: bool = False, retry_failed: bool = False) -> list[Job]:
     """Bring every run of a multirun to its end, by Hydra's sweeper and launcher, and return what became of each."""
     register()
     register_schemas()
@@ -83,7 +84,7 @@ def sweep(overrides: list[str], *, fresh: bool = False) -> list[Job]:
         raise UserError("train --fresh is for a grid: a search decides by the runs that are there")
     if fresh:
         jobs = dict(zip(jobs, trained_anew(list(jobs.values())), strict=True))
-    task = Task(jobs)
+    task = Task(jobs, retry_failed=retry_failed)
     announce(task)
     with (
         tempfile.TemporaryDirectory() as scratch,

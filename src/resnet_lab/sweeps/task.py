@@ -18,8 +18,11 @@ class Task:
     became of each job.
     """
 
-    def __init__(self, composed: Mapping[tuple[str, ...], TrainConfig]) -> None:
+    def __init__(
+        self, composed: Mapping[tuple[str, ...], TrainConfig], *, retry_failed: bool = False
+    ) -> None:
         self.composed = composed  # a grid's jobs by their overrides; none of a search
+        self.retry_failed = retry_failed  # also what diverged
         self.jobs: list[Job] = []
 
     def __call__(self, composed: DictConfig) -> float | None:
@@ -27,7 +30,7 @@ class Task:
         from resnet_lab.runs.__main__ import main
 
         there = self.composed.get(tuple(HydraConfig.get().overrides.task))
-        job = Job.of(there or typed(composed))
+        job = Job.of(there or typed(composed), retry_failed=self.retry_failed)
         if job.status == State.WAITING:
             main([str(job.folder.path)])
             job.settle()
