@@ -38,7 +38,9 @@ def train(overrides: list[str], multirun: bool, *, fresh: bool = False, retry_fa
     """
     if not multirun:
         if retry_failed:
-            raise UserError("--retry-failed is for a sweep (-m): a single run that failed is always tried again")
+            raise UserError(
+                "--retry-failed is for a sweep (-m): a single run that failed is always tried again"
+            )
         return run(overrides, fresh=fresh)[1]
     jobs = sweep(overrides, fresh=fresh, retry_failed=retry_failed)
     ended = (State.FINISHED, State.ALREADY)
