@@ -30,17 +30,13 @@ Pipeline = Callable[[int], Iterator[tuple[Tensor, Tensor]]]  # the batches of an
 
 
 def ours(pixels: NDArray[np.uint8], labels: NDArray[np.int64]) -> Pipeline:
-    from resnet_lab.data.order import TrainOrder
-    from resnet_lab.data.small.in_memory import Augmentation, InMemoryTrainLoader, Normalisation
+    from resnet_lab.data.order import TrainLoader, TrainOrder
+    from resnet_lab.data.small.memory import Augmentation, CropReader, Normalisation
 
     mean, std = torch.tensor(MEAN).expand(SIDE, SIDE, 3), torch.tensor(STD)
-    loader = InMemoryTrainLoader(
-        torch.from_numpy(pixels),
-        torch.from_numpy(labels),
-        TrainOrder(len(labels), BATCH, drop_last=True, seed=0),
-        Normalisation(mean, std),
-        Augmentation(PAD, flip=True),
-    )
+    images, choices = torch.from_numpy(pixels), Augmentation(PAD, flip=True)
+    reader = CropReader(images, torch.from_numpy(labels), Normalisation(mean, std), choices, seed=0)
+    loader = TrainLoader(TrainOrder(len(labels), BATCH, drop_last=True, seed=0), reader)
 
     def epoch(number: int) -> Iterator[tuple[Tensor, Tensor]]:
         loader.set_epoch(number)

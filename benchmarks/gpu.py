@@ -142,14 +142,14 @@ class Repeated:
 
 def crops(case: Case, device: torch.device) -> Any:
     """Our loader over as many noisy images as CIFAR-10 has."""
-    from resnet_lab.data.order import TrainOrder
-    from resnet_lab.data.small.in_memory import Augmentation, InMemoryTrainLoader, Normalisation
+    from resnet_lab.data.order import TrainLoader, TrainOrder
+    from resnet_lab.data.small.memory import Augmentation, CropReader, Normalisation
 
     images = torch.randint(0, 256, (50_000, case.side, case.side, 3), dtype=torch.uint8, device=device)
     labels = torch.randint(0, case.classes, (50_000,), device=device)
     normalise = Normalisation(torch.full((case.side, case.side, 3), 0.5), torch.ones(3)).to(device)
     order = TrainOrder(50_000, case.batch, drop_last=True, seed=0)
-    return InMemoryTrainLoader(images, labels, order, normalise, Augmentation(pad=4, flip=True))
+    return TrainLoader(order, CropReader(images, labels, normalise, Augmentation(pad=4, flip=True), seed=0))
 
 
 def ours(case: Case, clock: Clock, device: torch.device) -> None:

@@ -102,10 +102,10 @@ def views(name: str, root: Path) -> Callable[[int], Iterator]:
     from resnet_lab.data import ImageFolderConfig
     from resnet_lab.data.decode import open_picture
     from resnet_lab.data.folders.augment import RandomView
-    from resnet_lab.data.folders.files import FolderFiles
+    from resnet_lab.data.folders.images import FolderFiles
     from resnet_lab.data.order import sample_random
+    from resnet_lab.data.shards import open_prepared
     from resnet_lab.data.shards.files import ShardFiles
-    from resnet_lab.data.shards.store import open_prepared
 
     classes = tuple(sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir()))
     files = (

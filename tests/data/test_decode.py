@@ -13,12 +13,14 @@ from folders import config, picture
 from resnet_lab.data.decode import Box, BrokenImage, Jpeg, Other, crop_resized, open_picture
 from resnet_lab.data.folders.augment import (
     GREY,
+    OPERATIONS,
+    SIGNED,
     RandomView,
+    apply,
     erase,
     inception_box,
     scale_jitter_box,
 )
-from resnet_lab.data.folders.trivial_augment import OPERATIONS, SIGNED, apply
 from resnet_lab.data.preprocessing import CentreView
 
 

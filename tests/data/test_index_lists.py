@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader
 
 from resnet_lab.data import build
 from resnet_lab.data.shards.prepare import prepare
-from resnet_lab.data.small.sets import SETS
+from resnet_lab.data.small import SETS
 from resnet_lab.data.spec import (
     DataConfig,
     ImageFolderConfig,

@@ -10,8 +10,8 @@ from folders import config, picture
 from resnet_lab.cli import main
 from resnet_lab.config.compose import compose
 from resnet_lab.data import build, info
+from resnet_lab.data.shards import open_prepared
 from resnet_lab.data.shards.prepare import prepare
-from resnet_lab.data.shards.store import open_prepared
 from resnet_lab.data.show import show
 from resnet_lab.errors import UserError, printable
 from resnet_lab.runs.execute import execute

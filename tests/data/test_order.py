@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from resnet_lab.data.order import EvalOrder, TrainLoader, TrainOrder, sample_random
+from resnet_lab.data.order import EvalOrder, Reader, TrainLoader, TrainOrder, sample_random
 from resnet_lab.errors import UserError
 
 WORLDS = [1, 2, 3, 7]
@@ -75,10 +75,10 @@ def test_fewer_test_images_than_devices_are_refused() -> None:
         EvalOrder(2, 8, world=3)
 
 
-class Indices(TrainLoader):
-    """A loader that reads two batches ahead of what it hands out."""
+class Indices(Reader):
+    """Reads two batches ahead of what it hands out."""
 
-    def load(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[tuple[int, list[int]]]:
+    def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[tuple[int, list[int]]]:
         ahead = [next(indices, None), next(indices, None)]
         while ahead[0] is not None:
             yield epoch, ahead.pop(0).tolist()
@@ -87,17 +87,17 @@ class Indices(TrainLoader):
 
 @pytest.mark.parametrize("given", [0, 1, 4, 6])
 def test_a_loader_goes_on_in_the_middle_of_an_epoch(given: int) -> None:
-    whole = Indices(order())
+    whole = TrainLoader(order(), Indices())
     whole.set_epoch(2)
     expected = list(whole)
 
-    stopped = Indices(order())
+    stopped = TrainLoader(order(), Indices())
     stopped.set_epoch(2)
     iterator = iter(stopped)
     before = [next(iterator) for _ in range(given)]
     state = stopped.state_dict()
 
-    resumed = Indices(order())
+    resumed = TrainLoader(order(), Indices())
     resumed.load_state_dict(state)
     resumed.set_epoch(2)  # as Lightning does
     assert before + list(resumed) == expected

@@ -9,15 +9,10 @@ import torch
 from dispatched import Dispatched
 from folders import config, make
 from resnet_lab.data import build
-from resnet_lab.data.folders.module import ImageData
-from resnet_lab.data.folders.normalise import normalised
-from resnet_lab.data.order import EvalOrder, TrainOrder
-from resnet_lab.data.small.in_memory import (
-    Augmentation,
-    InMemoryEvalLoader,
-    InMemoryTrainLoader,
-    Normalisation,
-)
+from resnet_lab.data.folders.decoder import normalised
+from resnet_lab.data.module import DataModule
+from resnet_lab.data.order import EvalOrder, Loader, TrainLoader, TrainOrder
+from resnet_lab.data.small.memory import Augmentation, CropReader, Normalisation, WholeReader
 
 DEVICE = torch.device("meta")
 NORMALISE = Normalisation(torch.zeros(6, 6, 3, device=DEVICE), torch.ones(3, device=DEVICE))
@@ -30,7 +25,7 @@ def test_small_images_send_the_order_of_an_epoch_once_and_nothing_in_a_step() ->
     )
     order = TrainOrder(40, 8, drop_last=False, seed=0)
     choices = Augmentation(pad=1, flip=True, cutout=2)
-    batches = iter(InMemoryTrainLoader(images, labels, order, NORMALISE, choices))
+    batches = iter(TrainLoader(order, CropReader(images, labels, NORMALISE, choices, seed=0)))
     with Dispatched() as first:
         next(batches)
     assert first.crossings()  # the order, and what is drawn for each image
@@ -46,7 +41,7 @@ def test_small_images_are_tested_without_a_copy_in_a_step() -> None:
         torch.empty(40, device=DEVICE),
     )
     with Dispatched() as seen:
-        assert len(list(InMemoryEvalLoader(images, labels, EvalOrder(40, 8), NORMALISE))) == 5
+        assert len(list(Loader(EvalOrder(40, 8), WholeReader(images, labels, NORMALISE)))) == 5
     assert seen.crossings() == []
 
 
@@ -66,7 +61,7 @@ def test_run_that_is_to_use_the_cpu_pins_no_memory_where_there_is_a_gpu(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     data = build(config(make(tmp_path)), batch_size=8, drop_last=False, seed=0)
-    assert isinstance(data, ImageData)
+    assert isinstance(data, DataModule)
     data.setup()
     images, labels = next(iter(data.train_dataloader()))
     assert (images.device.type, labels.device.type) == ("cpu", "cpu")

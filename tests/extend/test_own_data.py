@@ -164,8 +164,11 @@ MISTAKES = {
     ),
     "a mean of other channels": ("data.mean=[0.5,0.5,0.5]", "one number for each of the 1 channels"),
     "nothing to divide by": ("data.std=[0]", "data.std=[0.0]: must be greater than 0"),
-    "more images than there are": ("data.train_images=97", "data.train_images=97: 1 to 96 images"),
-    "all images set aside": ("data.validation=96", "data.validation=96: 0 to 95 images"),
+    "more images than there are": (
+        "data.train_images=97",
+        "data.train_images=97: allowed are 1 to 96 images",
+    ),
+    "all images set aside": ("data.validation=96", "data.validation=96: allowed are 0 to 95 images"),
     "other images than these": ("data.fingerprint=1-0", "other images than data.fingerprint=1-0"),
     "ten crops": ("protocol=ten_crop", "images of shapes are tested as they are"),
     "a key that is misspelt": ("data.arg.noise=1", "data.args"),

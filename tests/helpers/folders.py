@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 
-from resnet_lab.data.spec import ImageFolderConfig, ShardsConfig
+from resnet_lab.data import build
+from resnet_lab.data.small.memory import InMemory
+from resnet_lab.data.spec import ImageFolderConfig, InMemoryConfig, ShardsConfig
 
 CLASSES = ("cat", "dog", "eel")
 
@@ -40,3 +43,11 @@ def config(root: Path | str, /, **choices: object) -> ImageFolderConfig:
     }
     kind = ShardsConfig if choices.get("name") == "imagenet_shards" else ImageFolderConfig
     return kind(**{**given, **choices})  # type: ignore[arg-type]
+
+
+def used(config: InMemoryConfig) -> dict[str, tuple[Tensor, Tensor]]:
+    """The images (N, H, W, C) in memory that train, validate and test, and their labels."""
+    data = build(config, batch_size=8, drop_last=False, seed=0)
+    data.setup()
+    assert isinstance(data.images, InMemory)
+    return data.images.used

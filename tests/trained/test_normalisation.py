@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
+from folders import used
 from resnet_lab import template
 from resnet_lab.cli import main
 from resnet_lab.config.schema import TrainConfig, TrainerConfig
 from resnet_lab.config.targets import with_sources
-from resnet_lab.data.small.module import split
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.models import ModelConfig, build
 from resnet_lab.models.made import build as made
@@ -79,7 +79,7 @@ def finished(root: Path, model: object, way: str) -> Known:
     )
     folder = RunFolder.create(with_sources(config))
     assert execute(folder.path).error is None
-    pixels = split(DATA)["train"][0][..., 0] / 255
+    pixels = used(DATA)["train"][0][..., 0] / 255
     mean = pixels.mean(0) if way == "pixel" else pixels.mean()
     std = pixels.std(correction=0).item() if way == "channel" else 1.0
     net = made(replace(model)).eval()
@@ -89,7 +89,7 @@ def finished(root: Path, model: object, way: str) -> Known:
 
 def images() -> tuple[torch.Tensor, torch.Tensor]:
     """The test images (N, 8, 8) of 0 to 1, and their labels."""
-    pixels, labels = split(DATA)["test"]
+    pixels, labels = used(DATA)["test"]
     assert float(load_digits().images.max()) == 16  # which the set has as 255
     return pixels[..., 0] / 255, labels
 
@@ -173,7 +173,7 @@ def test_a_file_from_elsewhere_is_tested_as_the_data_are_asked_to_normalise(
     net = foreign(runs["channel"], tmp_path / "w.pth")
     there = build(runs["channel"].folder.config().model).eval()
     there.load_state_dict(load_file(runs["channel"].folder.weights_file))
-    pixels = split(SmallImagesConfig(name="digits"))["train"][0][..., 0] / 255
+    pixels = used(SmallImagesConfig(name="digits"))["train"][0][..., 0] / 255
     for keys, mean in (
         (["data.mean=pixel"], pixels.mean(0)),
         ([], pixels.mean()),

@@ -6,6 +6,7 @@ from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import counted, debug_images
+from resnet_lab.data import few as few_of
 from resnet_lab.data.spec import DataConfig, ImageFolderConfig, InMemoryConfig, OwnConfig, SmallImagesConfig
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.made import has_published_weights
@@ -51,8 +52,6 @@ def within_a_minute(config: TrainConfig) -> TrainConfig:
         kept: dict[str, Any] = {"mean": data.mean, "divide_by_std": data.divide_by_std, "cutout": data.cutout}
         data = SmallImagesConfig(name="digits", pad=1, flip=False, **kept, **few)
     elif isinstance(data, OwnConfig):
-        from resnet_lab.data.own.choices import few as few_of
-
         data = few_of(data, few["train_images"], few["test_images"])
     elif isinstance(data, ImageFolderConfig):
         root = debug_images.make(Path(config.runs_root) / "debug-images")
@@ -126,13 +125,7 @@ def _of_iterations(recipe: recipes.RecipeConfig, iterations: int) -> recipes.Rec
 
 def _few(data: DataConfig, train: int | None, test: int) -> DataConfig:
     """At most so many of the images, none set aside."""
-    data = replace(data, validation=0)
-    if isinstance(data, OwnConfig):
-        from resnet_lab.data.own.choices import few
-
-        return few(data, train or _there(data)[0], test)
-    most = _there(data)
-    return replace(data, train_images=train and min(train, most[0]), test_images=min(test, most[1]))
+    return few_of(replace(data, validation=0), train, test)
 
 
 def _there(data: DataConfig) -> tuple[int, int]:

@@ -1,11 +1,11 @@
 """Data sets, device-side augmentation and loaders. Free of torch until `build` is called.
 
-The class of a configuration says which room serves it, its `name` which data set of that room.
+The class of a configuration says which source has its images, its `name` which of that source's sets they are.
 """
 
+from dataclasses import replace
 from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from resnet_lab.data.spec import (
     DataConfig,
@@ -20,6 +20,7 @@ from resnet_lab.fields import check
 
 if TYPE_CHECKING:
     from resnet_lab.data.module import DataModule
+    from resnet_lab.data.source import Source
 
 __all__ = [
     "DataConfig",
@@ -31,36 +32,47 @@ __all__ = [
     "SmallImagesConfig",
     "build",
     "counted",
+    "few",
     "info",
     "published",
+    "source_of",
 ]
 
 IMAGENET_CLASSES, IMAGENET_TRAIN_IMAGES, IMAGENET_TEST_IMAGES = 1000, 1_281_167, 50_000
-_ROOMS = {
-    SmallImagesConfig: "small",
-    SmallFolderConfig: "small.folder",
-    ImageFolderConfig: "folders",
-    ShardsConfig: "shards",
-    OwnConfig: "own",
+_SOURCES = {
+    SmallImagesConfig: "small.PublishedImages",
+    SmallFolderConfig: "small.folder.SmallFolder",
+    ImageFolderConfig: "folders.ClassFolders",
+    ShardsConfig: "shards.Shards",
+    OwnConfig: "own.OwnSource",
 }
 
 
+def source_of(config: DataConfig, batch_size: int = 2) -> "Source[Any]":
+    """Return the images that a configuration names. Raises UserError for a choice that makes no sense."""
+    check(config, "data.")
+    module, _, name = _SOURCES[type(config)].rpartition(".")
+    found: Source[Any] = getattr(import_module(f"resnet_lab.data.{module}"), name)(config, batch_size)
+    return found
+
+
 def info(config: DataConfig) -> DataInfo:
-    """What is known of a data set before it is loaded.
+    """Return what is known of a data set before it is loaded.
 
     Raises UserError for an unknown name, a choice that makes no sense, or a folder that is not there.
     """
-    check(config, "data.")
-    return _part(config, "choices").info(config)
+    return source_of(config).info()
 
 
 def counted(config: DataConfig) -> tuple[int, int]:
     """How many images there are to train on, none of them set aside, and to test on; UserError as `info` raises it."""
-    counts: dict[str, int] = dict(_part(config, "choices").counts(config))
-    if "test" in counts:
-        return counts["train"], counts["test"]
-    held_out = round(getattr(config, "test_share", 0) * counts["train"])
-    return counts["train"] - held_out, held_out
+    return source_of(replace(config, validation=0)).left()
+
+
+def few(config: DataConfig, train: int | None, test: int) -> DataConfig:
+    """Return the configuration of at most so many images, as `Source.few` has it. Raises UserError as `info` does."""
+    known: DataConfig = source_of(config).few(train, test)
+    return known
 
 
 def published(config: DataConfig) -> DataInfo | None:
@@ -73,8 +85,9 @@ def published(config: DataConfig) -> DataInfo | None:
 
 def build(config: DataConfig, *, batch_size: int, drop_last: bool, seed: int) -> "DataModule":
     """The data of one run. `batch_size` counts the training images of one step over all devices."""
-    return _part(config, "module").build(config, batch_size=batch_size, drop_last=drop_last, seed=seed)
+    from resnet_lab.data.module import DataModule
 
-
-def _part(config: DataConfig, name: str) -> ModuleType:
-    return import_module(f"resnet_lab.data.{_ROOMS[type(config)]}.{name}")
+    images = source_of(config, batch_size)
+    return DataModule(
+        config, images.info(), images.open, batch_size=batch_size, drop_last=drop_last, seed=seed
+    )

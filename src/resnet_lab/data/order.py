@@ -1,21 +1,23 @@
-"""Which image comes when, on which device, and with what chance: functions of (seed, epoch, index) only.
+"""Which images are used, which comes when, on which device, and with what chance: functions of (seed, epoch, index).
 
 Nothing here depends on the number of workers or devices, on what ran before, or on where training resumed.
 """
 
 import random
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from resnet_lab.data.spec import check_batches
+from resnet_lab.data.spec import DataConfig, check_batches
 from resnet_lab.errors import UserError
 
 CPU = torch.device("cpu")
+SPLIT_SEED = 0  # which images are set aside belongs to the data set, not to the run
 
 # Images (N, C, H, W) as a net takes them, or a list of (C, H, W) where their sizes differ; and their labels (N,).
 Batch = tuple[Any, Tensor]
@@ -88,28 +90,68 @@ class EvalOrder:
             raise UserError(f"{self.images} images cannot be evaluated on {self.world} devices")
 
     def __len__(self) -> int:
-        return -(-len(range(self.rank, self.images, self.world)) // self.batch_size)
+        return -(-len(self.places) // self.batch_size)
 
-    def batches(self, device: torch.device = CPU) -> Iterator[Tensor]:
-        """int64 indices on the device, in order."""
-        yield from torch.arange(self.rank, self.images, self.world, device=device).split(self.batch_size)
+    @property
+    def places(self) -> range:
+        """Those of this rank's images among all."""
+        return range(self.rank, self.images, self.world)
+
+    def batches(self, epoch: int = 0, start: int = 0, device: torch.device = CPU) -> Iterator[Tensor]:  # noqa: ARG002
+        """int64 indices on the device, in order, from batch number `start` on; every epoch has the same."""
+        yield from torch.arange(self.rank, self.images, self.world, device=device).split(self.batch_size)[
+            start:
+        ]
 
 
-class Resumable:
-    """Iterates over one epoch's batches, and can be stopped and taken up again after any of them.
+class Order(Protocol):
+    """What batches an epoch has, as indices."""
 
-    A subclass says in `batches` what an epoch has; it may read ahead as far as it likes. Lightning calls `set_epoch`
-    through `sampler`, and saves and restores the position through the state dict.
-    """
+    def __len__(self) -> int: ...
 
-    def __init__(self) -> None:
-        self.epoch = 0
-        self._start = 0  # the first batch of the next iteration
-        self._given = 0  # batches of this epoch that were handed out
+    def batches(self, epoch: int, start: int, device: torch.device) -> Iterator[Tensor]: ...
+
+
+class Reader(ABC):
+    """Turns indices, which count within the chosen images, into batches. It may read ahead as far as it likes."""
+
+    index_device: torch.device = CPU  # where it takes its indices
+    left_out: Sequence[int] = ()  # broken images of the running or last iteration, as indices of their part
+
+    @abstractmethod
+    def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
+        """Yield the batch of each tensor of indices; what is drawn for an image is drawn for this epoch."""
+
+
+class Loader:
+    """The batches of an order, as a reader makes them: those of an evaluation."""
+
+    def __init__(self, order: Order, reader: Reader) -> None:
+        self.order, self.reader = order, reader
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch, wherever this one was taken up."""
+        return len(self.order)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.batches(0, 0)
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
         """Those of an epoch from number `start` on."""
-        raise NotImplementedError
+        return self.reader.batches(epoch, self.order.batches(epoch, start, self.reader.index_device))
+
+
+class TrainLoader(Loader):
+    """The training batches of one epoch after the other; an epoch can be stopped and taken up again after any batch.
+
+    Lightning calls `set_epoch` through `sampler`, and saves and restores the position through the state dict.
+    """
+
+    def __init__(self, order: Order, reader: Reader) -> None:
+        super().__init__(order, reader)
+        self.epoch = 0
+        self._start = 0  # the first batch of the next iteration
+        self._given = 0  # batches of this epoch that were handed out
 
     def __iter__(self) -> Iterator[Batch]:
         # A generator, so that epoch and position are read at the first batch: Lightning makes its iterator
@@ -120,7 +162,7 @@ class Resumable:
             yield batch
 
     @property
-    def sampler(self) -> "Resumable":
+    def sampler(self) -> "TrainLoader":
         """Where Lightning looks for `set_epoch`."""
         return self
 
@@ -136,20 +178,49 @@ class Resumable:
         self._start = self._given = state["batch"]
 
 
-class TrainLoader(Resumable):
-    """The batches of a `TrainOrder`; a subclass says in `load` how indices become a batch."""
+def in_proportion(labels: Tensor, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Indices of `count` images, drawn so that each class keeps its share, and of the others; both sorted."""
+    mixed = torch.randperm(len(labels), generator=random)
+    mixed = mixed[labels[mixed].argsort(stable=True)]  # by class, at random within it
+    sizes = labels.bincount()
+    # Of an image within its class.
+    within = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes)[labels[mixed]]
+    chosen = ((within + 0.5) / sizes[labels[mixed]]).argsort(stable=True)
+    return mixed[chosen[:count]].sort().values, mixed[chosen[count:]].sort().values
 
-    def __init__(self, order: TrainOrder, device: torch.device = CPU) -> None:
-        """`device`: where `load` gets its indices."""
-        super().__init__()
-        self.order, self.device = order, device
 
-    def load(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
-        raise NotImplementedError
+def shared_out(
+    config: DataConfig, counts: Mapping[str, int], labels: Mapping[str, Tensor], *, published: bool = False
+) -> dict[str, tuple[str, Tensor]]:
+    """Choose the images that train, validate and test: for each, the part that they come from and indices in it.
 
-    def __len__(self) -> int:
-        """Batches of a whole epoch, wherever this one was taken up."""
-        return len(self.order)
+    `counts` are the images of each part, and `labels` theirs (N,) int64 where they are known: then each choice keeps
+    every class's share. Without a test part, `config.test_share` of the training images is tested on. `published` sets
+    were split before that was so: their validation images are drawn at random.
+    """
 
-    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        return self.load(epoch, self.order.batches(epoch, start, self.device))
+    def take(key: str, part: str, among: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        assert count <= len(among)  # checked before: see `Source.training_images`
+        known = None if published and key == "validation" else labels.get(part)
+        classes = torch.zeros_like(among) if known is None else known[among]
+        random = generator(SPLIT_SEED, 0, key.replace("_", " ") if published else key)
+        chosen, others = in_proportion(classes, count, random)
+        return among[chosen], among[others]
+
+    rest = torch.arange(counts["train"])
+    splits: dict[str, tuple[str, Tensor]] = {}
+    if "test" in counts:
+        test, tested = "test", torch.arange(counts["test"])
+    else:
+        share = round(getattr(config, "test_share", 0) * len(rest))
+        test, (tested, rest) = "train", take("test_share", "train", rest, share)
+    if "val" in counts:
+        splits["val"] = "val", torch.arange(counts["val"])
+    elif config.validation:
+        aside, rest = take("validation", "train", rest, config.validation)
+        splits["val"] = "train", aside
+    if config.train_images is not None:
+        rest, _ = take("train_images", "train", rest, config.train_images)
+    if config.test_images is not None:
+        tested, _ = take("test_images", test, tested, config.test_images)
+    return {"train": ("train", rest), **splits, "test": (test, tested)}

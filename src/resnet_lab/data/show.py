@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from resnet_lab.data import build
-from resnet_lab.data.order import Batch
+from resnet_lab.data.order import Batch, EvalOrder
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.data.spec import DataConfig, InMemoryConfig
 from resnet_lab.errors import UserError, printable
@@ -31,7 +31,9 @@ def show(config: DataConfig, out: Path | None = None, *, seed: int = 0) -> list[
     data.setup("fit")
     preprocessing = data.preprocessing()
     train, test = data.train_dataloader(), data.test_dataloader()
-    if hasattr(test, "order"):  # every nth image, as one of n devices has them: a set may be sorted by class
+    if isinstance(
+        test.order, EvalOrder
+    ):  # every nth image, as one of n devices has them: a set may be sorted by class
         test.order = replace(test.order, world=max(data.sizes["test"] // (ROWS * COLUMNS), 1))
     folder = Path() if out is None else expanded(out)
     paths = []

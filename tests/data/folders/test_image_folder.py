@@ -12,8 +12,8 @@ from torch import Tensor
 from folders import CLASSES, config, make, picture
 from resnet_lab.data import build, info
 from resnet_lab.data.folders.augment import MEAN, STD
-from resnet_lab.data.folders.module import ImageData
-from resnet_lab.data.folders.normalise import Reused, normalise_into, normalised
+from resnet_lab.data.folders.decoder import Reused, normalise_into, normalised
+from resnet_lab.data.module import DataModule
 from resnet_lab.data.order import CPU
 from resnet_lab.data.spec import ImageFolderConfig, SmallFolderConfig
 from resnet_lab.errors import UserError
@@ -24,14 +24,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make(tmp_path_factory.mktemp("images"))
 
 
-def data_of(root: Path, *, seed: int = 0, batch_size: int = 8, **choices: object) -> ImageData:
+def data_of(root: Path, *, seed: int = 0, batch_size: int = 8, **choices: object) -> DataModule:
     data = build(config(root, **choices), batch_size=batch_size, drop_last=False, seed=seed)
-    assert isinstance(data, ImageData)
+    assert isinstance(data, DataModule)
     data.setup()
     return data
 
 
-def epoch(data: ImageData, number: int = 0) -> list[tuple[Tensor, Tensor]]:
+def epoch(data: DataModule, number: int = 0) -> list[tuple[Tensor, Tensor]]:
     loader = data.train_dataloader()
     loader.set_epoch(number)
     return list(loader)
@@ -66,7 +66,7 @@ def test_every_layout_is_read(
 def test_images_set_aside_for_validation_are_not_trained_on(root: Path) -> None:
     data = data_of(root, validation=6)
     assert data.sizes == {"train": 24, "val": 6, "test": 30}
-    kept, aside = data.train_dataloader().chosen, data.val_dataloader()[0].chosen
+    kept, aside = data.images.chosen["train"][1], data.images.chosen["val"][1]
     assert sorted(torch.cat([kept, aside]).tolist()) == list(range(30))
 
 
@@ -111,7 +111,8 @@ def test_an_epoch_is_taken_up_in_its_middle(given: int, root: Path) -> None:
 
 def test_several_devices_see_what_one_sees(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def labelled(rank: int, world: int) -> tuple[list[Tensor], list[Tensor]]:
-        monkeypatch.setattr("resnet_lab.data.folders.module.rank_and_world", lambda: (rank, world))
+        for module in ("module", "folders.images"):
+            monkeypatch.setattr(f"resnet_lab.data.{module}.rank_and_world", lambda: (rank, world))
         data = data_of(root, batch_size=9)
         trained, tested = epoch(data), list(data.test_dataloader())
         return [image for batch, _ in trained for image in batch], [i for batch, _ in tested for i in batch]
@@ -157,7 +158,7 @@ def test_a_broken_image_is_left_out_and_counted_when_asked(
     data = data_of(tmp_path, on_error="skip")
     loader = data.train_dataloader()
     assert sum(len(labels) for _, labels in loader) == 29
-    assert len(loader.decoder.left_out) == 1
+    assert len(loader.reader.left_out) == 1
     assert "left out 1 broken images" in caplog.text
 
 
@@ -221,7 +222,7 @@ def test_a_choice_that_makes_no_sense_is_one_line(choices: dict[str, object], to
 
 
 def test_more_images_than_there_are_cannot_be_set_aside(root: Path) -> None:
-    with pytest.raises(UserError, match="only 30 images"):
+    with pytest.raises(UserError, match="0 to 29 images"):
         data_of(root, validation=31)
 
 

@@ -140,10 +140,10 @@ def test_a_root_of_circling_links_is_one_line(links: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("choice", "told"),
     [
-        ({"validation": 6}, "data.validation=6: there are only 6 images"),
-        ({"train_images": 7}, "data.train_images=7: there are only 6 images"),
-        ({"test_images": 7}, "data.test_images=7: there are only 6 images"),
-        ({"validation": 4, "train_images": 3}, "data.train_images=3: there are only 2 images"),
+        ({"validation": 6}, "data.validation=6: allowed are 0 to 5 images"),
+        ({"train_images": 7}, "data.train_images=7: allowed are 1 to 6 images"),
+        ({"test_images": 7}, "data.test_images=7: allowed are 1 to 6 images"),
+        ({"validation": 4, "train_images": 3}, "data.train_images=3: allowed are 1 to 2 images"),
     ],
 )
 def test_more_images_than_there_are_is_told_before_anything_is_trained(

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from resnet_lab.data import build, info
 from resnet_lab.data.module import DataModule
-from resnet_lab.data.own.images import OwnImages
+from resnet_lab.data.own.sets import OwnImages
 from resnet_lab.data.spec import KINDS, OwnConfig, data_kind
 from resnet_lab.errors import UserError
 

@@ -13,11 +13,11 @@ from PIL import Image
 
 from folders import CLASSES, config, make, picture
 from resnet_lab.data import build, info
-from resnet_lab.data.folders.files import FolderFiles
-from resnet_lab.data.folders.module import ImageData
+from resnet_lab.data.folders.images import FolderFiles
+from resnet_lab.data.module import DataModule
+from resnet_lab.data.shards import open_prepared
 from resnet_lab.data.shards.files import ShardFiles
 from resnet_lab.data.shards.prepare import MANIFEST, PARTIAL, prepare
-from resnet_lab.data.shards.store import open_prepared
 from resnet_lab.errors import UserError
 
 SIZE = 40
@@ -98,10 +98,10 @@ def test_shares_of_shards_are_disjoint_and_complete(
     prepare(config(root), out, size=SIZE)
 
     def batches(rank: int, world: int) -> list[list[int]]:
-        monkeypatch.setattr("resnet_lab.data.folders.module.rank_and_world", lambda: (rank, world))
+        monkeypatch.setattr("resnet_lab.data.folders.images.rank_and_world", lambda: (rank, world))
         shards = config(out, name="imagenet_shards")
         data = build(shards, batch_size=8, drop_last=True, seed=0)
-        assert isinstance(data, ImageData)
+        assert isinstance(data, DataModule)
         data.setup()
         return [batch.tolist() for batch in data.train_dataloader().order.batches(1)]
 

@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from resnet_lab.data.order import EvalOrder, TrainOrder
-from resnet_lab.data.small.in_memory import (
+from resnet_lab.data.order import EvalOrder, Loader, TrainLoader, TrainOrder
+from resnet_lab.data.small.memory import (
     Augmentation,
-    InMemoryEvalLoader,
-    InMemoryTrainLoader,
+    CropReader,
     Normalisation,
     RandomCrops,
+    WholeReader,
+    normalisation,
 )
-from resnet_lab.data.small.module import normalisation
 from resnet_lab.data.spec import SmallImagesConfig
 
 HEIGHT, WIDTH = 7, 6
@@ -91,11 +91,11 @@ def test_without_the_deviation_only_the_mean_is_taken_off(images: Tensor) -> Non
     assert normalise_by(images, divide=False).std.tolist() == [1.0] * images.shape[3]
 
 
-def loader(images: Tensor, rank: int = 0, world: int = 1) -> InMemoryTrainLoader:
+def loader(images: Tensor, rank: int = 0, world: int = 1) -> TrainLoader:
     order = TrainOrder(len(images), 16, drop_last=False, seed=0, rank=rank, world=world)
-    return InMemoryTrainLoader(
-        images, torch.arange(len(images)), order, normalise_by(images), Augmentation(2, flip=True, cutout=2)
-    )
+    choices = Augmentation(2, flip=True, cutout=2)
+    labels = torch.arange(len(images))
+    return TrainLoader(order, CropReader(images, labels, normalise_by(images), choices, seed=0))
 
 
 def test_an_image_looks_the_same_on_any_number_of_devices(images: Tensor) -> None:
@@ -124,7 +124,7 @@ def test_the_next_epoch_draws_anew(images: Tensor) -> None:
 def test_test_images_are_normalised_and_nothing_else(images: Tensor) -> None:
     normalise = normalise_by(images)
     batches = list(
-        InMemoryEvalLoader(images, torch.arange(len(images)), EvalOrder(len(images), 16), normalise)
+        Loader(EvalOrder(len(images), 16), WholeReader(images, torch.arange(len(images)), normalise))
     )
     assert torch.cat([labels for _, labels in batches]).tolist() == list(range(len(images)))
     together = torch.cat([batch for batch, _ in batches])

@@ -16,9 +16,10 @@ from folders import CLASSES, make, picture
 from resnet_lab.config.compose import compose
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import build, info
+from resnet_lab.data.module import DataModule
 from resnet_lab.data.preprocessing import Preprocessing
-from resnet_lab.data.small.folder import decoding
-from resnet_lab.data.small.module import SmallImages, averaged_down
+from resnet_lab.data.small import decoding
+from resnet_lab.data.small.memory import averaged_down
 from resnet_lab.data.spec import KINDS, ImageFolderConfig, SmallFolderConfig, SmallImagesConfig, data_kind
 from resnet_lab.errors import UserError
 from resnet_lab.runs.execute import execute
@@ -43,9 +44,9 @@ def config(root: Path, /, **choices: Any) -> SmallFolderConfig:
     return SmallFolderConfig(**{"name": "small_folder", "root": str(root), **choices})
 
 
-def data_of(config: SmallFolderConfig) -> SmallImages:
+def data_of(config: SmallFolderConfig) -> DataModule:
     data = build(config, batch_size=4, drop_last=False, seed=0)
-    assert isinstance(data, SmallImages)
+    assert isinstance(data, DataModule)
     data.setup()
     return data
 
@@ -197,8 +198,8 @@ def test_an_image_of_another_size_is_named(root: Path) -> None:
         ({"cutout": -1}, "data.cutout=-1"),
         ({"mean": "pixels"}, "data.mean"),
         ({"channels": 2}, "1 .grey., 3 .RGB. and null"),
-        ({"validation": 12}, "data.validation=12: there are only 12"),
-        ({"train_images": 13}, "data.train_images=13: there are only 12"),
+        ({"validation": 12}, "data.validation=12: allowed are [01] to 1[12] images"),
+        ({"train_images": 13}, "data.train_images=13: allowed are [01] to 1[12] images"),
         ({"test_images": 0}, "data.test_images=0"),
         ({"on_error": "go"}, "data.on_error"),
         ({"root": None}, "data.root="),

@@ -13,9 +13,10 @@ import pytest
 import torch
 from torchvision.datasets import CIFAR10, CIFAR100
 
+from folders import used
 from resnet_lab.data import build, info
-from resnet_lab.data.small.module import averaged_down, split
-from resnet_lab.data.small.sets import _IDX_CHECKSUMS, DEBIAN_FASHION_MNIST, SETS
+from resnet_lab.data.small import _IDX_CHECKSUMS, DEBIAN_FASHION_MNIST, SETS
+from resnet_lab.data.small.memory import averaged_down
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.errors import UserError
 
@@ -41,8 +42,8 @@ def test_what_is_told_beforehand_is_enough_to_build_a_net(name: str) -> None:
 
 
 def test_images_set_aside_are_drawn_by_a_fixed_seed_and_never_trained_on() -> None:
-    config = SmallImagesConfig(name="digits", validation=137)
-    parts = split(config)
+    config = SmallImagesConfig(name="digits", pad=1, validation=137)
+    parts = used(config)
     assert {name: len(labels) for name, (_, labels) in parts.items()} == {
         "val": 137,
         "train": 1300,
@@ -60,7 +61,7 @@ def test_images_set_aside_are_drawn_by_a_fixed_seed_and_never_trained_on() -> No
 
 
 def test_fewer_images_keep_the_classes_in_proportion() -> None:
-    labels = split(SmallImagesConfig(name="digits", train_images=100, test_images=50))
+    labels = used(SmallImagesConfig(name="digits", pad=1, train_images=100, test_images=50))
     assert len(labels["train"][1]) == 100
     assert labels["train"][1].bincount().tolist() == [10] * 10
     assert len(labels["test"][1]) == 50
@@ -182,7 +183,7 @@ def test_an_archive_in_a_folder_that_cannot_be_written_is_unpacked_in_the_cache(
 ) -> None:
     archive = archived(write_cifar(tmp_path / "shared", CIFAR10, monkeypatch), CIFAR10, monkeypatch)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("resnet_lab.data.small.fetch.os.access", lambda *_: False)  # root may write anywhere
+    monkeypatch.setattr("resnet_lab.data.small.os.access", lambda *_: False)  # root may write anywhere
     (images, _), _ = SETS["cifar10"].read(SmallImagesConfig(name="cifar10", root=str(archive.parent)))
     assert len(images) == 100
     assert [path.name for path in archive.parent.iterdir()] == [archive.name]

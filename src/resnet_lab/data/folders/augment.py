@@ -1,10 +1,12 @@
 """What happens to one image on its way into a batch. Every random choice comes from the sample's own generator.
 
 Sources: random resized crop, Inception (arXiv 1409.4842, section 6); scale jitter, he2015 section 3.4; colour
-noise along the principal components, AlexNet (Krizhevsky et al. 2012, section 4.1); random erasing, arXiv 1708.04896.
+noise along the principal components, AlexNet (Krizhevsky et al. 2012, section 4.1); random erasing, arXiv 1708.04896;
+TrivialAugmentWide, arXiv 2103.10158: torchvision's draws from torch's global generator, which threads share.
 """
 
 import math
+from collections.abc import Callable
 from random import Random
 
 import numpy as np
@@ -14,7 +16,6 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from resnet_lab.data.decode import Box, Picture, Pixels, crop_resized
-from resnet_lab.data.folders.trivial_augment import trivial_augment
 from resnet_lab.data.spec import ImageFolderConfig
 
 MEAN = (0.485, 0.456, 0.406)  # of ImageNet's training images scaled to [0, 1], RGB
@@ -106,3 +107,55 @@ class RandomView:
             erase(pixels, random)
         noise = PCA_DIRECTIONS @ [random.gauss(0.0, config.pca_noise * std) for std in PCA_STD]
         return pixels, noise.astype(np.float32)
+
+
+BINS = 31  # strengths that are drawn from
+
+Operation = Callable[[Tensor, float], Tensor]  # a uint8 image (3, H, W) and the strength
+
+
+def _affine(
+    image: Tensor, shift: tuple[int, int] = (0, 0), shear: tuple[float, float] = (0.0, 0.0)
+) -> Tensor:
+    # Shearing keeps the corner in place, shifting has no centre: torchvision's AutoAugment family.
+    centre = [0.0, 0.0] if any(shear) else None
+    return F.affine(image, angle=0.0, translate=list(shift), scale=1.0, shear=list(shear), center=centre)
+
+
+# name: the strength at the last bin, whether its sign is drawn too, what it does
+SIGNED: dict[str, tuple[float, Operation]] = {
+    "shear_x": (0.99, lambda image, by: _affine(image, shear=(math.degrees(math.atan(by)), 0.0))),
+    "shear_y": (0.99, lambda image, by: _affine(image, shear=(0.0, math.degrees(math.atan(by))))),
+    "translate_x": (32.0, lambda image, by: _affine(image, shift=(int(by), 0))),
+    "translate_y": (32.0, lambda image, by: _affine(image, shift=(0, int(by)))),
+    "rotate": (135.0, lambda image, by: F.rotate(image, by)),
+    "brightness": (0.99, lambda image, by: F.adjust_brightness(image, 1.0 + by)),
+    "colour": (0.99, lambda image, by: F.adjust_saturation(image, 1.0 + by)),
+    "contrast": (0.99, lambda image, by: F.adjust_contrast(image, 1.0 + by)),
+    "sharpness": (0.99, lambda image, by: F.adjust_sharpness(image, 1.0 + by)),
+}
+UNSIGNED: dict[str, Operation] = {  # strength from 0 to 1; some have none
+    "identity": lambda image, _: image,
+    "posterize": lambda image, by: F.posterize(image, bits=round(8 - 6 * by)),
+    "solarize": lambda image, by: F.solarize(image, threshold=255 * (1.0 - by)),
+    "autocontrast": lambda image, _: F.autocontrast(image),
+    "equalize": lambda image, _: F.equalize(image),
+}
+OPERATIONS = (*SIGNED, *UNSIGNED)
+
+
+def apply(image: Tensor, operation: str, strength: float) -> Tensor:
+    """One operation on a uint8 image (3, H, W); `strength` from 0 to 1, from -1 where it is signed."""
+    if operation in SIGNED:
+        last, function = SIGNED[operation]
+        return function(image, last * strength)
+    return UNSIGNED[operation](image, strength)
+
+
+def trivial_augment(image: Tensor, random: Random) -> Tensor:
+    """TrivialAugmentWide: a uint8 image (3, H, W) after one operation at one strength, both drawn evenly."""
+    operation = random.choice(OPERATIONS)
+    strength = random.randrange(BINS) / (BINS - 1)
+    if operation in SIGNED and random.random() < 0.5:
+        strength = -strength
+    return apply(image, operation, strength)

@@ -16,8 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.data.folders.layout import Layout, find_layout
-from resnet_lab.data.folders.walk import Stamp, check_filled, images, stamp_of
+from resnet_lab.data.folders.walk import Layout, Stamp, check_filled, find_layout, images, stamp_of
 from resnet_lab.files import cache_folder, write_text
 
 log = logging.getLogger(__name__)
@@ -40,6 +39,15 @@ class FolderImages:
     other: str = ""  # one of them
     written: str = ""  # a digest of when each file was written: what was made of other pixels is of another
 
+    def tell_others(self) -> None:
+        """Log how many files of the class folders are no images that can be read."""
+        if self.others:
+            log.warning(
+                "left out %d files that are no images which Pillow reads by itself, such as %s",
+                self.others,
+                self.other,
+            )
+
 
 def look(root: Path) -> FolderImages:
     """The images at `root`. Raises UserError as `find_layout` does, and where a class is empty."""
@@ -55,16 +63,6 @@ def look(root: Path) -> FolderImages:
     if time.time() - began > SLOW and settled:
         _remember(note, root, found, stamps)
     return found
-
-
-def tell_others(found: FolderImages) -> None:
-    """Log how many files of the class folders are no images that can be read."""
-    if found.others:
-        log.warning(
-            "left out %d files that are no images which Pillow reads by itself, such as %s",
-            found.others,
-            found.other,
-        )
 
 
 def fingerprint_of(count: int, content: bytes) -> str:

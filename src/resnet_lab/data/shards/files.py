@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from torch import Tensor
 
 from resnet_lab.data.decode import BrokenImage
 from resnet_lab.data.order import TrainOrder, generator
-from resnet_lab.data.shards.store import Prepared
+from resnet_lab.data.shards import Prepared
 from resnet_lab.errors import UserError
 
 WINDOW = 16  # shards whose images are mixed
@@ -71,11 +72,8 @@ class ShardFiles:
             for shard in range(len(self.names)):
                 self._fetch(shard)
 
-    def order(
-        self, chosen: Tensor, batch_size: int, drop_last: bool, seed: int, rank: int, world: int
-    ) -> ShardOrder:
-        shards = self.shards[chosen]
-        return ShardOrder(len(chosen), batch_size, drop_last, seed, rank, world, shards=shards)
+    def order(self, chosen: Tensor, *choices: Any) -> ShardOrder:
+        return ShardOrder(len(chosen), *choices, shards=self.shards[chosen])
 
     def read(self, index: int) -> bytes:
         shard, number = self._where(index)

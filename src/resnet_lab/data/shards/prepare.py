@@ -27,12 +27,12 @@ import torch
 from tqdm import tqdm
 
 from resnet_lab.data.decode import BrokenImage, Jpeg, open_picture, resized
-from resnet_lab.data.folders import choices
-from resnet_lab.data.folders.files import FolderFiles
-from resnet_lab.data.folders.loader import threads_of_this_process
+from resnet_lab.data.folders import ClassFolders
+from resnet_lab.data.folders.decoder import threads_of_this_process
+from resnet_lab.data.folders.images import FolderFiles
 from resnet_lab.data.order import generator
+from resnet_lab.data.shards import MANIFEST, VERSION
 from resnet_lab.data.shards.files import INDEX, LABELS, chunk_labels
-from resnet_lab.data.shards.store import MANIFEST, VERSION
 from resnet_lab.data.spec import ImageFolderConfig, ShardsConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import UNFINISHED, settle, write_bytes
@@ -67,7 +67,8 @@ def prepare(config: ImageFolderConfig, out: Path, *, size: int = 256, workers: i
         raise UserError("data=imagenet_shards is prepared already: prepare an image folder, as data=imagenet")
     if size < config.crop:
         raise UserError(f"size={size} is less than data.crop={config.crop}")
-    info, found = choices.info(config), choices.found(config)
+    source = ClassFolders(config)
+    info, found = source.info(), source.found
     splits = [
         _split(name, FolderFiles(folder, info.class_names), size) for name, folder in found.splits.items()
     ]

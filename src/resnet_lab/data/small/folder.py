@@ -1,32 +1,82 @@
-"""The pixels of class folders in one file of the user's cache, which every run of these images maps.
+"""Class folders of small images: decoded once, and kept as one file in the user's cache for later runs.
 
-Which file, is said by the folder's fingerprint, by when its files were written, and by all that decides pixels: the
-choices and the versions of the decoders. It is written at once and by one process; another than it should be, it is
-made again. Free of torch where the file is there.
+The file is named by the images' fingerprint, by when each was written, and by all that decides pixels: the choices and
+the versions of the decoders. It is written atomically by one process, and rebuilt if its content does not match. Free
+of torch if the file is there.
 """
 
 import fcntl
 import hashlib
 import json
+import logging
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from resnet_lab.data.folders.fingerprint import FolderImages
-from resnet_lab.data.spec import SmallFolderConfig
+from resnet_lab.data.folders.fingerprint import FolderImages, look
+from resnet_lab.data.small import check_augmentation
+from resnet_lab.data.source import Source
+from resnet_lab.data.spec import DataInfo, SmallFolderConfig
 from resnet_lab.errors import UserError
-from resnet_lab.files import UNFINISHED, cache_folder, replacing
+from resnet_lab.files import UNFINISHED, cache_folder, expanded, replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from resnet_lab.data.small.memory import InMemory
+
+log = logging.getLogger(__name__)
+
 VERSION = 2  # of the file, and of our own steps from a file's bytes to pixels
 DECODERS = ("pillow", "simplejpeg")
+
+
+class SmallFolder(Source[SmallFolderConfig]):
+    """Class folders of small image files, which are decoded where nobody did it before."""
+
+    names = ("small_folder",)
+
+    def __init__(self, config: SmallFolderConfig, batch_size: int = 2) -> None:
+        super().__init__(config, batch_size)
+        if config.channels not in (None, 1, 3):
+            raise UserError(f"data.channels={config.channels}: allowed are 1 (grey), 3 (RGB) and null")
+        check_augmentation(config, config.size or 2**16)
+
+    @cached_property
+    def files(self) -> FolderImages:
+        """The files in the folders."""
+        found = look(expanded(self.root))
+        self.check_fingerprint(found.fingerprint)
+        return found
+
+    @cached_property
+    def held(self) -> "Held":
+        """The images, decoded."""
+        return held(self.config, self.files)
+
+    def info(self) -> DataInfo:
+        images, files = self.held, self.files
+        training = self.training_images()
+        check_augmentation(self.config, min(images.height, images.width))
+        shape = images.channels, images.height, images.width
+        return DataInfo(*shape, files.class_names, training, files.fingerprint, "val" in files.splits)
+
+    def counts(self) -> dict[str, int]:
+        return self.held.counts
+
+    def open(self) -> "InMemory":
+        from resnet_lab.data.small.memory import InMemory
+
+        self.files.tell_others()
+        if broken := self.held.broken:
+            log.warning("left out %d broken images, as %s", len(broken), broken[0])
+        return InMemory(self.config, self.info(), loaded(self.config, self.files))
 
 
 @dataclass(frozen=True)
@@ -122,7 +172,7 @@ def _opened(file: Path) -> Held | None:
 def _made(file: Path, config: SmallFolderConfig, found: FolderImages) -> Held:
     from safetensors.numpy import save_file
 
-    from resnet_lab.data.small.folder.decoding import decoded
+    from resnet_lab.data.small.decoding import decoded
 
     parts, broken = decoded(config, found)
     arrays: dict[str, Any] = {}

@@ -1,7 +1,8 @@
 """Batches of decoded images, a few ahead, by threads: the decoders let them run beside one another.
 
 A thread decodes a few images at a time straight into their places of the batch. Which images a batch holds and what
-is drawn for each is fixed before any thread starts, so their number and timing change nothing.
+is drawn for each is fixed before any thread starts, so their number and timing change nothing. On the CPU each picture
+is normalised while it is in the cache, on another device a batch at a time.
 """
 
 import logging
@@ -12,9 +13,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import islice
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
+from weakref import finalize
 
 import numpy as np
 import torch
@@ -23,8 +26,8 @@ from torch import Tensor
 
 from resnet_lab.cores import SHARE
 from resnet_lab.data.decode import BrokenImage, Pixels
-from resnet_lab.data.folders.normalise import Reused, normalise_into, normalised, sent
-from resnet_lab.data.order import CPU, Batch, EvalOrder, TrainLoader, TrainOrder
+from resnet_lab.data.folders.augment import MEAN, STD
+from resnet_lab.data.order import CPU, Batch, Reader, TrainOrder
 from resnet_lab.errors import UserError, printable
 
 log = logging.getLogger(__name__)
@@ -42,10 +45,8 @@ class ImageFiles(Protocol):
 
     labels: Tensor  # (N,) int64
 
-    def order(
-        self, chosen: Tensor, batch_size: int, drop_last: bool, seed: int, rank: int, world: int
-    ) -> TrainOrder:
-        """The training batches of the `chosen` images, in which these files are read with ease."""
+    def order(self, chosen: Tensor, *choices: Any) -> TrainOrder:
+        """The training batches of the `chosen` images, in which these files are read with ease; `choices` are its."""
         ...
 
     def read(self, index: int) -> bytes:
@@ -118,7 +119,7 @@ class _Making:
         return [image.permute(2, 0, 1) for image in images], noise, indices
 
 
-class Decoder:
+class Decoder(Reader):
     """Turns batches of indices into batches of images and labels, in threads.
 
     A broken image ends the iteration with a UserError, or, with on_error="skip", is left out of its batch,
@@ -128,20 +129,21 @@ class Decoder:
     def __init__(
         self,
         files: ImageFiles,
+        chosen: Tensor,  # indices of the files that are used; batches count within them
         view: View,
         size: int | None,  # side of the images in pixels; None: each is as large as it is
         workers: int | None = None,
         on_error: str = "stop",
         device: torch.device = CPU,  # of the batches; one that is not the CPU normalises them
     ) -> None:
-        self.files, self.view, self.size = files, view, size
+        self.files, self.chosen, self.view, self.size = files, chosen, view, size
         self.workers, self.on_error, self.device = workers, on_error, device
         self._memory = Reused()
         self.left_out: list[int] = []  # indices of the broken images of the running or last iteration
 
     def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
         self.left_out, first_broken = [], ""
-        upcoming = self.files.ahead(indices)
+        upcoming = self.files.ahead(self.chosen[batch] for batch in indices)
         own_threads = torch.get_num_threads()
         # Our threads are parallel already: torch gets one within each of them, and its own again afterwards.
         pool = ThreadPoolExecutor(
@@ -215,31 +217,60 @@ class Decoder:
         return images, sent(self.files.labels[indices], self.device)
 
 
-class ImageTrainLoader(TrainLoader):
-    """The training batches of each epoch; the order counts within `chosen`, the images that are used."""
+class Reused:
+    """Memory of batches on the CPU, taken again when nobody holds what was made of it.
 
-    def __init__(self, order: TrainOrder, decoder: Decoder, chosen: Tensor) -> None:
-        super().__init__(order)
-        self.decoder, self.chosen = decoder, chosen
+    The first touch of a page may cost more than what is written to it: of a batch of images at 224 a fifth of all the
+    work, decoding included. New memory comes from NumPy, which asks for huge pages.
+    """
 
-    def load(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
-        return self.decoder.batches(epoch, (self.chosen[batch] for batch in indices))
+    def __init__(self) -> None:
+        self._free: list[NDArray[np.uint8]] = []
+
+    def take(self, shape: tuple[int, ...], dtype: type[np.generic]) -> Tensor:
+        """A tensor of any values."""
+        count = math.prod(shape) * np.dtype(dtype).itemsize
+        memory = self._free.pop() if self._free else np.empty(count, np.uint8)
+        if len(memory) < count:
+            memory = np.empty(count, np.uint8)
+        array = memory[:count].view(dtype).reshape(shape)
+        # The tensor's storage holds the array, whoever holds the storage.
+        finalize(array, self._free.append, memory).atexit = False
+        return torch.from_numpy(array)
 
 
-class ImageEvalLoader:
-    """Each of the `chosen` images once."""
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """The values on the device; nobody waits for a copy to a GPU, since it is from memory that does not move."""
+    if device.type == "cuda" and not values.is_pinned():
+        values = values.pin_memory()
+    return values.to(device, non_blocking=True)
 
-    def __init__(self, order: EvalOrder, decoder: Decoder, chosen: Tensor) -> None:
-        self.order, self.decoder, self.chosen = order, decoder, chosen
 
-    def __len__(self) -> int:
-        return len(self.order)
+def normalise_into(out: Tensor, pixels: Pixels, noise: NDArray[np.float32]) -> None:
+    """Pixels (H, W, 3) in [0, 1], plus noise (3,), less MEAN, over STD, into float32 `out` (H, W, 3) on the CPU.
 
-    def __iter__(self) -> Iterator[Batch]:
-        return self.decoder.batches(0, (self.chosen[batch] for batch in self.order.batches()))
+    Works on rows of 3W values: broadcasting over a last axis of three takes a CPU twice as long.
+    """
+    width = pixels.shape[1]
+    scale, mean, std, shift = _row(width, CPU)
+    if noise.any():
+        shift = ((torch.from_numpy(noise) - mean) / std).repeat(width)
+    out.view(-1, 3 * width).copy_(torch.from_numpy(pixels).reshape(-1, 3 * width)).mul_(scale).add_(shift)
 
-    def given(self) -> list[int]:
-        """The places among the `chosen` of the images that the last iteration gave, in its order."""
-        broken = set(self.decoder.left_out)
-        positions = range(self.order.rank, self.order.images, self.order.world)
-        return [position for position in positions if int(self.chosen[position]) not in broken]
+
+def normalised(images: Tensor, noise: Tensor, device: torch.device) -> Tensor:
+    """The same of uint8 images (N, 3, H, W), channels-last, and noise (N, 3), by a device that is not the CPU."""
+    pixels = sent(images, device).permute(0, 2, 3, 1)
+    width = pixels.shape[2]
+    scale, mean, std, _ = _row(width, device)
+    shift = ((sent(noise, device) - mean) / std).repeat(1, width)[:, None]
+    rows = pixels.flatten(2) * scale
+    return rows.add_(shift).view(pixels.shape).permute(0, 3, 1, 2)
+
+
+@cache
+def _row(width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What a row of 3W values is multiplied with; MEAN and STD; what is added to the row where there is no noise."""
+    mean, std = torch.tensor(MEAN), torch.tensor(STD)
+    scale, shift = (1 / (255 * std)).repeat(width), (-mean / std).repeat(width)
+    return scale.to(device), mean.to(device), std.to(device), shift.to(device)

@@ -3,10 +3,64 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
-from resnet_lab.data.order import Batch, EvalOrder, TrainLoader, TrainOrder, generator
+from resnet_lab.data.module import Images
+from resnet_lab.data.order import Batch, Reader, generator
+from resnet_lab.data.preprocessing import Preprocessing, by_channel
+from resnet_lab.data.spec import DataConfig, DataInfo, InMemoryConfig
+
+PIECE = 1000  # images at a time, where their float copies would take four or eight times the set's memory
+
+Part = tuple[Tensor, Tensor]  # uint8 images (N, H, W, C) and int64 labels (N,)
+
+
+class InMemory(Images):
+    """The parts of a set, each whole in memory."""
+
+    eval_batches = 2
+
+    def __init__(
+        self, config: InMemoryConfig, info: DataInfo, parts: dict[str, Part], *, published: bool = False
+    ) -> None:
+        self.config, self.info, self.parts, self.published = config, info, parts, published
+        self.labels = {part: labels for part, (_, labels) in parts.items()}
+        self.counts = {part: len(labels) for part, labels in self.labels.items()}
+
+    def choose(self, config: DataConfig) -> None:
+        super().choose(config)
+        used = {
+            name: (_taken(self.parts[part][0], indices), _taken(self.parts[part][1], indices))
+            for name, (part, indices) in self.chosen.items()
+        }
+        self.parts = {}
+        self.normalise = normalisation(used["train"][0], self.config).to(self.device)
+        self.used = {
+            name: (images.to(self.device), labels.to(self.device)) for name, (images, labels) in used.items()
+        }
+
+    def train_reader(self, seed: int) -> Reader:
+        augmentation = Augmentation(self.config.pad, self.config.flip, self.config.cutout)
+        return CropReader(*self.used["train"], self.normalise, augmentation, seed)
+
+    def eval_reader(self, name: str) -> Reader:
+        return WholeReader(*self.used[name], self.normalise)
+
+    def preprocessing(self) -> Preprocessing:
+        mean, std = self.normalise.mean.cpu().permute(2, 0, 1), self.normalise.std.cpu()
+        if self.config.mean == "channel":
+            mean = mean[:, :1, :1]  # one value a channel, spread over the image
+        size = self.info.height, self.info.width
+        return Preprocessing(self.info.channels, size, None, mean, by_channel(std), self.info.class_names)
+
+
+def _taken(values: Tensor, chosen: Tensor) -> Tensor:
+    """Those of `chosen`; all of them stay where they are mapped."""
+    return values if torch.equal(chosen, torch.arange(len(values))) else values[chosen]
 
 
 @dataclass(frozen=True)
@@ -124,41 +178,57 @@ class RandomCrops:
         return inside[0][:, :, None] & inside[1][:, None, :]
 
 
-class InMemoryTrainLoader(TrainLoader):
+class CropReader(Reader):
     """Augmented, normalised batches, made on the device that holds the images: uint8 (N, H, W, C)."""
 
     def __init__(
-        self,
-        images: Tensor,
-        labels: Tensor,
-        order: TrainOrder,
-        normalise: Normalisation,
-        augmentation: Augmentation,
+        self, images: Tensor, labels: Tensor, normalise: Normalisation, augmentation: Augmentation, seed: int
     ) -> None:
-        super().__init__(order, labels.device)
         self.crops = RandomCrops(images, normalise, augmentation)
-        self.labels = labels
+        self.labels, self.seed, self.index_device = labels, seed, labels.device
 
-    def load(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
+    def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
         crops = self.crops
-        drawn = crops.augmentation.draw(
-            self.order.images, crops.height, crops.width, seed=self.order.seed, epoch=epoch
-        ).to(self.device)
+        drawn = crops.augmentation.draw(crops.count, crops.height, crops.width, seed=self.seed, epoch=epoch)
+        drawn = drawn.to(self.index_device)
         for index in indices:
             yield crops(index, drawn[index]), self.labels[index]
 
 
-class InMemoryEvalLoader:
-    """The images as they are, normalised, in order."""
+class WholeReader(Reader):
+    """The images as they are, normalised."""
 
-    def __init__(self, images: Tensor, labels: Tensor, order: EvalOrder, normalise: Normalisation) -> None:
-        self.images, self.labels = images, labels
-        self.order = order
-        self.normalise = normalise
+    def __init__(self, images: Tensor, labels: Tensor, normalise: Normalisation) -> None:
+        self.images, self.labels, self.normalise, self.index_device = images, labels, normalise, images.device
 
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __iter__(self) -> Iterator[Batch]:
-        for index in self.order.batches(self.images.device):
+    def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:  # noqa: ARG002
+        for index in indices:
             yield self.normalise(self.images.index_select(0, index)), self.labels[index]
+
+
+def averaged_down(images: NDArray[np.uint8], size: int | None) -> Tensor:
+    """Images (N, H, W, C) with a side of `size` pixels, each the mean of the area that it covers."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images))
+    if size is None or size == pixels.shape[1]:
+        return pixels
+    pieces = (piece.permute(0, 3, 1, 2).float() for piece in pixels.split(PIECE))
+    smaller = (interpolate(piece, (size, size), mode="area").round_().to(torch.uint8) for piece in pieces)
+    return torch.cat(list(smaller)).permute(0, 2, 3, 1).contiguous()
+
+
+def normalisation(images: Tensor, config: InMemoryConfig) -> Normalisation:
+    """Mean, and standard deviation where asked, over the training images uint8 (N, H, W, C)."""
+    count, height, width, channels = images.shape
+    total = torch.zeros(height, width, channels, dtype=torch.float64)
+    squares = torch.zeros(channels, dtype=torch.float64)
+    for piece in images.split(PIECE):
+        values = piece.double().div_(255)
+        total += values.sum(0)
+        squares += values.square_().sum((0, 1, 2))
+    mean = total / count
+    # One deviation a channel in either case: a pixel that is always black would divide by nothing.
+    channel_mean = mean.mean((0, 1))
+    std = (squares / (count * height * width) - channel_mean.square()).sqrt()
+    if config.mean == "channel":
+        mean = channel_mean.expand(height, width, channels)
+    return Normalisation(mean.float(), std.float() if config.divide_by_std else torch.ones(channels))

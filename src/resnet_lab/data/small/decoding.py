@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from resnet_lab.cores import cores
 from resnet_lab.data.decode import BrokenImage, Pixels, averaged, open_picture
-from resnet_lab.data.folders.files import FolderFiles
 from resnet_lab.data.folders.fingerprint import FolderImages
+from resnet_lab.data.folders.images import FolderFiles
 from resnet_lab.data.spec import SmallFolderConfig
 from resnet_lab.errors import UserError, printable
 

@@ -1,0 +1,101 @@
+"""Encoded images, in class folders or in shards: read by index, and seen at random or from the middle."""
+
+import os
+from collections.abc import Iterator, Mapping
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from resnet_lab.data.decode import BrokenImage, Pixels, open_picture
+from resnet_lab.data.folders.augment import MEAN, STD, RandomView
+from resnet_lab.data.folders.decoder import Decoder, ImageFiles, View
+from resnet_lab.data.folders.walk import scan
+from resnet_lab.data.module import Images
+from resnet_lab.data.order import Reader, TrainOrder, rank_and_world, sample_random
+from resnet_lab.data.preprocessing import CentreView, Preprocessing, by_channel
+from resnet_lab.data.spec import DataInfo, ImageFolderConfig
+from resnet_lab.files import open_file
+
+
+class FolderFiles:
+    """The image files of class folders, sorted by class and name; scanned once, when made."""
+
+    def __init__(self, folder: Path, class_names: tuple[str, ...]) -> None:
+        self.folder = folder
+        self.names, labels = scan(folder, class_names)
+        self.labels = torch.from_numpy(labels)
+
+    def order(self, chosen: Tensor, *choices: Any) -> TrainOrder:
+        return TrainOrder(len(chosen), *choices)
+
+    def read(self, index: int) -> bytes:
+        try:
+            with FileIO(open_file(Path(self.where(index)))) as file:
+                return file.readall()
+        except OSError as error:
+            raise BrokenImage(error.strerror) from error
+
+    def name(self, index: int) -> str:
+        return os.fsdecode(self.names[index])
+
+    def where(self, index: int) -> str:
+        return f"{self.folder}{os.sep}{self.name(index)}"
+
+    def ahead(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
+        return batches
+
+
+class EncodedImages(Images):
+    """Image files of each part, decoded as they are needed."""
+
+    def __init__(self, config: ImageFolderConfig, info: DataInfo, files: Mapping[str, ImageFiles]) -> None:
+        self.config, self.info, self.files = config, info, files
+        self.labels = {part: images.labels for part, images in files.items()}
+        self.counts = {part: len(labels) for part, labels in self.labels.items()}
+
+    @property
+    def test_crop(self) -> int:
+        """Side of the centre crop that is tested, in pixels."""
+        return self.config.test_crop or self.config.crop
+
+    def order(self, batch_size: int, drop_last: bool, seed: int) -> TrainOrder:
+        part, chosen = self.chosen["train"]
+        return self.files[part].order(chosen, batch_size, drop_last, seed, *rank_and_world())
+
+    def train_reader(self, seed: int) -> Reader:
+        view = RandomView(self.config)
+
+        def seen(data: bytes, epoch: int, index: int) -> tuple[Pixels, NDArray[np.float32]]:
+            return view(open_picture(data), sample_random(seed, epoch, index))
+
+        return self._decoder("train", seen, self.config.crop)
+
+    def eval_reader(self, name: str) -> Reader:
+        return self._centre(name, self.config.resize, self.test_crop)
+
+    def view_reader(self, resize: int, crop: int | None) -> Reader:
+        return self._centre("test", resize, crop)
+
+    def preprocessing(self) -> Preprocessing:
+        size, resize = (self.test_crop, self.test_crop), self.config.resize
+        return Preprocessing(3, size, resize, by_channel(MEAN), by_channel(STD), self.info.class_names)
+
+    def name(self, part: str, index: int) -> str:
+        return self.files[part].name(index)
+
+    def _centre(self, name: str, resize: int, crop: int | None) -> Reader:
+        view, no_noise = CentreView(resize, crop), np.zeros(3, np.float32)
+
+        def seen(data: bytes, _epoch: int, _index: int) -> tuple[Pixels, NDArray[np.float32]]:
+            return view(open_picture(data)), no_noise
+
+        return self._decoder(name, seen, crop)
+
+    def _decoder(self, name: str, view: View, size: int | None) -> Reader:
+        (part, chosen), config = self.chosen[name], self.config
+        return Decoder(self.files[part], chosen, view, size, config.workers, config.on_error, self.device)

@@ -1,1 +1,0 @@
-"""Class folders of small image files, decoded once and held in memory."""
