@@ -147,7 +147,7 @@ def _imported(path: str, key: str) -> tuple[ModuleType, list[str]]:
     """The innermost module of a dotted path, imported, and the names that are left."""
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        raise UserError(f"{key}={path}: a dotted path is needed, as my_package.my_module.Name")
+        raise UserError(f"{key}={path}: a dotted path is needed, for example my_package.my_module.Name")
     working_folder_last()
     for length in range(len(parts) - 1, 0, -1):
         name = ".".join(parts[:length])

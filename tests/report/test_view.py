@@ -147,7 +147,7 @@ def test_where_keeps_the_runs_that_are_like_that(
     ("asked", "said"),
     [
         (["--where", "depth=3"], "unknown --where 'depth': did you mean 'model.depth'?"),
-        (["--where", "model.depth=3"], "no run is like that; here model.depth is 20, 32, 44, 56"),
+        (["--where", "model.depth=3"], "no run matches; available: model.depth is 20, 32, 44, 56"),
         (["--where", "model.depth"], "key=value or key!=value is needed"),
         (["--by", "model.dpeth"], "did you mean 'model.depth'?"),
         (["--by", "seed"], "--by seed: it makes no other group of runs"),
@@ -155,7 +155,7 @@ def test_where_keeps_the_runs_that_are_like_that(
         (["--rows", "model.depth"], "--rows and --columns go together"),
         (["--rows", "model.depth", "--columns", "model.depth"], "two different choices"),
         (["--rows", "model.depth", "--columns", "kind", "--by", "kind"], "two tables"),
-        (["--baseline", "model.shortcut=B"], "no line of the table is like that"),
+        (["--baseline", "model.shortcut=B"], "no row matches"),
         (["--format", "mdd"], "did you mean 'md'?"),
         (["--format", "md", "--out", "x"], "redirect it"),
         (["--figures", "jpg"], "allowed: png, svg, pdf"),

@@ -161,7 +161,7 @@ def test_what_makes_no_search_is_refused_before_it_starts(
 
 @needs_optuna
 def test_search_with_nothing_to_choose_is_refused(search: Callable[..., Search]) -> None:
-    with pytest.raises(UserError, match="needs something to choose"):
+    with pytest.raises(UserError, match="nothing to search over"):
         search(axes=[])
 
 

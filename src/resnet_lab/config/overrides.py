@@ -65,7 +65,7 @@ def _read(text: str) -> str:
     if not key:
         raise _no_override(text)
     if override.is_delete():
-        raise UserError(f"{text}: a run needs each of its parts; choose another one, as logger=csv")
+        raise UserError(f"{text}: a run needs each of its parts; choose another one, for example logger=csv")
     if override.is_hydra_override():
         _check_hydra(key)
     if key in groups():
@@ -199,4 +199,6 @@ def _first_line(error: Exception) -> str:
 
 
 def _no_override(text: str) -> UserError:
-    return UserError(f"{text!r} is no override: write key=value or group=option, as model.depth=32")
+    return UserError(
+        f"{text!r} is not an override: write key=value or group=option, for example model.depth=32"
+    )

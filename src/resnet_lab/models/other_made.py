@@ -53,7 +53,9 @@ def check(config: OtherConfig, shape: Shape, classes: int, *, free: bool = False
     run's module is `free` to use whatever it gives.
     """
     if not config._target_:
-        raise UserError(f"{TARGET} is needed: the dotted path of the net, as torchvision.models.densenet121")
+        raise UserError(
+            f"{TARGET} is needed: the dotted path of the network, for example torchvision.models.densenet121"
+        )
     if config.reset_head and (config.head is None or config.weights is None):
         raise UserError("model.reset_head needs model.weights, and model.head, the module that starts afresh")
     if config.weights is not None and not Path(config.weights).expanduser().exists():

@@ -52,7 +52,7 @@ def held_against(lines: Sequence[Line], baseline: Sequence[str], varying: Sequen
         check_key(each.key, [line.choices for line in lines], "--baseline")
     bases = [line for line in lines if all(each.holds(line.choices) for each in asked)]
     if not bases:
-        raise UserError(f"--baseline {' '.join(map(str, asked))}: no line of the table is like that")
+        raise UserError(f"--baseline {' '.join(map(str, asked))}: no row matches")
     given = {each.key for each in asked}
     rest = [key for key in varying if key not in given]
     shared = shared_variance(lines)

@@ -24,7 +24,9 @@ class Condition:
         """As a command line says it; UserError names the option."""
         found = re.fullmatch(r"\s*([^=!\s]+)\s*(!?=)\s*(.*?)\s*", text, re.DOTALL)
         if not found:
-            raise UserError(f"{option} {text}: key=value or key!=value is needed, as model.depth=20,56")
+            raise UserError(
+                f"{option} {text}: key=value or key!=value is needed, for example model.depth=20,56"
+            )
         return cls(found[1], tuple(each.strip() for each in found[3].split(",")), found[2] == "=")
 
     def holds(self, told: Mapping[str, Any]) -> bool:
@@ -64,7 +66,7 @@ def selected(runs: Sequence[Run], where: Iterable[str]) -> list[Run]:
     ]
     if not kept:
         said = "; ".join(f"{each.key} is {_values(each.key, every)}" for each in conditions)
-        raise UserError(f"--where {' '.join(map(str, conditions))}: no run is like that; here {said}")
+        raise UserError(f"--where {' '.join(map(str, conditions))}: no run matches; available: {said}")
     return kept
 
 
@@ -80,7 +82,7 @@ def check_key(key: str, every: Iterable[Mapping[str, Any]], option: str) -> None
     last = next((name for name in [*varying, *sorted(seen)] if name.rpartition(".")[2] == key), None)
     close = last or nearest(key, seen)
     hint = f"did you mean {close!r}? " if close else ""
-    raise UserError(f"unknown {option} {key!r}: {hint}here vary: {_list(varying)}")
+    raise UserError(f"unknown {option} {key!r}: {hint}choices that vary: {_list(varying)}")
 
 
 def _values(key: str, every: Iterable[Mapping[str, Any]]) -> str:

@@ -164,7 +164,7 @@ def _logger(run: Run) -> LoggerConfig:
 
 def _unfinished(run: RunFolder, config: TrainConfig) -> Record:
     """Return what is known of a run that was killed."""
-    error = Failure("interrupted", "the same command goes on")
+    error = Failure("interrupted", "run the same command again to resume")
     record = opened(config, holder(run.lock_file).get("first_started"))
     return replace(record, environment=Environment(), error=error)
 

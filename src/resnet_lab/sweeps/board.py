@@ -184,7 +184,7 @@ def print_summary(jobs: Sequence[Job], console: Console | None = None) -> None:
     counts = [f"{count(jobs, status)} {status}" for status in order if count(jobs, status)]
     console.print(Text(f"{several(len(jobs), 'run')}: {', '.join(counts)}"))
     if count(jobs, State.FAILED, State.STOPPED, State.WAITING, State.ELSEWHERE):
-        console.print(Text("the same command goes on where each of them stopped"))
+        console.print(Text("run the same command again to resume"))
 
 
 def _tail(job: Job) -> str:

@@ -125,7 +125,7 @@ def composed(overrides: list[str], *, planned: bool = False) -> dict[tuple[str, 
         _tell(f"{excluded} of {len(jobs)} runs are left out by hydra.sweeper.exclude")
     if invalid:
         _tell(
-            f"{len(invalid)} of {len(jobs)} runs are left out by hydra.sweeper.skip_invalid, as {invalid[0]}"
+            f"{len(invalid)} of {len(jobs)} runs are left out by hydra.sweeper.skip_invalid, for example {invalid[0]}"
         )
     return dict(zip(found, apart(list(found.values())), strict=True))
 
@@ -164,7 +164,7 @@ def apart(configs: list[TrainConfig]) -> list[TrainConfig]:
     if any(config.trainer.devices == ALL for config in configs):
         raise UserError(
             f"trainer.devices={ALL}: all of them is for a single run; a sweep shares the devices among its runs,"
-            " so say how many each takes, as trainer.devices=2"
+            " so say how many each takes, for example trainer.devices=2"
         )
     paths = [path_of(config) for config in configs]
     homes: dict[Any, list[TrainConfig]] = {}

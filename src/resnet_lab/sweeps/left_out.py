@@ -26,7 +26,7 @@ class Rules:
         parts = [] if exclude is None else exclude
         if not isinstance(parts, list) or not all(isinstance(part, dict) and part for part in parts):
             raise UserError(
-                "hydra.sweeper.exclude: a list of partial configurations is needed, as"
+                "hydra.sweeper.exclude: a list of partial configurations is needed, for example"
                 " 'hydra.sweeper.exclude=[{model.depth:110,recipe.lr:0.1}]'"
             )
         skip = sweeper.get("skip_invalid", False)

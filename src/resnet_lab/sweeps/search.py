@@ -67,17 +67,17 @@ class Search:
         self._fixed = [str(o.input_line) for o in given.values() if not o.is_sweep_override()]
         if not self._space:
             raise UserError(
-                "a search needs something to choose, as 'recipe.lr=tag(log, interval(0.01, 1))' or"
+                "there is nothing to search over; for example 'recipe.lr=tag(log, interval(0.01, 1))' or"
                 " model.depth=20,32"
             )
         if "seed" in self._space:
             raise UserError(
-                "seed: a search over seeds finds luck; give one, as seed=0, and repeat the best later"
+                "seed: a search over seeds finds luck; give one, for example seed=0, and repeat the best later"
             )
         self._config = self._checked()
         if not self._config.data.validation:
             raise UserError(
-                "data.validation=0: a search would choose on the test set; set training images aside, as"
+                "data.validation=0: a search would choose on the test set; set training images aside, for example"
                 " data.validation=300"
             )
 

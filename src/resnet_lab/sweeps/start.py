@@ -57,7 +57,8 @@ def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
     first = this_process(config.trainer).is_first  # torchrun and srun start this command once a device
     if first and (runs := runs_of_experiment(overrides)) > 1:
         print(
-            f"resnet-lab: this experiment is a sweep of {runs} runs: add -m; here its one run of defaults",
+            f"resnet-lab: this experiment defines a sweep of {runs} runs; training its default run only "
+            "(add -m for all)",
             file=sys.stderr,
         )
     folder = RunFolder.create(config)

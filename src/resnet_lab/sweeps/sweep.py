@@ -61,7 +61,7 @@ def run_sweep(jobs: Sequence[Job], place: Place, board: Board, max_failures: int
             interrupts.ignored = True
             for job in jobs:
                 if job.status == State.RUNNING:
-                    job.settle("stopped with the sweep")
+                    job.settle("interrupted")
                     job.status = State.STOPPED if job.status == State.FAILED else job.status
 
 

@@ -39,7 +39,9 @@ class Given:
     ) -> "Given":
         """From the command line's words. Raises UserError for numbers that cannot be, and unreadable classes."""
         if (mean is None) != (std is None):
-            raise UserError("--mean and --std go together, as --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26")
+            raise UserError(
+                "--mean and --std go together, for example --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26"
+            )
         if resize is not None and size is None:
             raise UserError(f"--resize {resize}: --size says what is cut out of it")
         if size is not None and not 1 <= size <= (size if resize is None else resize):
@@ -66,8 +68,8 @@ def with_given(net: Trained, given: Given) -> tuple[Preprocessing, str | None]:
     assumed = []
     if given.mean is None and side < IMAGENET_SIDE:
         raise UserError(
-            f"{net.name} does not say how it sees images: --mean and --std are needed, as --mean 0.491,0.482,0.447"
-            " --std 0.247,0.243,0.262 of CIFAR-10's training images"
+            f"{net.name} does not say how it sees images: --mean and --std are needed, for example "
+            "--mean 0.491,0.482,0.447 --std 0.247,0.243,0.262 of CIFAR-10's training images"
         )
     if given.mean is None:
         assumed.append("ImageNet's mean and std")
@@ -168,7 +170,7 @@ def _numbers(option: str, text: str | None) -> tuple[float, ...] | None:
     except ValueError:
         numbers = ()
     if len(numbers) not in (1, 3) or not all(math.isfinite(number) for number in numbers):
-        raise UserError(f"{option} {text}: a number for each channel is needed, as 0.49,0.48,0.45")
+        raise UserError(f"{option} {text}: a number for each channel is needed, for example 0.49,0.48,0.45")
     if not all(0 <= number <= 1 for number in numbers):
         raise UserError(f"{option} {text}: of pixels from 0 to 1; divide what is meant for 0 to 255 by 255")
     return numbers

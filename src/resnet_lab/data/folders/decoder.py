@@ -166,7 +166,9 @@ class Decoder(Reader):
             torch.set_num_threads(own_threads)
         # The threads end before the last batch is handed out: nobody has to ask for one more.
         if self.left_out:
-            log.warning("left out %d broken images of this epoch, as %s", len(self.left_out), first_broken)
+            log.warning(
+                "left out %d broken images of this epoch, for example %s", len(self.left_out), first_broken
+            )
         if batch is not None:
             yield batch
 
@@ -207,7 +209,7 @@ class Decoder(Reader):
             raise UserError(f"broken image {first} (data.on_error=skip would leave it out)")
         images, noise, indices = making.sound()
         if not indices:
-            raise UserError(f"every image of a batch is broken, as {making.broken[0]}")
+            raise UserError(f"every image of a batch is broken, for example {making.broken[0]}")
         if self.device.type != "cpu":
             if isinstance(images, Tensor):
                 images = normalised(images, noise, self.device)

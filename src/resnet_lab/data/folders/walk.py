@@ -151,7 +151,7 @@ def _inner_split(folder: Path, below: Path, split: str) -> UserError:
         return UserError(f"{path} holds {split} and more splits: data.root={path} would do")
     first = below.parts[0]
     return UserError(
-        f"{path} would be a class, and holds a folder {split}: splits come first, as in {split}/{first}"
+        f"{path} would be a class, and holds a folder {split}: splits come first, for example in {split}/{first}"
     )
 
 
@@ -185,7 +185,7 @@ def find_layout(root: Path) -> Layout:
         )
     classes = tuple(folders(train))
     if not classes:
-        raise UserError(f"{train} has no class folders, as {train}/CLASS/IMAGE")
+        raise UserError(f"{train} has no class folders, for example {train}/CLASS/IMAGE")
     for name in classes:
         if name.lower() in SPLITS:
             raise UserError(
@@ -252,8 +252,8 @@ def _check_same_classes(folder: Path, train: Path, names: tuple[str, ...]) -> No
     if not set(found) & set(names):
         if any(DEVKIT_FILE.fullmatch(entry.name) for entry in entries(folder)):
             raise UserError(
-                f"{folder} is flat, as ImageNet's archive unpacks: its images must lie in one folder a class, as in "
-                f"{folder / names[0]}. torchvision sorts them: keep ILSVRC2012_img_val.tar and "
+                f"{folder} is flat, as ImageNet's archive unpacks: its images must lie in one folder per class, "
+                f"for example in {folder / names[0]}. torchvision sorts them: keep ILSVRC2012_img_val.tar and "
                 f"ILSVRC2012_devkit_t12.tar.gz in {folder.parent}, move the flat val folder away and run "
                 f"python -c \"import torchvision; torchvision.datasets.ImageNet('{folder.parent}', 'val')\""
             )

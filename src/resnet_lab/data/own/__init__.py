@@ -116,7 +116,9 @@ class OwnSource(Source[OwnConfig]):
 
         config = self.config
         if not config._target_:
-            raise UserError(f"{TARGET} is needed: the dotted path of what makes the images, as my_data.make")
+            raise UserError(
+                f"{TARGET} is needed: the dotted path of what makes the images, for example my_data.make"
+            )
         target = locate(config._target_, TARGET)
         given = made(config.args, "data.args")
         if config.root is not None:

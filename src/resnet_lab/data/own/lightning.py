@@ -57,7 +57,7 @@ class LightningImages(Images):
             if trainer.world_size > 1:
                 raise UserError(
                     f"trainer.devices={trainer.world_size}: a LightningDataModule of your own trains on one"
-                    " device; data sets, as {'train': …, 'test': …}, are split between several"
+                    " device; data sets ({'train': …, 'test': …}) are split between several"
                 )
             self.given.trainer = trainer
             log.warning(self.not_promised)

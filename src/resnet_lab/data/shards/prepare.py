@@ -64,7 +64,9 @@ def prepare(config: ImageFolderConfig, out: Path, *, size: int = 256, workers: i
     an `out` that holds another preparation, and a full disk.
     """
     if isinstance(config, ShardsConfig):
-        raise UserError("data=imagenet_shards is prepared already: prepare an image folder, as data=imagenet")
+        raise UserError(
+            "data=imagenet_shards is prepared already: prepare an image folder, for example data=imagenet"
+        )
     if size < config.crop:
         raise UserError(f"size={size} is less than data.crop={config.crop}")
     source = ClassFolders(config)
@@ -86,7 +88,7 @@ def prepare(config: ImageFolderConfig, out: Path, *, size: int = 256, workers: i
         write_bytes(out / MANIFEST, json.dumps(manifest, indent=1).encode())
     except OSError as error:
         raise UserError(
-            f"cannot write to {out}: {error.strerror}; whole shards are kept, the same command goes on from them"
+            f"cannot write to {out}: {error.strerror}; run the same command again to resume"
         ) from error
     broken = sum(len(split.order) for split in splits) - sum(counts.values())
     images = ", ".join(f"{count} {name}" for name, count in counts.items())

@@ -49,7 +49,7 @@ def decoded(config: SmallFolderConfig, found: FolderImages) -> tuple[dict[str, P
                 sound[list(wrong)] = False
                 broken += wrong.values()
             if not sound.any():
-                raise UserError(f"every image of {folder} is broken, as {broken[-1]}")
+                raise UserError(f"every image of {folder} is broken, for example {broken[-1]}")
             labels = files.labels.numpy()
             parts[part] = (images, labels) if sound.all() else (images[sound], labels[sound])
     if grey and config.channels is None:

@@ -75,7 +75,7 @@ class SmallFolder(Source[SmallFolderConfig]):
 
         self.files.tell_others()
         if broken := self.held.broken:
-            log.warning("left out %d broken images, as %s", len(broken), broken[0])
+            log.warning("left out %d broken images, for example %s", len(broken), broken[0])
         return InMemory(self.config, self.info(), loaded(self.config, self.files))
 
 
