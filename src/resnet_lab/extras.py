@@ -6,7 +6,7 @@ a file imports its room only inside its functions. Standard library only.
 
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -51,10 +51,13 @@ class Command:
     options: tuple[Option, ...]
     run: Handler
     notes: str = ""  # further lines of its help
-    before: tuple[Handler, ...] = field(default=())  # asked first: None leaves it to the next
+    before: tuple[Handler, ...] = ()  # asked first: None leaves it to the next
 
 
 _commands: dict[str, Command] = {}
+_extensions: list[
+    tuple[str, tuple[Option, ...], Handler]
+] = []  # command, further arguments, who is asked first
 _read: set[Path] = set()
 
 
@@ -85,9 +88,7 @@ def extend(name: str, *options: Option) -> Callable[[Handler], Handler]:
     """
 
     def register(run: Handler) -> Handler:
-        if name in _commands:
-            known = _commands[name]
-            _commands[name] = replace(known, options=known.options + options, before=(*known.before, run))
+        _extensions.append((name, options, run))
         return run
 
     return register
@@ -103,4 +104,8 @@ def commands() -> dict[str, Command]:
         assert spec is not None
         assert spec.loader is not None
         spec.loader.exec_module(module_from_spec(spec))
-    return dict(sorted(_commands.items(), key=lambda each: GROUPS.index(each[1].group)))
+    found = dict(sorted(_commands.items(), key=lambda each: GROUPS.index(each[1].group)))
+    for name, options, run in _extensions:
+        if known := found.get(name):
+            found[name] = replace(known, options=known.options + options, before=(*known.before, run))
+    return found

@@ -13,13 +13,13 @@ from resnet_lab.cli import main
 from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
 from resnet_lab.errors import UserError
+from resnet_lab.plan.cache import Kept
+from resnet_lab.plan.estimate import estimate
 from resnet_lab.report.collect import collect
 from resnet_lab.runs import weights_file
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.sweeps.estimate import estimate
 from resnet_lab.sweeps.expand import configurations
-from resnet_lab.sweeps.kept import Kept
 from resnet_lab.trained import source
 
 SMALL = [

@@ -13,8 +13,8 @@ from resnet_lab.models.description import ModelConfig, NetConfig
 from resnet_lab.models.families import FAMILIES
 from resnet_lab.models.made import build, outline
 from resnet_lab.models.nets import without_weights
-from resnet_lab.sweeps.kept import Kept
-from resnet_lab.sweeps.timing import Shape, seconds_an_image
+from resnet_lab.plan.cache import Kept
+from resnet_lab.plan.timing import Shape, seconds_an_image
 from resnet_lab.training.recipes import RecipeConfig, loader_batch_size, total_iterations
 
 if TYPE_CHECKING:

@@ -10,16 +10,16 @@ from rich.console import Console
 from resnet_lab.config.compose import compose
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
+from resnet_lab.plan import estimate
+from resnet_lab.plan.cache import Kept
+from resnet_lab.plan.estimate import on_gpu
+from resnet_lab.plan.table import plan
 from resnet_lab.reference import exact_counts, table
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.sweeps import estimate
-from resnet_lab.sweeps.estimate import on_gpu
-from resnet_lab.sweeps.kept import Kept
-from resnet_lab.sweeps.plan import plan
 from resnet_lab.terminal import fitted, hours
 from run_folders import ended as finished_record
 
-BENEATH = ("seconds of a step", "faster here", "what would be faster")  # what tests/sweeps/test_kept.py reads
+BENEATH = ("seconds of a step", "faster here", "what would be faster")  # what tests/plan/test_cache.py reads
 TINY = ["model.depth=8,14", "model.width=4", "seed=0,1", "recipe.epochs=2"]
 
 
@@ -83,7 +83,7 @@ def test_half_a_run_leaves_half_its_hours(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "resnet_lab.sweeps.plan.here", lambda _: lambda *_: 3600 / 1000 / 64
+        "resnet_lab.plan.table.here", lambda _: lambda *_: 3600 / 1000 / 64
     )  # seconds an image
     overrides = ["model.depth=8", "model.width=4", "recipe.epochs=null", "recipe.iterations=1000"]
     overrides.append(f"runs_root={tmp_path}")

@@ -14,13 +14,13 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import cores
 from resnet_lab.errors import UserError, several, unknown
 from resnet_lab.models.nets import label
+from resnet_lab.plan.cache import Kept, file
+from resnet_lab.plan.estimate import GPU_PEAKS, LAUNCH, TIMED, Estimate, estimate, faster, here, on_gpu
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.gpus import possible
 from resnet_lab.runs.history import latest, read_or_empty
 from resnet_lab.runs.threads import threads_of
-from resnet_lab.sweeps.estimate import GPU_PEAKS, LAUNCH, TIMED, Estimate, estimate, faster, here, on_gpu
 from resnet_lab.sweeps.expand import configurations
-from resnet_lab.sweeps.kept import Kept, file
 from resnet_lab.terminal import fitted, hours, lines_console
 
 WORTH = 1.1  # times as fast, from which it is worth a word

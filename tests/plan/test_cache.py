@@ -11,11 +11,12 @@ from resnet_lab.config.compose import compose
 from resnet_lab.errors import UserError
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.nets import resolved
-from resnet_lab.sweeps import estimate, kept
-from resnet_lab.sweeps.estimate import counted, sizes
-from resnet_lab.sweeps.kept import Kept, file
-from resnet_lab.sweeps.plan import plan
-from resnet_lab.sweeps.timing import seconds_an_image
+from resnet_lab.plan import cache as plan_cache
+from resnet_lab.plan import estimate
+from resnet_lab.plan.cache import Kept, file
+from resnet_lab.plan.estimate import counted, sizes
+from resnet_lab.plan.table import plan
+from resnet_lab.plan.timing import seconds_an_image
 
 NET = ["model.depth=8,14", "model.width=4", "recipe.epochs=2"]
 
@@ -100,7 +101,7 @@ def test_another_machine_precision_or_size_of_image_is_timed_anew(
     for change in ([], ["precision=bf16"], ["data=cifar10"]):
         planned(capsys, *one, *change)
     assert len(timed) == 3
-    monkeypatch.setattr(kept, "machine", lambda: "another")
+    monkeypatch.setattr(plan_cache, "machine", lambda: "another")
     planned(capsys, *one)
     assert len(timed) == 4
 
@@ -121,7 +122,7 @@ def test_what_is_faster_here_is_measured_once_and_told_from_then_on(
 def test_more_runs_on_a_gpu_are_measured_where_there_is_one(
     timed: list[Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resnet_lab.sweeps.plan._gpus", lambda: 1)
+    monkeypatch.setattr("resnet_lab.plan.table._gpus", lambda: 1)
     told = planned(capsys, "model.depth=8", "model.width=4", "recipe.epochs=2", measure=True)
     assert "faster here: hydra.launcher.runs_per_gpu=4, 2.0 times as fast, measured" in told
     assert "faster here: hydra.launcher.runs_per_gpu=2, 1.4 times as fast, measured" in told
