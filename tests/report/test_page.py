@@ -64,7 +64,7 @@ def test_the_page_says_what_the_report_says(capsys: pytest.CaptureFixture[str]) 
     (view,) = shown(folder)["views"]
     assert view["title"] in report
     assert view["conclusion"] in report
-    assert all(group["test"] in report for group in view["groups"])
+    assert all(group["shown"] in report for group in view["groups"])
     assert view["command"] == "resnet-lab train -m experiment=quickstart"
     assert view["question"].startswith("Does depth alone help")
 

@@ -390,7 +390,7 @@ def test_a_running_sweep_is_followed_and_what_was_opened_stays(
         finished(configured(tmp_path, seed=1), 4.0)
         wait_for(lambda: "3 runs" in tab.js("return document.querySelector('h1').textContent"), 20)
         assert column(tab, "n") == ["2"]
-        assert "resnet-20-s1" in tab.js("return document.querySelector('td.open').textContent")
+        assert "resnet-20 s1" in tab.js("return document.querySelector('td.open').textContent")
         assert tab.complaints() == []
     finally:
         server.shutdown()
@@ -426,3 +426,30 @@ def test_a_thousand_runs_stay_usable(tab: Browser, tmp_path: Path) -> None:
 
 def pictures(otherwise: Path) -> Path:
     return Path(os.environ.get("RESNET_LAB_PICTURES") or otherwise)
+
+
+def test_a_page_is_of_what_its_runs_are_judged_by(tab: Browser, tmp_path: Path) -> None:
+    asked = {"objective.metric": "test/iou", "objective.mode": "max"}
+    for depth, iou, step in ((20, 0.61, 0.01), (56, 0.92, -0.02)):
+        for seed in range(3):
+            folder = finished(configured(tmp_path, depth, seed=seed, **asked), 3.0)
+            rows = (
+                folder.history_file.read_text()
+                .replace("test/error", "test/iou")
+                .replace("train/error", "train/iou")
+            )
+            folder.history_file.write_text(rows)
+            record = folder.record()
+            assert record is not None
+            record.last = {"epoch": 11, "iteration": 264, "test/iou": iou + step * seed}
+            folder.write_record(record)
+    write_page([tmp_path / "quickstart"], tmp_path)
+    tab.look(1280)
+    tab.open((tmp_path / "page.html").as_uri())
+    assert column(tab, "test iou") == ["0.62 ± 0.01", "0.9 ± 0.0"]
+    assert column(tab, "beside the best") == ["worse", "the best"]
+    assert "Test iou against depth" in tab.js("return document.querySelector('#main-figure h2').textContent")
+    assert tab.js("return document.querySelector('#curves-y').value") == "iou"
+    assert lines(tab) == 4
+    assert "%" not in tab.js("return document.querySelector('#main-plot').textContent")
+    assert tab.complaints() == []

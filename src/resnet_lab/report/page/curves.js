@@ -5,6 +5,12 @@ const SHARES = {
   iteration: "iterations", epoch: "epochs", images: "images seen", seconds: "wall time (s, with evaluations)",
 };
 const HEIGHTS = { error: "error (%)", loss: "loss", lr: "learning rate" };
+
+// What the curves can show: what runs are judged by is among it.
+function heights(view) {
+  const own = view.objective.key.replace("test/", "");
+  return own in HEIGHTS ? HEIGHTS : { [own]: view.objective.title, ...HEIGHTS };
+}
 const flip = (id) => () => { state.off.has(id) ? state.off.delete(id) : state.off.add(id); render(); };
 
 // Switches for whole families of lines: each depth, unit, choice and seed.
@@ -28,6 +34,8 @@ function isOn(view, group) {
   const ids = [`depth ${group.figures.depth}`, `unit ${group.figures.kind}`, ...keys, `line ${group.id}`];
   return !ids.some((id) => state.off.has(id));
 }
+
+const heightOf = (view) => (state.curves.y in heights(view) ? state.curves.y : Object.keys(heights(view))[0]);
 
 // What a run had seen, spent or done at each row of its history.
 function alongOf(run, x) {
@@ -54,7 +62,7 @@ function overSeeds(runs, x, y) {
 const LINES = [["train", { width: 1.2 }], ["val", { width: 1.6 }], ["test", { width: 2.4, band: true, marks: true }]];
 
 function curveSeries(view, groups) {
-  const { x, y } = state.curves, series = [];
+  const { x } = state.curves, y = heightOf(view), series = [];
   for (const group of groups) {
     const all = group.runs.map((at) => data.runs[at]).filter((run) => !state.off.has(`seed ${run.seed}`));
     const finished = all.filter((run) => run.state === "finished"), runs = finished.length ? finished : all;
@@ -91,10 +99,11 @@ function readings(view, series, at) {
 }
 
 function curvesSection(view, width) {
-  const { x, y, log, zoom } = state.curves;
+  const { x, zoom } = state.curves, y = heightOf(view), words = heights(view);
   const every = shownGroups(view).filter((g) => g.runs.some((at) => data.runs[at].curves));
   if (!every.length) return null;
   const on = every.filter((g) => isOn(view, g)), series = curveSeries(view, on.slice(0, PLOTTED));
+  const log = state.curves.log ?? series.every((each) => each.points.every(([, value]) => value > 0));
   const zoomed = (a, b) => { state.curves.zoom = [a, b]; render(); };
   const drawing = () => document.getElementById("curves-plot");
   const press = (key) => () => drawing().dispatchEvent(new KeyboardEvent("keydown", { key }));
@@ -106,11 +115,11 @@ function curvesSection(view, width) {
   const figure = plot({
     id: "curves-plot", label: `${y} against ${SHARES[x]}`, series, zoomed, crossed, height: 420,
     x: { label: SHARES[x], whole: x !== "seconds", domain: zoom[0] },
-    y: { label: HEIGHTS[y], log, zero: true, domain: zoom[1] },
+    y: { label: words[y], log, zero: true, domain: zoom[1] },
   }, wide ? width - 340 : width);
   return section("curves", "Curves: training thin, validation medium, test bold, the band is the range over the seeds",
     el("div", { class: "controls" },
-      select("curves-y", "y", Object.entries(HEIGHTS), y, change("curves", "y")),
+      select("curves-y", "y", Object.entries(words), y, change("curves", "y")),
       select("curves-x", "x", Object.entries(SHARES), x, (value) => {
         Object.assign(state.curves, { x: value, at: null });
         zoomed(null, null);

@@ -17,21 +17,22 @@ FEW = 4  # digits: what an eye can read off
 def curves_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """Of each run the columns that have figures, by their name; each with as many points, the last one always."""
     points = max(FEWEST, min(MOST, POINTS // max(len(runs), 1)))
-    return [_thinned(run.history, points) for run in runs]
+    return [_thinned(run.history, points, run.choices.get("objective.metric") or "") for run in runs]
 
 
-def _thinned(history: Columns, points: int) -> dict[str, Any]:
+def _thinned(history: Columns, points: int, objective: str) -> dict[str, Any]:
     rows = len(history.get("iteration", []))
     if not rows:
         return {}
     step = -(-rows // points)
+    own = [f"{part}/{objective.partition('/')[2]}" for part in ("train", "val", "test")] if objective else []
     kept = sorted({*range(rows - 1, -1, -step), 0})
     clock = list(accumulate(value if value == value else 0.0 for value in history.get("seconds", [])))
     columns = {
         "epoch": history.get("epoch", []),
         "iteration": history["iteration"],
         "seconds": clock,
-        **{name: history[name] for name in COLUMNS if name in history},
+        **{name: history[name] for name in (*COLUMNS, *own) if name in history},
     }
     found = {
         name: plain([values[index] for index in kept], FEW)

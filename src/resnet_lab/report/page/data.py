@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.columns import word
+from resnet_lab.columns import COLUMNS, word
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import tail
 from resnet_lab.report.against import held, shared_variance
@@ -14,7 +14,7 @@ from resnet_lab.report.choices import but_for_the_seed, differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group, summarise, told_apart_by
 from resnet_lab.report.conclude import conclude
-from resnet_lab.report.draw_depth import DEPTH, half_interval, main_choice
+from resnet_lab.report.draw_depth import DEPTH, main_choice
 from resnet_lab.report.names import names_of_runs
 from resnet_lab.report.page.curves import curves_of
 from resnet_lab.report.page.experiment import command_and_question
@@ -24,7 +24,7 @@ from resnet_lab.report.parts import parted
 from resnet_lab.report.pivot import cell
 from resnet_lab.report.pool import KIND, pools
 from resnet_lab.report.publish import rule_of, title_of
-from resnet_lab.report.table import MANY, group_figures, paper_table
+from resnet_lab.report.table import MANY, group_figures, paper_table, said
 from resnet_lab.report.tabular import DIGITS, plain
 from resnet_lab.runs.record import State, known
 
@@ -52,6 +52,9 @@ def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
             _run(run, name, own[index], curves[index], log=_worth_a_log(run, len(every)))
             for index, (run, name) in enumerate(zip(every, names_of_runs(every), strict=True))
         ],
+        "columns": [
+            {"name": column.name, "title": column.title, "part": column.part} for column in COLUMNS.values()
+        ],
         "rules": {"statistics": rule_of(), "paper": RULE},
     }
     return {name: plain(part, DIGITS) for name, part in data.items()}
@@ -77,6 +80,7 @@ def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[s
         "states": dict(sorted(Counter(run.state for run in runs).items())),
         "keys": told_apart_by(groups),
         "words": {key: word(key) for key in told_apart_by(groups)},
+        "objective": _objective(groups),
         "main": _main(groups),
         "best": best,
         "groups": [
@@ -90,18 +94,31 @@ def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[s
 
 
 def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]) -> dict[str, Any]:
-    told = {key: value for key, value in figures.items() if not (value is None or value == "")}
+    told = {
+        key: value for key, value in figures.items() if not (value is None or value == "" or value != value)
+    }
     return {
         "net": group.net,
-        "test": str(group.test),
+        "mean": group.result.mean,
+        "shown": said(group.objective, group.result),
         "figures": told,
-        "memory": _mean_cost(group, "peak_memory_mib"),
-        "speed": _mean_cost(group, "images_per_second"),
         "lost": group.diverged,
-        "half": half_interval(group.test),
         "runs": [numbers[run.path.resolve()] for run in group.runs],
         "copies": [numbers[run.path.resolve()] for run in group.copies],
         "measured": measured_in(group),
+    }
+
+
+def _objective(groups: Sequence[Group]) -> dict[str, Any]:
+    """Return what the groups are judged by: where runs and figures have it, its name, and which end is best."""
+    column = groups[0].objective if groups else COLUMNS["test_error"]
+    higher = column.better == "higher"
+    return {
+        "key": column.key,
+        "name": column.name,
+        "title": column.title,
+        "unit": column.unit,
+        "higher": higher,
     }
 
 
@@ -113,30 +130,29 @@ def _ids(groups: Sequence[Group]) -> list[str]:
     times: Counter[str] = Counter()
     found = []
     for group in groups:
-        said = repr(sorted(but_for_the_seed(group.choices).items(), key=str))
-        name = hashlib.sha256(said.encode(errors="backslashreplace")).hexdigest()[:8]
+        shared = repr(sorted(but_for_the_seed(group.choices).items(), key=str))
+        name = hashlib.sha256(shared.encode(errors="backslashreplace")).hexdigest()[:8]
         times[name] += 1
         found.append(name if times[name] == 1 else f"{name}-{times[name]}")
     return found
 
 
 def _best(groups: Sequence[Group]) -> int | None:
-    """Return the place of the group with the lowest error: validation where every group has it, else test."""
-    ended = [index for index, group in enumerate(groups) if group.test.n]
-    validated = all(groups[index].last("val/error").n for index in ended)
-    metric = "val/error" if validated else "test/error"
-    return min(ended, key=lambda index: groups[index].last(metric).mean, default=None)
+    """Return the place of the group with the best result: on validation where every group has it, else on test."""
+    ended = [index for index, group in enumerate(groups) if group.result.n]
+    if not ended:
+        return None
+    column = groups[0].objective
+    validated = all(groups[index].last(column.validated.key).n for index in ended)
+    key = column.validated.key if validated else column.key
+    pick = max if column.better == "higher" else min
+    return pick(ended, key=lambda index: groups[index].last(key).mean)
 
 
 def _main(groups: Sequence[Group]) -> str | None:
     """Return the choice that a result is drawn against, by the name that the page's script has for it."""
-    main = main_choice([group for group in groups if group.test.n])
+    main = main_choice([group for group in groups if group.result.n])
     return {DEPTH: "depth", "net": "kind"}.get(main or "", main)
-
-
-def _mean_cost(group: Group, name: str) -> float | None:
-    found = group.cost(name).values
-    return sum(found) / len(found) if found else None
 
 
 def _differences(groups: Sequence[Group], best: int | None) -> dict[str, list[list[Any]]]:
@@ -169,8 +185,7 @@ def _heat(groups: Sequence[Group]) -> dict[str, Any]:
             pooled = pools(groups, [rows, columns])
             cells = []
             for line in pooled.lines:
-                test = line.last("test/error")
-                cells.append([list(line.by.values()), cell(line, n=True), test.mean, line.diverged])
+                cells.append([list(line.by.values()), cell(line, n=True), line.result.mean, line.diverged])
             found[f"{rows} {columns}"] = {"keys": pooled.keys, "cells": cells, "note": pooled.caption}
     return {"keys": keys, "pairs": found}
 

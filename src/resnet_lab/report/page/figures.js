@@ -37,8 +37,8 @@ function mainSection(view, width) {
   const paper = key === "depth" && view.paper ? view.paper.points.filter((p) => p.depth) : [];
   const xs = [...groups.map(at), ...paper.map((p) => p.depth)].filter(Number.isFinite);
   const far = numeric && Math.min(...xs) > 0 && Math.max(...xs) > 20 * Math.min(...xs);
-  const errors = groups.map((g) => g.figures.test_error_mean).filter((v) => v > 0);
-  const log = state.main.log ?? Math.max(...errors) > 8 * Math.min(...errors);
+  const results = groups.map((g) => g.mean).filter((v) => v !== null), { title } = view.objective;
+  const log = state.main.log ?? (Math.min(...results) > 0 && Math.max(...results) > 8 * Math.min(...results));
   const series = mainSeries(view, [...lines.values()].slice(0, PLOTTED), at);
   for (const kind of distinct(paper.map((p) => p.kind))) {
     const points = paper.filter((p) => p.kind === kind)
@@ -50,14 +50,14 @@ function mainSection(view, width) {
   const more = ["dots: seeds; bars: 95 % intervals", paper.length ? "hollow: the paper's" : "",
     groups.some((g) => g.lost) ? "a cross at the upper edge: diverged" : ""].filter(Boolean).join("; ");
   const joined = [...lines.keys()].slice(0, PLOTTED).map((name, place) => [name, lineLook(place)]);
-  return section("main-figure", `Test error against ${wordOf(view, key)}`,
+  return section("main-figure", `${capital(title)} against ${wordOf(view, key)}`,
     el("div", { class: "controls" },
       select("main-x", "x", choices.map(([name]) => [name, wordOf(view, name)]), key, change("main", "x")),
       check("main-log", "logarithmic", log, change("main", "log"))),
     plot({
-      id: "main-plot", label: `test error against ${wordOf(view, key)}: ${view.conclusion}`, series, height: 340,
+      id: "main-plot", label: `${title} against ${wordOf(view, key)}: ${view.conclusion}`, series, height: 340,
       x: { label: wordOf(view, key), log: far, names, at: names || distinct(xs).length > 8 ? null : distinct(xs) },
-      y: { label: "test error (%)", log, zero: true },
+      y: { label: title, log, zero: true },
     }, width),
     legend(joined.length > 1 ? joined : [], more));
 }
@@ -68,21 +68,22 @@ const lineLook = (place) => ({ colour: "var(--faint)", dash: DASHES[place % DASH
 function mainSeries(view, lines, at) {
   const series = [];
   lines.forEach((members, place) => {
-    const ended = members.filter((g) => g.figures.test_error_mean !== undefined).sort((a, b) => at(a) - at(b));
-    const points = ended.map((g) => [at(g), g.figures.test_error_mean]);
+    const ended = members.filter((g) => g.mean !== null).sort((a, b) => at(a) - at(b));
+    const points = ended.map((g) => [at(g), g.mean]);
     series.push({ ...lineLook(place), line: true, points, quiet: true });
     for (const group of members) {
-      const style = lookOf(view, group), name = nameOf(group, view), error = group.figures.test_error_mean;
-      const seeds = finishedRuns(group).map((run) => [at(group), run.last?.["test/error"]]);
+      const style = lookOf(view, group), name = nameOf(group, view), { key, unit } = view.objective;
+      const seeds = finishedRuns(group).map((run) => [at(group), run.last?.[key]]);
+      const [low, high] = [group.figures[`${view.objective.name}_low`], group.figures[`${view.objective.name}_high`]];
       series.push({
         name, ...style, dots: true, size: 2.4, opacity: 0.55,
-        points: seeds.map(([a, b]) => [a, b, `${name}, a seed: ${two(b)} %`]),
+        points: seeds.map(([a, b]) => [a, b, `${name}, a seed: ${short(b)} ${unit}`]),
       });
-      if (error !== undefined) {
+      if (group.mean !== null) {
         series.push({
           name, ...style, dots: true, size: 4.5,
-          points: [[at(group), error, `${name}: ${group.test} %, n = ${group.figures.n}`]],
-          bars: group.half ? [[at(group), error - group.half, error + group.half]] : null,
+          points: [[at(group), group.mean, `${name}: ${group.shown} ${unit}, n = ${group.figures.n}`]],
+          bars: absent(low) ? null : [[at(group), low, high]],
         });
       }
       if (group.lost) {
@@ -106,7 +107,7 @@ function paperSection(view) {
   el("p", { class: "faint" }, data.rules.paper));
 }
 
-const HEAT = "test error (%), mean ± standard deviation (n); hatched: no figure; underlined: a run failed or diverged;"
+const HEAT = "mean ± standard deviation (n); hatched: no figure; underlined: a run failed or diverged;"
   + " darker: higher, on a logarithmic scale";
 
 function heatSection(view) {
@@ -148,34 +149,33 @@ function heatSection(view) {
     el("div", { class: "controls" }, select("heat-rows", "rows", options, rows, change("heat", "rows")),
       select("heat-columns", "columns", options, columns, change("heat", "columns"))),
     el("div", { class: "wide heat" }, el("table", {}, el("thead", {}, head), el("tbody", {}, body))),
-    el("p", { class: "faint" }, found.note ? `${found.note}; ` : "", HEAT));
+    el("p", { class: "faint" }, found.note ? `${found.note}; ` : "", `${view.objective.title}, `, HEAT));
 }
 
-const COSTS = [
-  ["parameters", "parameters", (g) => g.figures.parameters],
-  ["multiply_adds", "multiply-adds", (g) => g.figures.multiply_adds],
-  ["seconds", "training seconds", (g) => g.figures.train_seconds_mean],
-  ["memory", "peak memory (MiB)", (g) => g.memory],
-];
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 function costSection(view, width) {
-  const choices = COSTS.filter(([, , of]) => view.groups.some((g) => g.figures.n && Number.isFinite(of(g))));
+  const costs = data.columns.filter(({ part }) => part === "model" || part === "cost");
+  const known = ([, , of]) => view.groups.some((g) => g.figures.n && Number.isFinite(of(g)));
+  const choices = costs.map(({ name, title: heading }) => [name, heading, figure(name)]).filter(known);
   if (!choices.length) return null;
   const [key, label, of] = choices.find(([name]) => name === state.cost.x) || choices[0];
-  const error = (g) => g.figures.test_error_mean;
+  const { title, higher, unit } = view.objective, error = (g) => g.mean;
   const there = shownGroups(view).filter((g) => Number.isFinite(of(g)) && Number.isFinite(error(g)));
-  const beats = (a, b) => of(a) <= of(b) && error(a) <= error(b) && (of(a) < of(b) || error(a) < error(b));
+  const worth = (g) => (higher ? -1 : 1) * error(g);
+  const beats = (a, b) => of(a) <= of(b) && worth(a) <= worth(b) && (of(a) < of(b) || worth(a) < worth(b));
   const front = there.filter((g) => !there.some((other) => beats(other, g))).sort((a, b) => of(a) - of(b));
-  const point = (g) => [of(g), error(g), `${nameOf(g, view)}: ${g.test} %, ${short(of(g))} ${label}`];
+  const point = (g) => [of(g), error(g), `${nameOf(g, view)}: ${g.shown} ${unit}, ${short(of(g))} ${label}`];
   const steps = front.flatMap((g, at) => [...(at ? [[of(g), error(front[at - 1])]] : []), [of(g), error(g)]]);
-  return section("cost", `Test error against ${label}`,
+  return section("cost", `${capital(title)} against ${label}`,
     el("div", { class: "controls" }, select("cost-x", "x", choices, key, change("cost", "x")),
       check("cost-log", "logarithmic", state.cost.log, change("cost", "log"))),
     plot({
-      id: "cost-plot", label: `test error against ${label}`,
+      id: "cost-plot", label: `${title} against ${label}`,
       series: [{ colour: "var(--faint)", width: 1.5, dash: "4 3", line: true, points: steps, quiet: true },
         ...there.map((g) => ({ ...lookOf(view, g), dots: true, size: 4.5, points: [point(g)] }))],
-      x: { label, log: state.cost.log }, y: { label: "test error (%)", log: state.cost.log, zero: true },
+      x: { label, log: state.cost.log },
+      y: { label: title, log: state.cost.log && there.every((g) => error(g) > 0), zero: true },
     }, width),
     el("p", { class: "faint" }, "line: the Pareto front, nets that no other beats in both: ",
       front.map((g) => nameOf(g, view)).join("; ") || "none"));

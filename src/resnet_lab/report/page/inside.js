@@ -19,7 +19,7 @@ function differsSection(view) {
   const every = columns.flatMap(([, runs]) => runs);
   const keysOf = (part) => distinct(every.flatMap((run) => Object.keys(run[part] || {})));
   const rows = [
-    row("test error (%)", (run) => run.last?.["test/error"]),
+    row(view.objective.title, (run) => run.last?.[view.objective.key]),
     ...keysOf("own").sort().map((key) => row(key, (run) => configurationOf(run)[key])),
     ...keysOf("environment").map((key) => row(`environment: ${key}`, (run) => run.environment?.[key])),
     ...["accelerator", "devices", "threads"].map((key) => row(`trained on: ${key}`, (run) => run.cost?.[key])),

@@ -6,7 +6,7 @@ const state = {
   view: 0, filter: "", sort: null, baseline: "best", columns: null, open: new Set(), picked: new Set(), off: new Set(),
   keep: 0, drawn: 0,
   main: { x: null, log: null }, heat: { rows: null, columns: null }, cost: { x: "parameters", log: true },
-  curves: { x: "iteration", y: "error", log: true, zoom: [null, null], at: null },
+  curves: { x: "iteration", y: null, log: null, zoom: [null, null], at: null },
   layers: { what: null, when: "last", order: "in order" }, mistakes: { one: null, other: null },
 };
 const main = document.getElementById("main");

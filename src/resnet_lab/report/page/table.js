@@ -2,11 +2,13 @@
 // The table of the groups: sort, filter, baseline, columns, and rows that open.
 
 const two = (value) => (value === undefined || value === null ? "" : value.toFixed(2));
-const signed = (value) => `${value < 0 ? "" : "+"}${value.toFixed(2)}`;
-const plusMinus = (text, std, words) => (std === undefined || std === null ? text : `${text} ± ${words(std)}`);
 const absent = (value) => value === undefined || value === null || value === "";
-const testWords = (v, g) => (absent(v) ? "–" : g.test);
-const valWords = (v, g) => (absent(v) ? "" : plusMinus(two(v), g.figures.val_error_std, two));
+// A figure of the last test, the training or the cost by its name in the report's tables, and its words.
+const figure = (name) => (g) => g.figures[`${name}_mean`] ?? g.figures[name];
+const spread = (name) => (v, g) => {
+  const std = g.figures[`${name}_std`], words = /error$/.test(name) ? two : short;
+  return absent(v) ? "" : absent(std) ? words(v) : `${words(v)} ± ${words(std)}`;
+};
 const ALIKE = "≈ best";
 const CHOICES = 5; // columns of choices that are shown unasked
 const USUAL = ["test", "n", "difference", "interval", "verdict"];
@@ -14,25 +16,6 @@ const USUAL = ["test", "n", "difference", "interval", "verdict"];
 const CHOSEN = [
   ["depth", "depth", (g) => g.figures.depth, (v) => v ?? ""],
   ["unit", "kind of unit", (g) => g.figures.kind],
-];
-const RESULT = [
-  ["test", "test error (%)", (g) => g.figures.test_error_mean, testWords],
-  ["n", "n", (g) => g.figures.n, String],
-];
-const FURTHER = [
-  ["median", "median", (g) => g.figures.test_error_median, two],
-  ["best", "best seed", (g) => g.figures.test_error_best, two],
-  ["val", "validation error (%)", (g) => g.figures.val_error_mean, valWords],
-  ["at_best", "at best val epoch", (g) => g.figures.test_error_at_best_val_epoch, two],
-  ["train", "training error (%)", (g) => g.figures.train_error_mean, two],
-];
-const COST = [
-  ["parameters", "parameters", (g) => g.figures.parameters, short],
-  ["multiply_adds", "multiply-adds", (g) => g.figures.multiply_adds, short],
-  ["seconds", "train s", (g) => g.figures.train_seconds_mean, short],
-  ["memory", "memory (MiB)", (g) => g.memory, short],
-  ["speed", "images/s", (g) => g.speed, short],
-  ["remarks", "remarks", (g) => g.figures.remarks],
 ];
 const METRIC = /^test_(.+)_mean$/;
 
@@ -54,12 +37,13 @@ function verdict(view, group) {
   if (at === view.best) return "the best";
   if (mean === null) return "";
   if (half === null) return "too few runs";
-  return Math.abs(mean) <= half ? ALIKE : mean > 0 ? "worse" : "better";
+  return Math.abs(mean) <= half ? ALIKE : mean > 0 === view.objective.higher ? "better" : "worse";
 }
 
 function columnsAgainst(view) {
   const line = view.differences[baseOf(view)], places = new Map(view.groups.map((g, at) => [g, at]));
-  const of = (g) => line[places.get(g)];
+  const of = (g) => line[places.get(g)], words = view.objective.unit === "%" ? two : short;
+  const signed = (value) => `${value < 0 ? "" : "+"}${words(value)}`;
   const judged = ["verdict", "beside the best", (g) => verdict(view, g)];
   if (!line) return [judged];
   return [
@@ -74,11 +58,22 @@ function columnsAgainst(view) {
 // Every column that has a value, in order.
 function everyColumn(view) {
   const keys = view.keys.map((key) => [key, view.words[key], (g) => g.figures[key], (v) => String(v ?? "")]);
-  const names = new Set(view.groups.flatMap((g) => Object.keys(g.figures)));
-  const metrics = [...names].map((name) => name.match(METRIC)?.[1]).filter((name) => name && name !== "error");
-  const metricWords = (name) => (v, g) => (absent(v) ? "" : plusMinus(short(v), g.figures[`test_${name}_std`], short));
-  const further = metrics.map((name) => [`m ${name}`, name, (g) => g.figures[`test_${name}_mean`], metricWords(name)]);
-  const every = [...CHOSEN, ...keys, ...RESULT, ...columnsAgainst(view), ...FURTHER, ...further, ...COST];
+  const { name: result, title } = view.objective, words = spread(result);
+  const results = [
+    ["test", title, (g) => g.mean, (v, g) => g.shown],
+    ["n", "n", (g) => g.figures.n, String],
+    ...columnsAgainst(view),
+    ["median", "median", (g) => g.figures[`${result}_median`], (v, g) => words(v, { figures: {} })],
+    ["best", "best seed", (g) => g.figures[`${result}_best`], (v, g) => words(v, { figures: {} })],
+    ["at_best", "at best val epoch", (g) => g.figures.test_error_at_best_val_epoch, two],
+  ];
+  const known = data.columns.filter(({ name }) => name !== result), names = new Set(known.map(({ name }) => name));
+  const recorded = distinct(view.groups.flatMap((g) => Object.keys(g.figures))).map((name) => name.match(METRIC)?.[1]);
+  const metrics = recorded.filter((name) => name && `test_${name}` !== result && !names.has(`test_${name}`));
+  const further = [...known.map(({ name, title }) => [name, title]), ...metrics.map((name) => [`test_${name}`, name])];
+  const every = [...CHOSEN, ...keys, ...results,
+    ...further.map(([name, title]) => [name, title, figure(name), spread(name)]),
+    ["remarks", "remarks", (g) => g.figures.remarks]];
   return every.filter((column) => view.groups.some((g) => !absent(valueIn(column, g))));
 }
 
@@ -159,7 +154,7 @@ function groupTable(view, width) {
       picker(`g ${group.id}`, `compare ${group.net}`), " ", sample(lookOf(view, group)));
     const marked = judged === "the best" ? "best" : judged === ALIKE ? "alike" : null;
     return [el("tr", { "data-group": group.id, class: marked }, first, cells), open
-      ? el("tr", {}, el("td", { class: "open", colspan: columns.length + 1 }, opened(group, width))) : null];
+      ? el("tr", {}, el("td", { class: "open", colspan: columns.length + 1 }, opened(view, group, width))) : null];
   };
   let drawn = 0;
   const more = el("button", { id: "more", click: () => grow() }, "more rows");
@@ -200,18 +195,18 @@ const said = (value) =>
   (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
 
 const RUN_HEADS = [
-  "run", "seed", "state", "test error (%)", "training error (%)", "best val error (%)", "iterations", "train s",
+  "run", "seed", "state", null, "training error (%)", "best val error (%)", "iterations", "train s",
   "images/s", "memory (MiB)", "device", "commit",
 ];
 
-function runRow(run, copy) {
+function runRow(run, copy, objective) {
   const cost = run.cost || {}, curves = Object.entries(run.curves || {});
   const sofar = Object.fromEntries(curves.map(([name, values]) => [name, values.findLast((value) => value !== null)]));
   const last = run.last || sofar, now = sofar.epoch && !run.last ? `${run.state}, epoch ${sofar.epoch}` : run.state;
   const where = [cost.accelerator, cost.devices > 1 ? `${cost.devices} devices` : null,
     cost.threads ? `${cost.threads} thread${cost.threads > 1 ? "s" : ""}` : null];
   const cells = [
-    run.seed, copy ? `${run.state}, not counted` : run.error ? `failed: ${run.error}` : now, last["test/error"],
+    run.seed, copy ? `${run.state}, not counted` : run.error ? `failed: ${run.error}` : now, last[objective.key],
     last["train/error"], run.best?.["val/error"], run.iterations, cost.train_seconds, cost.images_per_second,
     cost.peak_memory_mib, where.filter(Boolean).join(", "), (run.environment?.git_commit || "").slice(0, 8),
   ];
@@ -223,14 +218,14 @@ function runRow(run, copy) {
   }));
 }
 
-function opened(group, width) {
+function opened(view, group, width) {
   const runs = [...group.runs.map((at) => [data.runs[at], false]), ...group.copies.map((at) => [data.runs[at], true])];
   const first = data.runs[group.runs[0]];
   const configuration = Object.entries(configurationOf(first)).sort(([a], [b]) => (a < b ? -1 : 1));
-  const head = el("tr", {}, RUN_HEADS.map((name) => el("th", {}, name)));
+  const head = el("tr", {}, RUN_HEADS.map((name) => el("th", {}, name ?? view.objective.title)));
   const node = el("div", {},
     el("div", { class: "wide" }, el("table", {}, el("thead", {}, head),
-      el("tbody", {}, runs.map(([run, copy]) => runRow(run, copy))))),
+      el("tbody", {}, runs.map(([run, copy]) => runRow(run, copy, view.objective))))),
     runs.map(([run]) => run).filter((run) => run.message || run.log).map((run) => [
       el("p", { class: run.message ? "bad" : "faint" },
         run.name, run.message ? `: ${run.message}` : "", run.log ? ", the last lines of its log:" : ""),
