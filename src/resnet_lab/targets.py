@@ -4,6 +4,7 @@ Standard library only. Which targets a configuration may name at all is `resnet_
 """
 
 import ast
+import contextlib
 import hashlib
 import inspect
 import sys
@@ -14,9 +15,11 @@ from importlib import import_module
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from resnet_lab.errors import UserError, nearest
+
+Kind = TypeVar("Kind")
 
 
 def locate(path: str, key: str) -> Any:
@@ -46,6 +49,16 @@ def working_folder_last() -> None:
         del sys.path[0]
     if here not in sys.path:
         sys.path.append(here)
+
+
+def located(path: str, key: str, kind: type[Kind]) -> type[Kind]:
+    """Return the subclass of `kind` that a dotted path names. Raises UserError for anything else, as `locate` does."""
+    found = locate(path, key)
+    if isinstance(found, type) and issubclass(found, kind):
+        return found
+    raise UserError(
+        f"{key}={path} is {type(found).__name__}: a subclass of {kind.__module__}.{kind.__name__} is needed"
+    )
 
 
 def called(what: str, target: Any, /, *arguments: Any, **named: Any) -> Any:
@@ -136,11 +149,24 @@ def run_folder_of(sources: Mapping[str, Path], *, root: bool = True) -> Path | N
 
 
 def digest(sources: dict[str, Path]) -> str:
-    """8 hexadecimal digits over names and contents, wherever the files lie."""
+    """Return 8 hexadecimal digits over names and code, wherever the files lie; comments are no code."""
     text = hashlib.sha256()
     for name, file in sorted(sources.items()):
-        text.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
+        content = file.read_bytes()
+        with contextlib.suppress(SyntaxError, ValueError, RecursionError):  # no Python: as it is
+            content = repr(_tree(ast.parse(content))).encode()
+        text.update(f"{name}\0".encode() + content + b"\0")
     return text.hexdigest()[:8]
+
+
+def _tree(node: Any) -> Any:
+    """Return a syntax tree as nested tuples, the same in each version of Python: what is empty stays out."""
+    if isinstance(node, list):
+        return tuple(map(_tree, node))
+    if not isinstance(node, ast.AST):
+        return node
+    parts = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+    return (type(node).__name__, *((name, _tree(value)) for name, value in parts))
 
 
 def _imported(path: str, key: str) -> tuple[ModuleType, list[str]]:

@@ -22,9 +22,9 @@ def triple(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert code, "CONTRIBUTING.md no longer shows blocks/triple.py"
     (tmp_path / "triple.py").write_text(textwrap.dedent(code[1]), encoding="utf-8")
     monkeypatch.setattr(blocks, "__path__", [*blocks.__path__, str(tmp_path)])
-    blocks.load.cache_clear()
+    blocks._file.cache_clear()
     yield tmp_path
-    blocks.load.cache_clear()
+    blocks._file.cache_clear()
     sys.modules.pop("resnet_lab.models.blocks.triple", None)
 
 

@@ -53,7 +53,9 @@ FILES_MAY_NAME = (
         for each in ("classification", "regression", "aggregation", "collections", "wrappers")
     ),
 )
+PLAIN = "resnet_lab.models.blocks.Block"  # a value, not a class: what model.block names
 KINDS = (
+    *(PLAIN, "resnet_lab.models.shortcuts.Shortcut", "resnet_lab.models.orders.Order"),
     *("torch.nn.modules.module.Module", "torch.optim.optimizer.Optimizer", "torchmetrics.metric.Metric"),
     *("torchmetrics.collections.MetricCollection", "lightning.pytorch.callbacks.callback.Callback"),
 )
@@ -71,17 +73,22 @@ def authorised(path: str, key: str) -> Any:
     try:
         instantiate({"_target_": path, "_partial_": True})
     except InstantiationException as error:
-        if error.__cause__ is None:  # not for want of the target: for what it is
+        # Not for want of the target: for what it is. What cannot be called is told below.
+        if error.__cause__ is None and "callable target" not in str(error):
             reason = " ".join(str(error).split())
             raise UserError(f"{key}={path} is refused: {reason}") from None
     except SystemExit:  # of the code of a module, which `locate` meets again and tells
         pass
     found = locate(path, key)
-    if not callable(found):
+    if not callable(found) and not _is_plain(found):
         raise UserError(f"{key}={path} cannot be called: it is {type(found).__name__}")
     if not _is_harmless(found):
         raise UserError(f"{key}={path} is refused: it could run what is no part of a configuration")
     return found
+
+
+def _is_plain(target: Any) -> bool:
+    return f"{type(target).__module__}.{type(target).__qualname__}" == PLAIN
 
 
 def _is_harmless(target: Any) -> bool:
@@ -123,6 +130,7 @@ def check_from_file(
                 raise _untrusted(where, key, path)  # it is not even imported
             target = locate(path, key)
             own = _module_of(target) in files and (path in sources or _is_of_a_kind(target))
+            own = own or (bool(files) and _is_plain(target))
             if not (own or path in OURS or _is_part(path, target)):
                 raise _untrusted(where, key, path)
         authorised(path, key)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from resnet_lab.errors import UserError
 from resnet_lab.fields import check as check_fields
-from resnet_lab.models import blocks
+from resnet_lab.models import blocks, orders, shortcuts
 from resnet_lab.models.described import untold
 from resnet_lab.models.description import (
     AUTO,
@@ -87,7 +87,7 @@ def _check_depth(config: ModelConfig) -> None:
 
 def _senseless(net: Net) -> Iterator[str]:
     """Why this net makes no sense."""
-    block, shortcut, order = blocks.load(net.block), SHORTCUTS[net.shortcut], ORDERS[net.order]
+    block, shortcut, order = blocks.load(net.block), shortcuts.find(net.shortcut), orders.find(net.order)
     if shortcut.plain and net.order != "original":
         yield "a plain net has no addition, so every order is the same net: use original"
     if shortcut.plain and net.drop_path:
@@ -121,11 +121,16 @@ def _unread(net: Net) -> Iterator[str]:
     for each in fields(net):
         given = getattr(net, each.name)
         readers = [name for name, shortcut in SHORTCUTS.items() if each.name in shortcut.reads]
-        if readers and net.shortcut not in readers and given != usual(each):
+        read = each.name in shortcuts.find(net.shortcut).reads
+        if readers and not read and given != usual(each):
             yield f"{each.name}={given} is for shortcut={', '.join(readers)}; {net.shortcut} does not read it"
         if net.weights is not None and each.name in ("init_fan", "zero_init_gamma") and given != usual(each):
             yield f"{each.name}={given} is for a fresh net: model.weights fill all that it would begin with"
-        if each.name == "shared_preactivation" and given != usual(each) and net.order not in activates_first:
+        if (
+            each.name == "shared_preactivation"
+            and given != usual(each)
+            and not orders.find(net.order).activates_first
+        ):
             yield f"{each.name}={given} is for order={', '.join(activates_first)}; {net.order} does not read it"
-    if shared == "first_and_changes" and net.shortcut not in padding:
+    if shared == "first_and_changes" and not shortcuts.find(net.shortcut).pads():
         yield f"shared_preactivation={shared} is for shortcut={', '.join(padding)}; {net.shortcut} is the same without"

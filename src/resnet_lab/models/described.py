@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from resnet_lab.files import open_file, read_yaml
-from resnet_lab.models import blocks
+from resnet_lab.models import blocks, orders, shortcuts
 from resnet_lab.models.description import AUTO, ModelConfig, Net, family_of, label, resolve, unasked
 from resnet_lab.models.families import STRIDE_ON
-from resnet_lab.models.orders import ORDERS, SHARED_PREACTIVATION
-from resnet_lab.models.shortcuts import SHORTCUTS, ZERO_CHANNELS
+from resnet_lab.models.orders import SHARED_PREACTIVATION
+from resnet_lab.models.shortcuts import ZERO_CHANNELS
 
 # What changes a net's function and none of its parameters' names and shapes.
 UNTOLD = (
@@ -59,7 +59,7 @@ def untold(config: ModelConfig, net: Net, path: Path) -> str | None:
 
 def _differing(net: Net) -> Iterator[tuple[str, dict[str, str]]]:
     """The fields in which public programs differ without a trace in their files, and what each can be in this net."""
-    shortcut, order = SHORTCUTS[net.shortcut], ORDERS[net.order]
+    shortcut, order = shortcuts.find(net.shortcut), orders.find(net.order)
     if shortcut.pads():
         yield "zero_channels", ZERO_CHANNELS
     if order.activates_first:

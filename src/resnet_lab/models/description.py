@@ -16,8 +16,8 @@ from resnet_lab.models.shortcuts import SHORTCUTS, ZERO_CHANNELS
 AUTO = "auto"
 
 
-def _open(allowed: Iterable[str], usual: str | None = None) -> Any:
-    return choice(AUTO, lambda: (AUTO, *allowed), usual=usual)
+def _open(allowed: Iterable[str], usual: str | None = None, *, own: bool = False) -> Any:
+    return choice(AUTO, lambda: (AUTO, *allowed), usual=usual, own=own)
 
 
 def _positive(default: float | None) -> Any:
@@ -52,12 +52,12 @@ class ModelConfig(NetConfig):
     family: str = choice("cifar", FAMILIES)
     # number of weighted layers, as the papers count them
     depth: int = _positive(20)
-    # kind of branch; auto: as in the papers at this depth
-    block: str = choice(AUTO, lambda: (AUTO, *blocks.names()))
-    # kind of shortcut; auto: A on CIFAR if no channels are added within a stage, otherwise B
-    shortcut: str = _open(SHORTCUTS)
-    # order of convolution, batch norm and ReLU (He et al., 2016)
-    order: str = choice("original", ORDERS)
+    # kind of branch, or the dotted path to your own; auto: as in the papers at this depth
+    block: str = choice(AUTO, lambda: (AUTO, *blocks.names()), own=True)
+    # kind of shortcut, or the dotted path to your own; auto: A on CIFAR if no channels are added within a stage, else B
+    shortcut: str = _open(SHORTCUTS, own=True)
+    # order of convolution, batch norm and ReLU (He et al., 2016), or the dotted path to your own
+    order: str = choice("original", ORDERS, own=True)
     # first layers: 3x3, 7x7 with max pooling, or deep (ResNet-D)
     stem: str = _open(STEM_STRIDES)
     # channels of the first stage, doubled at each further stage; null: 16 or 64
@@ -119,6 +119,9 @@ def resolve(config: ModelConfig) -> Net:
     """
     if isinstance(config, Net):
         return config
+    given = {each.name: getattr(config, each.name) for each in fields(config)}
+    if not any(value == AUTO for value in given.values()) and config.width is not None:
+        return Net(**given)  # as a folder has it: code of one's own is not imported to read it
     family = family_of(config)
     block = family.usual_block(config.depth) if config.block == AUTO else config.block
     branch = blocks.load(block)
@@ -129,7 +132,6 @@ def resolve(config: ModelConfig) -> Net:
         "width": family.width,
         "stride_on": family.stride_on,
     }
-    given = {each.name: getattr(config, each.name) for each in fields(config)}
     if branch.kernels[0] != 1:  # then the first convolution strides, whatever is said
         given["stride_on"] = AUTO
     for each in fields(config):
@@ -165,9 +167,9 @@ def label(net: Net) -> str:
 def kind(net: Net) -> str:
     """What a table calls it beside its depth: plain, residual (basic, A), residual (basic, A, groups=32)."""
     plain = net.shortcut == "none"
-    said = [] if plain and net.block == "basic" else [net.block]
+    said = [] if plain and net.block == "basic" else [_text("block", net.block)]
     if not plain:
-        said.append(net.shortcut)
+        said.append(_text("shortcut", net.shortcut))
     for name, value in _unusual(net):
         if name not in ("block", "shortcut"):
             said.append(value if name == "order" else f"{name}={value}")
@@ -182,7 +184,8 @@ _UNTOLD = ("family", "depth", "in_channels", "num_classes", "checkpointing", "he
 def _unusual(net: Net) -> Iterator[tuple[str, str]]:
     """The fields, and their values as text, that differ from what the papers do with this depth and block."""
     papers = resolve(ModelConfig(family=net.family, depth=net.depth))
-    papers.shortcut = family_of(net).usual_shortcut(blocks.load(net.block).expansion)
+    if "." not in net.block:  # to name a net imports nothing
+        papers.shortcut = family_of(net).usual_shortcut(blocks.load(net.block).expansion)
     for each in sorted(fields(ModelConfig), key=lambda each: each.name == "weights"):  # told last
         value = getattr(net, each.name)
         if each.name not in _UNTOLD and value != getattr(papers, each.name):
@@ -192,6 +195,8 @@ def _unusual(net: Net) -> Iterator[tuple[str, str]]:
 def _text(name: str, value: object) -> str:
     if name == "weights":
         return PurePath(str(value)).name
+    if name in ("block", "shortcut", "order"):
+        return str(value).rpartition(".")[2]
     return (
         f"{value:g}"
         if isinstance(value, float)

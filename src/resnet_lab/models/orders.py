@@ -12,6 +12,8 @@ Free of torch.
 
 from typing import TYPE_CHECKING, ClassVar
 
+from resnet_lab.targets import located
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -35,9 +37,10 @@ class Order:
     norm_first: ClassVar[bool] = False  # each batch norm stands before its convolution, not after it
     norm_after_addition: ClassVar[bool] = False  # the last batch norm reads the sum, not the branch
 
-    def __init_subclass__(cls, name: str) -> None:
-        """`name`: the value of ``model.order``."""
-        ORDERS[name] = cls
+    def __init_subclass__(cls, name: str | None = None) -> None:
+        """`name`: the value of ``model.order``; None: its dotted path."""
+        if name is not None:
+            ORDERS[name] = cls
 
     @staticmethod
     def forward(unit: "Unit", x: "Tensor") -> "Tensor":
@@ -51,6 +54,11 @@ class Order:
 
 
 ORDERS: dict[str, type[Order]] = {}
+
+
+def find(name: str) -> type[Order]:
+    """Return the order of this name or dotted path. Raises UserError where the path leads to none."""
+    return ORDERS[name] if name in ORDERS else located(name, "model.order", Order)
 
 
 class Original(Order, name="original"):

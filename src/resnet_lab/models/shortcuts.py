@@ -1,15 +1,15 @@
 """The shortcuts of he2015 Section 3.3 and he2016 Table 1: how each is added to what the branch computed.
 
 A class says all that there is to know of one: what can be known before it is built, its layers, and its formula. A new
-one is a class here. Free of torch.
+one is a class here, or in a file of one's own: ``model.shortcut=my.ReZero``. Free of torch until layers are made.
 """
 
 from enum import Enum
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from resnet_lab.models.orders import ORDERS
+from resnet_lab.models import orders
 from resnet_lab.models.plans import ConvPlan, UnitPlan
+from resnet_lab.targets import located
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -39,15 +39,16 @@ class Shortcut:
     reads: ClassVar[tuple[str, ...]] = ()  # the fields of ModelConfig that are for it, and others like it
     plain: ClassVar[bool] = False  # there is no shortcut
 
-    def __init_subclass__(cls, name: str) -> None:
-        """`name`: the value of ``model.shortcut``."""
-        SHORTCUTS[name] = cls
+    def __init_subclass__(cls, name: str | None = None) -> None:
+        """`name`: the value of ``model.shortcut``; None: its dotted path."""
+        if name is not None:
+            SHORTCUTS[name] = cls
 
     def __init__(self, net: "Net", unit: UnitPlan) -> None:
         self.net, self.unit = net, unit
 
-    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":
-        """What it has of its own, by name; `make` is the module `layers`, which needs torch."""
+    def layers(self) -> "dict[str, nn.Module | nn.Parameter]":
+        """Return the layers and parameters of its own, by name."""
         raise NotImplementedError
 
     def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
@@ -67,13 +68,20 @@ class Shortcut:
 SHORTCUTS: dict[str, type[Shortcut]] = {}
 
 
+def find(name: str) -> type[Shortcut]:
+    """Return the shortcut of this name or dotted path. Raises UserError where the path leads to none."""
+    return SHORTCUTS[name] if name in SHORTCUTS else located(name, "model.shortcut", Shortcut)
+
+
 class Identity(Shortcut, name="A"):
     """x + F; where dimensions change, every second pixel of x and zero channels: option A."""
 
     reads: ClassVar[tuple[str, ...]] = ("zero_channels",)
 
-    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":
-        return {"identity": make.padded_identity(self.net, self.unit)}
+    def layers(self) -> "dict[str, nn.Module | nn.Parameter]":
+        from resnet_lab.models.layers import padded_identity
+
+        return {"identity": padded_identity(self.net, self.unit)}
 
     def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
         return own.identity(x) + branch
@@ -88,8 +96,8 @@ class ProjectionWhereNeeded(Shortcut, name="B"):
     def __init__(self, net: "Net", unit: UnitPlan) -> None:
         self.here = (Projection if unit.projects else Identity)(net, unit)
 
-    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":
-        return self.here.layers(make)
+    def layers(self) -> "dict[str, nn.Module | nn.Parameter]":
+        return self.here.layers()
 
     def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
         return self.here.add(own, x, branch)
@@ -105,13 +113,15 @@ class Projection(Shortcut, name="C"):
     projects = Projects.ALWAYS
     reads = ("downsample",)
 
-    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":
+    def layers(self) -> "dict[str, nn.Module | nn.Parameter]":
+        from resnet_lab.models.layers import average, conv, norm
+
         net, unit = self.net, self.unit
         pool = net.downsample == "pool"
-        layers = [make.average(unit.stride)] if pool else []
-        layers.append(make.conv(net, ConvPlan(unit.width_in, unit.width_out, 1, 1 if pool else unit.stride)))
-        if net.batch_norm and not ORDERS[net.order].norm_first:
-            layers.append(make.norm(net, unit.width_out))
+        layers = [average(unit.stride)] if pool else []
+        layers.append(conv(net, ConvPlan(unit.width_in, unit.width_out, 1, 1 if pool else unit.stride)))
+        if net.batch_norm and not orders.find(net.order).norm_first:
+            layers.append(norm(net, unit.width_out))
         return {str(number): layer for number, layer in enumerate(layers)}
 
     def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
@@ -125,7 +135,7 @@ class Plain(Shortcut, name="none"):
 
     plain = True
 
-    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":  # noqa: ARG002
+    def layers(self) -> "dict[str, nn.Module | nn.Parameter]":
         return {}
 
     def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":  # noqa: ARG002
@@ -148,8 +158,10 @@ class ExclusiveGating(Identity, name="exclusive_gating"):
     in_he2016 = "exclusive gating"
     reads = ("zero_channels", "gate_bias")
 
-    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":
-        return {**super().layers(make), "gate": make.gate(self.net, self.unit)}
+    def layers(self) -> "dict[str, nn.Module | nn.Parameter]":
+        from resnet_lab.models.layers import gate
+
+        return {**super().layers(), "gate": gate(self.net, self.unit)}
 
     def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
         g = own.gate(x).sigmoid()
@@ -175,8 +187,10 @@ class Dropout(Identity, name="dropout"):
     in_he2016 = "dropout shortcut"
     reads = ("zero_channels", "shortcut_dropout")
 
-    def layers(self, make: ModuleType) -> "dict[str, nn.Module]":
-        return {**super().layers(make), "dropout": make.nn.Dropout(self.net.shortcut_dropout)}
+    def layers(self) -> "dict[str, nn.Module | nn.Parameter]":
+        from torch import nn
+
+        return {**super().layers(), "dropout": nn.Dropout(self.net.shortcut_dropout)}
 
     def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
         return own.dropout(own.identity(x)) + branch

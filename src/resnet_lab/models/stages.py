@@ -3,16 +3,15 @@
 from collections.abc import Iterator
 
 from resnet_lab.errors import UserError
-from resnet_lab.models import blocks
+from resnet_lab.models import blocks, shortcuts
 from resnet_lab.models.blocks import Block
 from resnet_lab.models.description import Net, branch_width, family_of
 from resnet_lab.models.plans import ConvPlan, UnitPlan
-from resnet_lab.models.shortcuts import SHORTCUTS
 
 
 def plan(net: Net) -> list[list[UnitPlan]]:
     """The units of each stage: each further stage halves the resolution and doubles the width."""
-    block = blocks.load(net.block)
+    block, shortcut = blocks.load(net.block), shortcuts.find(net.shortcut)
     units = family_of(net).units(net.depth, block.layers)
     if units is None:
         raise UserError(f"family {net.family} has no net of depth {net.depth} with {net.block} units")
@@ -25,7 +24,7 @@ def plan(net: Net) -> list[list[UnitPlan]]:
             convolutions = tuple(_convolutions(net, block, stage, width_in, stride))
             width_out = convolutions[-1].width_out
             changes = stride != 1 or width_in != width_out
-            projects = SHORTCUTS[net.shortcut].projects_at(changes)
+            projects = shortcut.projects_at(changes)
             shares = projects or (changes and net.shared_preactivation == "first_and_changes")
             activated = made == 0 and net.shared_preactivation != "projections"
             made += 1

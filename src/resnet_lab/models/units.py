@@ -1,16 +1,12 @@
 """A unit: branch + shortcut, added in the order of he2016 Figure 4 that the net has."""
 
-from collections import OrderedDict
-
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_lab.models import blocks, layers
+from resnet_lab.models import blocks, orders, shortcuts
 from resnet_lab.models.description import Net
 from resnet_lab.models.layers import DropPath, conv, norm
-from resnet_lab.models.orders import ORDERS
 from resnet_lab.models.plans import UnitPlan
-from resnet_lab.models.shortcuts import SHORTCUTS
 
 
 class Unit(nn.Module):
@@ -21,7 +17,7 @@ class Unit(nn.Module):
 
     def __init__(self, net: Net, unit: UnitPlan) -> None:
         super().__init__()
-        self.order = ORDERS[net.order]
+        self.order = orders.find(net.order)
         self.norm_first = self.order.norm_first  # batch norm i stands before convolution i
         self.length = len(unit.convolutions)
         self.shares_activation = unit.shares_activation
@@ -75,9 +71,13 @@ class Addition(nn.Sequential):
     """The shortcut of a unit added to what its branch computed; the layers are the shortcut's."""
 
     def __init__(self, net: Net, unit: UnitPlan) -> None:
-        shortcut = SHORTCUTS[net.shortcut](net, unit)
-        super().__init__(OrderedDict(shortcut.layers(layers)))
-        self.shortcut = shortcut
+        super().__init__()
+        self.shortcut = shortcuts.find(net.shortcut)(net, unit)
+        for name, own in self.shortcut.layers().items():
+            if isinstance(own, nn.Parameter):
+                self.register_parameter(name, own)
+            else:
+                self.add_module(name, own)
 
     def forward(self, x: Tensor, branch: Tensor) -> Tensor:  # type: ignore[override]
         return self.shortcut.add(self, x, branch)

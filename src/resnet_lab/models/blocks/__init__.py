@@ -8,6 +8,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING
 
 from resnet_lab.errors import UserError, unknown
+from resnet_lab.targets import locate
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,9 +35,18 @@ def names() -> list[str]:
     return sorted(module.name for module in iter_modules(__path__))
 
 
-@cache
 def load(name: str) -> Block:
-    """The block that the file of this name defines; raises UserError when there is no such file."""
+    """The block of this name or dotted path; raises UserError when there is none."""
+    if "." not in name:
+        return _file(name)
+    found = locate(name, "model.block")
+    if not isinstance(found, Block):
+        raise UserError(f"model.block={name} is {type(found).__name__}: a {__name__}.Block is needed")
+    return found
+
+
+@cache
+def _file(name: str) -> Block:
     if name not in names():
         raise unknown("model.block", name, names())
     block = getattr(import_module(f"{__name__}.{name}"), "BLOCK", None)
