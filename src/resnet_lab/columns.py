@@ -55,7 +55,7 @@ class Column:
 
     @property
     def validated(self) -> "Column":
-        """The same figure of the validation images."""
+        """Return the column of the same figure on the validation images."""
         return _figure(self.key.replace("test", "val", 1), self.better)
 
     def signed(self, value: float) -> str:

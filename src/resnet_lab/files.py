@@ -108,7 +108,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def bounded(text: str) -> str:
-    """The same YAML; ValueError where reading it could take without end, which nothing that we write does.
+    """Return the YAML unchanged. Raises ValueError if it could take unbounded time or memory to read.
 
     An alias stands for a copy of what it names: a few lines of them are gigabytes. Interpolations are as bad.
     """

@@ -124,7 +124,7 @@ def compose_raw(overrides: list[str], *, with_hydra: bool = False) -> DictConfig
 
 
 def _with_names(composed: DictConfig, *, keep_hydra: bool = False) -> DictConfig:
-    """The same, in which a net and images of one's own have the names of their files, which Hydra alone knows."""
+    """Name a user's own model and data set after their YAML files, which only Hydra knows."""
     with open_dict(composed):
         for group, kind in (("model", OtherConfig), ("data", OwnConfig)):
             if OmegaConf.get_type(composed[group]) is kind and not composed[group].name:

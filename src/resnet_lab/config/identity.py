@@ -27,7 +27,7 @@ def local_beginnings(flat: Mapping[str, Any]) -> tuple[str, ...]:
 
 @cache
 def _saying_so(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of these keys that tell whether what is named beside them changes a result."""
+    """Return the `identity` flags next to a `_target_` among these keys."""
     named = {key.removesuffix("_target_") for key in keys if key.endswith("_target_")}
     return tuple(key for key in keys if key.endswith(".identity") and key.removesuffix("identity") in named)
 
@@ -74,7 +74,7 @@ def differences(config: TrainConfig, other: TrainConfig) -> list[str]:
 
 
 def edited(config: TrainConfig, before: str) -> list[str]:
-    """The same against what was once `chosen`; ValueError when that is no such line."""
+    """Return what differs from a line that `chosen` once gave. Raises ValueError for any other line."""
     told, now = json.loads(before), json.loads(chosen(config))
     if not isinstance(told, dict):
         raise ValueError("no choices")

@@ -103,7 +103,7 @@ def _content() -> dict[str, Any]:
 
 @cache
 def _local_keys() -> tuple[str, ...]:
-    """Those of a machine; of data sets and nets another part of the file, or nothing, tells."""
+    """Return the keys that local.yaml may set for the whole machine."""
     return tuple(
         key
         for key, each in keys(TrainConfig).items()

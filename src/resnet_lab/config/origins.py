@@ -52,7 +52,7 @@ def origins(job: Sequence[str], typed: Sequence[str], config: TrainConfig) -> Ca
 
 @cache
 def _files(chosen: tuple[str, ...]) -> Mapping[str, str]:
-    """Of each key that a file sets, the last file that does, in the order in which Hydra takes them."""
+    """Return, for each key that a file sets, the last file that sets it in Hydra's order."""
     register_schemas()
     loader = config_loader()
     set_by: dict[str, str] = {}

@@ -36,7 +36,7 @@ INSTEAD = {
 
 
 def read(overrides: Iterable[str]) -> list[str]:
-    """The same overrides, fit for Hydra; what was read may be read again.
+    """Return the overrides in the form that Hydra takes. Reading the result again changes nothing.
 
     Raises UserError for what is outside Hydra's grammar, with the quoting that would do, and for what it takes
     and nothing here reads: hydra.run.dir, ~logger, logger=null.

@@ -95,7 +95,7 @@ class ObjectiveConfig:
 
     @property
     def validated(self) -> str:
-        """The same figure of the validation images, by which a best epoch or a trial is chosen."""
+        """Return the name of the same figure on the validation images, by which a best epoch or a trial is chosen."""
         return self.metric.replace("test", "val", 1)
 
     @property

@@ -152,7 +152,7 @@ class DataModule(LightningDataModule):
         )
 
     def tested(self, loader: Loader) -> list[tuple[int, str]]:
-        """Of each image that this rank's last pass over a test loader gave: its place in the test set, and its name."""
+        """Return place and name of each image in this rank's last pass over a test loader."""
         part, chosen = self.images.chosen["test"]
         rank, world = rank_and_world()
         broken = set(loader.reader.left_out)

@@ -94,7 +94,7 @@ class EvalOrder:
 
     @property
     def places(self) -> range:
-        """Those of this rank's images among all."""
+        """Return the places of this rank's images among all."""
         return range(self.rank, self.images, self.world)
 
     def batches(self, epoch: int = 0, start: int = 0, device: torch.device = CPU) -> Iterator[Tensor]:  # noqa: ARG002
@@ -137,7 +137,7 @@ class Loader:
         return self.batches(0, 0)
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        """Those of an epoch from number `start` on."""
+        """Yield the batches of an epoch from number `start` on."""
         return self.reader.batches(epoch, self.order.batches(epoch, start, self.reader.index_device))
 
 

@@ -35,7 +35,7 @@ def _run(units: list[nn.Module], x: Tensor) -> Tensor:
 
 
 def _contexts(units: list[nn.Module]) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Of the first pass, and of the second."""
+    """Return context managers for the forward pass and for the recomputation."""
     return nullcontext(), _statistics_kept(units)
 
 

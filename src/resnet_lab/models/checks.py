@@ -52,7 +52,7 @@ def stride(net: Net) -> int:
 
 
 def _check_weights(config: ModelConfig, net: Net) -> None:
-    """That there are weights of this name, and that a file's cannot be mistaken for another net's."""
+    """Check that weights of this name exist, and that a file's cannot be mistaken for another network's."""
     if variant(net) is not None:
         return
     path = Path(str(config.weights)).expanduser()

@@ -113,7 +113,7 @@ class Net(ModelConfig):
 
 
 def resolve(config: ModelConfig) -> Net:
-    """The same net with what its description leaves open written out; a Net is given back as it is.
+    """Return the description with every choice filled in; a Net is returned unchanged.
 
     Raises UserError for an unknown family or block.
     """

@@ -35,12 +35,12 @@ def depth(config: NetConfig) -> int | None:
 
 
 def resolved(config: NetConfig) -> NetConfig:
-    """The same net with nothing left to its family. Raises UserError for an unknown family or block."""
+    """Return the description with every choice filled in. Raises UserError for an unknown family or block."""
     return config if isinstance(config, OtherConfig) else description.resolve(asked(config))
 
 
 def without_weights(config: NetConfig) -> NetConfig:
-    """The same net that takes its weights from nowhere."""
+    """Return the description without weights to load."""
     usual: dict[str, Any] = {"reset_head": False} if isinstance(config, OtherConfig) else {"head": "keep"}
     return replace(config, weights=None, **usual)
 

@@ -36,7 +36,7 @@ class OtherConfig(NetConfig):
 
 
 def name_of(config: OtherConfig) -> str:
-    """That of its YAML file, or, of one that was made otherwise, the last part of its target."""
+    """Return the name of its YAML file, or the last part of its target if there is none."""
     return config.name or config._target_.rpartition(".")[2]
 
 

@@ -36,7 +36,7 @@ def plan(net: Net) -> list[list[UnitPlan]]:
 
 
 def _convolutions(net: Net, block: Block, stage: int, width_in: int, stride: int) -> Iterator[ConvPlan]:
-    """Of one branch. A 3x3 strides, or else the first; `stride_on` may give the stride to a 1x1 before it."""
+    """Plan the convolutions of one branch. The stride is on the first 3x3 or else on the first one; see `stride_on`."""
     width = branch_width(net, stage)
     # Only a block that widens its end keeps the papers' width there while its 3x3 convolutions grow.
     width_end = width if block.expansion == 1 else net.width * 2**stage * block.expansion

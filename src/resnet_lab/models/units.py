@@ -55,7 +55,7 @@ class Unit(nn.Module):
         return getattr(self, f"bn{1 if self.norm_first else self.length}")(x)
 
     def for_shortcut(self, x: Tensor, activated: Tensor) -> Tensor:
-        """Of a pre-activated unit: what the plan says that its shortcut reads."""
+        """Return what the shortcut of a pre-activated unit reads: the input or the activated input."""
         return activated if self.shares_activation else x
 
     def add(self, x: Tensor, branch: Tensor) -> Tensor:

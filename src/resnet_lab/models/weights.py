@@ -59,7 +59,7 @@ def read(path: Path) -> State:
 
 
 def read_exactly(path: Path, names: Iterable[str]) -> State:
-    """The same of a net that is none of ours, whose `names` no program translates; a wrapper's prefix is taken off."""
+    """Read weights for a user's own model: remove a wrapper's prefix, and translate no names."""
     if path.is_dir():
         path = _in_run(path)[0]
     found = unwrapped(_content(path), str(path), _tell)

@@ -89,7 +89,7 @@ def _processor() -> str:
 
 
 def _gpus() -> list[str]:
-    """As NVIDIA's driver names them."""
+    """Return the GPUs' names as NVIDIA's driver reports them."""
     found = []
     for path in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
         try:

@@ -188,7 +188,7 @@ def _units(net: NetConfig) -> int:
 
 
 def _with_units(net: NetConfig, units: int) -> NetConfig | None:
-    """The same net, but for so many units a stage; None where it has no more than these, or stages of its own."""
+    """Return the description with `units` units per stage; None if it has no more, or if its stages differ."""
     if _units(net) <= units:
         return None
     assert isinstance(net, ModelConfig)

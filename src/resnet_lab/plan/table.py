@@ -40,7 +40,7 @@ class Line:
 
     @cached_property
     def seconds_left(self) -> float:
-        """Of all its runs; what an interrupted one has done is counted off."""
+        """Return the time left for all of its runs; what interrupted ones have done is subtracted."""
         files = (RunFolder(path_of(config)).history_file for config in self.configs)
         done = (latest(read_or_empty(file), "iteration") or 0.0 for file in files)
         return sum(self.cost.seconds * max(0.0, 1 - each / self.cost.iterations) for each in done)

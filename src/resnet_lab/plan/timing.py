@@ -62,7 +62,7 @@ def seconds_an_image(
 def _images_a_second(
     net: NetConfig, shape: Shape, multiply_adds: int, precision: str, ready: Barrier
 ) -> float:
-    """Of this process, from when all others are ready."""
+    """Return the images per second of this process, measured once all the others are ready."""
     with _one_thread():
         step, images, _ = _training(net, shape, multiply_adds, precision)
         step()

@@ -79,7 +79,7 @@ def _in_turn(counts: Sequence[int | None]) -> int | str | None:
 
 
 def conditions(choices: Choices) -> dict[str, Any]:
-    """Those that are known."""
+    """Return the conditions that are known."""
     return {key: choices[key] for key in CONDITIONS if choices.get(key) is not None}
 
 
@@ -111,7 +111,7 @@ def but_for_the_seed(choices: Choices) -> dict[str, Any]:
 
 @cache
 def _shared(keys: tuple[str, ...], beginnings: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of these keys that can change a result, but the seed; asked of every run, and the same for most."""
+    """Return the keys that can change a result, without the seed. Cached, because most runs have the same keys."""
     local = _schema()[1].union(CONDITIONS, {"seed"})
     there = set(keys)  # of a path to weights the digest of what is there counts
     return tuple(

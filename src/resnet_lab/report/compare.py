@@ -38,7 +38,7 @@ class Group:
 
     @property
     def net(self) -> str:
-        """As in ``residual (basic, A), 20 layers``; of a net whose layers no paper counts, its kind alone."""
+        """Return ``residual (basic, A), 20 layers``; only the kind if its layers are not counted."""
         return self.kind if self.depth is None else f"{self.kind}, {self.depth} layers"
 
     @property
@@ -209,7 +209,7 @@ def _group(runs: Sequence[Run]) -> Group:
 
 
 def _counted_once(seeds: Iterable[int]) -> str:
-    """As in ``seed 0 is there twice: counted once``."""
+    """Return a remark such as ``seed 0 is there twice: counted once``."""
     times = {seed: count for seed, count in Counter(seeds).items() if count > 1}
     if len(times) > 1:
         return f"seeds {', '.join(map(str, sorted(times)))} are there more than once: each counted once"

@@ -171,7 +171,7 @@ def _unshared(series: Sequence[str]) -> dict[str, str]:
 
 
 def _rates(members: Sequence[Group]) -> str:
-    """As in ``0.1 (0.83 ± 0.28 %), not told from 0.03 to 1; 7 of 9 train (0.001 to 1, 1,000 times)``; or nothing."""
+    """Return the best rate and the range that trains, such as ``0.1 (0.83 ± 0.28 %) …; 7 of 9 train``."""
     trained = [group for group in members if group.n and group.trains]
     if not trained:
         return ""
@@ -191,7 +191,7 @@ def _rates(members: Sequence[Group]) -> str:
 
 
 def _span(rates: Sequence[float], own: Sequence[float] = (), every: Sequence[float] = ()) -> str:
-    """As in ``0.01 to 1`` where these are all from the first to the last, else one by one."""
+    """Return ``0.01 to 1`` if these are all rates from the first to the last, otherwise list them."""
     low, high = min(rates), max(rates)
     between = [rate for rate in every if low <= rate <= high and rate not in own]
     if len(rates) > 2 and (not every or sorted(between) == sorted(rates)):
@@ -200,7 +200,7 @@ def _span(rates: Sequence[float], own: Sequence[float] = (), every: Sequence[flo
 
 
 def _of_most_seeds(groups: Sequence[Group]) -> list[Group]:
-    """Of groups that only the conditions tell apart, the one with the most seeds: settings are never pooled."""
+    """Keep the group with the most seeds of those that differ only in their conditions; settings are never pooled."""
     most: dict[frozenset[tuple[str, Any]], Group] = {}
     for group in groups:
         net = frozenset(but_for_the_seed(group.choices).items())
@@ -280,7 +280,7 @@ def _rank(value: float, column: Column) -> float:
 
 
 def _size(found: Difference, column: Column, *, how: bool = False) -> str:
-    """As in ``+0.65 (95 % interval +0.25 to +1.05)``."""
+    """Return a difference in words, for example ``+0.65 (95 % interval +0.25 to +1.05)``."""
     mean = column.signed(found.mean)
     if math.isnan(found.half):
         return f"{mean} ({found.how})"
@@ -306,7 +306,7 @@ def _told(found: Sequence[Difference]) -> bool:
 
 
 def _with(groups: Sequence[Group]) -> str:
-    """As in `` with n = 2``."""
+    """Return the number of seeds in words, for example `` with n = 2``."""
     return f" with {_count(groups)}"
 
 

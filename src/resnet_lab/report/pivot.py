@@ -100,7 +100,7 @@ def pivot(
 
 
 def cell(line: Pool, against: Held | None = None, *, n: bool) -> str:
-    """As in ``0.93 ± 0.32 (3)``, or ``+0.37 (-0.20 to +0.94)`` beside a baseline that is else the same."""
+    """Return ``0.93 ± 0.32 (3)``, or against a baseline the difference, ``+0.37 (-0.20 to +0.94)``."""
     test, column = line.result, line.objective
     lost = f"; {line.diverged} diverged" if line.diverged else ""
     if not test.n:

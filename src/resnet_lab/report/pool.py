@@ -209,7 +209,7 @@ def _only(group: Group, seeds: frozenset[int]) -> Group:
 
 
 def _values(keys: Sequence[str], settings: Sequence[Sequence[Any]]) -> list[str]:
-    """As in ``depth 20, 56``: the values of each key that these settings have."""
+    """List the values of each key in these settings, for example ``depth 20, 56``."""
     columns = [sorted(set(column), key=ranked) for column in zip(*settings, strict=True)]
     return [
         f"{word(key)} {', '.join(map(value_word, found[:VALUES]))}"

@@ -256,7 +256,7 @@ def by_part(figures: Mapping[str, Sequence[Figures]]) -> list[Figures]:
 
 
 def title_of(runs: Sequence[Run]) -> str:
-    """As in ``quickstart: 8 runs, 6 finished, 2 running``."""
+    """Return a title such as ``quickstart: 8 runs, 6 finished, 2 running``."""
     states = Counter(run.state for run in runs)
     said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     names = ", ".join(dict.fromkeys(str(run.choices["name"]) for run in runs))

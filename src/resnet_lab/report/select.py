@@ -21,7 +21,7 @@ class Condition:
 
     @classmethod
     def of(cls, text: str, option: str) -> "Condition":
-        """As a command line says it; UserError names the option."""
+        """Parse a condition from the command line. Raises UserError that names the option."""
         found = re.fullmatch(r"\s*([^=!\s]+)\s*(!?=)\s*(.*?)\s*", text, re.DOTALL)
         if not found:
             raise UserError(

@@ -106,7 +106,7 @@ class Difference:
 
     @property
     def interval(self) -> str:
-        """As in ``-0.60 to +1.34``; empty where there is none."""
+        """Return the interval as ``-0.60 to +1.34``; empty if there is none."""
         return "" if math.isnan(self.half) else f"{self.low:+.2f} to {self.high:+.2f}"
 
 

@@ -71,7 +71,7 @@ def status(folders: Sequence[Path]) -> int:
 
 
 def headline(lines: Sequence[Line]) -> str:
-    """As in ``8 runs: 2 running, 1 new, 5 finished; about 12 min left, 2 at a time``."""
+    """Return a line such as ``8 runs: 2 running, 1 new, 5 finished; about 12 min left, 2 at a time``."""
     counts = Counter(line.run.state for line in lines)
     told = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
     head = f"{several(len(lines), 'run')}: {told}"
@@ -118,7 +118,7 @@ def _far(run: Run) -> Progress:
 
 
 def _error(run: Run) -> str:
-    """Of the finished run, or of the last epoch so far."""
+    """Return the error of the finished run, or of the last epoch so far."""
     if run.state == State.FINISHED:
         return f"{run.last('test/error'):.2f}"
     last = latest(run.history, "test/error")

@@ -145,7 +145,7 @@ def _save_view(target: Target, runs: list[Run]) -> int:
 
 
 def _tell_results(target: Target, runs: list[Run]) -> None:
-    """As a run whose id the folder of the experiment notes."""
+    """Upload the results as a W&B run, whose id is noted in the experiment's folder."""
     home = Path(os.path.commonpath([run.path.resolve().parent for run in runs]))
     told = results.tell(results_of(runs), target.of(_logger(runs[0])), home, target.folder)
     if told.refused:

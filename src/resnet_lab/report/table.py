@@ -309,7 +309,7 @@ def _spread(column: Column, lines: Sequence[Line], *, shown: bool) -> Field:
 
 
 def said(column: Column, spread: Spread) -> str:
-    """As in ``0.93 ± 0.32``, with the same decimals."""
+    """Return ``0.93 ± 0.32``, both with the same number of decimals."""
     if not spread.values:
         return "–"
     mean = column.text(spread.mean)
@@ -318,7 +318,7 @@ def said(column: Column, spread: Spread) -> str:
 
 
 def interval_words(column: Column, found: Difference) -> str:
-    """As in ``-0.60 to +1.34``; empty where there is no interval."""
+    """Return the interval as ``-0.60 to +1.34``; empty if there is none."""
     return "" if math.isnan(found.half) else f"{column.signed(found.low)} to {column.signed(found.high)}"
 
 

@@ -38,7 +38,7 @@ RUN = "run"  # of a checkpoint: which run's it is, where its net is, and from wh
 
 
 class UnreadableCheckpoint(RuntimeError):
-    """Of the checkpoints that lie there, none will do."""
+    """None of the checkpoints in the folder can be used."""
 
 
 class NonFiniteWeights(ArithmeticError):

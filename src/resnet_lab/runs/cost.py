@@ -83,7 +83,7 @@ class Cost(Callback):
         return int(count)
 
     def total_seconds(self) -> float:
-        """Of all that led here; not what was lost with an interruption."""
+        """Return the seconds that led to the result, without those lost in an interruption."""
         return self._before + time.monotonic() - self._began
 
     def told(self) -> CostFacts:

@@ -91,7 +91,7 @@ def _accelerator(config: TrainerConfig) -> str:
 
 
 def counted(config: TrainerConfig) -> TrainerConfig:
-    """The same with the devices that `trainer.devices=-1` stands for: every GPU that is visible, else every core."""
+    """Replace `trainer.devices=-1` by the number of visible GPUs, or of cores if there is none."""
     if config.devices != ALL:
         return config
     gpus = 0

@@ -11,7 +11,7 @@ from resnet_lab.runs.recording import of_this_code
 
 
 def fresh(configs: Sequence[TrainConfig]) -> list[TrainConfig]:
-    """The same, to be trained anew beside what is finished.
+    """Return the configurations to train once more, next to the runs that are finished.
 
     Each gets one more finished run of this package's present code than the one of them that has the fewest: so all
     begin, and where they were stopped the same call goes on. Raises UserError for a folder that cannot be read.

@@ -24,7 +24,7 @@ def listed() -> int:
 
 
 def names(count: int) -> list[str]:
-    """As CUDA_VISIBLE_DEVICES names them: the `count` that PyTorch sees, or all slices where it sees one."""
+    """Return the names for CUDA_VISIBLE_DEVICES: of the `count` GPUs that PyTorch sees, or of all MIG slices."""
     given = _given()
     if given is None:
         return [str(number) for number in range(count)]

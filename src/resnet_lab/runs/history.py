@@ -26,7 +26,7 @@ def read_columns(path: Path) -> Columns:
 
 
 def read_or_empty(path: Path) -> Columns:
-    """As `read_columns`; empty also where nothing can be read."""
+    """Read the columns like `read_columns`, and return none if the file cannot be read."""
     try:
         return read_columns(path)
     except (OSError, ValueError, csv.Error):

@@ -16,7 +16,7 @@ def end_with(parent: int) -> None:
 
 
 def end_with_named_parent() -> None:
-    """The same for the parent that the environment names; nothing where it names none."""
+    """End this process with the parent that the environment names, if it names one."""
     if parent := os.environ.pop(PARENT, None):
         end_with(int(parent))
 

@@ -22,7 +22,7 @@ class Progress:
 
     @classmethod
     def of(cls, choices: Mapping[str, Any], history: Columns, cost: Cost | None) -> "Progress":
-        """Of a run with these choices by dotted key; `cost` where it has finished."""
+        """Return the progress of a run with these choices by dotted key; `cost` is given once it has finished."""
         alike = tuple(str(choices.get(key)) for key in _ALIKE)
         if cost is not None:
             seconds = cost.total_seconds or cost.train_seconds or 0.0
@@ -56,7 +56,7 @@ def work(choices: Mapping[str, Any]) -> float:
 
 
 def seconds_left(runs: Sequence[Progress], at_once: int) -> float | None:
-    """Of all these runs, so many at a time; None while none has done an epoch.
+    """Estimate the seconds until all runs have finished, `at_once` at a time; None while none has finished an epoch.
 
     A run takes as long as those like it did; one of a kind that none has begun, as long as its work says.
     """

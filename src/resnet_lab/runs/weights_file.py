@@ -69,7 +69,7 @@ def described(path: Path, *, trust: bool = False) -> tuple[NetConfig, Preprocess
 
 
 def _in_order(data: bytes) -> bytes:
-    """The same file with its metadata sorted: safetensors writes them in an order that changes from run to run."""
+    """Sort the file's metadata, which safetensors writes in an order that changes from run to run."""
     size = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + size])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))

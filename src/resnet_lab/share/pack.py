@@ -124,7 +124,7 @@ def _check(run: Path) -> None:
 
 
 def _of_no_machine(file: str, text: str) -> str:
-    """The same without paths of the machine where the run was trained, none of which is in its identity."""
+    """Remove the paths of the machine where the run was trained; none of them is part of its identity."""
     if file == "record.json":
         record = Record.from_json(text)
         for key, value in OF_A_MACHINE.items():

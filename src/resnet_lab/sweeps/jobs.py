@@ -120,11 +120,11 @@ class Job:
         return Progress.of(self._choices, self._history.now(), cost)
 
     def latest(self, metric: str) -> float | None:
-        """Of the last epoch so far that has it."""
+        """Return a metric of the last epoch so far that has it."""
         return latest(self._history.now(), metric)
 
     def signs(self) -> list[str]:
-        """That it is about to fail, while it runs."""
+        """Return warnings that a running run is about to fail."""
         epochs = self._history.now()
         found = (
             of_losses(epochs.get("train/loss", [])),

@@ -121,7 +121,7 @@ class FolderLauncher(Launcher):
         return returns
 
     def _composed(self, overrides: Sequence[str]) -> TrainConfig:
-        """Of a grid it is there; a search decides as it goes."""
+        """Return a run's configuration, which a grid has composed already and a search composes now."""
         there = self.task.composed.get(tuple(overrides))
         return there or typed(
             self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))

@@ -75,6 +75,6 @@ def in_yaml(value: Any) -> str:
 
 
 def _read(text: str) -> Any:
-    """As OmegaConf reads it, for which 1e5 is a number."""
+    """Read a value as OmegaConf does, for which 1e5 is a number."""
     read = OmegaConf.create(f"it: {text}")
     return OmegaConf.to_container(read)["it"]  # type: ignore[call-overload, index]

@@ -101,7 +101,7 @@ def sweep(overrides: list[str], *, fresh: bool = False, retry_failed: bool = Fal
 
 
 def _of_a_swept_group(overrides: list[str]) -> list[str]:
-    """The same, in which one value for a key of a group that is swept over is a sweep of one.
+    """Make a single value for a key of a swept group a sweep of one.
 
     Hydra tries what is not swept on the default option of the group first, which need not have the key.
     """

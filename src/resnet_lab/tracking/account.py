@@ -27,7 +27,7 @@ MODES = {  # of WANDB_MODE -> logger.mode
 
 
 def from_environment(config: LoggerConfig, file: Path) -> LoggerConfig:
-    """The same with what WANDB_PROJECT, WANDB_ENTITY and WANDB_MODE say of what it leaves open.
+    """Fill in what the configuration leaves open from WANDB_PROJECT, WANDB_ENTITY and WANDB_MODE.
 
     W&B's variables of the `file` (a .env) count as the environment's, which has the last word over them. Raises
     UserError for a file that cannot be read, and for a name or a mode that W&B does not take.

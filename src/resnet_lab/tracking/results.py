@@ -13,7 +13,7 @@ Rows = tuple[Sequence[str], Sequence[Sequence[Any]]]  # columns, and a row each
 
 @dataclass(frozen=True)
 class Results:
-    """Of one experiment."""
+    """The results of one experiment, as a W&B run shows them."""
 
     name: str
     tables: Mapping[str, Rows]

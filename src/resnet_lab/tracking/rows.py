@@ -50,7 +50,7 @@ def read_rows(history: Path) -> list[Row]:
 
 
 def rows_to(rows: Sequence[Row], iteration: int | None) -> list[Row]:
-    """Those of an iteration and before; None: all."""
+    """Return the rows up to an iteration; None: all."""
     return [row for row in rows if iteration is None or row["iteration"] <= iteration]
 
 

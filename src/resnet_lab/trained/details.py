@@ -32,14 +32,14 @@ Pairs = dict[tuple[str, str], Agreement]
 
 @dataclass(frozen=True)
 class Wanted:
-    """That details are wanted."""
+    """What `--details` asks for."""
 
     out: Path | None = None  # where they go; None: into each run folder
 
 
 @dataclass
 class Details:
-    """Of one evaluation: where each row's files go, and what was answered so far."""
+    """The details of one evaluation: where each row's files go, and what has been answered so far."""
 
     folders: list[Path | None]  # of each row of the table; None: nowhere
     common: Path  # for what is of several nets
@@ -119,7 +119,7 @@ def _apart(trained: Sequence[Trained]) -> list[str]:
 
 
 def _names(found: Match, classes: Sequence[str], known: Sequence[str]) -> dict[int, str]:
-    """Of the net's outputs: the data's where they match, else the net's own."""
+    """Return the name of each output: the data's class if they match, otherwise the network's own."""
     names: dict[int, str] = {}
     for output, name in zip(found.outputs, classes, strict=True):
         names.setdefault(output, name)

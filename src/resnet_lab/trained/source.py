@@ -209,7 +209,7 @@ def _run_of(checkpoint: Path) -> RunFolder | None:
 
 
 def as_published(entry: Any) -> Preprocessing:
-    """As torchvision tested its weights."""
+    """Return the preprocessing with which torchvision tested its weights."""
     preset = entry.transforms()
     (crop,), (resize,) = preset.crop_size, preset.resize_size
     mean, std = by_channel(preset.mean), by_channel(preset.std)

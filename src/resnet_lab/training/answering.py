@@ -42,7 +42,7 @@ class Answering:
     def answers(
         self, tested: Sequence[tuple[int, str]], classes: Sequence[str], names: dict[int, str]
     ) -> tuple[Answers, Pixels]:
-        """Of all ranks, which must all call this: each with place and name of the images that it `tested`, in order.
+        """Gather the answers of all ranks; each calls this with place and name of the images it `tested`.
 
         `names` are those of the net's outputs, `classes` the data's in their order. With the answers the images of
         the surest mistakes, as many as `MOST`, in the order of `Answers.mistakes`.

@@ -56,7 +56,7 @@ class Answers:
         return columns, [[counts[label, name] for name in columns] for label in self.classes]
 
     def per_class(self) -> list[dict[str, Any]]:
-        """Of each class of the data: images, wrong ones, error and precision (per cent), and with what it is mixed up.
+        """Return per class: images, mistakes, error and precision (per cent), and the class it is most confused with.
 
         Precision is None where the net never answers with the class.
         """
@@ -114,7 +114,7 @@ def read(folder: Path) -> Answers | None:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of two nets on the same images, in per cent."""
+    """How far two networks agree on the same images, in per cent."""
 
     same: float  # answers
     wrong: tuple[float, float]  # of each net
@@ -131,7 +131,7 @@ class Agreement:
 
 
 def agreement(ours: Answers, theirs: Answers) -> Agreement:
-    """Of two nets that were tested on the same images, in one order."""
+    """Return the agreement of two networks that were tested on the same images in the same order."""
     pairs = list(zip(ours.given, theirs.given, strict=True))
     assert all(a.image == b.image for a, b in pairs)
     share = 100 / max(len(pairs), 1)

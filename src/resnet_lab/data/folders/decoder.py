@@ -54,7 +54,7 @@ class ImageFiles(Protocol):
         ...
 
     def name(self, index: int) -> str:
-        """Of an image, the same wherever the files lie."""
+        """Return an image's name, which does not depend on where the files lie."""
         ...
 
     def where(self, index: int) -> str:
@@ -62,7 +62,7 @@ class ImageFiles(Protocol):
         ...
 
     def ahead(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
-        """The same batches of indices, some of which may be taken early to fetch what they need."""
+        """Yield the batches of indices; some are taken early, to fetch what they need."""
         ...
 
 
@@ -261,7 +261,7 @@ def normalise_into(out: Tensor, pixels: Pixels, noise: NDArray[np.float32]) -> N
 
 
 def normalised(images: Tensor, noise: Tensor, device: torch.device) -> Tensor:
-    """The same of uint8 images (N, 3, H, W), channels-last, and noise (N, 3), by a device that is not the CPU."""
+    """Normalise uint8 images (N, 3, H, W), channels-last, with noise (N, 3), on a device that is not the CPU."""
     pixels = sent(images, device).permute(0, 2, 3, 1)
     width = pixels.shape[2]
     scale, mean, std, _ = _row(width, device)

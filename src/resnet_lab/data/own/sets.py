@@ -149,7 +149,7 @@ def preprocessing(config: OwnConfig, info: DataInfo) -> Preprocessing:
 
 
 def class_names_of(images: Any) -> tuple[str, ...] | None:
-    """As torchvision's data sets tell them."""
+    """Return the class names that a data set has in torchvision's attribute `classes`."""
     names = getattr(images, "classes", None)
     listed = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
     return tuple(names) if names and listed else None
@@ -340,7 +340,7 @@ def draw(purpose: str) -> None:
 
 @contextmanager
 def drawn(purpose: str | None = None) -> Iterator[None]:
-    """The same for a while: afterwards the generators are as they were, whatever was drawn from them."""
+    """Seed the global generators inside the context, and restore them afterwards."""
     legacy = np.random.get_state()  # noqa: NPY002
     before, default = random.getstate(), torch.default_generator.get_state()
     try:

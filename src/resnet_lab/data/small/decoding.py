@@ -67,7 +67,7 @@ class _Sized:
 
     @classmethod
     def of(cls, config: SmallFolderConfig, files: FolderFiles) -> "_Sized":
-        """As `config` says, or as the first image that can be read has it."""
+        """Take the size and channels from `config`, or else from the first image that can be read."""
         channels = config.channels or 3
         if config.size is not None:
             return cls((config.size, config.size, channels), "")

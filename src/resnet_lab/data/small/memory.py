@@ -59,7 +59,7 @@ class InMemory(Images):
 
 
 def _taken(values: Tensor, chosen: Tensor) -> Tensor:
-    """Those of `chosen`; all of them stay where they are mapped."""
+    """Return the chosen values; all of them stay memory-mapped."""
     return values if torch.equal(chosen, torch.arange(len(values))) else values[chosen]
 
 

@@ -15,7 +15,7 @@ FEW = 4  # digits: what an eye can read off
 
 
 def curves_of(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Of each run the columns that have figures, by their name; each with as many points, the last one always."""
+    """Return each run's columns that have values, by name, thinned to few points that include the last one."""
     points = max(FEWEST, min(MOST, POINTS // max(len(runs), 1)))
     return [_thinned(run.history, points, run.choices.get("objective.metric") or "") for run in runs]
 

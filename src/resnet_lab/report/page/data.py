@@ -123,7 +123,7 @@ def _objective(groups: Sequence[Group]) -> dict[str, Any]:
 
 
 def _ids(groups: Sequence[Group]) -> list[str]:
-    """The same whenever the page is made, however far the runs are: of what they share, not how they are computed.
+    """Return stable group ids, derived from the shared configuration only, so they do not change while runs progress.
 
     That is known only once they end; groups that differ in it alone are numbered.
     """

@@ -10,7 +10,7 @@ COMMAND = "resnet-lab train -m experiment="
 
 
 def command_and_question(names: Sequence[str]) -> tuple[str, str]:
-    """Of the one experiment of these runs, as far as its file is here; else empty."""
+    """Return the command and the question of the runs' experiment; empty if several, or its file is missing."""
     distinct = set(names)
     if len(distinct) != 1:
         return "", ""

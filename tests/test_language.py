@@ -1,0 +1,22 @@
+"""The code is written in plain English: docstrings are sentences."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[1] / "src" / "resnet_lab"
+DIALECT = re.compile(r"(Of|As|The same|Those|But|That)\b")
+
+
+def nodes(kind: type | tuple[type, ...]) -> Iterator[tuple[Path, ast.AST]]:
+    for path in sorted(SOURCE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, kind):
+                yield path.relative_to(SOURCE), node
+
+
+def test_a_docstring_is_a_sentence() -> None:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    texts = ((path, ast.get_docstring(node) or "") for path, node in nodes(kinds))  # type: ignore[arg-type]
+    assert not [f"{path}: {text[:60]}" for path, text in texts if DIALECT.match(text)]
