@@ -1,7 +1,9 @@
 """A folder that was damaged, in whatever way, costs its own run one line and no other run anything."""
 
 import os
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,8 @@ from resnet_lab.runs.__main__ import main
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.record import Cost, Environment
 from resnet_lab.sweeps.jobs import Job
-from run_folders import configured, finished, interrupted
+from resnet_lab.trained.source import of_run
+from run_folders import configured, finished, interrupted, started
 
 
 def content(data: bytes) -> Callable[[Path], None]:
@@ -118,6 +121,39 @@ def test_file_of_another_owner_is_told_in_one_line(file: str, tmp_path: Path) ->
     with pytest.raises(UserError, match="Permission denied"):
         RunFolder.create(configured(tmp_path)).state()
     assert Job.of(configured(tmp_path)).status == "failed"
+
+
+@pytest.fixture
+def of_another_owner() -> Iterator[Path]:
+    """A folder in which this process, root as it may be, is nobody."""
+    root = Path(tempfile.mkdtemp(dir="/tmp"))
+    root.chmod(0o777)
+    yield root
+    if os.getuid() == 0:
+        os.seteuid(0)
+    for path in root.rglob("*"):
+        path.chmod(0o755)
+    shutil.rmtree(root)
+
+
+@pytest.mark.parametrize("make", [started, interrupted, lambda config: finished(config, 1.0)])
+def test_folder_without_permission_costs_its_own_run_a_line(
+    make: Callable[[TrainConfig], RunFolder], of_another_owner: Path
+) -> None:
+    config = configured(of_another_owner)
+    folder = make(config)
+    sound = finished(configured(of_another_owner, seed=1), 2.0)
+    folder.path.chmod(0)
+    if os.getuid() == 0:
+        os.seteuid(65534)
+    job = Job.of(config)
+    assert (job.status, "Permission denied" in job.told) == ("failed", True)
+    warnings: list[str] = []
+    assert [run.path for run in collect(of_another_owner, warnings.append)] == [sound.path]
+    assert len(warnings) == 1
+    for call in (folder.state, folder.config, lambda: of_run(folder.path)):
+        with pytest.raises(UserError, match="Permission denied"):
+            call()
 
 
 def test_record_that_cannot_be_read_says_how_to_make_it_again(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ class RunFolder:
         """
         folder = cls(path_of(config))
         threads = None
-        if folder.config_file.exists():
+        if os.path.lexists(folder.config_file):  # which a folder without permission answers with no
             text = folder._config_text()
             if _chosen_of(text) == chosen(config) and folder.state() == State.FINISHED:
                 return folder  # its record tells what it was
