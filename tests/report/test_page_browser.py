@@ -161,7 +161,7 @@ def test_a_hair_lists_every_value_by_pointer_and_by_keyboard(page: Browser) -> N
         return str(page.js("return document.querySelector('.readings').innerText"))
 
     end = read()
-    assert end.count("plain") + end.count("residual") == 8
+    assert end.count("plain-") + end.count("resnet-") == 8
     move = (
         "const plot = document.querySelector('#curves-plot'), box = plot.getBoundingClientRect();"
         "plot.dispatchEvent(new PointerEvent('pointermove', {clientX: box.left + box.width / 2, clientY: box.top}))"

@@ -72,7 +72,7 @@ function curveSeries(view, groups) {
       const points = overSeeds(runs, x, column);
       if (!points.length) continue;
       series.push({
-        name: `${nameOf(group, view)}, ${column}`, group, part, ...lookOf(view, group), ...style, line: true,
+        name: `${group.name}, ${column}`, group, part, ...lookOf(view, group), ...style, line: true,
         points: points.map(([a, b]) => [a, b]),
         band: band && runs.length > 1 ? points.map(([a, , low, high]) => [a, low, high]) : null,
       });
@@ -94,7 +94,7 @@ function readings(view, series, at) {
   return [el("p", { class: "faint" }, `at ${short(at)} ${SHARES[state.curves.x]}`), el("table", {},
     el("thead", {}, el("tr", {}, el("th", {}, ""), parts.map((part) => el("th", { class: "number" }, part)))),
     el("tbody", {}, rows.map(([group, values]) => el("tr", {},
-      el("th", { scope: "row" }, sample(lookOf(view, group)), " ", nameOf(group, view)),
+      el("th", { scope: "row" }, sample(lookOf(view, group)), " ", group.name),
       values.map((value) => el("td", { class: "number" }, value === null ? "" : short(value)))))))];
 }
 
@@ -129,7 +129,7 @@ function curvesSection(view, width) {
       el("button", { id: "curves-start", click: () => { state.off.clear(); render(); } }, "all lines")),
     chips(view),
     el("div", { class: "controls", role: "group", "aria-label": "lines" }, every.slice(0, PLOTTED).map((g) =>
-      pressed(`line-${g.id}`, [sample(lookOf(view, g)), nameOf(g, view)], isOn(view, g), flip(`line ${g.id}`)))),
+      pressed(`line-${g.id}`, [sample(lookOf(view, g)), g.name], isOn(view, g), flip(`line ${g.id}`)))),
     on.length > PLOTTED
       ? el("p", { class: "faint" }, `${PLOTTED} of ${on.length} lines are drawn: filter, or switch some off`) : null,
     el("div", { class: wide ? "beside" : null }, figure, list));

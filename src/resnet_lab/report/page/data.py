@@ -15,7 +15,7 @@ from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group, summarise, told_apart_by
 from resnet_lab.report.conclude import conclude
 from resnet_lab.report.draw_depth import DEPTH, main_choice
-from resnet_lab.report.names import names_of_runs
+from resnet_lab.report.names import names_of, names_of_runs
 from resnet_lab.report.page.curves import curves_of
 from resnet_lab.report.page.experiment import command_and_question
 from resnet_lab.report.page.measured import measured_in
@@ -84,8 +84,10 @@ def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[s
         "main": _main(groups),
         "best": best,
         "groups": [
-            {"id": name, **_group(group, figures, numbers)}
-            for name, group, figures in zip(_ids(groups), groups, group_figures(groups), strict=True)
+            {"id": id, "name": name, **_group(group, figures, numbers)}
+            for id, name, group, figures in zip(
+                _ids(groups), names_of(groups), groups, group_figures(groups), strict=True
+            )
         ],
         "differences": _differences(groups, best),
         "heat": _heat(groups),

@@ -59,7 +59,8 @@ function mainSection(view, width) {
       x: { label: wordOf(view, key), log: far, names, at: names || distinct(xs).length > 8 ? null : distinct(xs) },
       y: { label: title, log, zero: true },
     }, width),
-    legend(joined.length > 1 ? joined : [], more));
+    legend(joined.length > 1 ? joined.slice(0, LEGEND) : [], joined.length > LEGEND
+      ? `and ${joined.length - LEGEND} more lines, named where you point; ${more}` : more));
 }
 
 // What joins groups that differ in the axis alone: grey, told apart by its dashes.
@@ -72,7 +73,7 @@ function mainSeries(view, lines, at) {
     const points = ended.map((g) => [at(g), g.mean]);
     series.push({ ...lineLook(place), line: true, points, quiet: true });
     for (const group of members) {
-      const style = lookOf(view, group), name = nameOf(group, view), { key, unit } = view.objective;
+      const style = lookOf(view, group), name = group.name, { key, unit } = view.objective;
       const seeds = finishedRuns(group).map((run) => [at(group), run.last?.[key]]);
       const [low, high] = [group.figures[`${view.objective.name}_low`], group.figures[`${view.objective.name}_high`]];
       series.push({
@@ -152,6 +153,7 @@ function heatSection(view) {
     el("p", { class: "faint" }, found.note ? `${found.note}; ` : "", `${view.objective.title}, `, HEAT));
 }
 
+const LEGEND = 6; // lines named below a figure
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
 
 function costSection(view, width) {
@@ -165,7 +167,7 @@ function costSection(view, width) {
   const worth = (g) => (higher ? -1 : 1) * error(g);
   const beats = (a, b) => of(a) <= of(b) && worth(a) <= worth(b) && (of(a) < of(b) || worth(a) < worth(b));
   const front = there.filter((g) => !there.some((other) => beats(other, g))).sort((a, b) => of(a) - of(b));
-  const point = (g) => [of(g), error(g), `${nameOf(g, view)}: ${g.shown} ${unit}, ${short(of(g))} ${label}`];
+  const point = (g) => [of(g), error(g), `${g.name}: ${g.shown} ${unit}, ${short(of(g))} ${label}`];
   const steps = front.flatMap((g, at) => [...(at ? [[of(g), error(front[at - 1])]] : []), [of(g), error(g)]]);
   return section("cost", `${capital(title)} against ${label}`,
     el("div", { class: "controls" }, select("cost-x", "x", choices, key, change("cost", "x")),
@@ -178,5 +180,5 @@ function costSection(view, width) {
       y: { label: title, log: state.cost.log && there.every((g) => error(g) > 0), zero: true },
     }, width),
     el("p", { class: "faint" }, "line: the Pareto front, nets that no other beats in both: ",
-      front.map((g) => nameOf(g, view)).join("; ") || "none"));
+      front.map((g) => g.name).join("; ") || "none"));
 }

@@ -7,7 +7,7 @@ function differsSection(view) {
     const group = view.groups.find((g) => `g ${g.id}` === id);
     const alone = data.runs.filter((run) => `r ${run.id}` === id).slice(0, 1);
     const runs = group ? group.runs.map((at) => data.runs[at]) : alone;
-    if (runs.length) columns.push([group ? nameOf(group, view) : runs[0].name, runs]);
+    if (runs.length) columns.push([group ? group.name : runs[0].name, runs]);
   }
   if (!columns.length) return null;
   if (columns.length < 2) {
@@ -56,7 +56,7 @@ function layersSection(view, width) {
     const [layers, values] = g.measured[what][when];
     const bySize = () => [...values].sort((a, b) => b - a).map((v, at) => [at + 1, v]);
     const points = inOrder ? layers.map((layer, at) => [layer, values[at]]) : bySize();
-    return { name: nameOf(g, view), ...lookOf(view, g), line: true, marks: true, points };
+    return { name: g.name, ...lookOf(view, g), line: true, marks: true, points };
   });
   return section("layers", `In each layer: ${MEASURED[what]}`, el("div", { class: "controls" }, controls),
     plot({
@@ -64,7 +64,7 @@ function layersSection(view, width) {
       x: { label: inOrder ? "layer, from the input on" : "layer, the largest first", whole: true },
       y: { label: MEASURED[what], log: what === "gradient_norms", zero: true },
     }, width),
-    legend(there.map((g) => [nameOf(g, view), lookOf(view, g)])));
+    legend(there.map((g) => [g.name, lookOf(view, g)])));
 }
 
 const MISTAKES = "test images of all finished seeds; a row is a class, a column what the net answers; the pictures are"
@@ -77,12 +77,12 @@ function mistakesSection(view) {
   const best = view.groups[view.best];
   const first = there.find((g) => g.id === state.mistakes.one) || (there.includes(best) ? best : there[0]);
   const second = there.find((g) => g.id === state.mistakes.other) || there.find((g) => g !== first);
-  const options = there.map((g) => [g.id, nameOf(g, view)]);
+  const options = there.map((g) => [g.id, g.name]);
   const side = (group, id) => el("div", {},
     el("div", { class: "controls" }, select(`mistakes-${id}`, "of", options, group.id, change("mistakes", id))),
     group.measured.confusion ? confusion(group.measured.confusion) : null,
     group.measured.pictures ? el("img", {
-      src: group.measured.pictures, alt: `the surest mistakes of ${nameOf(group, view)}`,
+      src: group.measured.pictures, alt: `the surest mistakes of ${group.name}`,
     }) : null);
   return section("mistakes", "Which class is taken for which",
     el("div", { class: "halves" }, side(first, "one"), second ? side(second, "other") : null),

@@ -19,12 +19,6 @@ const depthsOf = (view) => (view.depths ??= distinct(view.groups.map((g) => g.fi
 // One colour, dash and marker for each group, everywhere.
 const lookOf = (view, group) => look((view.places ??= new Map(view.groups.map((g, at) => [g, at]))).get(group));
 
-// A group in the words that tell it from the others: its kind and depth, where they do.
-function nameOf(group, view) {
-  const net = kindsOf(view).length > 1 ? group.net : group.net.replace(/^.*, (?=\d+ layers$)/, "");
-  return [net, ...view.keys.map((key) => `${view.words[key]} ${said(group.figures[key])}`)].join(", ");
-}
-
 function select(id, label, options, value, change) {
   const box = el("select", { id, change: (event) => change(event.target.value) },
     options.map(([key, words]) => el("option", { value: key, selected: String(key) === String(value) }, words)));
@@ -71,8 +65,8 @@ function summary(view) {
 }
 
 function tableSection(view, width) {
-  const bases = view.groups.filter((_, at) => view.differences[at]).map((g) => [g.id, nameOf(g, view)]);
-  const usual = view.groups[view.best] ? [["best", `the best: ${nameOf(view.groups[view.best], view)}`]] : [];
+  const bases = view.groups.filter((_, at) => view.differences[at]).map((g) => [g.id, g.name]);
+  const usual = view.groups[view.best] ? [["best", `the best: ${view.groups[view.best].name}`]] : [];
   return section("table", "Groups: runs that differ only in their seed",
     el("div", { class: "controls" },
       el("label", {}, "filter", el("input", {
