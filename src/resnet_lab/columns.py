@@ -82,6 +82,7 @@ COLUMNS = {
         Column("test_top5_error", "top-5 error", "last", "test/top5_error", "%", better="lower"),
         Column("parameters", "parameters", "model", "parameters", text=whole),
         Column("multiply_adds", "multiply-adds", "model", "multiply_adds", text=large),
+        Column("processor_seconds", "processor time", "cost", "processor_seconds", "s", seconds, "lower"),
         Column("train_seconds", "training time", "cost", "train_seconds", "s", seconds, "lower"),
         Column("images_per_second", "speed", "cost", "images_per_second", "images/s", whole, "higher"),
         Column("peak_memory_mib", "memory", "cost", "peak_memory_mib", "MiB", whole, "lower"),

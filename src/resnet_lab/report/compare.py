@@ -156,6 +156,8 @@ class Group:
         early = sum(run.record.stopped_early_at is not None for run in self.finished)
         if early:
             remarks.append(f"{early} stopped early")
+        if busy := sum(run.record.cost.shared_cores is True for run in self.finished):
+            remarks.append(f"{busy} shared their cores with others")
         if self.copies:
             remarks.append(_counted_once(run.seed for run in (*self.runs, *self.copies)))
         if self.fails and self.like_he2016:

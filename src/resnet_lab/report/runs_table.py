@@ -9,7 +9,15 @@ from resnet_lab.report.table import metrics_of
 from resnet_lab.report.tabular import Figures
 
 LAST = ("val/error", "test/error", "test/top5_error", "test/loss", "train/error", "train/loss")
-COST = ("train_seconds", "total_seconds", "images_per_second", "peak_memory_mib")
+COST = (
+    "processor_seconds",
+    "train_seconds",
+    "total_seconds",
+    "waited_seconds",
+    "shared_cores",
+    "images_per_second",
+    "peak_memory_mib",
+)
 CONDITIONS = ("accelerator", "devices", "threads")
 
 

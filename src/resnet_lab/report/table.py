@@ -22,7 +22,8 @@ CHOICES = 5  # columns of choices that a table for the eye has at most
 USUAL = (
     "parameters",
     "multiply_adds",
-    "train_seconds",
+    "processor_seconds",
+    "images_per_second",
 )  # further columns of a table for which nobody has to ask
 MEDIAN, BEST, AT_BEST = "median", "best", "at_best_val_epoch"
 SAID = {MEDIAN: "median", BEST: "best", AT_BEST: "at best validation epoch"}
@@ -144,6 +145,8 @@ def measures(
     eye = [name for name in metrics if "/" not in name] if len(metrics) > MANY else metrics
     result = lines[0].objective if lines else COLUMNS["test_error"]
     results = [line.result for line in lines]
+    timed = any(line.figure(COLUMNS["processor_seconds"]).n for line in lines)
+    usual = (*USUAL, *show) if timed else (*USUAL, "train_seconds", *show)  # older records have no better
     shared = shared_variance(lines)
     # Of several settings an interval of the mean would take their differences for chance.
     intervals = [
@@ -179,7 +182,7 @@ def measures(
         Field(SAID[MEDIAN] if MEDIAN in show else "", [result.text(each.median) for each in results], {}),
         Field(SAID[BEST] if BEST in show else "", [result.text(each.best) for each in results], {}),
         *(_spread(metric(name), lines, shown=name in eye) for name in metrics),
-        *(_spread(column, lines, shown=column.name in (*USUAL, *show)) for column in further),
+        *(_spread(column, lines, shown=column.name in usual) for column in further),
         *_differences(held, baseline, result),
     ]
 

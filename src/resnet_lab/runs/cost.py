@@ -5,6 +5,7 @@
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from resnet_lab.runs.record import Cost as CostFacts
+
+SHARED = 0.05  # of the training seconds that were spent waiting for a core, from which they say little
 
 
 class Cost(Callback):
@@ -22,7 +25,11 @@ class Cost(Callback):
         self.train_seconds = 0.0
         self._before = 0.0  # seconds of all that led to the checkpoint that this process started from
         self._began = time.monotonic()
-        self._since: float | None = None  # training since then
+        self._since: tuple[float, float, float | None] | None = None  # the clocks when training went on
+        self.processor_seconds = 0.0  # of all threads of this process
+        self.waited_seconds: float | None = (
+            0.0  # of the thread that trains; None where the system does not tell
+        )
         # How many devices trained, and with how many threads: one number after another where a resume changed it.
         self._devices: list[int] = []
         self._threads: list[int] = []
@@ -32,7 +39,7 @@ class Cost(Callback):
         self._trainer = trainer
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._since = time.monotonic()
+        self._since = _clocks()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -48,7 +55,7 @@ class Cost(Callback):
         self._pause()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._since = time.monotonic()
+        self._since = _clocks()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pause()
@@ -57,12 +64,14 @@ class Cost(Callback):
         """Called on every rank, so that all images can be counted."""
         if self._since is not None:
             self._pause()
-            self._since = time.monotonic()
+            self._since = _clocks()
         return {
             "images": self.all_images(),
             "devices": self._devices,
             "threads": self._threads,
             "train_seconds": self.train_seconds,
+            "processor_seconds": self.processor_seconds,
+            "waited_seconds": self.waited_seconds,
             "total_seconds": self.total_seconds(),
         }
 
@@ -70,6 +79,8 @@ class Cost(Callback):
         first = not torch.distributed.is_initialized() or torch.distributed.get_rank() == 0
         self.images = state_dict["images"] if first else 0
         self.train_seconds = state_dict["train_seconds"]
+        self.processor_seconds = state_dict.get("processor_seconds", 0.0)
+        self.waited_seconds = state_dict.get("waited_seconds")
         self._before = state_dict["total_seconds"]
         self._devices = list(state_dict.get("devices", []))
         self._threads = list(state_dict.get("threads", []))
@@ -86,6 +97,11 @@ class Cost(Callback):
         """Return the seconds that led to the result, without those lost in an interruption."""
         return self._before + time.monotonic() - self._began
 
+    @property
+    def shared_cores(self) -> bool | None:
+        """Whether the thread that trains waited for a core for so long that the seconds say little; None: unknown."""
+        return None if self.waited_seconds is None else self.waited_seconds > SHARED * self.train_seconds
+
     def told(self) -> CostFacts:
         """Return the record's ``cost``; every rank must ask."""
         device = self._trainer.strategy.root_device
@@ -93,6 +109,9 @@ class Cost(Callback):
         return CostFacts(
             train_seconds=round(self.train_seconds, 3),
             total_seconds=round(self.total_seconds(), 3),
+            processor_seconds=round(self.processor_seconds, 3),
+            waited_seconds=None if self.waited_seconds is None else round(self.waited_seconds, 3),
+            shared_cores=self.shared_cores,
             images=images,
             images_per_second=round(images / max(self.train_seconds, 1e-9), 1),
             peak_memory_mib=round(self.peak.mib(device), 1),
@@ -104,9 +123,32 @@ class Cost(Callback):
         )
 
     def _pause(self) -> None:
-        if self._since is not None:
-            self.train_seconds += time.monotonic() - self._since
-            self._since = None
+        if self._since is None:
+            return
+        (began, processor, waited), (now, used, waits) = self._since, _clocks()
+        self.train_seconds += now - began
+        self.processor_seconds += used - processor
+        if self.waited_seconds is not None:
+            self.waited_seconds = (
+                None if waits is None or waited is None else self.waited_seconds + waits - waited
+            )
+        self._since = None
+
+
+def _clocks() -> tuple[float, float, float | None]:
+    """Seconds by the clock, of the processor in this process, and of this thread waiting for a core (Linux)."""
+    return time.monotonic(), time.process_time(), _waited()
+
+
+def _waited() -> float | None:
+    try:
+        with Path(
+            "/proc/thread-self/schedstat"
+        ).open() as file:  # nanoseconds on a core, waiting for one, turns
+            on_core, waiting, _ = map(int, file.read().split())
+    except (OSError, ValueError):
+        return None
+    return waiting / 1e9 if on_core else None
 
 
 class Peak:

@@ -81,6 +81,11 @@ class Cost:
 
     train_seconds: float | None = allowed.number(None, least=0)
     total_seconds: float | None = allowed.number(None, least=0)
+    processor_seconds: float | None = allowed.number(None, least=0)  # in training, of the first process alone
+    waited_seconds: float | None = allowed.number(
+        None, least=0
+    )  # of train_seconds, for a core that others had
+    shared_cores: bool | None = None  # whether that was so much that the seconds say little
     images: int | None = allowed.number(None, least=0)
     images_per_second: float | None = allowed.number(None, least=0)
     peak_memory_mib: float | None = allowed.number(None, least=0)
