@@ -24,7 +24,11 @@ def test_a_run_that_waited_for_its_cores_shared_them(
     waited: float | None, shared: bool | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = trained(10.0, waited, monkeypatch)
-    assert (found.train_seconds, found.processor_seconds, found.waited_seconds) == (10.0, 10.0, pytest.approx(waited))
+    assert (found.train_seconds, found.processor_seconds, found.waited_seconds) == (
+        10.0,
+        10.0,
+        pytest.approx(waited),
+    )
     assert found.shared_cores == shared
 
 
