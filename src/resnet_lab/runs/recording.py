@@ -1,6 +1,7 @@
 """How a run's record comes to be, and what it says of the code that trained. Free of torch."""
 
 import csv
+import hashlib
 import math
 import platform
 import shlex
@@ -16,9 +17,11 @@ from resnet_lab.config.identity import identity
 from resnet_lab.config.schema import ObjectiveConfig, TrainConfig
 from resnet_lab.models.nets import depth, kind, label
 from resnet_lab.runs.record import DataFacts, Environment, Failure, ModelFacts, Record, State
-from resnet_lab.targets import digest
 
 PACKAGE = Path(__file__).resolve().parents[1]
+# The rooms of this package, and the files of runs/, that can change a result.
+DECIDE = ("models", "data", "training")
+DECIDE_IN_RUNS = ("train", "checkpoints", "compiled", "devices", "final_test", "numerics", "threads")
 NO_METRICS = ("epoch", "iteration", "lr", "seconds")  # columns of history.csv
 
 
@@ -102,8 +105,13 @@ def of_this_code(record: Record | None) -> bool:
 
 @cache
 def code_digest() -> str:
-    """Return 8 hexadecimal digits over every source file of this package."""
-    return digest({str(file.relative_to(PACKAGE)): file for file in PACKAGE.rglob("*.py")})
+    """Return 8 hexadecimal digits over the source files of this package that can change a result."""
+    files = [file for room in DECIDE for file in sorted((PACKAGE / room).rglob("*.py"))]
+    files += [PACKAGE / "runs" / f"{name}.py" for name in DECIDE_IN_RUNS]
+    text = hashlib.sha256()
+    for file in files:
+        text.update(f"{file.relative_to(PACKAGE)}\0".encode() + file.read_bytes() + b"\0")
+    return text.hexdigest()[:8]
 
 
 def _git(*arguments: str) -> str | None:
