@@ -53,7 +53,7 @@ def best(groups: Sequence[Group]) -> str:
         return "No run came through: all diverged."
     names = dict(zip(map(id, groups), names_of(groups), strict=True))
     column = ended[0].objective
-    first, by = _first(ended)
+    first, by = best_of(ended)
     others = sorted(
         (group for group in ended if group is not first), key=lambda group: _rank(group.result.mean, column)
     )
@@ -139,7 +139,7 @@ def learning_rates(groups: Sequence[Group]) -> str:
         tried = [group.choices[RATE] for members in series.values() for group in members]
         return f"None of the learning rates that were tried trains ({_span(tried)})."
     ended = [group for members in series.values() for group in members if group.n]
-    head = f"The best learning rate by {_first(ended)[1].heading} is"
+    head = f"The best learning rate by {best_of(ended)[1].heading} is"
     if len(series) == 1:
         return f"{head} {next(iter(found.values()))}."
     short = _unshared(list(series))
@@ -175,7 +175,7 @@ def _rates(members: Sequence[Group]) -> str:
     trained = [group for group in members if group.n and group.trains]
     if not trained:
         return ""
-    first, _ = _first(trained)
+    first, _ = best_of(trained)
     others = [group for group in trained if group is not first]
     shared = shared_variance(members)
     stands = holm([difference(group.result, first.result, shared).p for group in others])
@@ -266,7 +266,7 @@ def _changes(found: dict[str, Difference], groups: Sequence[Group]) -> str:
     return f"{first}; {cannot}" if unsure else first
 
 
-def _first(groups: Sequence[Group]) -> tuple[Group, Column]:
+def best_of(groups: Sequence[Group]) -> tuple[Group, Column]:
     """The best group, and by what: the validation images where all have some."""
     column = groups[0].objective
     validated = all(group.last(column.validated.key).n for group in groups)

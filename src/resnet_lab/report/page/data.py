@@ -1,6 +1,7 @@
 """What the page shows, as plain values for JSON: the same for the same runs. Free of torch."""
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from resnet_lab.report.against import held, shared_variance
 from resnet_lab.report.choices import but_for_the_seed, differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group, summarise, told_apart_by
-from resnet_lab.report.conclude import conclude
+from resnet_lab.report.conclude import best_of, conclude
 from resnet_lab.report.draw_depth import DEPTH, main_choice
 from resnet_lab.report.names import names_of, names_of_runs
 from resnet_lab.report.page.curves import curves_of
@@ -24,12 +25,14 @@ from resnet_lab.report.parts import parted
 from resnet_lab.report.pivot import cell
 from resnet_lab.report.pool import KIND, pools
 from resnet_lab.report.publish import rule_of, title_of
+from resnet_lab.report.spread import difference, holm
 from resnet_lab.report.table import MANY, group_figures, paper_table, said
 from resnet_lab.report.tabular import DIGITS, plain
 from resnet_lab.runs.record import State, known
 
 DIFFERENCES = 6_000  # at most, so that a page of many groups stays small: those to the first groups
 LINES = 8  # of a log
+ALIKE = "≈ best"  # cannot be told from it
 AXES = 6  # choices of the heat map, two at a time
 
 
@@ -55,6 +58,7 @@ def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
         "columns": [
             {"name": column.name, "title": column.title, "part": column.part} for column in COLUMNS.values()
         ],
+        "alike": ALIKE,
         "rules": {"statistics": rule_of(), "paper": RULE},
     }
     return {name: plain(part, DIGITS) for name, part in data.items()}
@@ -69,7 +73,8 @@ def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[s
     """One sweep, or all together, as the report tells of it."""
     groups = summarise(runs)
     answers, beside = answered(runs, groups)
-    best = _best(groups)
+    ended = [group for group in groups if group.result.n]
+    best = groups.index(best_of(ended)[0]) if ended else None
     command, question = command_and_question([str(run.choices["name"]) for run in runs])
     return {
         "name": name,
@@ -84,9 +89,14 @@ def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[s
         "main": _main(groups),
         "best": best,
         "groups": [
-            {"id": id, "name": name, **_group(group, figures, numbers)}
-            for id, name, group, figures in zip(
-                _ids(groups), names_of(groups), groups, group_figures(groups), strict=True
+            {"id": id, "name": name, "verdict": verdict, **_group(group, figures, numbers)}
+            for id, name, verdict, group, figures in zip(
+                _ids(groups),
+                names_of(groups),
+                _verdicts(groups, best),
+                groups,
+                group_figures(groups),
+                strict=True,
             )
         ],
         "differences": _differences(groups, best),
@@ -139,16 +149,19 @@ def _ids(groups: Sequence[Group]) -> list[str]:
     return found
 
 
-def _best(groups: Sequence[Group]) -> int | None:
-    """Return the place of the group with the best result: on validation where every group has it, else on test."""
-    ended = [index for index, group in enumerate(groups) if group.result.n]
-    if not ended:
-        return None
-    column = groups[0].objective
-    validated = all(groups[index].last(column.validated.key).n for index in ended)
-    key = column.validated.key if validated else column.key
-    pick = max if column.better == "higher" else min
-    return pick(ended, key=lambda index: groups[index].last(key).mean)
+def _verdicts(groups: Sequence[Group], best: int | None) -> list[str]:
+    """Say of each group whether it can be told from the best one, with Holm's correction as the conclusion has it."""
+    words = [""] * len(groups)
+    if best is None:
+        return words
+    column, shared = groups[best].objective, shared_variance(groups)
+    others = {index: group for index, group in enumerate(groups) if group.result.n and index != best}
+    found = [difference(group.result, groups[best].result, shared) for group in others.values()]
+    for index, each, apart in zip(others, found, holm([each.p for each in found]), strict=True):
+        unlike = "worse" if column.worse(each.mean) else "better"
+        words[index] = unlike if apart else "too few runs" if math.isnan(each.half) else ALIKE
+    words[best] = "the best"
+    return words
 
 
 def _main(groups: Sequence[Group]) -> str | None:

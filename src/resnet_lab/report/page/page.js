@@ -76,7 +76,7 @@ function tableSection(view, width) {
       select("baseline", "baseline", [...usual, ["none", "none"], ...bases], state.baseline,
         (value) => { state.baseline = value; render(); })),
     groupTable(view, width), el("p", { class: "faint" }, data.rules.statistics,
-      ` ${ALIKE}: cannot be told apart from the best group, because the interval of the difference includes 0.`));
+      ` ${data.alike}: cannot be told from the best group (5 %, by Holm's correction for all comparisons).`));
 }
 
 function header() {

@@ -9,7 +9,6 @@ const spread = (name) => (v, g) => {
   const std = g.figures[`${name}_std`], words = /error$/.test(name) ? two : short;
   return absent(v) ? "" : absent(std) ? words(v) : `${words(v)} ± ${words(std)}`;
 };
-const ALIKE = "≈ best";
 const CHOICES = 5; // columns of choices that are shown unasked
 const USUAL = ["test", "n", "difference", "interval", "verdict"];
 // Each: key, heading, value of a group, its words.
@@ -29,22 +28,11 @@ function baseOf(view) {
   return view.groups.findIndex((g) => g.id === state.baseline);
 }
 
-// What can be said of a group beside the best one.
-function verdict(view, group) {
-  const line = view.differences[view.best];
-  if (!line) return "";
-  const at = view.groups.indexOf(group), [mean, half] = line[at];
-  if (at === view.best) return "the best";
-  if (mean === null) return "";
-  if (half === null) return "too few runs";
-  return Math.abs(mean) <= half ? ALIKE : mean > 0 === view.objective.higher ? "better" : "worse";
-}
-
 function columnsAgainst(view) {
   const line = view.differences[baseOf(view)], places = new Map(view.groups.map((g, at) => [g, at]));
   const of = (g) => line[places.get(g)], words = view.objective.unit === "%" ? two : short;
   const signed = (value) => `${value < 0 ? "" : "+"}${words(value)}`;
-  const judged = ["verdict", "beside the best", (g) => verdict(view, g)];
+  const judged = ["verdict", "beside the best", (g) => g.verdict];
   if (!line) return [judged];
   return [
     ["difference", "minus baseline", (g) => of(g)[0], (v) => (v === null ? "" : signed(v))],
@@ -140,7 +128,7 @@ function groupTable(view, width) {
   }));
   const body = el("tbody", {});
   const row = (group) => {
-    const open = state.open.has(group.id), judged = verdict(view, group);
+    const open = state.open.has(group.id), judged = group.verdict;
     const toggle = () => { open ? state.open.delete(group.id) : state.open.add(group.id); render(); };
     const cells = columns.map((column) => {
       const value = valueIn(column, group);
@@ -152,7 +140,7 @@ function groupTable(view, width) {
         id: `open-${group.id}`, "aria-expanded": String(open), "aria-label": `seeds of ${group.net}`, click: toggle,
       }, open ? "▾" : "▸"), " ",
       picker(`g ${group.id}`, `compare ${group.net}`), " ", sample(lookOf(view, group)));
-    const marked = judged === "the best" ? "best" : judged === ALIKE ? "alike" : null;
+    const marked = judged === "the best" ? "best" : judged === data.alike ? "alike" : null;
     return [el("tr", { "data-group": group.id, class: marked }, first, cells), open
       ? el("tr", {}, el("td", { class: "open", colspan: columns.length + 1 }, opened(view, group, width))) : null];
   };
