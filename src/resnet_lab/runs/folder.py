@@ -187,7 +187,9 @@ class RunFolder:
         way = "undo the edit, or train what it says as a run of its own, with resnet-lab train key=value"
         if written is not None and written != chosen(config):
             try:
-                keys = "; ".join(edited(config, written))
+                found = edited(config, written)
+                more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
+                keys = "; ".join([*found[:3], *more])
             except (ValueError, RecursionError):
                 keys = "its last line"
             raise UserError(f"{self.config_file} was edited ({keys}): {way}")
