@@ -13,7 +13,6 @@ from own_project import EXAMPLES, examples, rows
 from resnet_lab.cli import main
 from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
-from resnet_lab.runs.checkpoints import written
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 
@@ -68,7 +67,8 @@ def test_an_example_is_killed_swept_and_reported(name: str, capsys: pytest.Captu
     killed(run, "after", 2)
     assert execute(run.path).last == record.last
     last, other = (
-        torch.load(written(each.checkpoints)[0], weights_only=True)["state_dict"] for each in (run, whole)
+        torch.load(max(each.checkpoints.glob("0*.ckpt")), weights_only=True)["state_dict"]
+        for each in (run, whole)
     )
     assert all(torch.equal(last[key], other[key]) for key in last | other)
     assert rows(run) == rows(whole)
@@ -109,3 +109,41 @@ def test_a_teacher_counts_by_its_weights_and_not_by_its_path(project: Path) -> N
 @pytest.mark.parametrize("name", FOUND)
 def test_an_example_has_at_most_forty_lines(name: str) -> None:
     assert len((EXAMPLES / f"{name}.py").read_text().splitlines()) <= 40
+
+
+@pytest.mark.parametrize("name", ["rotation", "tags"])
+def test_a_run_is_tested_again_by_its_own_module(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunFolder.create(compose([*asked(name), "recipe.epochs=1"]))
+    record, metric = execute(run.path), run.config().objective.metric
+    capsys.readouterr()
+    assert main(["evaluate", "--run", str(run.path)]) == 0
+    found = dict(
+        line.split() for line in capsys.readouterr().out.splitlines() if line.strip().startswith("test/")
+    )
+    assert float(found[metric]) == pytest.approx(record.last[metric], abs=1e-3)
+    assert main(["evaluate", "--run", str(run.path), "--protocol", "single_view"]) == 2
+    assert "is tested by its own module" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "debug", ["true", "limit", "profile", pytest.param("overfit", marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize("name", ["rotation", "tags"])
+def test_an_example_has_its_debug_modes(name: str, debug: str) -> None:
+    more = [] if debug == "overfit" else FOUND[name].data
+    run = RunFolder.create(compose([f"experiment={name}", *BRIEF, *more, f"debug={debug}"]))
+    assert execute(run.path).error is None
+
+
+@pytest.mark.parametrize("name", ["rotation", "tags"])
+def test_two_processes_find_what_one_does(name: str) -> None:
+    """Turns go by the place in a batch, so of rotations only the number of images is the same."""
+    given = [*asked(name), "recipe.epochs=1"]
+    one, two = (
+        RunFolder.create(compose([*given, f"name={each}", f"trainer.devices={each}"])) for each in (1, 2)
+    )
+    first, second = execute(one.path), execute(two.path)
+    assert second.error is None
+    assert second.data.test == first.data.test
+    if name == "tags":
+        assert second.last["test/exact"] == pytest.approx(first.last["test/exact"], abs=10)

@@ -21,6 +21,7 @@ from resnet_lab.trained import views
 from resnet_lab.trained.classes import Match, match
 from resnet_lab.trained.details import Details, Wanted
 from resnet_lab.trained.keys import Pairs
+from resnet_lab.trained.own_task import is_own_task, measured_by_itself
 from resnet_lab.trained.seen import Given, names, refuse_unread
 from resnet_lab.trained.source import Trained, device
 from resnet_lab.training.answering import Answering
@@ -73,6 +74,8 @@ def evaluate(
     images are read.
     """
     given = given or Given()
+    if any(is_own_task(net) for net in trained):
+        return _tests_itself(trained, overrides, how, given, details)
     refuse_unread(given, trained)
     first = next((net.run for net in trained if net.run), None)
     how = how or (first.protocol if first else "single_view")
@@ -112,19 +115,38 @@ def evaluate(
     return Evaluation(title, tuple(note for note in notes if note), figures, columns, told)
 
 
+def _tests_itself(
+    trained: Sequence[Trained], overrides: Pairs, how: str | None, given: Given, details: Wanted | None
+) -> Evaluation:
+    """What the module of a run finds when it tests itself. Raises UserError for what asks for more than that."""
+    net = trained[0]
+    assert net.run is not None
+    if len(trained) > 1 or details or how or given != Given() or overrides.metrics(net.run):
+        raise UserError(
+            f"{net.name} is tested by its own module, {net.run.module._target_}: alone, with keys of data as the only"
+            " choices"
+        )
+    config = overrides.data(net.run, "single_view", all_known=True)
+    return Evaluation(config.name, (), {net.name: measured_by_itself(net, config)}, (), None)
+
+
 def show(found: Evaluation) -> None:
     """Print what was found: a line for each network, then the further metrics and where the details lie."""
     table = Table(box=None, title=found.title, title_justify="left")
     table.add_column("net", overflow="fold")
     for column in ("top-1 error (%)", "top-5 error (%)", "loss", "images"):
         table.add_column(column, justify="right")
-    for name, rates in found.figures.items():
+    own = [rates for rates in found.figures.values() if "top5_error" not in rates]
+    for name, rates in ({} if own else found.figures).items():
         numbers = (f"{rates['error']:.2f}", f"{rates['top5_error']:.2f}", f"{rates['loss']:.4f}")
         table.add_row(printable(name), *numbers, f"{round(rates['images'])}")
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
     for line in found.notes:
         console.print(printable(line), markup=False, soft_wrap=True)
+    if own:
+        console.print(_further([name for rates in own for name in rates], found.figures))
+        return
     console.print(table)
     if found.metrics:
         console.print(_further(found.metrics, found.figures))

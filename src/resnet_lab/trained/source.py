@@ -44,6 +44,7 @@ class Trained:
     load: Callable[[], nn.Module]  # in eval mode, on the CPU
     run: TrainConfig | None = None  # of a run folder
     note: str | None = None  # what a user should know of where the weights come from
+    trust: bool = False  # the run may name whatever code the user could name
 
     @property
     def outputs(self) -> int:
@@ -83,11 +84,19 @@ def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = Fa
     name, seen = path.resolve().name, _written(folder)
     if checkpoint is not None:
         return Trained(
-            f"{name}/{checkpoint.name}", checkpoint, model, seen, lambda: _filled(model, checkpoint), config
+            f"{name}/{checkpoint.name}",
+            checkpoint,
+            model,
+            seen,
+            lambda: _filled(model, checkpoint),
+            config,
+            trust=trust,
         )
     if folder.state() == State.FINISHED and folder.weights_file.exists():
         folder.check_left(folder.weights_file, folder.preprocessing_file)
-        return Trained(name, path, model, seen, lambda: _filled(model, folder.weights_file), config)
+        return Trained(
+            name, path, model, seen, lambda: _filled(model, folder.weights_file), config, trust=trust
+        )
     last = newest_sound(folder.checkpoints, config)
     if last is None and folder.state() == "finished":
         raise UserError(
@@ -96,7 +105,7 @@ def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = Fa
     if last is None:
         raise UserError(f"{path} is {folder.state()} and has written no checkpoint: train it first")
     note = f"{path} is {folder.state()}: taking iteration {int(last.stem)}"
-    return Trained(name, path, model, seen, lambda: _filled(model, last), config, note)
+    return Trained(name, path, model, seen, lambda: _filled(model, last), config, note, trust)
 
 
 def of_name(

@@ -84,6 +84,19 @@ def tests_itself(module: LightningModule) -> bool:
     return bool(own or module.measures)
 
 
+def _log_over_ranks(module: Any) -> None:
+    """Let what the module logs of an epoch or an evaluation be that of all ranks, as it is with one device."""
+    log = module.log
+
+    def over_ranks(*given: Any, **named: Any) -> None:
+        whole = named.get("on_epoch") or not module.trainer.training
+        log(*given, **named | ({"sync_dist": True} if whole and not named.get("rank_zero_only") else {}))
+
+    if not getattr(log, "over_ranks", False):
+        over_ranks.over_ranks = True  # type: ignore[attr-defined]
+        module.log = over_ranks
+
+
 class Governed(Callback):
     """Gives a module that is no Classifier the length of the recipe and the chance of the seed.
 
@@ -97,6 +110,8 @@ class Governed(Callback):
         self._logged: dict[str, dict[str, Tensor]] = {}  # of this epoch, before the run was resumed
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.world_size > 1:
+            _log_over_ranks(pl_module)
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         data.eval_names = tuple(name for name in data.eval_names if name == "val")
 

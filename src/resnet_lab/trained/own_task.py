@@ -1,0 +1,63 @@
+"""Testing a run whose module has figures of its own: the module tests itself again."""
+
+import warnings
+
+import torch
+from lightning import Trainer
+
+from resnet_lab import data as data_sets
+from resnet_lab import models
+from resnet_lab.config.targets import check_from_file
+from resnet_lab.data.spec import DataConfig
+from resnet_lab.errors import UserError
+from resnet_lab.models.nets import without_weights
+from resnet_lab.runs.checkpoints import newest_sound
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.logs import quieten
+from resnet_lab.trained.source import Trained
+from resnet_lab.training import Classifier
+from resnet_lab.training import module as modules
+from resnet_lab.training.recipes import loader_batch_size
+
+
+def is_own_task(net: Trained) -> bool:
+    """Return whether a net is of a run whose module tests itself. Raises UserError if its folder may not name it."""
+    if net.run is None or net.path is None or not net.run.module._target_:
+        return False
+    for group in ("module", "recipe"):
+        check_from_file(getattr(net.run, group), net.run.sources, f"{group}.", net.path, trust=net.trust)
+    return modules.is_own_task(net.run.module._target_)
+
+
+def measured_by_itself(net: Trained, data: DataConfig) -> dict[str, float]:
+    """Return what the module of a run logs of the test images, with the weights of its last checkpoint.
+
+    Raises UserError if there is none.
+    """
+    run, path = net.run, net.path
+    assert run is not None
+    assert path is not None
+    checkpoint = path if path.is_file() else newest_sound(RunFolder(path).checkpoints, run)
+    if checkpoint is None:
+        raise UserError(f"{path} has no checkpoint, in which the weights of {run.module._target_} are")
+    images = data_sets.build(data, batch_size=loader_batch_size(run.recipe), drop_last=False, seed=run.seed)
+    module = modules.build(
+        run.module._target_,
+        run.module.args,
+        models.build(without_weights(run.model)),
+        run.recipe,
+        images.info.classes,
+        seed=run.seed,
+    )
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    module.load_state_dict(state, strict=module.strict_loading)
+    governed = [] if isinstance(module, Classifier) else [modules.Governed(run.recipe, run.seed)]
+    quieten()
+    plain = dict.fromkeys(
+        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Lightning's, which are for who trains
+        trainer = Trainer(devices=1, callbacks=list(governed), use_distributed_sampler=False, **plain)  # type: ignore[arg-type]
+        found = trainer.test(module, datamodule=images, verbose=False)
+    return {name: float(value) for each in found for name, value in each.items()}
