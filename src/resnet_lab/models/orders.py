@@ -10,14 +10,12 @@ code does not have: `SHARED_PREACTIVATION`.
 Free of torch.
 """
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from resnet_lab.targets import located
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from resnet_lab.models.units import Unit
 
 # Where branch and shortcut of a pre-activated unit read one activated signal, and not the shortcut the raw one.
 SHARED_PREACTIVATION = {
@@ -26,6 +24,25 @@ SHARED_PREACTIVATION = {
     "first_and_changes": "in the net's first unit, and where dimensions change, padded or not: fb.resnet.torch",
     "projections": "where a shortcut has weights alone: kuangliu/pytorch-cifar, whose stem is a bare convolution",
 }
+
+
+class Unit(Protocol):
+    """What an order finds in a unit."""
+
+    def relu(self, x: "Tensor", /) -> "Tensor":
+        """The activation."""
+
+    def bn(self, x: "Tensor", /) -> "Tensor":
+        """The batch norm that does not stand between two convolutions."""
+
+    def convolutions(self, x: "Tensor", /) -> "Tensor":
+        """The branch but for that batch norm."""
+
+    def for_shortcut(self, x: "Tensor", activated: "Tensor", /) -> "Tensor":
+        """What the shortcut of a pre-activated unit reads."""
+
+    def add(self, x: "Tensor", branch: "Tensor", /) -> "Tensor":
+        """The shortcut of x added to the branch."""
 
 
 class Order:
@@ -43,7 +60,7 @@ class Order:
             ORDERS[name] = cls
 
     @staticmethod
-    def forward(unit: "Unit", x: "Tensor") -> "Tensor":
+    def forward(unit: Unit, x: "Tensor") -> "Tensor":
         """What a unit gives for x."""
         raise NotImplementedError
 
@@ -65,7 +82,7 @@ class Original(Order, name="original"):
     """Figure 4(a), and he2015 Figure 2: conv-BN-ReLU-...-conv-BN, addition, ReLU."""
 
     @staticmethod
-    def forward(unit: "Unit", x: "Tensor") -> "Tensor":
+    def forward(unit: Unit, x: "Tensor") -> "Tensor":
         return unit.relu(unit.add(x, unit.bn(unit.convolutions(x))))
 
 
@@ -76,7 +93,7 @@ class BNAfterAddition(Order, name="bn_after_addition"):
     norm_after_addition = True
 
     @staticmethod
-    def forward(unit: "Unit", x: "Tensor") -> "Tensor":
+    def forward(unit: Unit, x: "Tensor") -> "Tensor":
         return unit.relu(unit.bn(unit.add(x, unit.convolutions(x))))
 
 
@@ -86,7 +103,7 @@ class ReLUBeforeAddition(Order, name="relu_before_addition"):
     in_he2016 = "ReLU before addition"
 
     @staticmethod
-    def forward(unit: "Unit", x: "Tensor") -> "Tensor":
+    def forward(unit: Unit, x: "Tensor") -> "Tensor":
         return unit.add(x, unit.relu(unit.bn(unit.convolutions(x))))
 
 
@@ -97,7 +114,7 @@ class ReLUOnlyPreactivation(Order, name="relu_only_preactivation"):
     activates_first = True
 
     @staticmethod
-    def forward(unit: "Unit", x: "Tensor") -> "Tensor":
+    def forward(unit: Unit, x: "Tensor") -> "Tensor":
         activated = unit.relu(x)
         return unit.add(unit.for_shortcut(x, activated), unit.bn(unit.convolutions(activated)))
 
@@ -110,6 +127,6 @@ class FullPreactivation(Order, name="full_preactivation"):
     norm_first = True
 
     @staticmethod
-    def forward(unit: "Unit", x: "Tensor") -> "Tensor":
+    def forward(unit: Unit, x: "Tensor") -> "Tensor":
         activated = unit.relu(unit.bn(x))
         return unit.add(unit.for_shortcut(x, activated), unit.convolutions(activated))

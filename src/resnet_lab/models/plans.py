@@ -2,6 +2,17 @@
 
 from dataclasses import dataclass
 from math import prod
+from typing import Protocol
+
+
+class Choices(Protocol):
+    """What layers read of a net's description."""
+
+    batch_norm: bool
+    init_fan: str
+    stem: str
+    zero_channels: str
+    gate_bias: float
 
 
 @dataclass(frozen=True)

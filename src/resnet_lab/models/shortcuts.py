@@ -14,8 +14,6 @@ from resnet_lab.targets import located
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from resnet_lab.models.description import Net
-
 # Where a zero-padded shortcut puts its zeros.
 ZERO_CHANNELS = {
     "append": "after x's channels: fb.resnet.torch",
@@ -44,7 +42,8 @@ class Shortcut:
         if name is not None:
             SHORTCUTS[name] = cls
 
-    def __init__(self, net: "Net", unit: UnitPlan) -> None:
+    def __init__(self, net: Any, unit: UnitPlan) -> None:
+        """`net` has every key of ``model``: each shortcut reads its own."""
         self.net, self.unit = net, unit
 
     def layers(self) -> "dict[str, nn.Module | nn.Parameter]":
@@ -93,7 +92,7 @@ class ProjectionWhereNeeded(Shortcut, name="B"):
     projects = Projects.CHANGES
     reads = ("downsample",)
 
-    def __init__(self, net: "Net", unit: UnitPlan) -> None:
+    def __init__(self, net: Any, unit: UnitPlan) -> None:
         self.here = (Projection if unit.projects else Identity)(net, unit)
 
     def layers(self) -> "dict[str, nn.Module | nn.Parameter]":

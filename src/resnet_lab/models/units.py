@@ -22,16 +22,16 @@ class Unit(nn.Module):
         self.length = len(unit.convolutions)
         self.shares_activation = unit.shares_activation
         self.dropout = net.branch_dropout
-        for i, planned in enumerate(unit.convolutions, start=1):
-            self.add_module(f"conv{i}", conv(net, planned))
+        for number, planned in enumerate(unit.convolutions, start=1):
             # A second batch norm on what the stem normalised and activated would only repeat it.
-            again = self.norm_first and unit.activated and i == 1
+            again = self.norm_first and unit.activated and number == 1
             width = planned.width_in if self.norm_first else planned.width_out
-            self.add_module(f"bn{i}", nn.Identity() if again else norm(net, width))
-            if i == 1:
+            self.add_module(f"conv{number}", conv(net, planned))
+            self.add_module(f"bn{number}", last := nn.Identity() if again else norm(net, width))
+            if number == 1:
                 self.relu = nn.ReLU()
         if net.zero_init_gamma:
-            nn.init.zeros_(getattr(self, f"bn{self.length}").weight)
+            nn.init.zeros_(next(last.parameters()))  # gamma
         attention = blocks.load(net.block).attention
         self.attention = attention(unit.width_out) if attention else None
         self.drop_path = DropPath(unit.drop_path) if unit.drop_path else None
@@ -40,19 +40,26 @@ class Unit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.order.forward(self, x)
 
+    def layers(self) -> tuple[list[nn.Module], list[nn.Module]]:
+        """Return the convolutions and the batch norms; what replaces children, as synchronised ones do, is found."""
+        layers = [layer for layer in self.children() if layer is not self.relu][: 2 * self.length]
+        return layers[0::2], layers[1::2]
+
     def convolutions(self, x: Tensor) -> Tensor:
         """conv (, BN, ReLU, conv)*: the branch but for the batch norm at its one end."""
-        for i in range(1, self.length + 1):
-            if i > 1:
-                x = self.relu(getattr(self, f"bn{i if self.norm_first else i - 1}")(x))
-            if i == self.length and self.dropout:
+        convolutions, norms = self.layers()
+        between = norms[1:] if self.norm_first else norms
+        for i, convolution in enumerate(convolutions):
+            if i > 0:
+                x = self.relu(between[i - 1](x))
+            if i == self.length - 1 and self.dropout:
                 x = F.dropout(x, self.dropout, self.training)
-            x = getattr(self, f"conv{i}")(x)
+            x = convolution(x)
         return x
 
     def bn(self, x: Tensor) -> Tensor:
         """The batch norm that does not stand between two convolutions."""
-        return getattr(self, f"bn{1 if self.norm_first else self.length}")(x)
+        return self.layers()[1][0 if self.norm_first else -1](x)
 
     def for_shortcut(self, x: Tensor, activated: Tensor) -> Tensor:
         """Return what the shortcut of a pre-activated unit reads: the input or the activated input."""
