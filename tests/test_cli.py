@@ -195,6 +195,35 @@ def test_a_mistake_is_one_line_with_the_right_choice_and_nothing_is_written(
     assert expected in told(*command.split(), *overrides)
 
 
+SLIPS = {
+    "lr=0.1": "recipe.lr",
+    "+lr=0.1": "recipe.lr",
+    "learning_rate=0.1": "recipe.lr",
+    "train.lr=0.1": "recipe.lr",
+    "optimizer.lr=0.1": "recipe.lr",
+    "epochs=2": "recipe.epochs",
+    "max_epochs=2": "recipe.epochs",
+    "trainer.max_epochs=2": "recipe.epochs",
+    "batch_size=8": "recipe.batch_size",
+    "data.batch_size=8": "recipe.batch_size",
+    "trainer.gpus=1": "trainer.devices",
+    "num_workers=2": "data.workers",
+    "depth=20": "model.depth",
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_key_by_another_programs_name_leads_to_ours(slip: str, told: Callable[..., str]) -> None:
+    line = told("train", slip)
+    assert f"did you mean '{SLIPS[slip]}'?" in line
+    assert "allowed" not in line
+
+
+def test_at_most_ten_choices_are_named(told: Callable[..., str]) -> None:
+    assert told("train", "model=zzzzzzzz").count(",") <= 11
+    assert "in all)" in told("train", "model=zzzzzzzz")
+
+
 @pytest.mark.parametrize("command", ["train -m", "plan -m", "train -m --cfg"])
 @pytest.mark.parametrize("mistake", OF_A_SWEEP)
 def test_a_sweep_with_a_mistake_starts_none_of_its_runs(

@@ -17,6 +17,7 @@ from errno import (
     EROFS,
 )
 
+LISTED = 10  # choices that a message names
 NO_LOCKS = (ENOLCK, ENOSYS, EOPNOTSUPP)
 
 
@@ -92,19 +93,25 @@ def _visible(character: str) -> str:
     return character.encode("unicode_escape").decode()
 
 
-def nearest(given: object, allowed: Iterable[object]) -> str | None:
-    """The allowed value that looks most like `given`, or None when nothing does."""
+def nearest(given: object, allowed: Iterable[object], *, least: float = 0.5) -> str | None:
+    """The allowed value that looks most like `given`, or None when nothing does (`least`: the likeness, of 1)."""
     names = {str(value).lower(): str(value) for value in allowed}
-    match = get_close_matches(str(given).lower(), list(names), n=1, cutoff=0.5)
+    letters = sorted(str(given).lower())
+    if swapped := next((name for name in names if sorted(name) == letters), None):
+        return names[swapped]
+    match = get_close_matches(str(given).lower(), list(names), n=1, cutoff=least)
     return names[match[0]] if match else None
 
 
 def unknown(what: str, given: object, allowed: Iterable[object]) -> UserError:
-    """The error for a value outside a list: what was given, the nearest right choice, what is allowed.
+    """Return the error for a value outside a list: the nearest right choice, or else what is allowed, ten at most.
 
-    `what` names the key or the thing, as in ``model.block``.
+    `what` names the key or the thing, for example ``model.block``.
     """
     values = [str(value) for value in allowed]
     close = nearest(given, values)
+    if close and close == nearest(given, values, least=0.7):
+        return UserError(f"unknown {what} {given!r}: did you mean {close!r}?")
+    more = f", … ({len(values)} in all)" if len(values) > LISTED else ""
     hint = f"did you mean {close!r}? " if close else ""
-    return UserError(f"unknown {what} {given!r}: {hint}allowed: {', '.join(values)}")
+    return UserError(f"unknown {what} {given!r}: {hint}allowed: {', '.join(values[:LISTED])}{more}")
