@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from resnet_lab.config.compose import compose_raw, config_loader, refuse_unread, typed
 from resnet_lab.config.identity import differences
@@ -21,8 +21,6 @@ from resnet_lab.errors import UserError
 from resnet_lab.fields import flatten
 from resnet_lab.runs.folder import path_of
 from resnet_lab.sweeps.left_out import Rules
-
-GRID = "hydra_plugins.resnet_lab.GridSweeper"
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ def grids(overrides: list[str], composer: Composer | None = None) -> list[Grid]:
     for experiment in _experiments(given):
         task = [o for o in given if not o.is_hydra_override() and o.key_or_group != "experiment"]
         sweeper = composer.hydra(list(map(_line, experiment))).sweeper
-        if sweeper["_target_"] != GRID:
+        if sweeper["_target_"] is not None:
             raise UserError("a search decides as it goes: its runs cannot be told beforehand")
         jobs: dict[tuple[str, ...], None] = {}  # a dict, because it keeps the order and drops repetitions
         params, rows = _axes(sweeper)
@@ -142,7 +140,7 @@ def configurations(overrides: list[str], *, planned: bool = False) -> list[Train
 def runs_of_experiment(overrides: list[str]) -> int:
     """How many runs the experiment that is asked for would have as a sweep; 1 without one."""
     asked = with_local(read(overrides))
-    if not any(o.key_or_group == "experiment" for o in parse(asked)) or is_search(overrides):
+    if not any(o.key_or_group == "experiment" for o in parse(asked)) or not is_grid(hydra_of(asked)):
         return 1
     found = grids(asked)
     if any(grid.rules != Rules() for grid in found):
@@ -150,10 +148,29 @@ def runs_of_experiment(overrides: list[str]) -> int:
     return len({tuple(job) for grid in found for job in grid.jobs})
 
 
-def is_search(overrides: list[str]) -> bool:
-    """Whether the runs are chosen one after another, by a sweeper that is not the default one."""
-    ours = [_line(o) for o in parse(with_local(read(overrides))) if o.is_hydra_override()]
-    return bool(ours) and compose_raw(ours, with_hydra=True).hydra.sweeper["_target_"] != GRID
+def hydra_of(overrides: list[str], *more: str) -> DictConfig:
+    """Return what Hydra composes for a sweep as a whole, its own node included: which sweeper and which launcher.
+
+    An experiment may choose both. `overrides` were read; `more` are further options of Hydra's own.
+    """
+    given = parse(overrides)
+    ours = [*(_line(o) for o in given if o.is_hydra_override()), *more]
+    wholes = [
+        compose_raw([*ours, *map(_line, experiment)], with_hydra=True) for experiment in _experiments(given)
+    ]
+    for node in ("launcher", "sweeper"):
+        chosen = {whole.hydra.runtime.choices[f"hydra/{node}"] for whole in wholes}
+        if len(chosen) > 1:
+            raise UserError(
+                f"these experiments ask for several of hydra/{node}: {', '.join(sorted(chosen))}; name one, for"
+                f" example hydra/{node}={min(chosen)}"
+            )
+    return wholes[0]
+
+
+def is_grid(composed: DictConfig) -> bool:
+    """Return whether the runs are known beforehand, not chosen one after another by another sweeper."""
+    return composed.hydra.sweeper["_target_"] is None
 
 
 def apart(configs: list[TrainConfig]) -> list[TrainConfig]:

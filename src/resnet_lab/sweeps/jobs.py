@@ -62,6 +62,13 @@ class Job:
             job.status, job.told = State.FAILED, str(error)
         return job
 
+    @classmethod
+    def left(cls, config: TrainConfig) -> "Job":
+        """Return the job of a configuration as another process left it."""
+        job = cls(config, RunFolder(path_of(config)))
+        job.settle()
+        return job
+
     @property
     def diverged(self) -> bool:
         """Whether it ended because the loss was no longer finite."""

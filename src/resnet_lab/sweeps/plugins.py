@@ -1,4 +1,4 @@
-"""Hydra's side of a sweep: the sweepers that choose the jobs and the launchers that bring them to an end."""
+"""Hydra's side of a sweep: the sweeper that chooses the jobs of a search, and the launchers that end jobs."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -29,25 +29,6 @@ from resnet_lab.sweeps.task import Task
 # Hydra takes plugins only from the package `hydra_plugins`, which it searches in every program of the
 # environment. Ours are registered by hand, under a name there, so that they appear in this program alone.
 NAMESPACE = "hydra_plugins.resnet_lab"
-
-
-class GridSweeper(Sweeper):
-    """The full grid of the command line's and the experiment's axes, in one batch, which `start` composed."""
-
-    __module__ = NAMESPACE
-
-    def __init__(self, **options: Any) -> None:
-        """The options are read by `grids`, from the configuration."""
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        assert isinstance(task_function, Task)
-        self.task = task_function
-        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
-
-    def sweep(self, arguments: list[str]) -> Any:  # noqa: ARG002
-        assert self.launcher is not None
-        returns = self.launcher.launch([list(job) for job in self.task.composed], initial_job_idx=0)
-        return [each.return_value for each in returns]
 
 
 class SearchSweeper(Sweeper):
@@ -90,6 +71,7 @@ class FolderLauncher(Launcher):
         self.hydra_context = hydra_context
         assert isinstance(task_function, Task)
         self.task = task_function
+        self.task.ours = True
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
@@ -165,5 +147,5 @@ def options_of(kind: type, given: dict[str, Any], where: str = "hydra.launcher")
 
 def register() -> None:
     """Make the launchers and the sweepers known to Hydra."""
-    for plugin in (GridSweeper, SearchSweeper, LocalLauncher, SlurmLauncher, RayLauncher):
+    for plugin in (SearchSweeper, LocalLauncher, SlurmLauncher, RayLauncher):
         Plugins.instance().register(plugin)

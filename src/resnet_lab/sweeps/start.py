@@ -1,18 +1,20 @@
 """Start what `resnet-lab train` asks for: one run, or a sweep. Free of torch at import."""
 
-import os
 import shlex
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-import hydra
+from hydra._internal.callbacks import Callbacks
+from hydra.core.plugins import Plugins
+from hydra.errors import InstantiationException
+from hydra.types import HydraContext
+from omegaconf import DictConfig
 
-from resnet_lab.config.compose import compose, register_schemas
-from resnet_lab.config.groups import ROOT, config_dir, groups
+from resnet_lab.config.compose import compose, config_loader
 from resnet_lab.config.machine import with_local
+from resnet_lab.config.mistakes import one_line
 from resnet_lab.config.overrides import parse, read
 from resnet_lab.errors import UserError
 from resnet_lab.runs.devices import check, this_process
@@ -21,8 +23,9 @@ from resnet_lab.runs.fresh import fresh as trained_anew
 from resnet_lab.runs.fresh import of_other_code
 from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.recording import lacking
-from resnet_lab.sweeps.expand import composed, is_search, runs_of_experiment
-from resnet_lab.sweeps.jobs import Job
+from resnet_lab.sweeps.board import print_summary
+from resnet_lab.sweeps.expand import composed, hydra_of, is_grid, runs_of_experiment
+from resnet_lab.sweeps.jobs import Job, name_jobs
 from resnet_lab.sweeps.plugins import register
 from resnet_lab.sweeps.task import Task
 from resnet_lab.tracking.account import announced
@@ -79,40 +82,51 @@ def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
 def sweep(overrides: list[str], *, fresh: bool = False, retry_failed: bool = False) -> list[Job]:
     """Bring every run of a multirun to its end, by Hydra's sweeper and launcher, and return what became of each."""
     register()
-    register_schemas()
-    overrides = _of_a_swept_group(with_local(read(overrides)))
-    # A search composes as it goes, and checks what it may choose from.
-    jobs = {} if is_search(overrides) else composed(overrides)
-    if fresh and not jobs:
-        raise UserError("train --fresh is for a grid: a search decides by the runs that are there")
-    if fresh:
-        jobs = dict(zip(jobs, trained_anew(list(jobs.values())), strict=True))
-    task = Task(jobs, retry_failed=retry_failed)
-    announce(task)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        _called_with(["-m", f"hydra.sweep.dir={scratch}", *overrides]),
-    ):
-        hydra.main(str(config_dir()), ROOT, version_base="1.3")(task)()
+    overrides = with_local(read(overrides))
+    with tempfile.TemporaryDirectory() as scratch:
+        hydra = hydra_of(overrides, f"hydra.sweep.dir={scratch}")  # where other launchers than ours write
+        # A search composes as it goes, and checks what it may choose from.
+        jobs = composed(overrides) if is_grid(hydra) else {}
+        if fresh and not jobs:
+            raise UserError("train --fresh is for a grid: a search decides by the runs that are there")
+        if fresh:
+            jobs = dict(zip(jobs, trained_anew(list(jobs.values())), strict=True))
+        task = Task(jobs, retry_failed=retry_failed)
+        announce(task)
+        _launch(hydra, task, [str(o.input_line) for o in parse(overrides) if not o.is_hydra_override()])
     # A launcher that is not ours may have called the task in other processes.
-    ended = task.jobs or [Job.of(config) for config in task.composed.values()]
+    ended = task.jobs or [Job.left(config) for config in task.composed.values()]
+    if not task.ours:
+        name_jobs(ended)
+        print_summary(ended)
     _tell_other_code(ended)
     return ended
 
 
-def _of_a_swept_group(overrides: list[str]) -> list[str]:
-    """Make a single value for a key of a swept group a sweep of one.
+def _launch(config: DictConfig, task: Task, arguments: list[str]) -> None:
+    """Hand a grid's jobs to the launcher that `config.hydra` names, or the task's arguments to its sweeper.
 
-    Hydra tries what is not swept on the default option of the group first, which need not have the key.
+    Raises UserError where one of them cannot be made, or a launcher of somebody else's cannot start.
     """
-    given = parse(overrides)
-    swept = tuple(f"{o.key_or_group}." for o in given if o.is_sweep_override() and o.key_or_group in groups())
-    return [
-        f"{o.get_key_element()}=choice({o.get_value_element_as_str()})"
-        if o.key_or_group.startswith(swept) and not o.is_sweep_override()
-        else text
-        for text, o in zip(overrides, given, strict=True)
-    ]
+    plugins, context = Plugins.instance(), HydraContext(config_loader(), Callbacks(config))
+    try:
+        if is_grid(config):
+            launcher = plugins.instantiate_launcher(context, task, config)
+            launcher.launch(list(map(list, task.composed)), initial_job_idx=0)
+        else:
+            sweeper = plugins.instantiate_sweeper(hydra_context=context, task_function=task, config=config)
+            sweeper.sweep(arguments)
+    except UserError:
+        raise
+    except InstantiationException as error:
+        cause = error.__cause__
+        raise (cause if isinstance(cause, UserError) else one_line(error)) from None
+    except Exception as error:
+        if task.ours:
+            raise
+        name = config.hydra.runtime.choices["hydra/launcher"]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]  # of many, the last decided
+        raise UserError(f"hydra/launcher={name} cannot start the runs: {reason}") from error
 
 
 def _tell_other_code(jobs: Sequence[Job]) -> None:
@@ -130,18 +144,3 @@ def announce(task: Task) -> None:
             place = shlex.quote(str(path_of(config).parent))
             print(f"W&B is offline ({reason}): resnet-lab sync {place} sends the runs", flush=True)
             return
-
-
-@contextmanager
-def _called_with(arguments: list[str]) -> Iterator[None]:
-    """Hydra reads the command line, and tells errors as exceptions only when asked."""
-    before, full = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv, os.environ["HYDRA_FULL_ERROR"] = ["resnet-lab", *arguments], "1"
-    try:
-        yield
-    finally:
-        sys.argv = before
-        if full is None:
-            del os.environ["HYDRA_FULL_ERROR"]
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = full

@@ -10,6 +10,8 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.record import State
 from resnet_lab.sweeps.jobs import Job
 
+INTERRUPTED = 130  # what a run ends with after Ctrl-C
+
 
 class Task:
     """Hydra's task function: a launcher that is not ours calls it, in a process of its choice.
@@ -24,6 +26,7 @@ class Task:
         self.composed = composed  # a grid's jobs by their overrides; none of a search
         self.retry_failed = retry_failed  # also what diverged
         self.jobs: list[Job] = []
+        self.ours = False  # whether one of our launchers brings the jobs to their end, and shows them
 
     def __call__(self, composed: DictConfig) -> float | None:
         """Train what was composed; returns what a search minimises, None when the run failed."""
@@ -32,7 +35,9 @@ class Task:
         there = self.composed.get(tuple(HydraConfig.get().overrides.task))
         job = Job.of(there or typed(composed), retry_failed=self.retry_failed)
         if job.status == State.WAITING:
-            main([str(job.folder.path)])
+            code = main([str(job.folder.path)])
             job.settle()
+            if code == INTERRUPTED:
+                raise KeyboardInterrupt
         self.jobs.append(job)
         return job.objective()
