@@ -102,6 +102,8 @@ READ: dict[str, tuple[Any, list[str]]] = {
     "data.validation": (10, []),
     "data.train_images": (60, []),
     "data.test_images": (40, []),
+    "data.fold": (1, []),
+    "data.folds": (4, ["data.fold=1"]),
     "data.size": (4, ["data.pad=1"]),
     "data.pad": (2, []),
     "data.flip": ("true", ["data.pad=0"]),

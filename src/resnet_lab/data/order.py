@@ -189,14 +189,23 @@ def in_proportion(labels: Tensor, count: int, random: torch.Generator) -> tuple[
     return mixed[chosen[:count]].sort().values, mixed[chosen[count:]].sort().values
 
 
+def folded(labels: Tensor, fold: int, folds: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Indices of the images of one of `folds` parts, each with every class's share, and of the others; both sorted."""
+    mixed = torch.randperm(len(labels), generator=random)
+    mixed = mixed[labels[mixed].argsort(stable=True)]
+    inside = torch.arange(len(labels)) % folds == fold
+    return mixed[inside].sort().values, mixed[~inside].sort().values
+
+
 def shared_out(
     config: DataConfig, counts: Mapping[str, int], labels: Mapping[str, Tensor], *, published: bool = False
 ) -> dict[str, tuple[str, Tensor]]:
     """Choose the images that train, validate and test: for each, the part that they come from and indices in it.
 
     `counts` are the images of each part, and `labels` theirs (N,) int64 where they are known: then each choice keeps
-    every class's share. Without a test part, `config.test_share` of the training images is tested on. `published` sets
-    were split before that was so: their validation images are drawn at random.
+    every class's share. Without a test part, `config.test_share` of the training images is tested on; with
+    `config.fold` one of `config.folds` parts of them. `published` sets were split before choices kept shares: their
+    validation images are drawn at random.
     """
 
     def take(key: str, part: str, among: Tensor, count: int) -> tuple[Tensor, Tensor]:
@@ -209,7 +218,10 @@ def shared_out(
 
     rest = torch.arange(counts["train"])
     splits: dict[str, tuple[str, Tensor]] = {}
-    if "test" in counts:
+    if config.fold is not None:
+        classes, random = labels.get("train", torch.zeros_like(rest)), generator(SPLIT_SEED, 0, "fold")
+        test, (tested, rest) = "train", folded(classes, config.fold, config.folds, random)
+    elif "test" in counts:
         test, tested = "test", torch.arange(counts["test"])
     else:
         share = round(getattr(config, "test_share", 0) * len(rest))

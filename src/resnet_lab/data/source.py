@@ -56,17 +56,26 @@ class Source(ABC, Generic[Config]):
 
     def left(self) -> tuple[int, int]:
         """Return how many images there are to train and to test on, without those that are set aside."""
-        counts = self.counts()
-        train = counts["train"] - self.config.validation
+        config, counts = self.config, self.counts()
+        train = counts["train"] - config.validation
+        if config.fold is not None:
+            tested = len(range(config.fold, counts["train"], config.folds))
+            return train - tested, tested
         if "test" in counts:
             return train, counts["test"]
-        tested = round(getattr(self.config, "test_share", 0) * counts["train"])
+        tested = round(getattr(config, "test_share", 0) * counts["train"])
         return train - tested, tested
 
     def training_images(self) -> int:
         """Return how many images a run trains on. Raises UserError where more are asked for than there are."""
         config, counts = self.config, self.counts()
+        if config.fold is not None and config.fold >= config.folds:
+            raise UserError(
+                f"data.fold={config.fold}: allowed are 0 to {config.folds - 1} (data.folds={config.folds})"
+            )
         train, test = self.left()
+        if config.fold is not None and not test:
+            raise UserError(f"data.folds={config.folds}: {config.name} has {counts['train']} training images")
         if "val" in counts and config.validation:
             raise UserError(
                 f"data.validation={config.validation}: {config.name} keeps its own validation images"

@@ -24,6 +24,15 @@ class DataConfig:
     train_images: int | None = number(None, least=1)
     # use only this many test images, with the classes in proportion
     test_images: int | None = number(None, least=1)
+    # cross-validation: test on this part of the training images, counted from 0; null: off
+    fold: int | None = number(None, least=0)
+    # number of parts that data.fold counts
+    folds: int = number(5, least=2)
+
+    @property
+    def holds_out(self) -> bool:
+        """Whether training images are set aside, to be read without augmentation."""
+        return self.validation > 0 or self.fold is not None
 
 
 @dataclass
@@ -184,9 +193,12 @@ class DataInfo:
 
 def unread(config: DataConfig) -> dict[str, str]:
     """Return the fields that nothing reads with this data set's choices, and what would read each."""
+    found = {} if config.fold is not None else {"folds": "data.fold=0"}
     if isinstance(config, ImageFolderConfig) and config.augmentation != "scale_jitter":
-        return dict.fromkeys(("scale_min", "scale_max"), "data.augmentation=scale_jitter")
-    return {}
+        found |= dict.fromkeys(("scale_min", "scale_max"), "data.augmentation=scale_jitter")
+    if getattr(config, "test_share", None) is not None and config.fold is not None:
+        found["test_share"] = "data.fold=null"
+    return found
 
 
 def check_batches(images: int, batch_size: int, *, drop_last: bool, world: int) -> None:

@@ -30,6 +30,7 @@ CONDITIONS = (
     "data.root",
 )
 
+FOLD = "data.fold"  # of a cross-validation: its parts are replicas, as seeds are
 ATOMS = (str, int, float, bool, type(None))
 
 # What a configuration comes to, by how it is written; but for the seed.
@@ -112,7 +113,7 @@ def but_for_the_seed(choices: Choices) -> dict[str, Any]:
 @cache
 def _shared(keys: tuple[str, ...], beginnings: tuple[str, ...]) -> tuple[str, ...]:
     """Return the keys that can change a result, without the seed. Cached, because most runs have the same keys."""
-    local = _schema()[1].union(CONDITIONS, {"seed"})
+    local = _schema()[1].union(CONDITIONS, {"seed", FOLD})
     there = set(keys)  # of a path to weights the digest of what is there counts
     return tuple(
         key

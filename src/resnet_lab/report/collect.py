@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resnet_lab.files import read_yaml
 from resnet_lab.models.nets import depth, kind, label
-from resnet_lab.report.choices import Choices, complete, model_of
+from resnet_lab.report.choices import FOLD, Choices, complete, model_of
 from resnet_lab.report.walk import run_folders
 from resnet_lab.report.words import as_the_paper_says
 from resnet_lab.runs.folder import RunFolder
@@ -39,7 +39,7 @@ class Run:
     depth: int | None  # weighted layers as the papers count them; None of a net that they do not count
     kind: str  # of unit: plain, residual (basic, A), ...
     label: str  # as in resnet-20
-    seed: int
+    seed: int  # with the fold of a cross-validation
 
     @property
     def answers(self) -> str | None:
@@ -98,5 +98,11 @@ def read(path: Path) -> Run:
         depth=depth(model),
         kind=as_the_paper_says(record.model.kind or kind(model), choices["answers"]),
         label=record.model.label or label(model),
-        seed=int(config["seed"]),
+        seed=_replica(choices),
     )
+
+
+def _replica(choices: Choices) -> int:
+    """The seed; in a cross-validation a number that each seed and fold has for itself."""
+    seed, fold = int(choices["seed"]), choices.get(FOLD)
+    return seed if fold is None else seed * int(choices["data.folds"]) + int(fold)

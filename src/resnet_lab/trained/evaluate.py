@@ -243,6 +243,8 @@ def _share(config: DataConfig, data: DataModule, images: int) -> str:
     }:
         there = max(there, data_sets.IMAGENET_TEST_IMAGES)
     said = f"all {images:,} images" if images == there else f"{images:,} of {there:,} images"
-    if isinstance(config, FOLDERS) and data.tests_a_share:
+    if config.fold is not None:
+        said += f" (data.fold={config.fold} of {config.folds} parts of the training images)"
+    elif isinstance(config, FOLDERS) and data.tests_a_share:
         said += f" (data.test_share={config.test_share:g} of a folder without test images of its own)"
     return said

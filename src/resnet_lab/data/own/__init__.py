@@ -52,7 +52,7 @@ class OwnSource(Source[OwnConfig]):
         config = self.config
         target = locate(config._target_, TARGET) if config._target_ else None
         # What was looked at is the same as long as the code behind the target is, wherever the working folder lies.
-        key = target, Path.cwd(), repr([config._target_, config.args, config.root, config.validation > 0])
+        key = target, Path.cwd(), repr([config._target_, config.args, config.root, config.holds_out])
         if key not in _LOOKED_AT:
             _LOOKED_AT[key] = self._images(self.make()).first()
         return _LOOKED_AT[key]
@@ -95,7 +95,7 @@ class OwnSource(Source[OwnConfig]):
 
     def training_images(self) -> int:
         if self.first.own_module:
-            for key in ("train_images", "test_images"):
+            for key in ("train_images", "test_images", "fold"):
                 if getattr(self.config, key) is not None:
                     raise UserError(f"data.{key}: a LightningDataModule chooses its images itself")
             if self.config.validation:

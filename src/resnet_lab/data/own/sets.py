@@ -89,7 +89,7 @@ class OwnSets(Images):
                 raise UserError(
                     f"{images.where}: image 0 has the shape {tuple(other.shape)}, and of train {tuple(image.shape)}"
                 )
-        if self.config.validation and "val" not in self.parts:
+        if self.config.fold is not None or (self.config.validation and "val" not in self.parts):
             self._plain()
         channels, height, width = image.shape
         return First(
@@ -101,7 +101,8 @@ class OwnSets(Images):
             labels = known_labels(self.parts[name])
             if labels is not None:
                 self.labels[name] = labels
-        if config.validation and "train" not in self.labels and self.info and self.info.target_shape is None:
+        by_class = self.info is not None and self.info.target_shape is None
+        if config.holds_out and "train" not in self.labels and by_class:
             self.labels["train"] = self._every_label(self._plain())
         super().choose(config)
 
@@ -275,8 +276,8 @@ def as_tested(train: OwnImages, test: OwnImages, given: OwnImages | None = None)
         odd = "random numbers change the training images alone"
     if odd:
         raise UserError(
-            f"data.validation: {train.where} may augment its images, and images that are set aside must not be"
-            f" augmented ({odd}): give 'val', or {AS_TEST!r}, the training images read as the test images are"
+            f"data.validation, data.fold: {train.where} may augment its images, and images that are set aside must"
+            f" not be augmented ({odd}): give 'val', or {AS_TEST!r}, the training images read as the test images are"
         )
     return images
 
