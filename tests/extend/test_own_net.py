@@ -183,3 +183,17 @@ def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     return load_file(folder.weights_file)
+
+
+def test_its_layers_are_listed_by_its_path_and_as_a_run_would_train_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["models", "torchvision.models.resnet18", "--layers"]) == 0
+    listed = capsys.readouterr().out
+    assert "layer4.1.conv2" in listed
+    assert "resnet18 on 3x32x32" in listed
+    assert main(["models", "model=patches", "data=digits", "--layers"]) == 0
+    assert "patches on 1x8x8" in capsys.readouterr().out
+    assert main(["models", "patches.Patches", "--layers"]) == 0
+    assert "on 1x8x8" in capsys.readouterr().out
+    assert main(["models", "os.system", "--layers"]) == 2

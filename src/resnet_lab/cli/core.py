@@ -270,13 +270,33 @@ def _given(args: Namespace) -> "Given":
     "look and prepare",
     "list the networks: depth, parameters, multiply-adds, source",
     "resnet-lab models 'cifar_*'",
-    option("pattern", nargs="?", metavar="NAME", choices=networks, help="a name, or a pattern with * and ?"),
+    option(
+        "pattern",
+        nargs="*",
+        metavar="NAME",
+        choices=networks,
+        help="a name, a pattern with * and ?, the dotted path of your own network, or model=… data=… as in train",
+    ),
     option("--layers", action="store_true", help="print the layers with their output shapes"),
 )
 def models(args: Namespace) -> int:
-    from resnet_lab.models.listing import print_models
+    from resnet_lab.models.listing import print_layers, print_models
 
-    return print_models(args.pattern, args.layers)
+    if any("=" in each for each in args.pattern):
+        from resnet_lab.config.compose import compose
+        from resnet_lab.data import info
+
+        config = compose(args.pattern, trains=False)
+        facts = info(config.data)
+        return print_layers(config.model, (facts.channels, facts.height, facts.width))
+    if len(args.pattern) > 1:
+        raise UserError(f"one name or pattern at a time, not {len(args.pattern)}: {' '.join(args.pattern)}")
+    pattern = args.pattern[0] if args.pattern else None
+    if pattern is not None and "." in pattern:
+        from resnet_lab.config.targets import authorised
+
+        authorised(pattern, "model._target_")
+    return print_models(pattern, args.layers)
 
 
 @command(

@@ -1,28 +1,78 @@
 """`resnet-lab models`: the named nets, or the layers of one. Free of torch until layers are asked for."""
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.table import Table
 
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.models.build import create_model
+from resnet_lab.models.build import with_usual_ends
+from resnet_lab.models.checks import check
 from resnet_lab.models.counts import Counts, recorded
+from resnet_lab.models.description import NetConfig
+from resnet_lab.models.made import completed, outline
 from resnet_lab.models.names import NAMED, entry, list_models
+from resnet_lab.models.nets import label
+from resnet_lab.models.other import OtherConfig
+from resnet_lab.models.other_made import Shape
+from resnet_lab.targets import locate, takes
 
+if TYPE_CHECKING:
+    from torch import nn
+
+# Images and names of arguments that a net of one's own is tried with.
+IMAGES = ((3, 32, 32), (3, 224, 224), (1, 28, 28), (1, 8, 8))
+CLASSES = ("num_classes", "classes", "n_classes", "num_labels", "outputs")
+CHANNELS = ("in_channels", "channels", "in_chans", "num_channels")
 PIPED_WIDTH = 200  # columns where nobody looks: lines stay whole for grep and files
 
 
 def print_models(pattern: str | None, layers: bool) -> int:
-    """Print the nets that match the pattern, or with `layers` the layers of the one that does; 0."""
+    """Print the nets that match the pattern, or with `layers` the layers of the one that does; 0.
+
+    A dotted path is a net of one's own, of which the layers are shown.
+    """
+    if pattern is not None and "." in pattern:
+        return print_layers(*guessed(pattern))
     names = list_models(pattern)
     if not names:
         raise unknown("model", pattern, NAMED)
     if layers and len(names) > 1:
         few = ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
         raise UserError(f"--layers shows one model, and {pattern or 'no pattern'} means {len(names)}: {few}")
+    if layers:
+        net, size = entry(names[0]), entry(names[0]).size
+        return print_layers(with_usual_ends(check(net.config)), (3, size, size), names[0])
+    return _print(model_table(names))
+
+
+def print_layers(net: NetConfig, shape: Shape, name: str | None = None) -> int:
+    """Print the layers of a net for an image of this shape, (C, H, W); 0."""
+    return _print(layer_table(outline(net, shape), shape, name or label(net)))
+
+
+def guessed(path: str) -> tuple[NetConfig, Shape]:
+    """Return the net that a dotted path names, for the first of the usual images that it takes.
+
+    Raises UserError where it takes none.
+    """
+    names = takes(locate(path, "model._target_"))
+    classes, channels = (next((name for name in each if name in names), None) for each in (CLASSES, CHANNELS))
+    net = OtherConfig(_target_=path, classes_as=classes, channels_as=channels)
+    errors = []
+    for shape in IMAGES:
+        try:
+            return completed(net, shape, 10 if classes else 1), shape
+        except UserError as error:
+            errors.append(error)
+    raise UserError(f"{errors[0]}; model=NAME data=NAME instead of the path give it its arguments and images")
+
+
+def _print(table: Table) -> int:
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
-    console.print(layer_table(names[0]) if layers else model_table(names))
+    console.print(table)
     return 0
 
 
@@ -52,25 +102,20 @@ def _counts(name: str) -> Counts:
     return counted(name)
 
 
-def layer_table(name: str) -> Table:
+def layer_table(model: "nn.Module", shape: Shape, name: str) -> Table:
     """A row for each layer, in the order of the forward pass."""
-    import torch
-
     from resnet_lab.models.counting import layers
 
-    with torch.device("meta"):
-        model = create_model(name)
-    size = entry(name).size
     table = _table("layer", "kind", ["output", "parameters", "multiply-adds"])
-    found = layers(model, (3, size, size))
+    found = layers(model, shape)
     for layer in found:
-        shape = "x".join(map(str, layer.output))
-        table.add_row(layer.name, shape, f"{layer.parameters:,}", f"{layer.multiply_adds:,}", layer.kind)
+        output = "x".join(map(str, layer.output))
+        table.add_row(layer.name, output, f"{layer.parameters:,}", f"{layer.multiply_adds:,}", layer.kind)
     table.add_section()
     parameters, cost = (
         sum(getattr(layer, key) for layer in found) for key in ("parameters", "multiply_adds")
     )
-    table.add_row(f"{name} on 3x{size}x{size}", "", f"{parameters:,}", f"{cost:,}", "")
+    table.add_row(f"{name} on {'x'.join(map(str, shape))}", "", f"{parameters:,}", f"{cost:,}", "")
     return table
 
 
