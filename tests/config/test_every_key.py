@@ -111,6 +111,7 @@ READ: dict[str, tuple[Any, list[str]]] = {
     "data.mean": ("pixel", []),
     "data.divide_by_std": ("false", []),
     "data.test_share": (0.4, [*FOLDER, "data.root=whole", "data.train_images=null", "data.test_images=null"]),
+    "data.transform": ("{_target_: torchvision.transforms.v2.RandomInvert, p: 1.0}", []),
     "data.crop": (12, FOLDER),
     "data.resize": (20, FOLDER),
     "data.test_crop": (12, FOLDER),

@@ -137,9 +137,9 @@ def _there(data: DataConfig) -> tuple[int, int]:
 def _as_they_are(data: DataConfig) -> DataConfig:
     """Without augmentation, but for the place of the crop along the longer side of a file's image."""
     if isinstance(data, InMemoryConfig):
-        return replace(data, pad=0, flip=False, cutout=0)
+        return replace(data, pad=0, flip=False, cutout=0, transform={})
     if isinstance(data, ImageFolderConfig):
-        plain: dict[str, Any] = {"flip": False, "trivial_augment": False}
+        plain: dict[str, Any] = {"flip": False, "trivial_augment": False, "transform": {}}
         plain |= dict.fromkeys(("pca_noise", "colour_jitter", "random_erasing"), 0.0)
         return replace(data, augmentation="scale_jitter", scale_min=data.crop, scale_max=data.crop, **plain)
     return data

@@ -47,7 +47,14 @@ NAMING_FILES = ("model.weights", "model.args.", "recipe.loss_args.", "module.arg
 STANDARD = ("builtins", "collections", "datetime", "pathlib")
 # What a file may name: parts of these kinds, from these modules; plain functions of the last two, and our own by name.
 FILES_MAY_NAME = (
-    *("torch.nn", "torch.optim", "torchvision.models", "torchvision.ops", "lightning.pytorch.callbacks"),
+    *(
+        "torch.nn",
+        "torch.optim",
+        "torchvision.models",
+        "torchvision.ops",
+        "torchvision.transforms",
+        "lightning.pytorch.callbacks",
+    ),
     *(
         f"torchmetrics.{each}"
         for each in ("classification", "regression", "aggregation", "collections", "wrappers")

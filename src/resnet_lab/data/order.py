@@ -6,15 +6,18 @@ Nothing here depends on the number of workers or devices, on what ran before, or
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from resnet_lab.data.spec import DataConfig, check_batches
 from resnet_lab.errors import UserError
+from resnet_lab.targets import called, instance
 
 CPU = torch.device("cpu")
 SPLIT_SEED = 0  # which images are set aside belongs to the data set, not to the run
@@ -32,6 +35,59 @@ def generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
 def sample_random(seed: int, epoch: int, index: int) -> random.Random:
     """The random numbers of one image in one epoch: the same in any thread, process or device."""
     return random.Random(f"{seed}/{epoch}/{index}")
+
+
+def draw(purpose: str) -> None:
+    """Sets the global generators of Python, NumPy and torch, the CPU's, to a function of the purpose alone."""
+    number = int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "big")
+    random.seed(number)
+    np.random.seed(number % 2**32)  # noqa: NPY002 (the generator that data sets draw from)
+    torch.default_generator.manual_seed(number)
+
+
+@contextmanager
+def drawn(purpose: str | None = None) -> Iterator[None]:
+    """Seed the global generators inside the context, and restore them afterwards."""
+    legacy = np.random.get_state()  # noqa: NPY002
+    before, default = random.getstate(), torch.default_generator.get_state()
+    try:
+        if purpose is not None:
+            draw(purpose)
+        yield
+    finally:
+        random.setstate(before)
+        np.random.set_state(legacy)  # noqa: NPY002
+        torch.default_generator.set_state(default)
+
+
+class Transform:
+    """A transform of one's own of training images; what it draws is a function of (seed, epoch, index)."""
+
+    def __init__(self, spec: Mapping[str, Any], seed: int = 0) -> None:
+        self.name, self.seed = f"data.transform._target_={spec.get('_target_')}", seed
+        self.function = instance(spec, "data.transform")
+
+    def __call__(self, images: Tensor, epoch: int, indices: Sequence[int]) -> Tensor:
+        """uint8 images (N, C, H, W), each transformed. Raises UserError where others come of them.
+
+        In the process that trains, and not in threads beside it: the generators that it draws from are global.
+        """
+        found = []
+        with drawn():
+            for image, index in zip(images, indices, strict=True):
+                draw(f"{self.seed}/{epoch}/{index}")
+                seen = called(self.name, self.function, image)
+                if not isinstance(seen, Tensor) or seen.dtype != torch.uint8 or seen.shape != image.shape:
+                    kind = (
+                        f"{seen.dtype} {tuple(seen.shape)}"
+                        if isinstance(seen, Tensor)
+                        else type(seen).__name__
+                    )
+                    raise UserError(
+                        f"{self.name} makes {kind} of an image of uint8 {tuple(image.shape)}: the same is needed"
+                    )
+                found.append(seen.as_subclass(Tensor))
+        return torch.stack(found)
 
 
 def rank_and_world() -> tuple[int, int]:

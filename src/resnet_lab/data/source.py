@@ -95,6 +95,15 @@ class Source(ABC, Generic[Config]):
                 raise UserError(f"data.{key}={asked}: allowed are {least} to {most} images of {config.name}")
         return train if config.train_images is None else config.train_images
 
+    def check_transform(self, channels: int, height: int, width: int) -> None:
+        """Raise UserError where a transform of one's own cannot be made, or makes something else of an image."""
+        if spec := getattr(self.config, "transform", None):
+            import torch
+
+            from resnet_lab.data.order import Transform
+
+            Transform(spec)(torch.zeros(1, channels, height, width, dtype=torch.uint8), 0, [0])
+
     def check_fingerprint(self, found: str) -> None:
         """Raise UserError where other images are there than were meant."""
         meant, config = getattr(self.config, "fingerprint", None), self.config

@@ -47,6 +47,8 @@ class InMemoryConfig(DataConfig):
     flip: bool = True
     # side of a square that is blanked at random, in pixels; 0: off
     cutout: int = number(0, least=0)
+    # transform of the training images, uint8 (C, H, W): {_target_: a.dotted.Path, argument: value}; empty: none
+    transform: dict[str, Any] = field(default_factory=dict)
     # subtract the mean of each pixel (as in the papers) or of each channel
     mean: str = choice("pixel", ("pixel", "channel"))
     # divide by the standard deviation as well
@@ -107,6 +109,8 @@ class ImageFolderConfig(DataConfig):
     trivial_augment: bool = False
     # probability that a random rectangle is erased
     random_erasing: float = number(0.0, least=0, most=1)
+    # transform of the training images, uint8 (C, H, W): {_target_: a.dotted.Path, argument: value}; empty: none
+    transform: dict[str, Any] = field(default_factory=dict)
     # what to do with a broken file: stop, or skip and count it
     on_error: str = choice("stop", ON_ERROR, identity=False)
     # threads that decode images; null: the cores of the run's slot

@@ -59,6 +59,7 @@ class EncodedSource(Source[ImageFolderConfig]):
     def info(self) -> DataInfo:
         config, found = self.config, self.found
         self.check_fingerprint(found.fingerprint)
+        self.check_transform(3, config.crop, config.crop)
         training, validated = self.training_images(), "val" in found.splits
         return DataInfo(
             3, config.crop, config.crop, found.class_names, training, found.fingerprint, validated

@@ -27,7 +27,7 @@ from torch import Tensor
 from resnet_lab.cores import SHARE
 from resnet_lab.data.decode import BrokenImage, Pixels
 from resnet_lab.data.folders.augment import MEAN, STD
-from resnet_lab.data.order import CPU, Batch, Reader, TrainOrder
+from resnet_lab.data.order import CPU, Batch, Reader, TrainOrder, Transform
 from resnet_lab.errors import UserError, printable
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class _Making:
     noise: Tensor  # (N, 3)
     on_cpu: bool
     pieces: int  # that are not filled yet
-    batch: Future[Batch] = field(default_factory=Future)
+    batch: Future[Any] = field(default_factory=Future)
     broken: dict[int, str] = field(default_factory=dict)  # place in the batch: what is wrong
     lock: Lock = field(default_factory=Lock)
 
@@ -135,9 +135,11 @@ class Decoder(Reader):
         workers: int | None = None,
         on_error: str = "stop",
         device: torch.device = CPU,  # of the batches; one that is not the CPU normalises them
+        transform: Transform | None = None,
     ) -> None:
         self.files, self.chosen, self.view, self.size = files, chosen, view, size
         self.workers, self.on_error, self.device = workers, on_error, device
+        self.transform = transform
         self._memory = Reused()
         self.left_out: list[int] = []  # indices of the broken images of the running or last iteration
 
@@ -154,7 +156,7 @@ class Decoder(Reader):
             ahead = deque(self._start(pool, epoch, batch) for batch in islice(upcoming, AHEAD))
             while ahead:
                 making = ahead.popleft()
-                batch = making.batch.result()
+                batch = self._transformed(epoch, making.batch.result())
                 ahead.extend(self._start(pool, epoch, batch) for batch in islice(upcoming, 1))
                 if making.broken:
                     self.left_out += [making.indices[position] for position in making.broken]
@@ -174,7 +176,7 @@ class Decoder(Reader):
 
     @torch.inference_mode(False)  # of the caller alone: the threads that fill a batch are in no such mode
     def _start(self, pool: ThreadPoolExecutor, epoch: int, indices: Tensor) -> _Making:
-        count, on_cpu = len(indices), self.device.type == "cpu"
+        count, on_cpu = len(indices), self.device.type == "cpu" and self.transform is None
         images: Images = [torch.empty(0)] * count
         if self.size is not None:
             shape = (count, self.size, self.size, 3)
@@ -203,13 +205,23 @@ class Decoder(Reader):
             with suppress(InvalidStateError):  # another piece told of its own
                 making.batch.set_exception(error)
 
-    def _finished(self, making: _Making) -> Batch:
+    def _transformed(self, epoch: int, found: Any) -> Batch:
+        """The batch, transformed in the thread that asks for it."""
+        if self.transform is None:
+            return found
+        images, noise, indices = found
+        images = self.transform(images, epoch, indices)
+        return normalised(images, noise, self.device), sent(self.files.labels[indices], self.device)
+
+    def _finished(self, making: _Making) -> Any:
         if making.broken and self.on_error != "skip":
             first = making.broken[min(making.broken)]
             raise UserError(f"broken image {first} (data.on_error=skip would leave it out)")
         images, noise, indices = making.sound()
         if not indices:
             raise UserError(f"every image of a batch is broken, for example {making.broken[0]}")
+        if self.transform is not None:
+            return images, noise, indices
         if self.device.type != "cpu":
             if isinstance(images, Tensor):
                 images = normalised(images, noise, self.device)

@@ -16,7 +16,7 @@ from resnet_lab.data.folders.augment import MEAN, STD, RandomView
 from resnet_lab.data.folders.decoder import Decoder, ImageFiles, View
 from resnet_lab.data.folders.walk import scan
 from resnet_lab.data.module import Images
-from resnet_lab.data.order import Reader, TrainOrder, rank_and_world, sample_random
+from resnet_lab.data.order import Reader, TrainOrder, Transform, rank_and_world, sample_random
 from resnet_lab.data.preprocessing import CentreView, Preprocessing, by_channel
 from resnet_lab.data.spec import DataInfo, ImageFolderConfig
 from resnet_lab.files import open_file
@@ -73,7 +73,8 @@ class EncodedImages(Images):
         def seen(data: bytes, epoch: int, index: int) -> tuple[Pixels, NDArray[np.float32]]:
             return view(open_picture(data), sample_random(seed, epoch, index))
 
-        return self._decoder("train", seen, self.config.crop)
+        transform = Transform(self.config.transform, seed) if self.config.transform else None
+        return self._decoder("train", seen, self.config.crop, transform)
 
     def eval_reader(self, name: str) -> Reader:
         return self._centre(name, self.config.resize, self.test_crop)
@@ -96,6 +97,7 @@ class EncodedImages(Images):
 
         return self._decoder(name, seen, crop)
 
-    def _decoder(self, name: str, view: View, size: int | None) -> Reader:
+    def _decoder(self, name: str, view: View, size: int | None, transform: Transform | None = None) -> Reader:
         (part, chosen), config = self.chosen[name], self.config
-        return Decoder(self.files[part], chosen, view, size, config.workers, config.on_error, self.device)
+        choices = config.workers, config.on_error, self.device, transform
+        return Decoder(self.files[part], chosen, view, size, *choices)

@@ -112,7 +112,7 @@ class OwnSource(Source[OwnConfig]):
 
         What it draws belongs to the data, not to the run. Raises UserError where it cannot be made.
         """
-        from resnet_lab.data.own.sets import drawn
+        from resnet_lab.data.order import drawn
 
         config = self.config
         if not config._target_:

@@ -15,9 +15,9 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 
 from resnet_lab.data.module import Images
-from resnet_lab.data.order import CPU, Batch, Reader
+from resnet_lab.data.order import CPU, Batch, Reader, drawn
 from resnet_lab.data.own import TARGET, First
-from resnet_lab.data.own.sets import class_names_of, drawn, preprocessing
+from resnet_lab.data.own.sets import class_names_of, preprocessing
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.data.spec import DataInfo, OwnConfig
 from resnet_lab.errors import UserError

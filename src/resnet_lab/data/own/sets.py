@@ -8,13 +8,10 @@ import copy
 import ctypes
 import operator
 import os
-import random
 import signal
 import traceback
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -25,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from resnet_lab.cores import share
 from resnet_lab.data.module import Images
-from resnet_lab.data.order import Batch, Reader
+from resnet_lab.data.order import Batch, Reader, draw, drawn
 from resnet_lab.data.own import TARGET, First
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.data.spec import DataConfig, DataInfo, OwnConfig
@@ -329,29 +326,6 @@ def known_labels(images: OwnImages) -> Tensor | None:
         return None
     labels = labels.long() if places is None else labels.long()[places]
     return labels if len(labels) == len(images) else None
-
-
-def draw(purpose: str) -> None:
-    """Sets the global generators of Python, NumPy and torch, the CPU's, to a function of the purpose alone."""
-    number = int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "big")
-    random.seed(number)
-    np.random.seed(number % 2**32)  # noqa: NPY002 (the generator that data sets draw from)
-    torch.default_generator.manual_seed(number)
-
-
-@contextmanager
-def drawn(purpose: str | None = None) -> Iterator[None]:
-    """Seed the global generators inside the context, and restore them afterwards."""
-    legacy = np.random.get_state()  # noqa: NPY002
-    before, default = random.getstate(), torch.default_generator.get_state()
-    try:
-        if purpose is not None:
-            draw(purpose)
-        yield
-    finally:
-        random.setstate(before)
-        np.random.set_state(legacy)  # noqa: NPY002
-        torch.default_generator.set_state(default)
 
 
 def processes(workers: int | None) -> int:

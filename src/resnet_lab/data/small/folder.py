@@ -65,6 +65,7 @@ class SmallFolder(Source[SmallFolderConfig]):
         training = self.training_images()
         check_augmentation(self.config, min(images.height, images.width))
         shape = images.channels, images.height, images.width
+        self.check_transform(*shape)
         return DataInfo(*shape, files.class_names, training, files.fingerprint, "val" in files.splits)
 
     def counts(self) -> dict[str, int]:

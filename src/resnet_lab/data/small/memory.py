@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from resnet_lab.data.module import Images
-from resnet_lab.data.order import Batch, Reader, generator
+from resnet_lab.data.order import Batch, Reader, Transform, generator
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.data.spec import DataConfig, DataInfo, InMemoryConfig
 
@@ -45,7 +45,8 @@ class InMemory(Images):
 
     def train_reader(self, seed: int) -> Reader:
         augmentation = Augmentation(self.config.pad, self.config.flip, self.config.cutout)
-        return CropReader(*self.used["train"], self.normalise, augmentation, seed)
+        transform = Transform(self.config.transform, seed) if self.config.transform else None
+        return CropReader(*self.used["train"], self.normalise, augmentation, seed, transform)
 
     def eval_reader(self, name: str) -> Reader:
         return WholeReader(*self.used[name], self.normalise)
@@ -182,17 +183,30 @@ class CropReader(Reader):
     """Augmented, normalised batches, made on the device that holds the images: uint8 (N, H, W, C)."""
 
     def __init__(
-        self, images: Tensor, labels: Tensor, normalise: Normalisation, augmentation: Augmentation, seed: int
+        self,
+        images: Tensor,
+        labels: Tensor,
+        normalise: Normalisation,
+        augmentation: Augmentation,
+        seed: int,
+        transform: Transform | None = None,
     ) -> None:
-        self.crops = RandomCrops(images, normalise, augmentation)
+        self.images, self.normalise, self.transform = images, normalise, transform
+        self.crops = RandomCrops(images[:1] if transform else images, normalise, augmentation)
         self.labels, self.seed, self.index_device = labels, seed, labels.device
 
     def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
-        crops = self.crops
-        drawn = crops.augmentation.draw(crops.count, crops.height, crops.width, seed=self.seed, epoch=epoch)
-        drawn = drawn.to(self.index_device)
+        crops, (count, height, width, _) = self.crops, self.images.shape
+        drawn = crops.augmentation.draw(count, height, width, seed=self.seed, epoch=epoch).to(
+            self.index_device
+        )
         for index in indices:
-            yield crops(index, drawn[index]), self.labels[index]
+            if self.transform is None:
+                yield crops(index, drawn[index]), self.labels[index]
+                continue
+            pixels = self.transform(self.images[index].permute(0, 3, 1, 2), epoch, index.tolist())
+            fresh = RandomCrops(pixels.permute(0, 2, 3, 1), self.normalise, crops.augmentation)
+            yield fresh(torch.arange(len(index), device=index.device), drawn[index]), self.labels[index]
 
 
 class WholeReader(Reader):
