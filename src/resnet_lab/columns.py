@@ -66,6 +66,12 @@ class Column:
         """Whether a figure that differs from another by so much is the worse of the two."""
         return difference < 0 if self.better == "higher" else difference > 0
 
+    def of(self, record: Any) -> float | None:
+        """Return the figure of a record; None where it has none."""
+        part = getattr(record, self.part)
+        found: float | None = part.get(self.key) if isinstance(part, Mapping) else getattr(part, self.key)
+        return found
+
     def said(self, value: float | None) -> str:
         """Return the value with its unit; empty where there is none."""
         if value is None or math.isnan(value):

@@ -78,7 +78,7 @@ def test_sorting_by_a_column_and_back(page: Browser) -> None:
 
 def test_the_filter_keeps_the_groups_and_the_caret(page: Browser) -> None:
     page.type("#filter", "56 plain")
-    assert column(page, "kind of unit") == ["plain"]
+    assert column(page, "net") == ["plain"]
     assert column(page, "depth") == ["56"]
     assert page.js("return document.activeElement.id") == "filter"
 
@@ -179,7 +179,7 @@ def test_a_hair_lists_every_value_by_pointer_and_by_keyboard(page: Browser) -> N
 def test_what_is_seen_is_saved(page: Browser) -> None:
     page.type("#filter", "plain")
     csv = page.js("const v = data.views[state.view]; return tableAsCsv(columnsOf(v), shownGroups(v))")
-    assert csv.splitlines()[0].startswith("depth,kind of unit,")
+    assert csv.splitlines()[0].startswith("depth,net,")
     assert len(csv.splitlines()) == 1 + len(page.js(ROWS))
     tex = page.js(
         "const v = data.views[state.view]; return tableAsLatex(columnsOf(v), v.groups, v.groups[v.best])"

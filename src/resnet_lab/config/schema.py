@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from resnet_lab import reference
+from resnet_lab.columns import Column, objective
 from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.fields import LOCAL, Text, choice, local, number, path, text
@@ -99,16 +100,16 @@ class ObjectiveConfig:
         return self.metric.replace("test", "val", 1)
 
     @property
-    def words(self) -> str:
-        return self.metric.replace("/", " ")
-
-    def cell(self, value: float) -> str:
-        """Return a value with its unit: errors are per cent."""
-        return f"{value:.2f} %" if self.metric.endswith("error") else f"{value:.4g}"
+    def column(self) -> Column:
+        """Return what tables call the figure, and how they print it."""
+        return objective(self.metric, self.mode)
 
     def said(self, value: float | None) -> str:
         """Return the figure in words."""
-        return f"but no {self.metric} was logged" if value is None else f"{self.words} {self.cell(value)}"
+        column = self.column
+        return (
+            f"but no {self.metric} was logged" if value is None else f"{column.heading} {column.said(value)}"
+        )
 
 
 @dataclass

@@ -75,8 +75,7 @@ class Group:
     @cached_property
     def objective(self) -> Column:
         """What its runs are judged by: the test error, unless they say otherwise."""
-        asked = self.choices.get("objective.metric"), self.choices.get("objective.mode")
-        return objective(asked[0] or "test/error", asked[1] or "min")
+        return objective_of(self.choices)
 
     @property
     def result(self) -> Spread:
@@ -163,6 +162,11 @@ class Group:
         if self.fails and self.like_he2016:
             remarks.append(f"fail (> {FAIL_ABOVE:.0f} %)")
         return ", ".join(remarks)
+
+
+def objective_of(choices: Choices) -> Column:
+    """Return what a run of these choices is judged by: the test error, unless it says otherwise."""
+    return objective(choices.get("objective.metric") or "test/error", choices.get("objective.mode") or "min")
 
 
 def states_of(runs: Iterable[Run]) -> list[str]:

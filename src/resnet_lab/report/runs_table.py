@@ -2,23 +2,15 @@
 
 from collections.abc import Sequence
 
+from resnet_lab.columns import COLUMNS
 from resnet_lab.report.choices import differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group
 from resnet_lab.report.table import metrics_of
 from resnet_lab.report.tabular import Figures
 
-LAST = ("val/error", "test/error", "test/top5_error", "test/loss", "train/error", "train/loss")
-COST = (
-    "processor_seconds",
-    "train_seconds",
-    "total_seconds",
-    "waited_seconds",
-    "shared_cores",
-    "images_per_second",
-    "peak_memory_mib",
-)
-CONDITIONS = ("accelerator", "devices", "threads")
+LOSSES = ("test/loss", "train/loss")
+CONDITIONS = ("total_seconds", "waited_seconds", "shared_cores", "accelerator", "devices", "threads")
 
 
 def run_figures(groups: Sequence[Group]) -> list[Figures]:
@@ -38,7 +30,7 @@ def run_figures(groups: Sequence[Group]) -> list[Figures]:
 
 def _line(run: Run, keys: Sequence[str], further: Sequence[str], *, counted: bool) -> Figures:
     last, best, cost = run.record.last, run.record.best, run.record.cost
-    model, environment = run.record.model, run.record.environment
+    environment = run.record.environment
     return {
         "experiment": run.choices["name"],
         "run": run.path.name,
@@ -50,13 +42,14 @@ def _line(run: Run, keys: Sequence[str], further: Sequence[str], *, counted: boo
         "depth": run.depth,
         "seed": run.seed,
         **{key: run.choices.get(key) for key in keys},
-        "parameters": model.parameters,
-        "multiply_adds": model.multiply_adds,
         "iterations": run.iterations,
-        **{f"last_{name.replace('/', '_', 1)}": last.get(name) for name in (*LAST, *further)},
+        **{
+            f"last_{column.name}" if column.part == "last" else column.name: column.of(run.record)
+            for column in COLUMNS.values()
+        },
+        **{f"last_{name.replace('/', '_', 1)}": last.get(name) for name in (*LOSSES, *further)},
         "best_val_error": best.get("val/error"),
         "best_val_epoch": best.get("epoch"),
-        **{name: getattr(cost, name) for name in COST},
         **{name: getattr(cost, name) for name in CONDITIONS},
         "commit": environment.git_commit,
         "dirty": environment.git_dirty,

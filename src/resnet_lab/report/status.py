@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from resnet_lab.columns import seconds
+from resnet_lab.columns import COLUMNS, seconds
 from resnet_lab.errors import several
 from resnet_lab.report.collect import Run
+from resnet_lab.report.compare import objective_of
 from resnet_lab.report.names import names_of_runs
 from resnet_lab.report.publish import gathered
 from resnet_lab.report.tabular import Table
@@ -21,6 +22,7 @@ from resnet_lab.runs.signs import of_disk, of_losses, of_silence
 from resnet_lab.terminal import fitted, lines_console, notes, said
 
 ORDER = (State.RUNNING, State.FAILED, State.INTERRUPTED, State.NEW, State.FINISHED)
+SPEED, MEMORY = COLUMNS["images_per_second"], COLUMNS["peak_memory_mib"]
 WORDS = ("run", "state", "epoch", "folder")
 MOST = 40  # finished runs beyond which only their number is told
 
@@ -86,16 +88,18 @@ def headline(lines: Sequence[Line]) -> str:
 
 
 def table(lines: Sequence[Line]) -> list[dict[str, str]]:
-    """Return one row a run: state, epoch, test error (per cent), seconds, images a second, memory."""
+    """Return one row a run: state, epoch, result, seconds, images a second, memory."""
+    titles = {objective_of(line.run.choices).title for line in lines}
+    title = titles.pop() if len(titles) == 1 else "result"
     return [
         {
             "run": line.name,
             "state": line.run.state,
             "epoch": line.far.epoch.removeprefix("epoch "),
-            "test error (%)": _error(line.run),
+            title: _result(line.run),
             "seconds": seconds(line.far.seconds) if line.far.seconds else "",
-            "images/s": "" if line.far.speed is None else f"{line.far.speed:,.0f}",
-            "memory (MiB)": _memory(line.run),
+            SPEED.unit: "" if line.far.speed is None else SPEED.text(line.far.speed),
+            MEMORY.title: "" if (peak := MEMORY.of(line.run.record)) is None else MEMORY.text(peak),
             "folder": line.run.path.name,
         }
         for line in lines
@@ -107,7 +111,7 @@ def _print(rows: Sequence[dict[str, str]]) -> None:
     if sys.stdout.isatty():
         console = lines_console()
         console.print(
-            fitted(rows, console, words=WORDS, spare=("folder", "memory (MiB)", "images/s", "seconds"))[0]
+            fitted(rows, console, words=WORDS, spare=("folder", MEMORY.title, SPEED.unit, "seconds"))[0]
         )
     else:
         print(f"\n{Table.of(rows, words=set(WORDS)).markdown()}")
@@ -117,14 +121,10 @@ def _far(run: Run) -> Progress:
     return Progress.of(run.choices, run.history, run.record.cost if run.state == State.FINISHED else None)
 
 
-def _error(run: Run) -> str:
-    """Return the error of the finished run, or of the last epoch so far."""
+def _result(run: Run) -> str:
+    """Return what the finished run is judged by, or that of the last epoch so far."""
+    column = objective_of(run.choices)
     if run.state == State.FINISHED:
-        return f"{run.last('test/error'):.2f}"
-    last = latest(run.history, "test/error")
-    return "" if last is None else f"{last:.2f}"
-
-
-def _memory(run: Run) -> str:
-    peak = run.record.cost.peak_memory_mib
-    return "" if peak is None else f"{peak:,.0f}"
+        return column.text(run.last(column.key))
+    last = latest(run.history, column.key)
+    return "" if last is None else column.text(last)

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from resnet_lab.columns import COLUMNS
 from resnet_lab.errors import several
 from resnet_lab.runs.progress import seconds_left
 from resnet_lab.runs.record import State
@@ -23,6 +24,7 @@ COLOURS: dict[str, str] = {
     State.ALREADY: "green",
     State.STOPPED: "yellow",
 }
+SPEED, MEMORY = COLUMNS["images_per_second"], COLUMNS["peak_memory_mib"]
 REFRESH = 0.5  # seconds between two pictures of the live table
 HEARTBEAT = 60.0  # seconds between two plain lines of a running run
 ASK = 5.0  # seconds between two looks at how long the rest will take
@@ -138,12 +140,12 @@ class Board:
 def run_table(jobs: Sequence[Job], console: Console) -> Table:
     """Return one row a run: name, status, how far it is, the result, seconds, images/s and memory."""
     rows = []
-    titles = {job.config.objective.words for job in jobs}
+    titles = {job.config.objective.column.heading for job in jobs}
     title = titles.pop() if len(titles) == 1 else "result"
     for job in jobs:
         begun = job.status != State.WAITING
         result, speed = (job.result(), job.far().speed) if begun else (None, None)
-        objective = job.config.objective
+        column = job.config.objective.column
         memory = job.memory() if job.status in (State.FINISHED, State.ALREADY) else None
         seconds = _seconds(job)
         rows.append(
@@ -151,19 +153,17 @@ def run_table(jobs: Sequence[Job], console: Console) -> Table:
                 "run": job.name,
                 "status": job.status,
                 "epoch": job.far().epoch.removeprefix("epoch ") if job.status == State.RUNNING else "",
-                "train error": _per_cent(job.latest("train/error")) if job.status == State.RUNNING else "",
-                title: "" if result is None else objective.cell(result),
+                "train error": COLUMNS["train_error"].said(job.latest("train/error"))
+                if job.status == State.RUNNING
+                else "",
+                title: column.said(result),
                 "seconds": "" if seconds is None else f"{seconds:,.0f}",
-                "images/s": "" if speed is None else f"{speed:,.0f}",
-                "memory": "" if memory is None else f"{memory:,.0f} MiB",
+                SPEED.unit: "" if speed is None else SPEED.text(speed),
+                MEMORY.heading: MEMORY.said(memory),
             }
         )
-    spare = ("memory", "images/s", "train error", "seconds")
+    spare = (MEMORY.heading, SPEED.unit, "train error", "seconds")
     return fitted(rows, console, words=("run", "status"), spare=spare, styles=COLOURS)[0]
-
-
-def _per_cent(error: float | None) -> str:
-    return "" if error is None else f"{error:.2f} %"
 
 
 def causes(jobs: Sequence[Job], most: int = NOTES) -> list[Text]:

@@ -16,6 +16,7 @@ from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group, summarise, told_apart_by
 from resnet_lab.report.conclude import best_of, conclude
 from resnet_lab.report.draw_depth import DEPTH, main_choice
+from resnet_lab.report.effects import effects_table
 from resnet_lab.report.names import names_of, names_of_runs
 from resnet_lab.report.page.curves import curves_of
 from resnet_lab.report.page.experiment import command_and_question
@@ -27,7 +28,7 @@ from resnet_lab.report.pool import KIND, pools
 from resnet_lab.report.publish import rule_of, title_of
 from resnet_lab.report.spread import difference, holm
 from resnet_lab.report.table import MANY, group_figures, paper_table, said
-from resnet_lab.report.tabular import DIGITS, plain
+from resnet_lab.report.tabular import DIGITS, Table, plain
 from resnet_lab.runs.record import State, known
 
 DIFFERENCES = 6_000  # at most, so that a page of many groups stays small: those to the first groups
@@ -101,6 +102,7 @@ def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[s
         ],
         "differences": _differences(groups, best),
         "heat": _heat(groups),
+        "effects": _words(table) if (table := effects_table(groups)) else None,
         "paper": _paper(answers, beside),
     }
 
@@ -210,16 +212,17 @@ def _varies(groups: Sequence[Group], key: str) -> bool:
     return len(values) > 1
 
 
+def _words(table: Table) -> dict[str, Any]:
+    return {"columns": table.columns, "numbers": sorted(table.numbers), "rows": table.rows}
+
+
 def _paper(answers: str | None, beside: Sequence[Beside]) -> dict[str, Any] | None:
     """The paper's figures: the table, and the points of the plot."""
     if answers is None:
         return None
-    table = paper_table(beside)
     return {
         "name": answers,
-        "columns": table.columns,
-        "numbers": sorted(table.numbers),
-        "rows": table.rows,
+        **_words(paper_table(beside)),
         "points": [
             {
                 "label": each.figure.label,

@@ -11,7 +11,7 @@ function axisChoices(view) {
 }
 
 const wordOf = (view, key) =>
-  ({ depth: "depth (weighted layers)", kind: "kind of unit" })[key] || view.words[key] || key;
+  ({ depth: "depth (weighted layers)", kind: "net" })[key] || view.words[key] || key;
 
 // In what a group differs from those that it is joined with: all that varies but the axis.
 function restOf(view, group, key) {
@@ -98,14 +98,23 @@ function mainSeries(view, lines, at) {
 const legend = (entries, more) => el("p", { class: "faint legend" },
   entries.map(([name, style]) => el("span", { class: "entry" }, sample(style), name)), more);
 
+// A table of words as the report has it.
+function tableOf({ columns, numbers, rows }) {
+  const kind = columns.map((column) => (numbers.includes(column) ? "number" : null));
+  return el("div", { class: "wide" }, el("table", {},
+    el("thead", {}, el("tr", {}, columns.map((column, at) => el("th", { class: kind[at] }, column)))),
+    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, at) => el("td", { class: kind[at] }, cell)))))));
+}
+
 function paperSection(view) {
   if (!view.paper || !view.paper.rows.length) return null;
-  const { name, columns, numbers, rows } = view.paper;
-  const kind = columns.map((column) => (numbers.includes(column) ? "number" : null));
-  return section("paper", `Beside ${name}`, el("div", { class: "wide" }, el("table", {},
-    el("thead", {}, el("tr", {}, columns.map((column, at) => el("th", { class: kind[at] }, column)))),
-    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, at) => el("td", { class: kind[at] }, cell))))))),
-  el("p", { class: "faint" }, data.rules.paper));
+  return section("paper", `Beside ${view.paper.name}`, tableOf(view.paper), el("p", { class: "faint" }, data.rules.paper));
+}
+
+function effectsSection(view) {
+  if (!view.effects) return null;
+  return section("effects", "What each choice changes", tableOf(view.effects),
+    el("p", { class: "faint" }, "while all others are equal, paired over settings and seeds"));
 }
 
 const HEAT = "mean ± standard deviation (n); hatched: no figure; underlined: a run failed or diverged;"

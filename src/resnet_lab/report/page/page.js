@@ -144,7 +144,7 @@ function readAddress() {
 
 const live = { words: "", tag: null };
 const GAP = 24;
-const SECTIONS = [heatSection, costSection, layersSection, paperSection];
+const SECTIONS = [effectsSection, heatSection, costSection, layersSection, paperSection];
 
 function render() {
   const focused = document.activeElement?.id, caret = document.activeElement?.selectionStart;

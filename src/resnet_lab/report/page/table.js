@@ -14,7 +14,7 @@ const USUAL = ["test", "n", "difference", "interval", "verdict"];
 // Each: key, heading, value of a group, its words.
 const CHOSEN = [
   ["depth", "depth", (g) => g.figures.depth, (v) => v ?? ""],
-  ["unit", "kind of unit", (g) => g.figures.kind],
+  ["unit", "net", (g) => g.figures.kind],
 ];
 const METRIC = /^test_(.+)_mean$/;
 
