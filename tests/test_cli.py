@@ -427,3 +427,14 @@ def test_a_set_smaller_than_a_batch_is_shown_and_prepared(
     assert main(["show", "data=image_folder", f"data.root={root}", "--out", str(tmp_path)]) == 0
     assert main(["prepare", "data=imagenet", f"data.root={root}", f"out={tmp_path / 'shards'}"]) == 0
     assert main(["train", "data=image_folder", f"data.root={root}"]) == 2
+
+
+def test_a_run_says_at_once_what_it_trains_and_for_how_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("resnet_lab.runs.__main__.main", lambda _: 1)
+    assert main(["train", "data=digits", "model.depth=8", "recipe.epochs=2"]) == 1
+    line = capsys.readouterr().err
+    assert line.startswith("runs/scratch/resnet-8-s0-")
+    assert "training resnet-8 on digits for 2 epochs" in line

@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.plugins import Plugins
@@ -16,7 +17,9 @@ from resnet_lab.config.compose import compose, config_loader
 from resnet_lab.config.machine import with_local
 from resnet_lab.config.mistakes import one_line
 from resnet_lab.config.overrides import parse, read
-from resnet_lab.errors import UserError
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.errors import UserError, several
+from resnet_lab.models.nets import label
 from resnet_lab.runs.devices import check, this_process
 from resnet_lab.runs.folder import RunFolder, path_of
 from resnet_lab.runs.fresh import fresh as trained_anew
@@ -66,6 +69,8 @@ def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
         )
     folder = RunFolder.create(config)
     before = folder.state()
+    if first and before not in (State.FINISHED, State.RUNNING):
+        print(_begins(folder.path, config, before), file=sys.stderr, flush=True)
     from resnet_lab.runs.__main__ import main
 
     code = main([str(folder.path)])
@@ -77,6 +82,17 @@ def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
             if line:
                 print(f"{folder.path}: {line}")
     return folder, code
+
+
+def _begins(path: Path, config: TrainConfig, before: State) -> str:
+    """Say what the next minutes are for: loading PyTorch alone takes seconds."""
+    verb = "training" if before == State.NEW else "resuming"
+    recipe = config.recipe
+    length = (
+        several(recipe.iterations, "iteration") if recipe.iterations else several(recipe.epochs or 0, "epoch")
+    )
+    what = f"{verb} {label(config.model)} on {config.data.name} for {length}"
+    return f"{path}: {what}; Ctrl-C stops it, and the same command resumes"
 
 
 def sweep(overrides: list[str], *, fresh: bool = False, retry_failed: bool = False) -> list[Job]:
