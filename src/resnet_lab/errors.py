@@ -33,13 +33,15 @@ def lacking(error: BaseException) -> str | None:
 
     None for any other error.
     """
-    told, code, name = str(error), getattr(error, "errno", None), getattr(error, "filename", None)
+    message, code, name = str(error), getattr(error, "errno", None), getattr(error, "filename", None)
     on = f" on {printable(name)}" if name else ""
     if isinstance(error, MemoryError) or code == ENOMEM or _is_unloaded(error):
-        return f"not enough memory: {printable(told or 'Python had none left')}"
-    if code in (EMFILE, ENFILE) or "Too many open files" in told:
+        return f"not enough memory: {printable(message or 'Python had none left')}"
+    if code in (EMFILE, ENFILE) or "Too many open files" in message:
         return "too many open files: ulimit -n shows how many the system allows, and can allow more"
-    if "shared memory" in told or (code in (EROFS, ENOENT, ENOSYS, EACCES, ENOSPC) and _is_of_workers(error)):
+    if "shared memory" in message or (
+        code in (EROFS, ENOENT, ENOSYS, EACCES, ENOSPC) and _is_of_workers(error)
+    ):
         return (
             "/dev/shm, through which worker processes hand over images, is full or not there: data.workers=0"
         )
@@ -55,9 +57,9 @@ def lacking(error: BaseException) -> str | None:
 
 
 def _is_unloaded(error: BaseException) -> bool:
-    told = str(error)
+    message = str(error)
     return isinstance(error, ImportError) and (
-        "failed to map segment" in told or "cannot allocate memory" in told.lower()
+        "failed to map segment" in message or "cannot allocate memory" in message.lower()
     )
 
 

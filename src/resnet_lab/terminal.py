@@ -75,9 +75,9 @@ def _width(names: Sequence[str], rows: Sequence[Mapping[str, str]]) -> int:
     return sum(GAP + max(len(name), *(len(row[name]) for row in rows)) for name in names) - GAP
 
 
-def notes(told: Mapping[str, str], rest: str, most: int = NOTES) -> list[str]:
+def notes(texts: Mapping[str, str], rest: str, most: int = NOTES) -> list[str]:
     """Return a line for each name that there is something to say of, at most `most`; `rest` is where to see more."""
-    lines = [f"{name}: {text}" for name, text in told.items() if text]
+    lines = [f"{name}: {text}" for name, text in texts.items() if text]
     more = len(lines) - most
     return lines if more <= 0 else [*lines[:most], f"and {more} more: {rest}"]
 

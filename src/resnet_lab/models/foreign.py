@@ -223,8 +223,8 @@ def _prefix(names: list[str], source: str, tell: Callable[[str], None]) -> str:
         tell(f"{source}: taking the averaged weights ({averaged[0]}*), not {_other(nets, averaged[0])}*")
         return averaged[0]
     if len(nets) > 1:
-        told = " and ".join(f"{prefix}layer1" for prefix in nets)
-        raise UserError(f"{source} holds several nets, under more than one prefix: {told}")
+        names_found = " and ".join(f"{prefix}layer1" for prefix in nets)
+        raise UserError(f"{source} holds several nets, under more than one prefix: {names_found}")
     return nets[0]
 
 

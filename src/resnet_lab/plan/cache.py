@@ -73,10 +73,10 @@ def key_of(what: str, net: NetConfig, *rest: Any) -> str:
 @cache
 def machine() -> str:
     """In words that tell machines apart on which the same net takes another time."""
-    told = [_processor(), f"{cores()} cores", *_gpus(), f"torch {version('torch')}"]
+    words = [_processor(), f"{cores()} cores", *_gpus(), f"torch {version('torch')}"]
     if (chosen := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        told.append(f"CUDA_VISIBLE_DEVICES={chosen}")
-    return ", ".join(told)
+        words.append(f"CUDA_VISIBLE_DEVICES={chosen}")
+    return ", ".join(words)
 
 
 def _processor() -> str:

@@ -33,10 +33,10 @@ def conclude(groups: Sequence[Group], beside: Sequence[Beside] = ()) -> str:
         return "No run has finished, so there is nothing to conclude yet."
     groups = _of_most_seeds(groups)
     depth, rates = with_depth(groups), learning_rates(groups)
-    told = [against_the_paper(beside), depth, rates, gradients(groups)]
+    sentences = [against_the_paper(beside), depth, rates, gradients(groups)]
     if len(rate_series(groups)) != 1 and not (depth and len(groups) == 2):  # else the best was told
-        told.append(best(groups))
-    return " ".join([sentence for sentence in told if sentence][:SENTENCES])
+        sentences.append(best(groups))
+    return " ".join([sentence for sentence in sentences if sentence][:SENTENCES])
 
 
 def against_the_paper(beside: Sequence[Beside]) -> str:
@@ -70,7 +70,7 @@ def best(groups: Sequence[Group]) -> str:
     found = [difference(group.result, first.result, shared) for group in others]
     stands = holm([each.p for each in found])
     near = [names[id(group)] for group, apart in zip(others, stands, strict=True) if not apart]
-    apart = [(group, each) for group, each, told in zip(others, found, stands, strict=True) if told]
+    apart = [(group, each) for group, each, differs in zip(others, found, stands, strict=True) if differs]
     worse = [(group, each) for group, each in apart if column.worse(each.mean)]
     better = len(apart) - len(worse)
     group, nearest = worse[0] if worse else (others[0], found[0])

@@ -234,8 +234,8 @@ def _apart(groups: Sequence[Group], by: Sequence[str]) -> list[str]:
 def _cells(groups: Sequence[Group], keys: Sequence[str]) -> dict[tuple[Any, ...], list[Group]]:
     cells: dict[tuple[Any, ...], list[Group]] = {}
     for group in groups:
-        told = _told(group)
-        cells.setdefault(tuple(_hashable(told.get(key)) for key in keys), []).append(group)
+        choices = _told(group)
+        cells.setdefault(tuple(_hashable(choices.get(key)) for key in keys), []).append(group)
     return cells
 
 

@@ -157,22 +157,22 @@ class Part:
     def latex(self) -> str:
         answers, beside = self.answered
         label = slug(" ".join([*dict.fromkeys(str(run.choices["name"]) for run in self.runs), self.name]))
-        told = self.table.latex(f"{self.title}.", label, f"{rule_of(self.groups)} {self.note}".strip())
+        text = self.table.latex(f"{self.title}.", label, f"{rule_of(self.groups)} {self.note}".strip())
         if beside:
-            told += paper_table(beside).latex(f"Beside {answers}.", f"{label}-paper", RULE)
-        return told
+            text += paper_table(beside).latex(f"Beside {answers}.", f"{label}-paper", RULE)
+        return text
 
     def markdown(self, figures: Sequence[Path]) -> str:
         """The finding, the table and the figures."""
         answers, beside = self.answered
-        told = [self.conclusion, self.table.markdown().strip(), self.note]
+        lines = [self.conclusion, self.table.markdown().strip(), self.note]
         if self.effects:
-            told += [f"{EFFECTS}:", self.effects.markdown().strip()]
+            lines += [f"{EFFECTS}:", self.effects.markdown().strip()]
         if beside:
-            told += [f"#{'#' * bool(self.name)}# Beside {answers}", paper_table(beside).markdown().strip()]
-            told += [RULE, _sources(beside)]
+            lines += [f"#{'#' * bool(self.name)}# Beside {answers}", paper_table(beside).markdown().strip()]
+            lines += [RULE, _sources(beside)]
         return (
-            "\n\n".join([*filter(None, told), *(f"![{path.stem}]({path.name})" for path in figures)]) + "\n"
+            "\n\n".join([*filter(None, lines), *(f"![{path.stem}]({path.name})" for path in figures)]) + "\n"
         )
 
     def print(self) -> None:
@@ -211,14 +211,14 @@ def _publish(runs: Sequence[Run], target: Path | None, asked: Asked) -> None:
             files["paper.csv"] = paper_csv(beside)
         try:
             target.mkdir(parents=True, exist_ok=True)
-            told = [f"# {title_of(runs)}\n", *([f"{APART}\n"] if len(parts) > 1 else [])]
+            lines = [f"# {title_of(runs)}\n", *([f"{APART}\n"] if len(parts) > 1 else [])]
             for part in parts:
                 with for_paper(asked.width):
                     drawn = _draw(part, target, asked.pictures)
                 figures += drawn
                 shown = [path for path in drawn if path.suffix == f".{asked.pictures[0]}"]
-                told += [f"## {part.title}\n"] * bool(part.name) + [part.markdown(shown)]
-            files["table.md"] = "\n".join(told)
+                lines += [f"## {part.title}\n"] * bool(part.name) + [part.markdown(shown)]
+            files["table.md"] = "\n".join(lines)
             for name, text in files.items():
                 (target / name).write_text(text, encoding="utf-8")
         except OSError as error:

@@ -29,8 +29,8 @@ class Condition:
             )
         return cls(found[1], tuple(each.strip() for each in found[3].split(",")), found[2] == "=")
 
-    def holds(self, told: Mapping[str, Any]) -> bool:
-        return any(says(told.get(self.key), each) for each in self.values) == self.equal
+    def holds(self, choices: Mapping[str, Any]) -> bool:
+        return any(says(choices.get(self.key), each) for each in self.values) == self.equal
 
     def __str__(self) -> str:
         return f"{self.key}{'=' if self.equal else '!='}{','.join(self.values)}"

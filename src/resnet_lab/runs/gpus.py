@@ -37,15 +37,15 @@ def are_slices(names: list[str]) -> bool:
 
 def too_few(wanted: int, seen: int, started_by: str) -> UserError:
     """The error for a process that sees fewer GPUs than there are processes on its node."""
-    told = f"trainer.devices={wanted}: "
+    prefix = f"trainer.devices={wanted}: "
     if started_by == "slurm":
         return UserError(
-            f"{told}this task of SLURM sees {seen} GPUs, and needs to see all of its node:"
+            f"{prefix}this task of SLURM sees {seen} GPUs, and needs to see all of its node:"
             " leave out --gpus-per-task and --gpu-bind"
         )
     if are_slices(_given() or []):
-        return UserError(f"{told}a process sees one MIG slice: set trainer.devices=1")
-    return UserError(f"{told}this machine shows {seen} GPUs")
+        return UserError(f"{prefix}a process sees one MIG slice: set trainer.devices=1")
+    return UserError(f"{prefix}this machine shows {seen} GPUs")
 
 
 def unseen() -> str | None:

@@ -57,12 +57,12 @@ def held(path: Path) -> bool:
 def holder(path: Path) -> dict[str, Any]:
     """Who holds the lock, or held it last: pid, host, started, first_started, attempt; empty if it cannot be read."""
     try:
-        told = json.loads(read_text(path))
+        facts = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError):
         return {}
     kinds = {"pid": int, "host": str, "started": str, "first_started": str, "attempt": int}
-    sound = isinstance(told, dict) and all(isinstance(told.get(key), kind) for key, kind in kinds.items())
-    return told if sound else {}
+    sound = isinstance(facts, dict) and all(isinstance(facts.get(key), kind) for key, kind in kinds.items())
+    return facts if sound else {}
 
 
 def _unusable(path: Path, error: OSError) -> UserError:

@@ -29,7 +29,7 @@ MOST_TIMES = (
 EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
-def write(path: Path, files: Mapping[str, Path], told: Mapping[str, Any]) -> str:
+def write(path: Path, files: Mapping[str, Path], facts: Mapping[str, Any]) -> str:
     """Write the archive of these files, by their names in it, and return its SHA-256; `told` goes into the manifest."""
     listed: dict[str, dict[str, Any]] = {}
     with replacing(path) as temporary:
@@ -42,7 +42,7 @@ def write(path: Path, files: Mapping[str, Path], told: Mapping[str, Any]) -> str
                         size += len(data)
                         target.write(data)
                 listed[name] = {"bytes": size, "sha256": digest.hexdigest()}
-            manifest = {"format": FORMAT, **told, "files": listed}
+            manifest = {"format": FORMAT, **facts, "files": listed}
             archive.writestr(_entry(MANIFEST), json.dumps(manifest, indent=2) + "\n")
         with temporary.open("rb") as written:
             whole = hashlib.file_digest(written, "sha256").hexdigest()
@@ -64,8 +64,8 @@ def extract(path: Path, folder: Path) -> dict[str, Any]:
             manifest = _manifest(archive, path)
             entries = _checked(archive, manifest["files"], path)
             _check_size(manifest["files"], path, folder)
-            for name, told in manifest["files"].items():
-                _extract(archive, entries[name], told, beside / name, path)
+            for name, facts in manifest["files"].items():
+                _extract(archive, entries[name], facts, beside / name, path)
         folder.parent.mkdir(parents=True, exist_ok=True)
         if folder.exists():
             folder.rmdir()
@@ -101,11 +101,11 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
             manifest = json.loads(file.read(MOST))
         if manifest["format"] != FORMAT:
             raise UserError(f"{path} is of format {manifest['format']}, and this program reads {FORMAT}")
-        for name, told in manifest["files"].items():
+        for name, facts in manifest["files"].items():
             if (
-                type(told["bytes"]) is not int
-                or told["bytes"] < 0
-                or not re.fullmatch("[0-9a-f]{64}", told["sha256"])
+                type(facts["bytes"]) is not int
+                or facts["bytes"] < 0
+                or not re.fullmatch("[0-9a-f]{64}", facts["sha256"])
             ):
                 raise ValueError(name)
     except UserError:
@@ -115,7 +115,7 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def _checked(archive: zipfile.ZipFile, told: Mapping[str, Any], path: Path) -> dict[str, zipfile.ZipInfo]:
+def _checked(archive: zipfile.ZipFile, facts: Mapping[str, Any], path: Path) -> dict[str, zipfile.ZipInfo]:
     """The entries by name, each safe to write, and exactly those that the manifest tells of."""
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
@@ -124,14 +124,14 @@ def _checked(archive: zipfile.ZipFile, told: Mapping[str, Any], path: Path) -> d
         if not _safe(name) or name in entries or (mode and not stat.S_ISREG(mode)):
             raise UserError(f"{path} is not to be trusted: it has the file {printable(name)!r}")
         entries[name] = entry
-    if different := {*entries, *told} - {MANIFEST} - ({*entries} & {*told}):
+    if different := {*entries, *facts} - {MANIFEST} - ({*entries} & {*facts}):
         name = printable(min(different))
         raise UserError(f"{path} is not whole: {name} is not both in it and in its {MANIFEST}")
     return entries
 
 
-def _check_size(told: Mapping[str, Any], path: Path, folder: Path) -> None:
-    size, packed = sum(each["bytes"] for each in told.values()), path.stat().st_size
+def _check_size(facts: Mapping[str, Any], path: Path, folder: Path) -> None:
+    size, packed = sum(each["bytes"] for each in facts.values()), path.stat().st_size
     if size > max(MOST, MOST_TIMES * packed):
         raise UserError(
             f"{path} is not to be trusted: its {packed:,} bytes would become {size:,},"
@@ -157,14 +157,14 @@ def _safe(name: str) -> bool:
 
 
 def _extract(
-    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, told: Mapping[str, Any], target: Path, path: Path
+    archive: zipfile.ZipFile, entry: zipfile.ZipInfo, facts: Mapping[str, Any], target: Path, path: Path
 ) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    digest, left = hashlib.sha256(), told["bytes"]
+    digest, left = hashlib.sha256(), facts["bytes"]
     with archive.open(entry) as source, target.open("xb") as file:
         while left >= 0 and (data := source.read(min(CHUNK, left + 1))):  # never more than is told
             digest.update(data)
             left -= len(data)
             file.write(data)
-    if left or digest.hexdigest() != told["sha256"]:
+    if left or digest.hexdigest() != facts["sha256"]:
         raise UserError(f"{path}: {printable(entry.filename)} is not what was packed: get the archive again")

@@ -49,8 +49,8 @@ def pack(folder: Path, out: Path | None = None) -> int:
         except OSError as error:
             raise UserError(f"cannot write {path}: {error.strerror}") from None
     size = path.stat().st_size / 2**20
-    told = f"{several(len(runs), 'run')}, {several(len(files), 'file')}, {size:.1f} MiB"
-    print(f"{printable(path)}: {told}, sha256 {digest}")
+    summary = f"{several(len(runs), 'run')}, {several(len(files), 'file')}, {size:.1f} MiB"
+    print(f"{printable(path)}: {summary}, sha256 {digest}")
     return 0
 
 
@@ -137,9 +137,9 @@ def _of_no_machine(file: str, text: str) -> str:
         text = re.sub(r"\A# python -m resnet_lab\.runs .*\n", "", text)
         for key, value in OF_A_MACHINE.items():
             group, _, name = key.rpartition(".")
-            told = "null" if value is None else value
+            written = "null" if value is None else value
             before = rf"(^{group}:\n(?:  .*\n)*?  )" if group else "(^)"
             text = re.sub(
-                rf"{before}{name}: .*(\n +.*)*?$", rf"\g<1>{name}: {told}", text, flags=re.MULTILINE
+                rf"{before}{name}: .*(\n +.*)*?$", rf"\g<1>{name}: {written}", text, flags=re.MULTILINE
             )
     return text

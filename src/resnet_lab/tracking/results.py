@@ -29,7 +29,7 @@ def tell(results: Results, config: LoggerConfig, folder: Path, place: Path) -> B
 
     given = id_of(folder, "report")
     clear(given, folder, place)
-    told = {
+    facts = {
         "id": given,
         "resume": "allow",
         "group": results.name[:128],
@@ -37,7 +37,7 @@ def tell(results: Results, config: LoggerConfig, folder: Path, place: Path) -> B
         "job_type": "report",
         "tags": ["report"],
     }
-    begun = begin(config, place, told, ABSENT, lambda: clear(given, folder, place))
+    begun = begin(config, place, facts, ABSENT, lambda: clear(given, folder, place))
     tables = {
         name: wandb.Table(columns=list(columns), data=[list(row) for row in rows])
         for name, (columns, rows) in results.tables.items()

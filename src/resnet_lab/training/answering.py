@@ -47,23 +47,25 @@ class Answering:
         `names` are those of the net's outputs, `classes` the data's in their order. With the answers the images of
         the surest mistakes, as many as `MOST`, in the order of `Answers.mistakes`.
         """
-        told = torch.cat(self._answered, 1)
-        if len(tested) != told.shape[1]:  # a loader of somebody's own, which does not say what it gave
-            tested = [(index, str(index)) for index in range(told.shape[1])]
+        rows_told = torch.cat(self._answered, 1)
+        if len(tested) != rows_told.shape[1]:  # a loader of somebody's own, which does not say what it gave
+            tested = [(index, str(index)) for index in range(rows_told.shape[1])]
         wrong = self._sure >= 0
         kept = [
             (float(sure), tested[int(index)][0])
             for sure, index in zip(self._sure[wrong], self._indices[wrong], strict=True)
         ]
-        ours = tested, told, kept, self._images[wrong]
+        ours = tested, rows_told, kept, self._images[wrong]
         every = [ours]
         if world_size() > 1:
             every = [ours] * world_size()
             dist.all_gather_object(every, ours)
         rows = sorted(
             (index, name, int(label), int(prediction), probability)
-            for tested, told, _, _ in every
-            for (index, name), (label, prediction, probability) in zip(tested, told.T.tolist(), strict=True)
+            for tested, rows_told, _, _ in every
+            for (index, name), (label, prediction, probability) in zip(
+                tested, rows_told.T.tolist(), strict=True
+            )
         )
         shown = [
             (key, image) for _, _, kept, images in every for key, image in zip(kept, images, strict=True)

@@ -49,11 +49,11 @@ def write(folder: Path, images: Pixels, mistakes: Sequence[Answer]) -> Path | No
         for number, text in enumerate(lines):
             at = (left, top + side * scale + 1 + number * (LINES // 2 - 1))
             pen.text(at, _fitting(text, font, wide - GAP), "#b00020" if number else "black", font)
-    told = PngInfo()
+    info = PngInfo()
     for name, number in (("images", len(images)), ("side", side), ("scale", scale)):
-        told.add_text(name, str(number))
+        info.add_text(name, str(number))
     file = io.BytesIO()
-    sheet.save(file, "PNG", pnginfo=told)
+    sheet.save(file, "PNG", pnginfo=info)
     write_bytes(path, file.getvalue())
     return path
 
@@ -62,13 +62,13 @@ def read(folder: Path) -> Pixels:
     """The images of mistakes.png, as they were given; none without such a file."""
     try:
         with os.fdopen(open_file(folder / PICTURE), "rb") as file, Image.open(file, formats=["PNG"]) as sheet:
-            told = [int(sheet.info[name]) for name in ("images", "side", "scale")]
-            if max(sheet.size) > BROAD or min(told) < 1:
+            numbers = [int(sheet.info[name]) for name in ("images", "side", "scale")]
+            if max(sheet.size) > BROAD or min(numbers) < 1:
                 raise ValueError(f"{folder / PICTURE} is none of ours")
             pixels = np.asarray(sheet.convert("RGB"))
     except FileNotFoundError:
         return np.empty((0, 1, 1, 3), np.uint8)
-    count, side, scale = told
+    count, side, scale = numbers
     corners = [_corner(index, side * scale + GAP) for index in range(count)]
     reach = side * scale
     return np.stack([pixels[top : top + reach : scale, left : left + reach : scale] for left, top in corners])

@@ -112,31 +112,31 @@ def _remember(note: Path, root: Path, found: FolderImages, stamps: dict[str, Sta
     def inside(folder: Path | str) -> str:
         return str(Path(folder).relative_to(root))
 
-    told = asdict(found) | {"version": NOTES}
-    told["folders"] = {inside(folder): stamp for folder, stamp in stamps.items()}
-    told["splits"] = {part: inside(folder) for part, folder in found.splits.items()}
+    facts = asdict(found) | {"version": NOTES}
+    facts["folders"] = {inside(folder): stamp for folder, stamp in stamps.items()}
+    facts["splits"] = {part: inside(folder) for part, folder in found.splits.items()}
     with suppress(OSError):  # it costs the next look its time, nothing else
         note.parent.mkdir(parents=True, exist_ok=True)
-        write_text(note, json.dumps(told))
+        write_text(note, json.dumps(facts))
 
 
 def _remembered(note: Path, root: Path) -> FolderImages | None:
     """What was found before, where every folder is still as it was then."""
     try:
-        told: dict[str, Any] = json.loads(note.read_text())
-        if told["version"] != NOTES:
+        facts: dict[str, Any] = json.loads(note.read_text())
+        if facts["version"] != NOTES:
             return None
-        if any(stamp_of(root / folder) != tuple(stamp) for folder, stamp in told["folders"].items()):
+        if any(stamp_of(root / folder) != tuple(stamp) for folder, stamp in facts["folders"].items()):
             return None
-        splits = {part: root / folder for part, folder in told["splits"].items()}
+        splits = {part: root / folder for part, folder in facts["splits"].items()}
         return FolderImages(
             splits,
-            tuple(told["class_names"]),
-            dict(told["counts"]),
-            str(told["fingerprint"]),
-            int(told["others"]),
-            str(told["other"]),
-            str(told["written"]),
+            tuple(facts["class_names"]),
+            dict(facts["counts"]),
+            str(facts["fingerprint"]),
+            int(facts["others"]),
+            str(facts["other"]),
+            str(facts["written"]),
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None

@@ -55,8 +55,8 @@ class Prepared:
 
     @property
     def fingerprint(self) -> str:
-        told = json.dumps([self.plan, self.class_names, self.splits], sort_keys=True)
-        return fingerprint_of(sum(self.splits.values()), told.encode())
+        text = json.dumps([self.plan, self.class_names, self.splits], sort_keys=True)
+        return fingerprint_of(sum(self.splits.values()), text.encode())
 
 
 class Shards(EncodedSource):

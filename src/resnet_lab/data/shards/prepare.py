@@ -124,8 +124,8 @@ def smaller(data: bytes, size: int) -> bytes:
 
 def _plan(fingerprint: str, size: int) -> str:
     """A digest of all that decides what is written."""
-    told = json.dumps([VERSION, size, QUALITY, SHARD, fingerprint])
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+    text = json.dumps([VERSION, size, QUALITY, SHARD, fingerprint])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _begin(out: Path, plan: str) -> bool:

@@ -33,17 +33,17 @@ def decoded(config: SmallFolderConfig, found: FolderImages) -> tuple[dict[str, P
     parts: dict[str, Part] = {}
     broken: list[str] = []
     grey = True
-    told: _Sized | None = None
+    sized: _Sized | None = None
     with tqdm(
         total=sum(found.counts.values()), desc="decoding", unit="images", disable=None, leave=False
     ) as bar:
         for part, folder in found.splits.items():
             files = FolderFiles(folder, found.class_names)
-            told = told or _Sized.of(config, files)
-            told.check_memory(sum(found.counts.values()))
-            images = np.empty((len(files.labels), *told.shape), np.uint8)
+            sized = sized or _Sized.of(config, files)
+            sized.check_memory(sum(found.counts.values()))
+            images = np.empty((len(files.labels), *sized.shape), np.uint8)
             sound = np.ones(len(files.labels), bool)
-            for indices, wrong, all_grey in _filled(config, files, images, told):
+            for indices, wrong, all_grey in _filled(config, files, images, sized):
                 bar.update(len(indices))
                 grey = grey and all_grey
                 sound[list(wrong)] = False

@@ -83,8 +83,8 @@ class Ray:
         if find_spec("ray") is None:
             raise UserError("hydra/launcher=ray needs the extra: pip install 'resnet-lab[ray]'")
         if config.trainer.num_nodes > 1:
-            told = f"trainer.num_nodes={config.trainer.num_nodes}"
-            raise UserError(f"{told}: a task of Ray has one node; use hydra/launcher=slurm")
+            asked = f"trainer.num_nodes={config.trainer.num_nodes}"
+            raise UserError(f"{asked}: a task of Ray has one node; use hydra/launcher=slurm")
         return max(1, int(self._options.num_cpus))
 
     def open(self, jobs: Sequence[Job]) -> None:

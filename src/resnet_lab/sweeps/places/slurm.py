@@ -171,12 +171,12 @@ class Slurm:
                 submitted = executor.submit_array(tasks)
             except Exception as error:  # submitit wraps what sbatch said in an error of its own
                 said = [line for line in str(error).splitlines() if "error" in line.lower()]
-                told = f"sbatch refused: {(said or [str(error)])[-1].strip()}"
+                message = f"sbatch refused: {(said or [str(error)])[-1].strip()}"
                 if resources.get("gpus_per_node"):
-                    told += (
+                    message += (
                         f" ({resources['gpus_per_node']} GPUs a node; trainer.accelerator=cpu asks for none)"
                     )
-                raise UserError(told) from None
+                raise UserError(message) from None
             for job, entry in zip(jobs, submitted, strict=True):
                 self._ids[job] = entry.job_id
                 text = json.dumps({"job": entry.job_id, "log": str(entry.paths.stderr)})

@@ -14,8 +14,8 @@ def resnet_lab(*arguments: str) -> str:
 
 def test_the_experiment_trains_a_net_of_our_own_beside_a_residual_one(tmp_path: Path) -> None:
     few = ("recipe.loss_args.gamma=2", "seed=0", "debug=true")
-    told = resnet_lab("train", "-m", "experiment=first", *few, f"runs_root={tmp_path}")
-    assert "2 runs: 2 finished" in told
+    output = resnet_lab("train", "-m", "experiment=first", *few, f"runs_root={tmp_path}")
+    assert "2 runs: 2 finished" in output
     table = resnet_lab("report", str(tmp_path))
     assert "mine" in table
     assert "certainty" in table
