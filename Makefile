@@ -41,6 +41,7 @@ test-all: dev  ## every test that this machine can run, slow, slurm, ray, browse
 lint: dev  ## style, types and the arrows between the rooms
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/biome check --error-on-warnings  # the page's scripts, by biome.json; without a network
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 

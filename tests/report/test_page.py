@@ -19,6 +19,7 @@ import pytest
 
 from resnet_lab.cli import main
 from resnet_lab.errors import UserError
+from resnet_lab.report import page as page_package
 from resnet_lab.report.page.data import named_sweeps, page_data
 from resnet_lab.report.page.html import write_page
 from resnet_lab.report.page.live import _Runs, _Server, serve
@@ -28,6 +29,8 @@ from run_folders import configured, failed, finished, interrupted, measure, quic
 RESULTS = Path(__file__).parents[2] / "results"
 SWEEPS = [RESULTS / "quickstart", RESULTS / "claims" / "depth"]
 MOST = 500_000  # bytes
+
+PAGE = Path(page_package.__file__).parent
 
 
 def shown(*folders: Path) -> dict[str, Any]:
@@ -268,3 +271,9 @@ def test_a_port_that_is_taken_or_no_run_is_one_line(tmp_path: Path) -> None:
         serve([tmp_path], port=int(url.rpartition(":")[2]))
     with pytest.raises(UserError, match="ports go from 0 to 65535"):
         serve([tmp_path], port=70_000)
+
+
+def test_no_line_of_the_pages_scripts_and_styles_is_longer_than_those_of_python() -> None:
+    files = [*PAGE.glob("*.js"), *PAGE.glob("*.css")]
+    assert files
+    assert [path.name for path in files if max(map(len, path.read_text().splitlines())) > 120] == []

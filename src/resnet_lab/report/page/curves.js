@@ -2,7 +2,10 @@
 // Curves over training: lines on and off, axes, zoom, and a hair that lists every value where it stands.
 
 const SHARES = {
-  iteration: "iterations", epoch: "epochs", images: "images seen", seconds: "wall time (s, with evaluations)",
+  iteration: "iterations",
+  epoch: "epochs",
+  images: "images seen",
+  seconds: "wall time (s, with evaluations)",
 };
 const HEIGHTS = { error: "error (%)", loss: "loss", lr: "learning rate" };
 
@@ -11,22 +14,39 @@ function heights(view) {
   const own = view.objective.key.replace("test/", "");
   return own in HEIGHTS ? HEIGHTS : { [own]: view.objective.title, ...HEIGHTS };
 }
-const flip = (id) => () => { state.off.has(id) ? state.off.delete(id) : state.off.add(id); render(); };
+const flip = (id) => () => {
+  state.off.has(id) ? state.off.delete(id) : state.off.add(id);
+  render();
+};
 
 // Switches for whole families of lines: each depth, unit, choice and seed.
 function chips(view) {
   const groups = view.groups;
-  const kinds = [["depth", "depth", (g) => g.figures.depth], ["unit", "unit", (g) => g.figures.kind],
-    ...view.keys.map((key) => [key, view.words[key], (g) => said(g.figures[key])])];
+  const kinds = [
+    ["depth", "depth", (g) => g.figures.depth],
+    ["unit", "unit", (g) => g.figures.kind],
+    ...view.keys.map((key) => [key, view.words[key], (g) => said(g.figures[key])]),
+  ];
   const rows = kinds.map(([key, label, of]) => [key, label, distinct(groups.map(of))]);
   const seeds = distinct(groups.flatMap((g) => g.runs.map((at) => data.runs[at].seed)));
   rows.push(["seed", "seed", seeds.sort((a, b) => a - b)]);
-  return rows.filter(([, , values]) => values.length > 1).map(([key, label, values]) => el("div", {
-    class: "controls", role: "group", "aria-label": label,
-  }, el("span", { class: "faint" }, label), values.slice(0, 40).map((value) => {
-    const id = `${key} ${value}`;
-    return pressed(`chip-${id}`, String(value), !state.off.has(id), flip(id));
-  })));
+  return rows
+    .filter(([, , values]) => values.length > 1)
+    .map(([key, label, values]) =>
+      el(
+        "div",
+        {
+          class: "controls",
+          role: "group",
+          "aria-label": label,
+        },
+        el("span", { class: "faint" }, label),
+        values.slice(0, 40).map((value) => {
+          const id = `${key} ${value}`;
+          return pressed(`chip-${id}`, String(value), !state.off.has(id), flip(id));
+        }),
+      ),
+    );
 }
 
 function isOn(view, group) {
@@ -46,33 +66,47 @@ function alongOf(run, x) {
 
 // Mean and range over the seeds, at each epoch that all of them have come to: [x, mean, lowest, highest].
 function overSeeds(runs, x, y) {
-  const there = runs.filter((run) => run.curves && run.curves[y] && run.curves.iteration && alongOf(run, x));
+  const there = runs.filter((run) => run.curves?.[y] && run.curves.iteration && alongOf(run, x));
   if (!there.length) return [];
   const maps = there.map((run) => {
     const along = alongOf(run, x);
     return new Map(run.curves.iteration.map((at, place) => [at, [along[place], run.curves[y][place]]]));
   });
   const rows = there[0].curves.iteration.map((at) => maps.map((map) => map.get(at)));
-  return rows.filter((found) => found.every((pair) => pair && pair[1] !== null)).map((found) => {
-    const ys = found.map((pair) => pair[1]);
-    return [mean(found.map((pair) => pair[0])), mean(ys), Math.min(...ys), Math.max(...ys)];
-  });
+  return rows
+    .filter((found) => found.every((pair) => pair && pair[1] !== null))
+    .map((found) => {
+      const ys = found.map((pair) => pair[1]);
+      return [mean(found.map((pair) => pair[0])), mean(ys), Math.min(...ys), Math.max(...ys)];
+    });
 }
 
-const LINES = [["train", { width: 1.2 }], ["val", { width: 1.6 }], ["test", { width: 2.4, band: true, marks: true }]];
+const LINES = [
+  ["train", { width: 1.2 }],
+  ["val", { width: 1.6 }],
+  ["test", { width: 2.4, band: true, marks: true }],
+];
 
 function curveSeries(view, groups) {
-  const { x } = state.curves, y = heightOf(view), series = [];
+  const { x } = state.curves,
+    y = heightOf(view),
+    series = [];
   for (const group of groups) {
     const all = group.runs.map((at) => data.runs[at]).filter((run) => !state.off.has(`seed ${run.seed}`));
-    const finished = all.filter((run) => run.state === "finished"), runs = finished.length ? finished : all;
+    const finished = all.filter((run) => run.state === "finished"),
+      runs = finished.length ? finished : all;
     const of = ([part, style]) => [part, `${part}/${y}`, style];
     const columns = y === "lr" ? [["lr", "lr", { width: 2 }]] : LINES.map(of);
     for (const [part, column, { band, ...style }] of columns) {
       const points = overSeeds(runs, x, column);
       if (!points.length) continue;
       series.push({
-        name: `${group.name}, ${column}`, group, part, ...lookOf(view, group), ...style, line: true,
+        name: `${group.name}, ${column}`,
+        group,
+        part,
+        ...lookOf(view, group),
+        ...style,
+        line: true,
         points: points.map(([a, b]) => [a, b]),
         band: band && runs.length > 1 ? points.map(([a, , low, high]) => [a, low, high]) : null,
       });
@@ -85,40 +119,94 @@ function curveSeries(view, groups) {
 function readings(view, series, at) {
   const parts = distinct(series.map((each) => each.part));
   const nearest = (points) => points.reduce((a, b) => (Math.abs(b[0] - at) < Math.abs(a[0] - at) ? b : a));
-  const rows = distinct(series.map((each) => each.group)).map((group) => [group, parts.map((part) => {
-    const line = series.find((each) => each.group === group && each.part === part);
-    return line ? nearest(line.points)[1] : null;
-  })]);
+  const rows = distinct(series.map((each) => each.group)).map((group) => [
+    group,
+    parts.map((part) => {
+      const line = series.find((each) => each.group === group && each.part === part);
+      return line ? nearest(line.points)[1] : null;
+    }),
+  ]);
   const size = ([, values]) => values.findLast((value) => value !== null) ?? Infinity;
   rows.sort((a, b) => size(a) - size(b));
-  return [el("p", { class: "faint" }, `at ${short(at)} ${SHARES[state.curves.x]}`), el("table", {},
-    el("thead", {}, el("tr", {}, el("th", {}, ""), parts.map((part) => el("th", { class: "number" }, part)))),
-    el("tbody", {}, rows.map(([group, values]) => el("tr", {},
-      el("th", { scope: "row" }, sample(lookOf(view, group)), " ", group.name),
-      values.map((value) => el("td", { class: "number" }, value === null ? "" : short(value)))))))];
+  return [
+    el("p", { class: "faint" }, `at ${short(at)} ${SHARES[state.curves.x]}`),
+    el(
+      "table",
+      {},
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          el("th", {}, ""),
+          parts.map((part) => el("th", { class: "number" }, part)),
+        ),
+      ),
+      el(
+        "tbody",
+        {},
+        rows.map(([group, values]) =>
+          el(
+            "tr",
+            {},
+            el("th", { scope: "row" }, sample(lookOf(view, group)), " ", group.name),
+            values.map((value) => el("td", { class: "number" }, value === null ? "" : short(value))),
+          ),
+        ),
+      ),
+    ),
+  ];
 }
 
 function curvesSection(view, width) {
-  const { x, zoom } = state.curves, y = heightOf(view), words = heights(view);
+  const { x, zoom } = state.curves,
+    y = heightOf(view),
+    words = heights(view);
   const every = shownGroups(view).filter((g) => g.runs.some((at) => data.runs[at].curves));
   if (!every.length) return null;
-  const on = every.filter((g) => isOn(view, g)), series = curveSeries(view, on.slice(0, PLOTTED));
+  const on = every.filter((g) => isOn(view, g)),
+    series = curveSeries(view, on.slice(0, PLOTTED));
   const log = state.curves.log ?? series.every((each) => each.points.every(([, value]) => value > 0));
-  const zoomed = (a, b) => { state.curves.zoom = [a, b]; render(); };
+  const zoomed = (a, b) => {
+    state.curves.zoom = [a, b];
+    render();
+  };
   const drawing = () => document.getElementById("curves-plot");
   const press = (key) => () => drawing().dispatchEvent(new KeyboardEvent("keydown", { key }));
-  const buttons = [["+", "in", "zoom in"], ["-", "out", "zoom out"], ["0", "all", "all of it"]];
-  const wide = width > 900, list = el("div", { class: "readings", role: "status" });
-  const crossed = (at) => { state.curves.at = at; list.replaceChildren(...readings(view, series, at)); address(); };
+  const buttons = [
+    ["+", "in", "zoom in"],
+    ["-", "out", "zoom out"],
+    ["0", "all", "all of it"],
+  ];
+  const wide = width > 900,
+    list = el("div", { class: "readings", role: "status" });
+  const crossed = (at) => {
+    state.curves.at = at;
+    list.replaceChildren(...readings(view, series, at));
+    address();
+  };
   const last = Math.max(...series.flatMap((each) => each.points.map((p) => p[0])));
   if (series.length) list.append(...readings(view, series, state.curves.at ?? last));
-  const figure = plot({
-    id: "curves-plot", label: `${y} against ${SHARES[x]}`, series, zoomed, crossed, height: 420,
-    x: { label: SHARES[x], whole: x !== "seconds", domain: zoom[0] },
-    y: { label: words[y], log, zero: true, domain: zoom[1] },
-  }, wide ? width - 340 : width);
-  return section("curves", "Curves: training thin, validation medium, test bold, the band is the range over the seeds",
-    el("div", { class: "controls" },
+  const figure = plot(
+    {
+      id: "curves-plot",
+      label: `${y} against ${SHARES[x]}`,
+      series,
+      zoomed,
+      crossed,
+      height: 420,
+      x: { label: SHARES[x], whole: x !== "seconds", domain: zoom[0] },
+      y: { label: words[y], log, zero: true, domain: zoom[1] },
+    },
+    wide ? width - 340 : width,
+  );
+  return section(
+    "curves",
+    "Curves: training thin, validation medium, test bold, the band is the range over the seeds",
+    el(
+      "div",
+      { class: "controls" },
       select("curves-y", "y", Object.entries(words), y, change("curves", "y")),
       select("curves-x", "x", Object.entries(SHARES), x, (value) => {
         Object.assign(state.curves, { x: value, at: null });
@@ -126,11 +214,29 @@ function curvesSection(view, width) {
       }),
       check("curves-log", "logarithmic", log, change("curves", "log")),
       buttons.map(([key, id, words]) => el("button", { id: `curves-${id}`, click: press(key) }, words)),
-      el("button", { id: "curves-start", click: () => { state.off.clear(); render(); } }, "all lines")),
+      el(
+        "button",
+        {
+          id: "curves-start",
+          click: () => {
+            state.off.clear();
+            render();
+          },
+        },
+        "all lines",
+      ),
+    ),
     chips(view),
-    el("div", { class: "controls", role: "group", "aria-label": "lines" }, every.slice(0, PLOTTED).map((g) =>
-      pressed(`line-${g.id}`, [sample(lookOf(view, g)), g.name], isOn(view, g), flip(`line ${g.id}`)))),
+    el(
+      "div",
+      { class: "controls", role: "group", "aria-label": "lines" },
+      every
+        .slice(0, PLOTTED)
+        .map((g) => pressed(`line-${g.id}`, [sample(lookOf(view, g)), g.name], isOn(view, g), flip(`line ${g.id}`))),
+    ),
     on.length > PLOTTED
-      ? el("p", { class: "faint" }, `${PLOTTED} of ${on.length} lines are drawn: filter, or switch some off`) : null,
-    el("div", { class: wide ? "beside" : null }, figure, list));
+      ? el("p", { class: "faint" }, `${PLOTTED} of ${on.length} lines are drawn: filter, or switch some off`)
+      : null,
+    el("div", { class: wide ? "beside" : null }, figure, list),
+  );
 }

@@ -4,14 +4,16 @@
 // The choices that can be an axis, the main one first.
 function axisChoices(view) {
   const varies = (of) => new Set(view.groups.map(of)).size > 1;
-  const found = [["depth", (g) => g.figures.depth], ...view.keys.map((key) => [key, (g) => g.figures[key]]),
-    ["kind", (g) => g.figures.kind]].filter(([, of]) => varies(of));
+  const found = [
+    ["depth", (g) => g.figures.depth],
+    ...view.keys.map((key) => [key, (g) => g.figures[key]]),
+    ["kind", (g) => g.figures.kind],
+  ].filter(([, of]) => varies(of));
   found.sort(([a], [b]) => (b === view.main) - (a === view.main));
   return found.length ? found : [["kind", (g) => g.figures.kind]];
 }
 
-const wordOf = (view, key) =>
-  ({ depth: "depth (weighted layers)", kind: "net" })[key] || view.words[key] || key;
+const wordOf = (view, key) => ({ depth: "depth (weighted layers)", kind: "net" })[key] || view.words[key] || key;
 
 // In what a group differs from those that it is joined with: all that varies but the axis.
 function restOf(view, group, key) {
@@ -25,7 +27,8 @@ function restOf(view, group, key) {
 function mainSection(view, width) {
   const choices = axisChoices(view);
   const [key, of] = choices.find(([name]) => name === state.main.x) || choices[0];
-  const groups = shownGroups(view), values = distinct(groups.map(of));
+  const groups = shownGroups(view),
+    values = distinct(groups.map(of));
   const numeric = values.every((value) => typeof value === "number");
   const names = numeric ? null : values.map(said);
   const at = numeric ? of : (g) => names.indexOf(said(of(g)));
@@ -37,30 +40,57 @@ function mainSection(view, width) {
   const paper = key === "depth" && view.paper ? view.paper.points.filter((p) => p.depth) : [];
   const xs = [...groups.map(at), ...paper.map((p) => p.depth)].filter(Number.isFinite);
   const far = numeric && Math.min(...xs) > 0 && Math.max(...xs) > 20 * Math.min(...xs);
-  const results = groups.map((g) => g.mean).filter((v) => v !== null), { title } = view.objective;
+  const results = groups.map((g) => g.mean).filter((v) => v !== null),
+    { title } = view.objective;
   const log = state.main.log ?? (Math.min(...results) > 0 && Math.max(...results) > 8 * Math.min(...results));
   const series = mainSeries(view, [...lines.values()].slice(0, PLOTTED), at);
   for (const kind of distinct(paper.map((p) => p.kind))) {
-    const points = paper.filter((p) => p.kind === kind)
+    const points = paper
+      .filter((p) => p.kind === kind)
       .map((p) => [p.depth, p.error, `${view.paper.name}, ${p.label}: ${p.error}`]);
     const style = { colour: "var(--faint)", marker: kind ? 0 : 3, hollow: true, dots: true, size: 5 };
     series.push({ name: "paper", ...style, points });
   }
   if (!series.some((each) => each.points.length)) return null; // nothing has finished
-  const more = ["dots: seeds; bars: 95 % intervals", paper.length ? "hollow: the paper's" : "",
-    groups.some((g) => g.lost) ? "a cross at the upper edge: diverged" : ""].filter(Boolean).join("; ");
+  const more = [
+    "dots: seeds; bars: 95 % intervals",
+    paper.length ? "hollow: the paper's" : "",
+    groups.some((g) => g.lost) ? "a cross at the upper edge: diverged" : "",
+  ]
+    .filter(Boolean)
+    .join("; ");
   const joined = [...lines.keys()].slice(0, PLOTTED).map((name, place) => [name, lineLook(place)]);
-  return section("main-figure", `${capital(title)} against ${wordOf(view, key)}`,
-    el("div", { class: "controls" },
-      select("main-x", "x", choices.map(([name]) => [name, wordOf(view, name)]), key, change("main", "x")),
-      check("main-log", "logarithmic", log, change("main", "log"))),
-    plot({
-      id: "main-plot", label: `${title} against ${wordOf(view, key)}: ${view.conclusion}`, series, height: 340,
-      x: { label: wordOf(view, key), log: far, names, at: names || distinct(xs).length > 8 ? null : distinct(xs) },
-      y: { label: title, log, zero: true },
-    }, width),
-    legend(joined.length > 1 ? joined.slice(0, LEGEND) : [], joined.length > LEGEND
-      ? `and ${joined.length - LEGEND} more lines, named where you point; ${more}` : more));
+  return section(
+    "main-figure",
+    `${capital(title)} against ${wordOf(view, key)}`,
+    el(
+      "div",
+      { class: "controls" },
+      select(
+        "main-x",
+        "x",
+        choices.map(([name]) => [name, wordOf(view, name)]),
+        key,
+        change("main", "x"),
+      ),
+      check("main-log", "logarithmic", log, change("main", "log")),
+    ),
+    plot(
+      {
+        id: "main-plot",
+        label: `${title} against ${wordOf(view, key)}: ${view.conclusion}`,
+        series,
+        height: 340,
+        x: { label: wordOf(view, key), log: far, names, at: names || distinct(xs).length > 8 ? null : distinct(xs) },
+        y: { label: title, log, zero: true },
+      },
+      width,
+    ),
+    legend(
+      joined.length > 1 ? joined.slice(0, LEGEND) : [],
+      joined.length > LEGEND ? `and ${joined.length - LEGEND} more lines, named where you point; ${more}` : more,
+    ),
+  );
 }
 
 // What joins groups that differ in the axis alone: grey, told apart by its dashes.
@@ -73,16 +103,25 @@ function mainSeries(view, lines, at) {
     const points = ended.map((g) => [at(g), g.mean]);
     series.push({ ...lineLook(place), line: true, points, quiet: true });
     for (const group of members) {
-      const style = lookOf(view, group), name = group.name, { key, unit } = view.objective;
+      const style = lookOf(view, group),
+        name = group.name,
+        { key, unit } = view.objective;
       const seeds = finishedRuns(group).map((run) => [at(group), run.last?.[key]]);
       const [low, high] = [group.figures[`${view.objective.name}_low`], group.figures[`${view.objective.name}_high`]];
       series.push({
-        name, ...style, dots: true, size: 2.4, opacity: 0.55,
+        name,
+        ...style,
+        dots: true,
+        size: 2.4,
+        opacity: 0.55,
         points: seeds.map(([a, b]) => [a, b, `${name}, a seed: ${short(b)} ${unit}`]),
       });
       if (group.mean !== null) {
         series.push({
-          name, ...style, dots: true, size: 4.5,
+          name,
+          ...style,
+          dots: true,
+          size: 4.5,
           points: [[at(group), group.mean, `${name}: ${group.shown} ${unit}, n = ${group.figures.n}`]],
           bars: absent(low) ? null : [[at(group), low, high]],
         });
@@ -95,30 +134,70 @@ function mainSeries(view, lines, at) {
   return series;
 }
 
-const legend = (entries, more) => el("p", { class: "faint legend" },
-  entries.map(([name, style]) => el("span", { class: "entry" }, sample(style), name)), more);
+const legend = (entries, more) =>
+  el(
+    "p",
+    { class: "faint legend" },
+    entries.map(([name, style]) => el("span", { class: "entry" }, sample(style), name)),
+    more,
+  );
 
 // A table of words as the report has it.
 function tableOf({ columns, numbers, rows }) {
   const kind = columns.map((column) => (numbers.includes(column) ? "number" : null));
-  return el("div", { class: "wide" }, el("table", {},
-    el("thead", {}, el("tr", {}, columns.map((column, at) => el("th", { class: kind[at] }, column)))),
-    el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell, at) => el("td", { class: kind[at] }, cell)))))));
+  return el(
+    "div",
+    { class: "wide" },
+    el(
+      "table",
+      {},
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          columns.map((column, at) => el("th", { class: kind[at] }, column)),
+        ),
+      ),
+      el(
+        "tbody",
+        {},
+        rows.map((row) =>
+          el(
+            "tr",
+            {},
+            row.map((cell, at) => el("td", { class: kind[at] }, cell)),
+          ),
+        ),
+      ),
+    ),
+  );
 }
 
 function paperSection(view) {
   if (!view.paper || !view.paper.rows.length) return null;
-  return section("paper", `Beside ${view.paper.name}`, tableOf(view.paper), el("p", { class: "faint" }, data.rules.paper));
+  return section(
+    "paper",
+    `Beside ${view.paper.name}`,
+    tableOf(view.paper),
+    el("p", { class: "faint" }, data.rules.paper),
+  );
 }
 
 function effectsSection(view) {
   if (!view.effects) return null;
-  return section("effects", "What each choice changes", tableOf(view.effects),
-    el("p", { class: "faint" }, "while all others are equal, paired over settings and seeds"));
+  return section(
+    "effects",
+    "What each choice changes",
+    tableOf(view.effects),
+    el("p", { class: "faint" }, "while all others are equal, paired over settings and seeds"),
+  );
 }
 
-const HEAT = "mean ± standard deviation (n); hatched: no figure; underlined: a run failed or diverged;"
-  + " darker: higher, on a logarithmic scale";
+const HEAT =
+  "mean ± standard deviation (n); hatched: no figure; underlined: a run failed or diverged;" +
+  " darker: higher, on a logarithmic scale";
 
 function heatSection(view) {
   const { keys, pairs } = view.heat;
@@ -136,13 +215,18 @@ function heatSection(view) {
   const across = distinct(found.cells.map(([where]) => where[places[1]])).sort(bySize);
   const down = new Map(found.cells.map(([where]) => [JSON.stringify(rowOf(where)), rowOf(where)]));
   const lines = [...down.values()].sort((a, b) => bySize(a[0], b[0]));
-  const figures = found.cells.map(([, , error]) => error).filter((error) => error !== null && error > 0).map(Math.log);
-  const low = Math.min(...figures), high = Math.max(...figures);
+  const figures = found.cells
+    .map(([, , error]) => error)
+    .filter((error) => error !== null && error > 0)
+    .map(Math.log);
+  const low = Math.min(...figures),
+    high = Math.max(...figures);
   const cellOf = (line, head) => {
     const same = (where) => JSON.stringify(rowOf(where)) === JSON.stringify(line) && where[places[1]] === head;
     const cell = found.cells.find(([where]) => same(where));
     if (!cell) return el("td", { class: "cell none", title: "no run" }, "–");
-    const [, words, error, lost] = cell, sad = lost || /failed/.test(words);
+    const [, words, error, lost] = cell,
+      sad = lost || /failed/.test(words);
     const node = el("td", { class: `cell${error === null ? " none" : ""}${sad ? " lost" : ""}` }, words);
     if (error !== null) {
       const share = error > 0 && high > low ? (Math.log(error) - low) / (high - low) : 0;
@@ -152,14 +236,32 @@ function heatSection(view) {
   };
   const options = keys.map((key) => [key, key]);
   const heads = [rows, ...rest.map((at) => found.keys[at])].map((name) => el("th", {}, name));
-  const head = el("tr", {}, heads, across.map((value) => el("th", { scope: "col" }, `${columns}=${said(value)}`)));
-  const body = lines.map((line) => el("tr", {},
-    line.map((value) => el("th", { scope: "row" }, said(value))), across.map((value) => cellOf(line, value))));
-  return section("heat", "Two choices at a time",
-    el("div", { class: "controls" }, select("heat-rows", "rows", options, rows, change("heat", "rows")),
-      select("heat-columns", "columns", options, columns, change("heat", "columns"))),
+  const head = el(
+    "tr",
+    {},
+    heads,
+    across.map((value) => el("th", { scope: "col" }, `${columns}=${said(value)}`)),
+  );
+  const body = lines.map((line) =>
+    el(
+      "tr",
+      {},
+      line.map((value) => el("th", { scope: "row" }, said(value))),
+      across.map((value) => cellOf(line, value)),
+    ),
+  );
+  return section(
+    "heat",
+    "Two choices at a time",
+    el(
+      "div",
+      { class: "controls" },
+      select("heat-rows", "rows", options, rows, change("heat", "rows")),
+      select("heat-columns", "columns", options, columns, change("heat", "columns")),
+    ),
     el("div", { class: "wide heat" }, el("table", {}, el("thead", {}, head), el("tbody", {}, body))),
-    el("p", { class: "faint" }, found.note ? `${found.note}; ` : "", `${view.objective.title}, `, HEAT));
+    el("p", { class: "faint" }, found.note ? `${found.note}; ` : "", `${view.objective.title}, `, HEAT),
+  );
 }
 
 const LEGEND = 6; // lines named below a figure
@@ -171,23 +273,41 @@ function costSection(view, width) {
   const choices = costs.map(({ name, title: heading }) => [name, heading, figure(name)]).filter(known);
   if (!choices.length) return null;
   const [key, label, of] = choices.find(([name]) => name === state.cost.x) || choices[0];
-  const { title, higher, unit } = view.objective, error = (g) => g.mean;
+  const { title, higher, unit } = view.objective,
+    error = (g) => g.mean;
   const there = shownGroups(view).filter((g) => Number.isFinite(of(g)) && Number.isFinite(error(g)));
   const worth = (g) => (higher ? -1 : 1) * error(g);
   const beats = (a, b) => of(a) <= of(b) && worth(a) <= worth(b) && (of(a) < of(b) || worth(a) < worth(b));
   const front = there.filter((g) => !there.some((other) => beats(other, g))).sort((a, b) => of(a) - of(b));
   const point = (g) => [of(g), error(g), `${g.name}: ${g.shown} ${unit}, ${short(of(g))} ${label}`];
   const steps = front.flatMap((g, at) => [...(at ? [[of(g), error(front[at - 1])]] : []), [of(g), error(g)]]);
-  return section("cost", `${capital(title)} against ${label}`,
-    el("div", { class: "controls" }, select("cost-x", "x", choices, key, change("cost", "x")),
-      check("cost-log", "logarithmic", state.cost.log, change("cost", "log"))),
-    plot({
-      id: "cost-plot", label: `${title} against ${label}`,
-      series: [{ colour: "var(--faint)", width: 1.5, dash: "4 3", line: true, points: steps, quiet: true },
-        ...there.map((g) => ({ ...lookOf(view, g), dots: true, size: 4.5, points: [point(g)] }))],
-      x: { label, log: state.cost.log },
-      y: { label: title, log: state.cost.log && there.every((g) => error(g) > 0), zero: true },
-    }, width),
-    el("p", { class: "faint" }, "line: the Pareto front, nets that no other beats in both: ",
-      front.map((g) => g.name).join("; ") || "none"));
+  return section(
+    "cost",
+    `${capital(title)} against ${label}`,
+    el(
+      "div",
+      { class: "controls" },
+      select("cost-x", "x", choices, key, change("cost", "x")),
+      check("cost-log", "logarithmic", state.cost.log, change("cost", "log")),
+    ),
+    plot(
+      {
+        id: "cost-plot",
+        label: `${title} against ${label}`,
+        series: [
+          { colour: "var(--faint)", width: 1.5, dash: "4 3", line: true, points: steps, quiet: true },
+          ...there.map((g) => ({ ...lookOf(view, g), dots: true, size: 4.5, points: [point(g)] })),
+        ],
+        x: { label, log: state.cost.log },
+        y: { label: title, log: state.cost.log && there.every((g) => error(g) > 0), zero: true },
+      },
+      width,
+    ),
+    el(
+      "p",
+      { class: "faint" },
+      "line: the Pareto front, nets that no other beats in both: ",
+      front.map((g) => g.name).join("; ") || "none",
+    ),
+  );
 }

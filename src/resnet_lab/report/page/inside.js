@@ -20,20 +20,63 @@ function differsSection(view) {
   const keysOf = (part) => distinct(every.flatMap((run) => Object.keys(run[part] || {})));
   const rows = [
     row(view.objective.title, (run) => run.last?.[view.objective.key]),
-    ...keysOf("own").sort().map((key) => row(key, (run) => configurationOf(run)[key])),
+    ...keysOf("own")
+      .sort()
+      .map((key) => row(key, (run) => configurationOf(run)[key])),
     ...keysOf("environment").map((key) => row(`environment: ${key}`, (run) => run.environment?.[key])),
     ...["accelerator", "devices", "threads"].map((key) => row(`trained on: ${key}`, (run) => run.cost?.[key])),
   ];
   const different = rows.filter(([, cells]) => new Set(cells).size > 1);
-  const left = rows.length - different.length, shared = Object.keys(data.shared).length;
+  const left = rows.length - different.length,
+    shared = Object.keys(data.shared).length;
   const alike = `${left} keys that vary elsewhere, and ${shared} that are the same in all runs, are left out`;
-  return section("differs", "What differs", el("div", { class: "wide rows" }, el("table", { id: "differences" },
-    el("thead", {}, el("tr", {}, el("th", {}, "key"), columns.map(([name]) => el("th", {}, name)))),
-    el("tbody", {}, different.map(([key, cells]) => el("tr", {},
-      el("th", { scope: "row" }, key), cells.map((cell) => el("td", {}, cell))))))),
-  different.length ? null : el("p", {}, "nothing"),
-  el("p", { class: "faint" }, alike),
-  el("button", { id: "pick-none", click: () => { state.picked.clear(); render(); } }, "tick none"));
+  return section(
+    "differs",
+    "What differs",
+    el(
+      "div",
+      { class: "wide rows" },
+      el(
+        "table",
+        { id: "differences" },
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            el("th", {}, "key"),
+            columns.map(([name]) => el("th", {}, name)),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          different.map(([key, cells]) =>
+            el(
+              "tr",
+              {},
+              el("th", { scope: "row" }, key),
+              cells.map((cell) => el("td", {}, cell)),
+            ),
+          ),
+        ),
+      ),
+    ),
+    different.length ? null : el("p", {}, "nothing"),
+    el("p", { class: "faint" }, alike),
+    el(
+      "button",
+      {
+        id: "pick-none",
+        click: () => {
+          state.picked.clear();
+          render();
+        },
+      },
+      "tick none",
+    ),
+  );
 }
 
 const MEASURED = { layer_responses: "standard deviation of the response", gradient_norms: "norm of the gradient" };
@@ -44,13 +87,36 @@ function layersSection(view, width) {
   if (!kinds.length) return null;
   const what = kinds.includes(state.layers.what) ? state.layers.what : kinds[0];
   const there = groups.filter((g) => g.measured[what]).slice(0, PLOTTED);
-  const { when, order } = state.layers, inOrder = order === "in order";
+  const { when, order } = state.layers,
+    inOrder = order === "in order";
   const controls = [
-    select("layers-what", "show", kinds.map((k) => [k, k.replaceAll("_", " ")]), what, change("layers", "what")),
-    select("layers-when", "at the", [["first", "first measured epoch"], ["last", "last measured epoch"]], when,
-      change("layers", "when")),
-    select("layers-order", "layers", [["in order", "in order"], ["by size", "by size, the largest first"]], order,
-      change("layers", "order")),
+    select(
+      "layers-what",
+      "show",
+      kinds.map((k) => [k, k.replaceAll("_", " ")]),
+      what,
+      change("layers", "what"),
+    ),
+    select(
+      "layers-when",
+      "at the",
+      [
+        ["first", "first measured epoch"],
+        ["last", "last measured epoch"],
+      ],
+      when,
+      change("layers", "when"),
+    ),
+    select(
+      "layers-order",
+      "layers",
+      [
+        ["in order", "in order"],
+        ["by size", "by size, the largest first"],
+      ],
+      order,
+      change("layers", "order"),
+    ),
   ];
   const series = there.map((g) => {
     const [layers, values] = g.measured[what][when];
@@ -58,17 +124,27 @@ function layersSection(view, width) {
     const points = inOrder ? layers.map((layer, at) => [layer, values[at]]) : bySize();
     return { name: g.name, ...lookOf(view, g), line: true, marks: true, points };
   });
-  return section("layers", `In each layer: ${MEASURED[what]}`, el("div", { class: "controls" }, controls),
-    plot({
-      id: "layers-plot", label: MEASURED[what], series,
-      x: { label: inOrder ? "layer, from the input on" : "layer, the largest first", whole: true },
-      y: { label: MEASURED[what], log: what === "gradient_norms", zero: true },
-    }, width),
-    legend(there.map((g) => [g.name, lookOf(view, g)])));
+  return section(
+    "layers",
+    `In each layer: ${MEASURED[what]}`,
+    el("div", { class: "controls" }, controls),
+    plot(
+      {
+        id: "layers-plot",
+        label: MEASURED[what],
+        series,
+        x: { label: inOrder ? "layer, from the input on" : "layer, the largest first", whole: true },
+        y: { label: MEASURED[what], log: what === "gradient_norms", zero: true },
+      },
+      width,
+    ),
+    legend(there.map((g) => [g.name, lookOf(view, g)])),
+  );
 }
 
-const MISTAKES = "test images of all finished seeds; a row is a class, a column what the net answers; the pictures are"
-  + " the surest mistakes of one seed";
+const MISTAKES =
+  "test images of all finished seeds; a row is a class, a column what the net answers; the pictures are" +
+  " the surest mistakes of one seed";
 
 // Which class is taken for which, by two nets side by side.
 function mistakesSection(view) {
@@ -78,28 +154,48 @@ function mistakesSection(view) {
   const first = there.find((g) => g.id === state.mistakes.one) || (there.includes(best) ? best : there[0]);
   const second = there.find((g) => g.id === state.mistakes.other) || there.find((g) => g !== first);
   const options = there.map((g) => [g.id, g.name]);
-  const side = (group, id) => el("div", {},
-    el("div", { class: "controls" }, select(`mistakes-${id}`, "of", options, group.id, change("mistakes", id))),
-    group.measured.confusion ? confusion(group.measured.confusion) : null,
-    group.measured.pictures ? el("img", {
-      src: group.measured.pictures, alt: `the surest mistakes of ${group.name}`,
-    }) : null);
-  return section("mistakes", "Which class is taken for which",
+  const side = (group, id) =>
+    el(
+      "div",
+      {},
+      el("div", { class: "controls" }, select(`mistakes-${id}`, "of", options, group.id, change("mistakes", id))),
+      group.measured.confusion ? confusion(group.measured.confusion) : null,
+      group.measured.pictures
+        ? el("img", {
+            src: group.measured.pictures,
+            alt: `the surest mistakes of ${group.name}`,
+          })
+        : null,
+    );
+  return section(
+    "mistakes",
+    "Which class is taken for which",
     el("div", { class: "halves" }, side(first, "one"), second ? side(second, "other") : null),
-    el("p", { class: "faint" }, MISTAKES));
+    el("p", { class: "faint" }, MISTAKES),
+  );
 }
 
 function confusion({ columns, labels, counts }) {
   const rows = labels.map((name, at) => {
     const total = counts[at].reduce((a, b) => a + b, 0) || 1;
-    return el("tr", {}, el("th", { scope: "row" }, name), counts[at].map((count, to) => {
-      const right = columns[to] === name, node = el("td", { class: `cell${right ? " diagonal" : ""}` }, count || "");
-      const share = Math.round(8 + 45 * Math.sqrt(count / total)), colour = right ? "--c2" : "--c1";
-      if (count) node.style.background = `color-mix(in srgb, var(${colour}) ${share}%, var(--ground))`;
-      return node;
-    }));
+    return el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, name),
+      counts[at].map((count, to) => {
+        const right = columns[to] === name,
+          node = el("td", { class: `cell${right ? " diagonal" : ""}` }, count || "");
+        const share = Math.round(8 + 45 * Math.sqrt(count / total)),
+          colour = right ? "--c2" : "--c1";
+        if (count) node.style.background = `color-mix(in srgb, var(${colour}) ${share}%, var(--ground))`;
+        return node;
+      }),
+    );
   });
   const heads = ["class \\ answer", ...columns].map((name) => el("th", {}, name));
-  return el("div", { class: "wide heat" },
-    el("table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows)));
+  return el(
+    "div",
+    { class: "wide heat" },
+    el("table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows)),
+  );
 }

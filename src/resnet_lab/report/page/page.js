@@ -3,11 +3,22 @@
 
 let data = JSON.parse(document.getElementById("data").textContent);
 const state = {
-  view: 0, filter: "", sort: null, baseline: "best", columns: null, open: new Set(), picked: new Set(), off: new Set(),
-  keep: 0, drawn: 0,
-  main: { x: null, log: null }, heat: { rows: null, columns: null }, cost: { x: "parameters", log: true },
+  view: 0,
+  filter: "",
+  sort: null,
+  baseline: "best",
+  columns: null,
+  open: new Set(),
+  picked: new Set(),
+  off: new Set(),
+  keep: 0,
+  drawn: 0,
+  main: { x: null, log: null },
+  heat: { rows: null, columns: null },
+  cost: { x: "parameters", log: true },
   curves: { x: "iteration", y: null, log: null, zoom: [null, null], at: null },
-  layers: { what: null, when: "last", order: "in order" }, mistakes: { one: null, other: null },
+  layers: { what: null, when: "last", order: "in order" },
+  mistakes: { one: null, other: null },
 };
 const main = document.getElementById("main");
 const PLOTTED = 40; // lines in one plot
@@ -20,8 +31,11 @@ const depthsOf = (view) => (view.depths ??= distinct(view.groups.map((g) => g.fi
 const lookOf = (view, group) => look((view.places ??= new Map(view.groups.map((g, at) => [g, at]))).get(group));
 
 function select(id, label, options, value, change) {
-  const box = el("select", { id, change: (event) => change(event.target.value) },
-    options.map(([key, words]) => el("option", { value: key, selected: String(key) === String(value) }, words)));
+  const box = el(
+    "select",
+    { id, change: (event) => change(event.target.value) },
+    options.map(([key, words]) => el("option", { value: key, selected: String(key) === String(value) }, words)),
+  );
   return el("label", {}, label, box);
 }
 const check = (id, label, value, change) => {
@@ -29,7 +43,10 @@ const check = (id, label, value, change) => {
   box.checked = value;
   return el("label", {}, box, label);
 };
-const change = (part, name) => (value) => { state[part][name] = value; render(); };
+const change = (part, name) => (value) => {
+  state[part][name] = value;
+  render();
+};
 const section = (id, title, ...children) => el("section", { id }, el("h2", {}, title), ...children);
 
 const asked = (view) => [
@@ -49,59 +66,133 @@ function summary(view) {
   const sweeps = asks(view) ? [] : data.views.filter((each) => each !== view && asks(each) && within(each));
   const first = (text) => text.split(/(?<=[.?!]) /)[0]; // sentence
   const each = (other) => el("p", {}, el("code", {}, other.command || other.name), " ", first(other.question));
-  return el("section", { id: "summary" },
-    el("div", { class: "halves" }, el("div", {}, asked(view), sweeps.length ? el("details", {
-      id: "sweeps", open: sweeps.length < 4,
-    }, el("summary", {}, "what was asked"), sweeps.map(each)) : null),
-    el("p", { class: "answer" }, el("strong", {}, view.conclusion))),
-    el("div", { class: "states" },
-      el("div", { class: "bar", role: "img", "aria-label": view.title }, there.map((name) => {
-        const part = el("span", { class: name });
-        part.style.width = `${(100 * view.states[name]) / total}%`;
-        return part;
-      })),
-      el("span", { class: "faint" }, there.map((name) => `${view.states[name]} ${name}`).join(", "),
-        ` of ${total} run${total === 1 ? "" : "s"}`)));
+  return el(
+    "section",
+    { id: "summary" },
+    el(
+      "div",
+      { class: "halves" },
+      el(
+        "div",
+        {},
+        asked(view),
+        sweeps.length
+          ? el(
+              "details",
+              {
+                id: "sweeps",
+                open: sweeps.length < 4,
+              },
+              el("summary", {}, "what was asked"),
+              sweeps.map(each),
+            )
+          : null,
+      ),
+      el("p", { class: "answer" }, el("strong", {}, view.conclusion)),
+    ),
+    el(
+      "div",
+      { class: "states" },
+      el(
+        "div",
+        { class: "bar", role: "img", "aria-label": view.title },
+        there.map((name) => {
+          const part = el("span", { class: name });
+          part.style.width = `${(100 * view.states[name]) / total}%`;
+          return part;
+        }),
+      ),
+      el(
+        "span",
+        { class: "faint" },
+        there.map((name) => `${view.states[name]} ${name}`).join(", "),
+        ` of ${total} run${total === 1 ? "" : "s"}`,
+      ),
+    ),
+  );
 }
 
 function tableSection(view, width) {
   const bases = view.groups.filter((_, at) => view.differences[at]).map((g) => [g.id, g.name]);
   const usual = view.groups[view.best] ? [["best", `the best: ${view.groups[view.best].name}`]] : [];
-  return section("table", "Groups: runs that differ only in their seed",
-    el("div", { class: "controls" },
-      el("label", {}, "filter", el("input", {
-        type: "search", id: "filter", value: state.filter, placeholder: "56 plain",
-        input: (event) => { state.filter = event.target.value; render(); },
-      })),
-      select("baseline", "baseline", [...usual, ["none", "none"], ...bases], state.baseline,
-        (value) => { state.baseline = value; render(); })),
-    groupTable(view, width), el("p", { class: "faint" }, data.rules.statistics,
-      ` ${data.alike}: cannot be told from the best group (5 %, by Holm's correction for all comparisons).`));
+  return section(
+    "table",
+    "Groups: runs that differ only in their seed",
+    el(
+      "div",
+      { class: "controls" },
+      el(
+        "label",
+        {},
+        "filter",
+        el("input", {
+          type: "search",
+          id: "filter",
+          value: state.filter,
+          placeholder: "56 plain",
+          input: (event) => {
+            state.filter = event.target.value;
+            render();
+          },
+        }),
+      ),
+      select("baseline", "baseline", [...usual, ["none", "none"], ...bases], state.baseline, (value) => {
+        state.baseline = value;
+        render();
+      }),
+    ),
+    groupTable(view, width),
+    el(
+      "p",
+      { class: "faint" },
+      data.rules.statistics,
+      ` ${data.alike}: cannot be told from the best group (5 %, by Holm's correction for all comparisons).`,
+    ),
+  );
 }
 
 function header() {
-  const themes = ["", "light", "dark"], now = document.documentElement.dataset.theme || "";
+  const themes = ["", "light", "dark"],
+    now = document.documentElement.dataset.theme || "";
   const next = themes[(themes.indexOf(now) + 1) % 3];
   const views = data.views.map((view, at) => [at, view.name]);
-  return el("header", {}, el("h1", {}, data.views[state.view].title),
-    views.length > 1 ? select("view", "sweep", views, state.view, (value) => {
-      Object.assign(state, { view: Number(value), sort: null, baseline: "best", columns: null });
-      state.curves.zoom = [null, null];
-      state.curves.at = null;
-      render();
-    }) : null,
-    el("button", { id: "theme", click: () => { document.documentElement.dataset.theme = next; render(); } },
-      `colours: ${now || "as the system's"}`),
-    el("span", { id: "live", class: "faint", role: "status" }, live.words));
+  return el(
+    "header",
+    {},
+    el("h1", {}, data.views[state.view].title),
+    views.length > 1
+      ? select("view", "sweep", views, state.view, (value) => {
+          Object.assign(state, { view: Number(value), sort: null, baseline: "best", columns: null });
+          state.curves.zoom = [null, null];
+          state.curves.at = null;
+          render();
+        })
+      : null,
+    el(
+      "button",
+      {
+        id: "theme",
+        click: () => {
+          document.documentElement.dataset.theme = next;
+          render();
+        },
+      },
+      `colours: ${now || "as the system's"}`,
+    ),
+    el("span", { id: "live", class: "faint", role: "status" }, live.words),
+  );
 }
 
 // What is looked at is in the address, so that a link shows the same: only what is not as usual.
-const PARTS = ["main", "heat", "cost", "curves", "layers", "mistakes"], SETS = ["open", "picked", "off"];
+const PARTS = ["main", "heat", "cost", "curves", "layers", "mistakes"],
+  SETS = ["open", "picked", "off"];
 const USUALLY = structuredClone(Object.fromEntries(PARTS.map((part) => [part, state[part]])));
 
 function address() {
   const found = new URLSearchParams();
-  const put = (name, value) => { if (value) found.set(name, value); };
+  const put = (name, value) => {
+    if (value) found.set(name, value);
+  };
   put("view", state.view ? data.views[state.view].name : "");
   put("filter", state.filter);
   put("sort", state.sort ? `${state.sort.down ? "-" : ""}${state.sort.key}` : "");
@@ -121,12 +212,21 @@ function address() {
 // Reads what `address` wrote; a link that says something else is as good as one that says nothing.
 function readAddress() {
   const found = new URLSearchParams(location.hash.slice(1));
-  const plain = (text, usual) => { try { return JSON.parse(text) ?? usual; } catch { return usual; } };
+  const plain = (text, usual) => {
+    try {
+      return JSON.parse(text) ?? usual;
+    } catch {
+      return usual;
+    }
+  };
   const list = (name) => {
     const value = plain(found.get(name), null);
     return Array.isArray(value) ? value.map(String) : null;
   };
-  state.view = Math.max(0, data.views.findIndex((view) => view.name === found.get("view")));
+  state.view = Math.max(
+    0,
+    data.views.findIndex((view) => view.name === found.get("view")),
+  );
   state.filter = found.get("filter") || "";
   const sort = found.get("sort");
   state.sort = sort ? { key: sort.replace(/^-/, ""), down: sort.startsWith("-") } : null;
@@ -147,24 +247,47 @@ const GAP = 24;
 const SECTIONS = [effectsSection, heatSection, costSection, layersSection, paperSection];
 
 function render() {
-  const focused = document.activeElement?.id, caret = document.activeElement?.selectionStart;
+  const focused = document.activeElement?.id,
+    caret = document.activeElement?.selectionStart;
   const boxes = () => [...document.querySelectorAll(".wide")];
-  const scrolled = boxes().map((node) => [node.scrollLeft, node.scrollTop]), top = window.scrollY;
+  const scrolled = boxes().map((node) => [node.scrollLeft, node.scrollTop]),
+    top = window.scrollY;
   const details = new Map([...document.querySelectorAll("details")].map((node) => [node.id, node.open]));
   if (!data.views[state.view]) state.view = 0;
   state.keep = state.drawn;
   const view = data.views[state.view];
   document.querySelector("header").replaceWith(header());
   const whole = Math.max(300, main.clientWidth - (window.innerWidth <= 600 ? 24 : 40));
-  const wide = whole > 1000, half = wide ? Math.floor((whole - GAP) / 2) : whole;
-  const left = wide ? Math.round(0.6 * (whole - GAP)) : whole, right = wide ? whole - GAP - left : whole;
-  const first = el("div", { class: wide ? "first-screen" : null }, tableSection(view, left),
-    el("div", {}, differsSection(view), mainSection(view, right)));
+  const wide = whole > 1000,
+    half = wide ? Math.floor((whole - GAP) / 2) : whole;
+  const left = wide ? Math.round(0.6 * (whole - GAP)) : whole,
+    right = wide ? whole - GAP - left : whole;
+  const first = el(
+    "div",
+    { class: wide ? "first-screen" : null },
+    tableSection(view, left),
+    el("div", {}, differsSection(view), mainSection(view, right)),
+  );
   if (wide) first.style.gridTemplateColumns = `${left}px ${right}px`;
-  main.replaceChildren(...[summary(view), first, curvesSection(view, whole),
-    el("div", { class: "halves" }, SECTIONS.map((make) => make(view, half))), mistakesSection(view)].filter(Boolean));
-  boxes().forEach((node, at) => { [node.scrollLeft, node.scrollTop] = scrolled[at] || [0, 0]; });
-  document.querySelectorAll("details").forEach((node) => { node.open = details.get(node.id) ?? node.open; });
+  main.replaceChildren(
+    ...[
+      summary(view),
+      first,
+      curvesSection(view, whole),
+      el(
+        "div",
+        { class: "halves" },
+        SECTIONS.map((make) => make(view, half)),
+      ),
+      mistakesSection(view),
+    ].filter(Boolean),
+  );
+  boxes().forEach((node, at) => {
+    [node.scrollLeft, node.scrollTop] = scrolled[at] || [0, 0];
+  });
+  document.querySelectorAll("details").forEach((node) => {
+    node.open = details.get(node.id) ?? node.open;
+  });
   const again = focused && document.getElementById(focused);
   if (again) {
     again.focus({ preventScroll: true });
@@ -185,19 +308,25 @@ async function refresh() {
       data = JSON.parse(text);
       render();
     } else live.words = answer.status === 304 ? "live" : `no answer: ${answer.status}`;
-  } catch { live.words = "the server has gone: what is shown is the last it told"; }
+  } catch {
+    live.words = "the server has gone: what is shown is the last it told";
+  }
   document.getElementById("live").textContent = live.words;
   setTimeout(refresh, 3000);
 }
 
-let waiting = null, before = window.innerWidth;
+let waiting = null,
+  before = window.innerWidth;
 window.addEventListener("resize", () => {
   if (window.innerWidth === before) return;
   before = window.innerWidth;
   clearTimeout(waiting);
   waiting = setTimeout(render, 120);
 });
-window.addEventListener("hashchange", () => { readAddress(); render(); });
+window.addEventListener("hashchange", () => {
+  readAddress();
+  render();
+});
 readAddress();
 render();
 if (document.documentElement.hasAttribute("data-live")) refresh();

@@ -16,23 +16,25 @@ function fill(node, attributes, children) {
 }
 const el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 const draw = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
-const pressed = (id, words, on, click) =>
-  el("button", { id, class: "chip", "aria-pressed": String(on), click }, words);
+const pressed = (id, words, on, click) => el("button", { id, class: "chip", "aria-pressed": String(on), click }, words);
 
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
 const look = (place) => ({
-  colour: `var(--c${place % 7})`, dash: DASHES[Math.floor(place / 7) % 4], marker: place % 6,
+  colour: `var(--c${place % 7})`,
+  dash: DASHES[Math.floor(place / 7) % 4],
+  marker: place % 6,
 });
 
 function mark(kind, x, y, size, attributes) {
-  const s = size, path = [
-    () => `M${x - s} ${y}a${s} ${s} 0 1 0 ${2 * s} 0a${s} ${s} 0 1 0 ${-2 * s} 0z`,
-    () => `M${x - s} ${y - s}h${2 * s}v${2 * s}h${-2 * s}z`,
-    () => `M${x} ${y - 1.2 * s}l${1.2 * s} ${2.2 * s}h${-2.4 * s}z`,
-    () => `M${x} ${y - 1.4 * s}l${1.4 * s} ${1.4 * s}l${-1.4 * s} ${1.4 * s}l${-1.4 * s} ${-1.4 * s}z`,
-    () => `M${x} ${y + 1.2 * s}l${1.2 * s} ${-2.2 * s}h${-2.4 * s}z`,
-    () => `M${x - s / 2} ${y - 1.4 * s}h${s}v${2.8 * s}h${-s}z`,
-  ][kind]();
+  const s = size,
+    path = [
+      () => `M${x - s} ${y}a${s} ${s} 0 1 0 ${2 * s} 0a${s} ${s} 0 1 0 ${-2 * s} 0z`,
+      () => `M${x - s} ${y - s}h${2 * s}v${2 * s}h${-2 * s}z`,
+      () => `M${x} ${y - 1.2 * s}l${1.2 * s} ${2.2 * s}h${-2.4 * s}z`,
+      () => `M${x} ${y - 1.4 * s}l${1.4 * s} ${1.4 * s}l${-1.4 * s} ${1.4 * s}l${-1.4 * s} ${-1.4 * s}z`,
+      () => `M${x} ${y + 1.2 * s}l${1.2 * s} ${-2.2 * s}h${-2.4 * s}z`,
+      () => `M${x - s / 2} ${y - 1.4 * s}h${s}v${2.8 * s}h${-s}z`,
+    ][kind]();
   return draw("path", { d: path, ...attributes });
 }
 
@@ -67,7 +69,8 @@ function ticks(low, high, log, most) {
 function extent(values, axis) {
   const sound = values.filter((each) => Number.isFinite(each) && (!axis.log || each > 0));
   if (!sound.length) return axis.log ? [0.1, 1] : [0, 1];
-  let low = sound.reduce((a, b) => Math.min(a, b)), high = sound.reduce((a, b) => Math.max(a, b));
+  let low = sound.reduce((a, b) => Math.min(a, b)),
+    high = sound.reduce((a, b) => Math.max(a, b));
   if (axis.log) return low === high ? [low / 2, high * 2] : [low / 1.12, high * 1.12];
   if (axis.zero) low = Math.min(0, low);
   const room = (high - low || Math.abs(high) || 1) * 0.05;
@@ -79,15 +82,42 @@ function extent(values, axis) {
 // are not read), cross (at the upper edge, whatever its y), band and bars: [[x, low, high]]}. With `zoomed(x, y)` a
 // rectangle can be dragged, and keys zoom; with `crossed(x)` a hair stands at the x that pointer or arrow keys reached.
 function plot({ id, label, x, y, series, height = 330, zoomed, crossed }, width) {
-  const left = 58, right = 14, top = 10, bottom = 44;
+  const left = 58,
+    right = 14,
+    top = 10,
+    bottom = 44;
   const inner = [width - left - right, height - top - bottom];
   // A bar that would reach to 0 makes no room for itself on a logarithmic axis.
-  const ranges = (each) => [...(each.band || []).flatMap(([a, b, c]) => [[a, b], [a, c]]),
-    ...(each.bars || []).flatMap(([a, b, c]) => (y.log ? [[a, c]] : [[a, b], [a, c]]))];
+  const ranges = (each) => [
+    ...(each.band || []).flatMap(([a, b, c]) => [
+      [a, b],
+      [a, c],
+    ]),
+    ...(each.bars || []).flatMap(([a, b, c]) =>
+      y.log
+        ? [[a, c]]
+        : [
+            [a, b],
+            [a, c],
+          ],
+    ),
+  ];
   const pointsOf = (each) => [...each.points, ...ranges(each)];
-  const ends = (axis, place, those) => axis.domain || (axis.names && [-0.5, axis.names.length - 0.5])
-    || extent(those.flatMap(pointsOf).map((p) => p[place]), axis);
-  const domain = [ends(x, 0, series), ends(y, 1, series.filter((each) => !each.cross))];
+  const ends = (axis, place, those) =>
+    axis.domain ||
+    (axis.names && [-0.5, axis.names.length - 0.5]) ||
+    extent(
+      those.flatMap(pointsOf).map((p) => p[place]),
+      axis,
+    );
+  const domain = [
+    ends(x, 0, series),
+    ends(
+      y,
+      1,
+      series.filter((each) => !each.cross),
+    ),
+  ];
   const scale = (axis, place, from, to) => {
     const f = axis.log ? Math.log10 : (v) => v;
     const [low, high] = domain[place].map(f);
@@ -99,12 +129,22 @@ function plot({ id, label, x, y, series, height = 330, zoomed, crossed }, width)
       },
     };
   };
-  const X = scale(x, 0, left, left + inner[0]), Y = scale(y, 1, top + inner[1], top);
+  const X = scale(x, 0, left, left + inner[0]),
+    Y = scale(y, 1, top + inner[1], top);
   const sound = ([a, b]) => Number.isFinite(a) && Number.isFinite(b) && (!x.log || a > 0) && (!y.log || b > 0);
   const clip = `clip-${id}`;
-  const svg = draw("svg", {
-    class: "plot", id, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label, tabindex: 0,
-  }, draw("clipPath", { id: clip }, draw("rect", { x: left, y: top - 4, width: inner[0], height: inner[1] + 8 })));
+  const svg = draw(
+    "svg",
+    {
+      class: "plot",
+      id,
+      viewBox: `0 0 ${width} ${height}`,
+      role: "img",
+      "aria-label": label,
+      tabindex: 0,
+    },
+    draw("clipPath", { id: clip }, draw("rect", { x: left, y: top - 4, width: inner[0], height: inner[1] + 8 })),
+  );
   drawAxes(svg, { x, y, X, Y, domain, left, top, inner, height });
   const body = draw("g", { "clip-path": `url(#${clip})` });
   const near = [];
@@ -114,22 +154,35 @@ function plot({ id, label, x, y, series, height = 330, zoomed, crossed }, width)
     const band = (each.band || []).filter(([a, b, c]) => sound([a, b]) && sound([a, c]));
     if (band.length > 1) {
       const outline = [...band.map(([a, , c]) => place(a, c)), ...band.map(([a, b]) => place(a, b)).reverse()];
-      body.append(draw("polygon", {
-        points: outline.join(" "), fill: each.colour, opacity: series.length > 24 ? 0.06 : 0.14,
-      }));
+      body.append(
+        draw("polygon", {
+          points: outline.join(" "),
+          fill: each.colour,
+          opacity: series.length > 24 ? 0.06 : 0.14,
+        }),
+      );
     }
     if (each.line && points.length > 1) {
-      body.append(draw("polyline", {
-        points: points.map(([a, b]) => place(a, b)).join(" "), fill: "none",
-        stroke: each.colour, "stroke-width": each.width || 2, "stroke-dasharray": each.dash || null,
-      }));
+      body.append(
+        draw("polyline", {
+          points: points.map(([a, b]) => place(a, b)).join(" "),
+          fill: "none",
+          stroke: each.colour,
+          "stroke-width": each.width || 2,
+          "stroke-dasharray": each.dash || null,
+        }),
+      );
     }
     for (const [a, low, high] of (each.bars || []).filter(([a, , high]) => sound([a, high]))) {
       const [at, from, to] = [X.at(a), Y.at(y.log ? Math.max(low, domain[1][0]) : low), Y.at(high)];
-      body.append(draw("path", {
-        d: `M${at} ${from}V${to}M${at - 4} ${from}h8M${at - 4} ${to}h8`, stroke: each.colour, fill: "none",
-        "stroke-width": 1.5,
-      }));
+      body.append(
+        draw("path", {
+          d: `M${at} ${from}V${to}M${at - 4} ${from}h8M${at - 4} ${to}h8`,
+          stroke: each.colour,
+          fill: "none",
+          "stroke-width": 1.5,
+        }),
+      );
     }
     const every = Math.ceil(points.length / 6);
     points.forEach(([a, b, words], index) => {
@@ -138,9 +191,16 @@ function plot({ id, label, x, y, series, height = 330, zoomed, crossed }, width)
         const d = `M${at[0] - 5} ${at[1] - 5}l10 10m0 -10l-10 10`;
         body.append(draw("path", { d, stroke: each.colour, "stroke-width": 2 }));
       } else if (each.dots || (each.marks && (points.length - 1 - index) % every === 0)) {
-        body.append(mark(each.marker || 0, ...at, each.size || 3.5, each.hollow
-          ? { fill: "var(--ground)", stroke: each.colour, "stroke-width": 1.8 }
-          : { fill: each.colour, opacity: each.opacity || 1 }));
+        body.append(
+          mark(
+            each.marker || 0,
+            ...at,
+            each.size || 3.5,
+            each.hollow
+              ? { fill: "var(--ground)", stroke: each.colour, "stroke-width": 1.8 }
+              : { fill: each.colour, opacity: each.opacity || 1 },
+          ),
+        );
       }
       if (!each.quiet) near.push([...at, words || `${each.name}: ${short(a)}, ${short(b)}`]);
     });
@@ -158,24 +218,35 @@ function plot({ id, label, x, y, series, height = 330, zoomed, crossed }, width)
 }
 
 function drawAxes(svg, { x, y, X, Y, domain, left, top, inner, height }) {
-  const below = top + inner[1], most = Math.max(3, inner[0] / 90);
-  const along = x.names ? x.names.map((_, at) => at) : x.at
-    || ticks(...domain[0], x.log, most).filter((at) => !x.whole || Number.isInteger(at));
+  const below = top + inner[1],
+    most = Math.max(3, inner[0] / 90);
+  const along = x.names
+    ? x.names.map((_, at) => at)
+    : x.at || ticks(...domain[0], x.log, most).filter((at) => !x.whole || Number.isInteger(at));
   const room = Math.floor(inner[0] / Math.max(along.length, 1) / 7);
   for (const tick of along) {
     const words = x.names ? x.names[tick] : short(tick);
-    svg.append(draw("line", { class: "grid", x1: X.at(tick), x2: X.at(tick), y1: top, y2: below }),
-      draw("text", { x: X.at(tick), y: below + 16, "text-anchor": "middle" },
+    svg.append(
+      draw("line", { class: "grid", x1: X.at(tick), x2: X.at(tick), y1: top, y2: below }),
+      draw(
+        "text",
+        { x: X.at(tick), y: below + 16, "text-anchor": "middle" },
         words.length > room && x.names ? `${words.slice(0, Math.max(room - 1, 3))}…` : words,
-        x.names ? draw("title", {}, words) : null));
+        x.names ? draw("title", {}, words) : null,
+      ),
+    );
   }
   for (const tick of ticks(...domain[1], y.log, 6)) {
-    svg.append(draw("line", { class: "grid", x1: left, x2: left + inner[0], y1: Y.at(tick), y2: Y.at(tick) }),
-      draw("text", { x: left - 6, y: Y.at(tick) + 4, "text-anchor": "end" }, short(tick)));
+    svg.append(
+      draw("line", { class: "grid", x1: left, x2: left + inner[0], y1: Y.at(tick), y2: Y.at(tick) }),
+      draw("text", { x: left - 6, y: Y.at(tick) + 4, "text-anchor": "end" }, short(tick)),
+    );
   }
-  svg.append(draw("rect", { class: "frame", x: left, y: top, width: inner[0], height: inner[1] }),
+  svg.append(
+    draw("rect", { class: "frame", x: left, y: top, width: inner[0], height: inner[1] }),
     draw("text", { x: left + inner[0] / 2, y: height - 8, "text-anchor": "middle" }, x.label),
-    draw("text", { transform: `translate(13 ${top + inner[1] / 2}) rotate(-90)`, "text-anchor": "middle" }, y.label));
+    draw("text", { transform: `translate(13 ${top + inner[1] / 2}) rotate(-90)`, "text-anchor": "middle" }, y.label),
+  );
 }
 
 const STEPS = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1 };
@@ -200,10 +271,14 @@ function readPoints(svg, { width, near, readout }) {
   };
   svg.addEventListener("pointermove", (event) => {
     const [px, py] = pixelOf(svg, event, width);
-    let best = -1, least = 900;
+    let best = -1,
+      least = 900;
     near.forEach(([a, b], at) => {
       const far = (a - px) ** 2 + (b - py) ** 2;
-      if (far < least) { least = far; best = at; }
+      if (far < least) {
+        least = far;
+        best = at;
+      }
     });
     if (best >= 0) show(best);
   });
@@ -230,10 +305,14 @@ function crossHair(svg, { X, left, top, inner, width }, values, crossed) {
   };
   svg.addEventListener("pointermove", (event) => {
     const px = pixelOf(svg, event, width)[0];
-    let best = -1, least = Infinity;
+    let best = -1,
+      least = Infinity;
     values.forEach((value, at) => {
       const far = Math.abs(X.at(value) - px);
-      if (far < least) { least = far; best = at; }
+      if (far < least) {
+        least = far;
+        best = at;
+      }
     });
     if (best >= 0) show(best);
   });
@@ -245,7 +324,8 @@ function crossHair(svg, { X, left, top, inner, width }, values, crossed) {
 }
 
 function zoom(svg, { X, Y, left, top, inner, width }, zoomed) {
-  let start = null, box = null;
+  let start = null,
+    box = null;
   svg.addEventListener("pointerdown", (event) => {
     if (event.button || event.pointerType === "touch") return;
     start = pixelOf(svg, event, width);
@@ -256,24 +336,35 @@ function zoom(svg, { X, Y, left, top, inner, width }, zoomed) {
   svg.addEventListener("pointermove", (event) => {
     if (!start) return;
     const [px, py] = pixelOf(svg, event, width);
-    fill(box, {
-      x: Math.min(px, start[0]), y: Math.min(py, start[1]),
-      width: String(Math.abs(px - start[0])), height: String(Math.abs(py - start[1])),
-    }, []);
+    fill(
+      box,
+      {
+        x: Math.min(px, start[0]),
+        y: Math.min(py, start[1]),
+        width: String(Math.abs(px - start[0])),
+        height: String(Math.abs(py - start[1])),
+      },
+      [],
+    );
   });
   svg.addEventListener("pointerup", (event) => {
     if (!start) return;
-    const end = pixelOf(svg, event, width), from = start;
+    const end = pixelOf(svg, event, width),
+      from = start;
     start = null;
     box.remove();
     if (Math.abs(end[0] - from[0]) < 8 || Math.abs(end[1] - from[1]) < 8) return;
     const sorted = (a, b) => (a < b ? [a, b] : [b, a]);
     zoomed(sorted(X.of(from[0]), X.of(end[0])), sorted(Y.of(from[1]), Y.of(end[1])));
   });
-  const around = (factor) => [[X, left, inner[0]], [Y, top, inner[1]]].map(([axis, from, size]) => {
-    const ends = [axis.of(from + size * (0.5 - factor / 2)), axis.of(from + size * (0.5 + factor / 2))];
-    return ends[0] < ends[1] ? ends : ends.reverse();
-  });
+  const around = (factor) =>
+    [
+      [X, left, inner[0]],
+      [Y, top, inner[1]],
+    ].map(([axis, from, size]) => {
+      const ends = [axis.of(from + size * (0.5 - factor / 2)), axis.of(from + size * (0.5 + factor / 2))];
+      return ends[0] < ends[1] ? ends : ends.reverse();
+    });
   svg.addEventListener("keydown", (event) => {
     if (event.key === "+" || event.key === "=") zoomed(...around(0.6));
     else if (event.key === "-") zoomed(...around(1.6));
@@ -285,9 +376,18 @@ function zoom(svg, { X, Y, left, top, inner, width }, zoomed) {
 
 function sample(each) {
   const filled = each.hollow ? { fill: "var(--ground)", stroke: each.colour } : { fill: each.colour };
-  return draw("svg", { width: 26, height: 10, "aria-hidden": "true" },
+  return draw(
+    "svg",
+    { width: 26, height: 10, "aria-hidden": "true" },
     draw("line", {
-      x1: 0, x2: 26, y1: 5, y2: 5, stroke: each.colour, "stroke-width": 2, "stroke-dasharray": each.dash || null,
+      x1: 0,
+      x2: 26,
+      y1: 5,
+      y2: 5,
+      stroke: each.colour,
+      "stroke-width": 2,
+      "stroke-dasharray": each.dash || null,
     }),
-    each.marker === null ? null : mark(each.marker || 0, 13, 5, 3.2, filled));
+    each.marker === null ? null : mark(each.marker || 0, 13, 5, 3.2, filled),
+  );
 }

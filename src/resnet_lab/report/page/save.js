@@ -20,34 +20,54 @@ function tableAsCsv(columns, groups) {
 }
 
 const TEX = {
-  "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "±": "$\\pm$", "≤": "$\\le$",
-  "–": "--", "≈": "$\\approx$",
+  "\\": "\\textbackslash{}",
+  "~": "\\textasciitilde{}",
+  "^": "\\textasciicircum{}",
+  "±": "$\\pm$",
+  "≤": "$\\le$",
+  "–": "--",
+  "≈": "$\\approx$",
 };
 function tableAsLatex(columns, groups, best) {
-  const escape = (text) => [...String(text)].map((c) => TEX[c] || ("&%$#_{}".includes(c) ? `\\${c}` : c)).join("");
+  const escaped = (text) => [...String(text)].map((c) => TEX[c] || ("&%$#_{}".includes(c) ? `\\${c}` : c)).join("");
   // After a line's end, [ begins an option and * forbids a page break.
-  const safe = (text) => (/^[[*]/.test(text) ? `{}${escape(text)}` : escape(text));
+  const safe = (text) => (/^[[*]/.test(text) ? `{}${escaped(text)}` : escaped(text));
   const line = (cells) => `${cells.join(" & ")} \\\\`;
-  const rows = groups.map((g) => line(columns.map((column) => {
-    const text = safe(wordsIn(column, g));
-    return g === best && column[0] === "test" ? `\\textbf{${text}}` : text;
-  })));
+  const rows = groups.map((g) =>
+    line(
+      columns.map((column) => {
+        const text = safe(wordsIn(column, g));
+        return g === best && column[0] === "test" ? `\\textbf{${text}}` : text;
+      }),
+    ),
+  );
   const kinds = columns.map((column) => (isNumber(column, groups) ? "r" : "l")).join("");
   const head = line(columns.map((column) => safe(column[1])));
-  return [`\\begin{tabular}{${kinds}}`, "\\toprule", head, "\\midrule", ...rows, "\\bottomrule", "\\end{tabular}", ""]
-    .join("\n");
+  return [
+    `\\begin{tabular}{${kinds}}`,
+    "\\toprule",
+    head,
+    "\\midrule",
+    ...rows,
+    "\\bottomrule",
+    "\\end{tabular}",
+    "",
+  ].join("\n");
 }
 
 const STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size"];
 
 // A drawing with the colours that it has now, which a file of its own cannot look up.
 function drawingAsSvg(svg) {
-  const copy = svg.cloneNode(true), nodes = [svg, ...svg.querySelectorAll("*")];
+  const copy = svg.cloneNode(true),
+    nodes = [svg, ...svg.querySelectorAll("*")];
   [copy, ...copy.querySelectorAll("*")].forEach((node, at) => {
     const style = getComputedStyle(nodes[at]);
     for (const name of STYLES) node.setAttribute(name, style.getPropertyValue(name));
   });
-  copy.querySelectorAll(".hair, .drag").forEach((node) => node.remove());
+  copy.querySelectorAll(".hair, .drag").forEach((node) => {
+    node.remove();
+  });
   const [, , width, height] = svg.getAttribute("viewBox").split(" ");
   fill(copy, { width, height }, []);
   return new XMLSerializer().serializeToString(copy);

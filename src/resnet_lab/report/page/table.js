@@ -6,7 +6,8 @@ const absent = (value) => value === undefined || value === null || value === "";
 // A figure of the last test, the training or the cost by its name in the report's tables, and its words.
 const figure = (name) => (g) => g.figures[`${name}_mean`] ?? g.figures[name];
 const spread = (name) => (v, g) => {
-  const std = g.figures[`${name}_std`], words = /error$/.test(name) ? two : short;
+  const std = g.figures[`${name}_std`],
+    words = /error$/.test(name) ? two : short;
   return absent(v) ? "" : absent(std) ? words(v) : `${words(v)} ± ${words(std)}`;
 };
 const CHOICES = 5; // columns of choices that are shown unasked
@@ -29,15 +30,21 @@ function baseOf(view) {
 }
 
 function columnsAgainst(view) {
-  const line = view.differences[baseOf(view)], places = new Map(view.groups.map((g, at) => [g, at]));
-  const of = (g) => line[places.get(g)], words = view.objective.unit === "%" ? two : short;
+  const line = view.differences[baseOf(view)],
+    places = new Map(view.groups.map((g, at) => [g, at]));
+  const of = (g) => line[places.get(g)],
+    words = view.objective.unit === "%" ? two : short;
   const signed = (value) => `${value < 0 ? "" : "+"}${words(value)}`;
   const judged = ["verdict", "beside the best", (g) => g.verdict];
   if (!line) return [judged];
   return [
     ["difference", "minus baseline", (g) => of(g)[0], (v) => (v === null ? "" : signed(v))],
-    ["interval", "95 % interval", (g) => of(g)[1],
-      (v, g) => (v === null ? "" : `${signed(of(g)[0] - v)} to ${signed(of(g)[0] + v)}`)],
+    [
+      "interval",
+      "95 % interval",
+      (g) => of(g)[1],
+      (v, g) => (v === null ? "" : `${signed(of(g)[0] - v)} to ${signed(of(g)[0] + v)}`),
+    ],
     judged,
     ["how", "interval by", (g) => of(g)[2]],
   ];
@@ -46,22 +53,28 @@ function columnsAgainst(view) {
 // Every column that has a value, in order.
 function everyColumn(view) {
   const keys = view.keys.map((key) => [key, view.words[key], (g) => g.figures[key], (v) => String(v ?? "")]);
-  const { name: result, title } = view.objective, words = spread(result);
+  const { name: result, title } = view.objective,
+    words = spread(result);
   const results = [
-    ["test", title, (g) => g.mean, (v, g) => g.shown],
+    ["test", title, (g) => g.mean, (_v, g) => g.shown],
     ["n", "n", (g) => g.figures.n, String],
     ...columnsAgainst(view),
-    ["median", "median", (g) => g.figures[`${result}_median`], (v, g) => words(v, { figures: {} })],
-    ["best", "best seed", (g) => g.figures[`${result}_best`], (v, g) => words(v, { figures: {} })],
+    ["median", "median", (g) => g.figures[`${result}_median`], (v, _g) => words(v, { figures: {} })],
+    ["best", "best seed", (g) => g.figures[`${result}_best`], (v, _g) => words(v, { figures: {} })],
     ["at_best", "at best val epoch", (g) => g.figures.test_error_at_best_val_epoch, two],
   ];
-  const known = data.columns.filter(({ name }) => name !== result), names = new Set(known.map(({ name }) => name));
+  const known = data.columns.filter(({ name }) => name !== result),
+    names = new Set(known.map(({ name }) => name));
   const recorded = distinct(view.groups.flatMap((g) => Object.keys(g.figures))).map((name) => name.match(METRIC)?.[1]);
   const metrics = recorded.filter((name) => name && `test_${name}` !== result && !names.has(`test_${name}`));
   const further = [...known.map(({ name, title }) => [name, title]), ...metrics.map((name) => [`test_${name}`, name])];
-  const every = [...CHOSEN, ...keys, ...results,
+  const every = [
+    ...CHOSEN,
+    ...keys,
+    ...results,
     ...further.map(([name, title]) => [name, title, figure(name), spread(name)]),
-    ["remarks", "remarks", (g) => g.figures.remarks]];
+    ["remarks", "remarks", (g) => g.figures.remarks],
+  ];
   return every.filter((column) => view.groups.some((g) => !absent(valueIn(column, g))));
 }
 
@@ -73,20 +86,40 @@ function usualColumns(view, every) {
 }
 
 function columnsOf(view) {
-  const every = everyColumn(view), wanted = state.columns || usualColumns(view, every);
+  const every = everyColumn(view),
+    wanted = state.columns || usualColumns(view, every);
   return every.filter(([key]) => wanted.has(key));
 }
 
 function chooser(view) {
-  const every = everyColumn(view), wanted = state.columns || usualColumns(view, every);
+  const every = everyColumn(view),
+    wanted = state.columns || usualColumns(view, every);
   const toggle = (key) => (on) => {
     state.columns = new Set(wanted);
     on ? state.columns.add(key) : state.columns.delete(key);
     render();
   };
-  return el("details", { id: "columns" }, el("summary", {}, "columns"), el("div", { class: "controls" },
-    every.map(([key, heading]) => check(`column-${key}`, heading, wanted.has(key), toggle(key))),
-    el("button", { id: "columns-usual", click: () => { state.columns = null; render(); } }, "the usual ones")));
+  return el(
+    "details",
+    { id: "columns" },
+    el("summary", {}, "columns"),
+    el(
+      "div",
+      { class: "controls" },
+      every.map(([key, heading]) => check(`column-${key}`, heading, wanted.has(key), toggle(key))),
+      el(
+        "button",
+        {
+          id: "columns-usual",
+          click: () => {
+            state.columns = null;
+            render();
+          },
+        },
+        "the usual ones",
+      ),
+    ),
+  );
 }
 
 function wordsOf(group, view) {
@@ -116,33 +149,69 @@ function sorted(groups, columns) {
 const STEP = 100; // rows drawn at a time, as they are scrolled to
 
 function groupTable(view, width) {
-  const columns = columnsOf(view), groups = sorted(shownGroups(view), columns);
-  const sortBy = (key) => { state.sort = { key, down: state.sort?.key === key && !state.sort.down }; render(); };
+  const columns = columnsOf(view),
+    groups = sorted(shownGroups(view), columns);
+  const sortBy = (key) => {
+    state.sort = { key, down: state.sort?.key === key && !state.sort.down };
+    render();
+  };
   const numbers = new Map(columns.map((column) => [column, isNumber(column, view.groups)]));
-  const head = el("tr", {}, el("th", { scope: "col" }, "compare"), columns.map((column) => {
-    const by = state.sort?.key === column[0], down = state.sort?.down;
-    const order = by ? (down ? "descending" : "ascending") : "none";
-    return el("th", { scope: "col", class: numbers.get(column) ? "number" : null, "aria-sort": order },
-      el("button", { id: `sort-${column[0]}`, click: () => sortBy(column[0]) },
-        column[1], by ? (down ? " ▾" : " ▴") : ""));
-  }));
+  const head = el(
+    "tr",
+    {},
+    el("th", { scope: "col" }, "compare"),
+    columns.map((column) => {
+      const by = state.sort?.key === column[0],
+        down = state.sort?.down;
+      const order = by ? (down ? "descending" : "ascending") : "none";
+      return el(
+        "th",
+        { scope: "col", class: numbers.get(column) ? "number" : null, "aria-sort": order },
+        el(
+          "button",
+          { id: `sort-${column[0]}`, click: () => sortBy(column[0]) },
+          column[1],
+          by ? (down ? " ▾" : " ▴") : "",
+        ),
+      );
+    }),
+  );
   const body = el("tbody", {});
   const row = (group) => {
-    const open = state.open.has(group.id), judged = group.verdict;
-    const toggle = () => { open ? state.open.delete(group.id) : state.open.add(group.id); render(); };
+    const open = state.open.has(group.id),
+      judged = group.verdict;
+    const toggle = () => {
+      open ? state.open.delete(group.id) : state.open.add(group.id);
+      render();
+    };
     const cells = columns.map((column) => {
       const value = valueIn(column, group);
       const kind = column[0] === "remarks" ? "remarks" : numbers.get(column) ? "number" : null;
       return el("td", { class: kind, title: typeof value === "number" ? value : null }, wordsIn(column, group));
     });
-    const first = el("td", { class: "first" },
-      el("button", {
-        id: `open-${group.id}`, "aria-expanded": String(open), "aria-label": `seeds of ${group.net}`, click: toggle,
-      }, open ? "▾" : "▸"), " ",
-      picker(`g ${group.id}`, `compare ${group.net}`), " ", sample(lookOf(view, group)));
+    const first = el(
+      "td",
+      { class: "first" },
+      el(
+        "button",
+        {
+          id: `open-${group.id}`,
+          "aria-expanded": String(open),
+          "aria-label": `seeds of ${group.net}`,
+          click: toggle,
+        },
+        open ? "▾" : "▸",
+      ),
+      " ",
+      picker(`g ${group.id}`, `compare ${group.net}`),
+      " ",
+      sample(lookOf(view, group)),
+    );
     const marked = judged === "the best" ? "best" : judged === data.alike ? "alike" : null;
-    return [el("tr", { "data-group": group.id, class: marked }, first, cells), open
-      ? el("tr", {}, el("td", { class: "open", colspan: columns.length + 1 }, opened(view, group, width))) : null];
+    return [
+      el("tr", { "data-group": group.id, class: marked }, first, cells),
+      open ? el("tr", {}, el("td", { class: "open", colspan: columns.length + 1 }, opened(view, group, width))) : null,
+    ];
   };
   let drawn = 0;
   const more = el("button", { id: "more", click: () => grow() }, "more rows");
@@ -153,9 +222,12 @@ function groupTable(view, width) {
     more.hidden = drawn >= groups.length;
     more.textContent = `${drawn} of ${groups.length} rows: more`;
   };
-  do grow(); while (drawn < groups.length && drawn < state.keep);
+  do grow();
+  while (drawn < groups.length && drawn < state.keep);
   if (drawn < groups.length) {
-    const seen = ([entry]) => { if (entry.isIntersecting && drawn < groups.length) grow(); };
+    const seen = ([entry]) => {
+      if (entry.isIntersecting && drawn < groups.length) grow();
+    };
     new IntersectionObserver(seen).observe(more);
   }
   const files = [
@@ -165,14 +237,29 @@ function groupTable(view, width) {
   return [
     el("div", { class: "wide rows" }, el("table", { id: "groups" }, el("thead", {}, head), body), more),
     groups.length ? null : el("p", {}, "no group matches the filter"),
-    el("div", { class: "controls" }, chooser(view), files.map(([suffix, words, kind, text]) => el("button", {
-      id: `table-${suffix}`, click: () => save(`${fileName(view, "table")}.${suffix}`, text(), kind),
-    }, words))),
+    el(
+      "div",
+      { class: "controls" },
+      chooser(view),
+      files.map(([suffix, words, kind, text]) =>
+        el(
+          "button",
+          {
+            id: `table-${suffix}`,
+            click: () => save(`${fileName(view, "table")}.${suffix}`, text(), kind),
+          },
+          words,
+        ),
+      ),
+    ),
   ];
 }
 
 function picker(id, label) {
-  const change = (event) => { event.target.checked ? state.picked.add(id) : state.picked.delete(id); render(); };
+  const change = (event) => {
+    event.target.checked ? state.picked.add(id) : state.picked.delete(id);
+    render();
+  };
   const box = el("input", { type: "checkbox", id: `pick-${id}`, "aria-label": label, change });
   box.checked = state.picked.has(id);
   return box;
@@ -180,46 +267,106 @@ function picker(id, label) {
 
 const configurationOf = (run) => ({ ...data.shared, ...run.own });
 const said = (value) =>
-  (value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value));
+  value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
 
 const RUN_HEADS = [
-  "run", "seed", "state", null, "training error (%)", "best val error (%)", "iterations", "train s",
-  "images/s", "memory (MiB)", "device", "commit",
+  "run",
+  "seed",
+  "state",
+  null,
+  "training error (%)",
+  "best val error (%)",
+  "iterations",
+  "train s",
+  "images/s",
+  "memory (MiB)",
+  "device",
+  "commit",
 ];
 
 function runRow(run, copy, objective) {
-  const cost = run.cost || {}, curves = Object.entries(run.curves || {});
+  const cost = run.cost || {},
+    curves = Object.entries(run.curves || {});
   const sofar = Object.fromEntries(curves.map(([name, values]) => [name, values.findLast((value) => value !== null)]));
-  const last = run.last || sofar, now = sofar.epoch && !run.last ? `${run.state}, epoch ${sofar.epoch}` : run.state;
-  const where = [cost.accelerator, cost.devices > 1 ? `${cost.devices} devices` : null,
-    cost.threads ? `${cost.threads} thread${cost.threads > 1 ? "s" : ""}` : null];
+  const last = run.last || sofar,
+    now = sofar.epoch && !run.last ? `${run.state}, epoch ${sofar.epoch}` : run.state;
+  const where = [
+    cost.accelerator,
+    cost.devices > 1 ? `${cost.devices} devices` : null,
+    cost.threads ? `${cost.threads} thread${cost.threads > 1 ? "s" : ""}` : null,
+  ];
   const cells = [
-    run.seed, copy ? `${run.state}, not counted` : run.error ? `failed: ${run.error}` : now, last[objective.key],
-    last["train/error"], run.best?.["val/error"], run.iterations, cost.train_seconds, cost.images_per_second,
-    cost.peak_memory_mib, where.filter(Boolean).join(", "), (run.environment?.git_commit || "").slice(0, 8),
+    run.seed,
+    copy ? `${run.state}, not counted` : run.error ? `failed: ${run.error}` : now,
+    last[objective.key],
+    last["train/error"],
+    run.best?.["val/error"],
+    run.iterations,
+    cost.train_seconds,
+    cost.images_per_second,
+    cost.peak_memory_mib,
+    where.filter(Boolean).join(", "),
+    (run.environment?.git_commit || "").slice(0, 8),
   ];
   const sweep = data.views.length > 1 ? `${run.sweep}/` : "";
   const name = el("td", {}, picker(`r ${run.id}`, `compare ${run.name}`), " ", sweep, run.name);
-  return el("tr", {}, name, cells.map((value) => {
-    const number = typeof value === "number";
-    return el("td", { class: number ? "number" : null, title: value }, number ? short(value) : value ?? "");
-  }));
+  return el(
+    "tr",
+    {},
+    name,
+    cells.map((value) => {
+      const number = typeof value === "number";
+      return el("td", { class: number ? "number" : null, title: value }, number ? short(value) : (value ?? ""));
+    }),
+  );
 }
 
 function opened(view, group, width) {
   const runs = [...group.runs.map((at) => [data.runs[at], false]), ...group.copies.map((at) => [data.runs[at], true])];
   const first = data.runs[group.runs[0]];
   const configuration = Object.entries(configurationOf(first)).sort(([a], [b]) => (a < b ? -1 : 1));
-  const head = el("tr", {}, RUN_HEADS.map((name) => el("th", {}, name ?? view.objective.title)));
-  const node = el("div", {},
-    el("div", { class: "wide" }, el("table", {}, el("thead", {}, head),
-      el("tbody", {}, runs.map(([run, copy]) => runRow(run, copy, view.objective))))),
-    runs.map(([run]) => run).filter((run) => run.message || run.log).map((run) => [
-      el("p", { class: run.message ? "bad" : "faint" },
-        run.name, run.message ? `: ${run.message}` : "", run.log ? ", the last lines of its log:" : ""),
-      run.log ? el("pre", {}, run.log) : null]),
-    el("details", { id: `configuration-${group.id}` }, el("summary", {}, `configuration of ${first.name}`),
-      el("pre", {}, configuration.map(([key, value]) => `${key}: ${said(value)}`).join("\n"))));
+  const head = el(
+    "tr",
+    {},
+    RUN_HEADS.map((name) => el("th", {}, name ?? view.objective.title)),
+  );
+  const node = el(
+    "div",
+    {},
+    el(
+      "div",
+      { class: "wide" },
+      el(
+        "table",
+        {},
+        el("thead", {}, head),
+        el(
+          "tbody",
+          {},
+          runs.map(([run, copy]) => runRow(run, copy, view.objective)),
+        ),
+      ),
+    ),
+    runs
+      .map(([run]) => run)
+      .filter((run) => run.message || run.log)
+      .map((run) => [
+        el(
+          "p",
+          { class: run.message ? "bad" : "faint" },
+          run.name,
+          run.message ? `: ${run.message}` : "",
+          run.log ? ", the last lines of its log:" : "",
+        ),
+        run.log ? el("pre", {}, run.log) : null,
+      ]),
+    el(
+      "details",
+      { id: `configuration-${group.id}` },
+      el("summary", {}, `configuration of ${first.name}`),
+      el("pre", {}, configuration.map(([key, value]) => `${key}: ${said(value)}`).join("\n")),
+    ),
+  );
   node.style.width = `${width - 24}px`;
   return node;
 }
