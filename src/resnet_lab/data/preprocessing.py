@@ -1,6 +1,7 @@
 """How an image file becomes what a net takes, without augmentation: written, read and done in this one place."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -110,6 +111,17 @@ class CentreView:
             return pixels
         top, left = round((height - self.crop) / 2), round((width - self.crop) / 2)
         return pixels[top : top + self.crop, left : left + self.crop]
+
+
+def mean_and_std(batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (1 where it is 0) of each channel over images (N, C, H, W): float32 (C,), (C,)."""
+    count, total, squares = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    for images in batches:
+        values = images.double()
+        count += values[:, 0].numel()
+        total, squares = total + values.sum((0, 2, 3)), squares + values.square().sum((0, 2, 3))
+    std = (squares / count - (total / count).square()).clamp(min=0).sqrt()
+    return (total / count).float(), torch.where(std > 0, std, 1.0).float()
 
 
 def by_channel(values: Any) -> Tensor:

@@ -49,8 +49,8 @@ class InMemoryConfig(DataConfig):
     cutout: int = number(0, least=0)
     # transform of the training images, uint8 (C, H, W): {_target_: a.dotted.Path, argument: value}; empty: none
     transform: dict[str, Any] = field(default_factory=dict)
-    # subtract the mean of each pixel (as in the papers) or of each channel
-    mean: str = choice("pixel", ("pixel", "channel"))
+    # subtract the mean of each pixel (as in the papers) or of each channel; auto: divide by the deviation, too
+    mean: str = choice("pixel", ("pixel", "channel", "auto"))
     # divide by the standard deviation as well
     divide_by_std: bool = False
 
@@ -111,6 +111,8 @@ class ImageFolderConfig(DataConfig):
     random_erasing: float = number(0.0, least=0, most=1)
     # transform of the training images, uint8 (C, H, W): {_target_: a.dotted.Path, argument: value}; empty: none
     transform: dict[str, Any] = field(default_factory=dict)
+    # normalise by the mean and deviation of ImageNet, or by those of the training images (auto)
+    mean: str = choice("imagenet", ("imagenet", "auto"))
     # what to do with a broken file: stop, or skip and count it
     on_error: str = choice("stop", ON_ERROR, identity=False)
     # threads that decode images; null: the cores of the run's slot
@@ -147,8 +149,8 @@ class OwnConfig(DataConfig):
     classes: int | None = number(None, least=1, identity=False)
     # names of the classes; empty: as the data set says
     class_names: list[str] = field(default_factory=list, metadata=LOCAL)
-    # what is subtracted from values of 0 to 1, one number per channel; empty: 0
-    mean: list[float] = field(default_factory=list)
+    # what is subtracted from values of 0 to 1, one number per channel; empty: 0; auto: mean and std are measured
+    mean: Any = field(default_factory=list)
     # what they are then divided by, one number per channel; empty: 1
     std: list[float] = field(default_factory=list)
     # number and shape of the images; null: computed from the data set
@@ -198,6 +200,8 @@ class DataInfo:
 def unread(config: DataConfig) -> dict[str, str]:
     """Return the fields that nothing reads with this data set's choices, and what would read each."""
     found = {} if config.fold is not None else {"folds": "data.fold=0"}
+    if isinstance(config, InMemoryConfig) and config.mean == "auto":
+        found["divide_by_std"] = "data.mean=channel"
     if isinstance(config, ImageFolderConfig) and config.augmentation != "scale_jitter":
         found |= dict.fromkeys(("scale_min", "scale_max"), "data.augmentation=scale_jitter")
     if getattr(config, "test_share", None) is not None and config.fold is not None:

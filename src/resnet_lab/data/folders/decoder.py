@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 PIECE = 4  # images that a thread decodes at a time
 AHEAD = 2  # batches in the making, the one that is waited for included
 
+Normal = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std of each channel, of values from 0 to 1
+IMAGENET: Normal = MEAN, STD
 Images = Tensor | list[Tensor]  # (N, 3, H, W), or N times (3, H, W) where sizes differ
 # The bytes of an image, the epoch and its index, to uint8 pixels (H, W, 3) and the colour noise (3,) of the device.
 View = Callable[[bytes, int, int], tuple[Pixels, NDArray[np.float32]]]
@@ -80,6 +82,7 @@ class _Making:
     images: Images
     noise: Tensor  # (N, 3)
     on_cpu: bool
+    normal: Normal
     pieces: int  # that are not filled yet
     batch: Future[Any] = field(default_factory=Future)
     broken: dict[int, str] = field(default_factory=dict)  # place in the batch: what is wrong
@@ -98,7 +101,7 @@ class _Making:
                 pixels.shape, dtype=torch.float32 if self.on_cpu else torch.uint8
             )
         if self.on_cpu:
-            normalise_into(self.images[position], pixels, noise)
+            normalise_into(self.images[position], pixels, noise, self.normal)
         else:
             self.images[position].numpy()[:] = pixels
             self.noise.numpy()[position] = noise
@@ -136,10 +139,11 @@ class Decoder(Reader):
         on_error: str = "stop",
         device: torch.device = CPU,  # of the batches; one that is not the CPU normalises them
         transform: Transform | None = None,
+        normal: Normal = IMAGENET,
     ) -> None:
         self.files, self.chosen, self.view, self.size = files, chosen, view, size
         self.workers, self.on_error, self.device = workers, on_error, device
-        self.transform = transform
+        self.transform, self.normal = transform, normal
         self._memory = Reused()
         self.left_out: list[int] = []  # indices of the broken images of the running or last iteration
 
@@ -185,7 +189,7 @@ class Decoder(Reader):
             else:
                 images = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
         pieces = math.ceil(count / PIECE)
-        making = _Making(indices.tolist(), images, torch.zeros(count, 3), on_cpu, pieces)
+        making = _Making(indices.tolist(), images, torch.zeros(count, 3), on_cpu, self.normal, pieces)
         for first in range(0, count, PIECE):
             pool.submit(self._fill, making, epoch, range(first, min(first + PIECE, count)))
         return making
@@ -211,7 +215,9 @@ class Decoder(Reader):
             return found
         images, noise, indices = found
         images = self.transform(images, epoch, indices)
-        return normalised(images, noise, self.device), sent(self.files.labels[indices], self.device)
+        return normalised(images, noise, self.device, self.normal), sent(
+            self.files.labels[indices], self.device
+        )
 
     def _finished(self, making: _Making) -> Any:
         if making.broken and self.on_error != "skip":
@@ -224,10 +230,12 @@ class Decoder(Reader):
             return images, noise, indices
         if self.device.type != "cpu":
             if isinstance(images, Tensor):
-                images = normalised(images, noise, self.device)
+                images = normalised(images, noise, self.device, self.normal)
             else:
                 each = zip(images, noise, strict=True)
-                images = [normalised(image[None], drawn[None], self.device)[0] for image, drawn in each]
+                images = [
+                    normalised(image[None], drawn[None], self.device, self.normal)[0] for image, drawn in each
+                ]
         return images, sent(self.files.labels[indices], self.device)
 
 
@@ -260,31 +268,33 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
     return values.to(device, non_blocking=True)
 
 
-def normalise_into(out: Tensor, pixels: Pixels, noise: NDArray[np.float32]) -> None:
-    """Pixels (H, W, 3) in [0, 1], plus noise (3,), less MEAN, over STD, into float32 `out` (H, W, 3) on the CPU.
+def normalise_into(
+    out: Tensor, pixels: Pixels, noise: NDArray[np.float32], normal: Normal = IMAGENET
+) -> None:
+    """Pixels (H, W, 3) in [0, 1], plus noise (3,), less the mean, over std, into float32 `out` (H, W, 3) on the CPU.
 
     Works on rows of 3W values: broadcasting over a last axis of three takes a CPU twice as long.
     """
     width = pixels.shape[1]
-    scale, mean, std, shift = _row(width, CPU)
+    scale, mean, std, shift = _row(width, CPU, normal)
     if noise.any():
         shift = ((torch.from_numpy(noise) - mean) / std).repeat(width)
     out.view(-1, 3 * width).copy_(torch.from_numpy(pixels).reshape(-1, 3 * width)).mul_(scale).add_(shift)
 
 
-def normalised(images: Tensor, noise: Tensor, device: torch.device) -> Tensor:
+def normalised(images: Tensor, noise: Tensor, device: torch.device, normal: Normal = IMAGENET) -> Tensor:
     """Normalise uint8 images (N, 3, H, W), channels-last, with noise (N, 3), on a device that is not the CPU."""
     pixels = sent(images, device).permute(0, 2, 3, 1)
     width = pixels.shape[2]
-    scale, mean, std, _ = _row(width, device)
+    scale, mean, std, _ = _row(width, device, normal)
     shift = ((sent(noise, device) - mean) / std).repeat(1, width)[:, None]
     rows = pixels.flatten(2) * scale
     return rows.add_(shift).view(pixels.shape).permute(0, 3, 1, 2)
 
 
 @cache
-def _row(width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What a row of 3W values is multiplied with; MEAN and STD; what is added to the row where there is no noise."""
-    mean, std = torch.tensor(MEAN), torch.tensor(STD)
+def _row(width: int, device: torch.device, normal: Normal) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What a row of 3W values is multiplied with; mean and std; what is added to the row where there is no noise."""
+    mean, std = map(torch.tensor, normal)
     scale, shift = (1 / (255 * std)).repeat(width), (-mean / std).repeat(width)
     return scale.to(device), mean.to(device), std.to(device), shift.to(device)

@@ -12,14 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resnet_lab.data.decode import BrokenImage, Pixels, open_picture
-from resnet_lab.data.folders.augment import MEAN, STD, RandomView
-from resnet_lab.data.folders.decoder import Decoder, ImageFiles, View
+from resnet_lab.data.folders.augment import RandomView
+from resnet_lab.data.folders.decoder import IMAGENET, Decoder, ImageFiles, Normal, View
 from resnet_lab.data.folders.walk import scan
 from resnet_lab.data.module import Images
 from resnet_lab.data.order import Reader, TrainOrder, Transform, rank_and_world, sample_random
-from resnet_lab.data.preprocessing import CentreView, Preprocessing, by_channel
-from resnet_lab.data.spec import DataInfo, ImageFolderConfig
+from resnet_lab.data.preprocessing import CentreView, Preprocessing, by_channel, mean_and_std
+from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig
 from resnet_lab.files import open_file
+
+MEASURED = 10_000  # images at most that data.mean=auto is measured on, evenly among those of training
+PIECE = 64  # of them at a time
+UNCHANGED: Normal = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
 class FolderFiles:
@@ -53,10 +57,31 @@ class FolderFiles:
 class EncodedImages(Images):
     """Image files of each part, decoded as they are needed."""
 
+    normal: Normal = IMAGENET
+
     def __init__(self, config: ImageFolderConfig, info: DataInfo, files: Mapping[str, ImageFiles]) -> None:
         self.config, self.info, self.files = config, info, files
         self.labels = {part: images.labels for part, images in files.items()}
         self.counts = {part: len(labels) for part, labels in self.labels.items()}
+
+    def choose(self, config: DataConfig) -> None:
+        super().choose(config)
+        if self.config.mean == "auto":
+            part, chosen = self.chosen["train"]
+            some, size = chosen[:: len(chosen) // MEASURED + 1], self.config.crop
+            view = self._centred(self.config.resize, size)
+            reader = Decoder(
+                self.files[part],
+                some,
+                view,
+                size,
+                self.config.workers,
+                self.config.on_error,
+                normal=UNCHANGED,
+            )
+            batches = reader.batches(0, iter(torch.arange(len(some)).split(PIECE)))
+            mean, std = mean_and_std(images for images, _ in batches)
+            self.normal = tuple(mean.tolist()), tuple(std.tolist())
 
     @property
     def test_crop(self) -> int:
@@ -84,20 +109,24 @@ class EncodedImages(Images):
 
     def preprocessing(self) -> Preprocessing:
         size, resize = (self.test_crop, self.test_crop), self.config.resize
-        return Preprocessing(3, size, resize, by_channel(MEAN), by_channel(STD), self.info.class_names)
+        mean, std = map(by_channel, self.normal)
+        return Preprocessing(3, size, resize, mean, std, self.info.class_names)
 
     def name(self, part: str, index: int) -> str:
         return self.files[part].name(index)
 
     def _centre(self, name: str, resize: int, crop: int | None) -> Reader:
+        return self._decoder(name, self._centred(resize, crop), crop)
+
+    def _centred(self, resize: int, crop: int | None) -> View:
         view, no_noise = CentreView(resize, crop), np.zeros(3, np.float32)
 
         def seen(data: bytes, _epoch: int, _index: int) -> tuple[Pixels, NDArray[np.float32]]:
             return view(open_picture(data)), no_noise
 
-        return self._decoder(name, seen, crop)
+        return seen
 
     def _decoder(self, name: str, view: View, size: int | None, transform: Transform | None = None) -> Reader:
         (part, chosen), config = self.chosen[name], self.config
-        choices = config.workers, config.on_error, self.device, transform
+        choices = config.workers, config.on_error, self.device, transform, self.normal
         return Decoder(self.files[part], chosen, view, size, *choices)

@@ -70,8 +70,19 @@ class OwnSource(Source[OwnConfig]):
                 f"the first image of {config._target_} has the label {first.label}, and there are {len(names)} classes:"
                 " labels count from 0"
             )
+        if config.mean == "auto" and (config.std or first.own_module):
+            reason = (
+                "data.std=[] is needed"
+                if config.std
+                else "a LightningDataModule normalises its images itself"
+            )
+            raise UserError(f"data.mean=auto measures the deviation, too: {reason}")
         for key in ("mean", "std"):
-            numbers = getattr(config, key)
+            numbers = [] if (numbers := getattr(config, key)) == "auto" else numbers
+            if not isinstance(numbers, list) or not all(type(each) in (int, float) for each in numbers):
+                raise UserError(
+                    f"data.{key}={numbers}: auto is allowed for the mean, or one number for each channel"
+                )
             if numbers and len(numbers) != first.shape[0]:
                 raise UserError(
                     f"data.{key}={numbers}: one number for each of the {first.shape[0]} channels is needed"

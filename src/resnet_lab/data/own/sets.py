@@ -12,6 +12,7 @@ import signal
 import traceback
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from resnet_lab.cores import share
 from resnet_lab.data.module import Images
 from resnet_lab.data.order import Batch, Reader, draw, drawn
 from resnet_lab.data.own import TARGET, First
-from resnet_lab.data.preprocessing import Preprocessing, by_channel
+from resnet_lab.data.preprocessing import Preprocessing, by_channel, mean_and_std
 from resnet_lab.data.spec import DataConfig, DataInfo, OwnConfig
 from resnet_lab.errors import UserError, unknown
 
@@ -35,7 +36,8 @@ PARTS = ("train", "val", "test", AS_TEST)
 LOOKED_AT = 8  # images that show whether reading draws anything
 AUGMENTING = ("transform", "augment")  # what the attributes that augment are called
 OF_TORCHVISION = ("train", "split", "root")  # of its sets: which images they hold, not how they are read
-EVERY_LABEL = 64  # images at a time, where every label is looked up
+AT_A_TIME = 64  # images, where every label is looked up or the mean is measured
+MEASURED = 10_000  # images at most that data.mean=auto is measured on, evenly among those of training
 PR_SET_PDEATHSIG = 1  # prctl(2): the signal that a process gets when its parent ends
 
 # Images (N, C, H, W), uint8 or float32, and labels: int64 (N,), or tensors (N, ...) that name no class.
@@ -46,6 +48,8 @@ Finish = Callable[[Tensor], Tensor]  # images (N, C, H, W) to what a net takes, 
 
 class OwnSets(Images):
     """The parts of a set, by index."""
+
+    normal: tuple[Tensor, Tensor] | None = None  # mean and std of each channel, where they are measured
 
     def __init__(self, config: OwnConfig, given: Any, info: DataInfo | None = None) -> None:
         """`given`: what the target gave; without `info` it is only looked at. UserError for what has no parts."""
@@ -102,6 +106,15 @@ class OwnSets(Images):
         if config.holds_out and "train" not in self.labels and by_class:
             self.labels["train"] = self._every_label(self._plain())
         super().choose(config)
+        if self.config.mean == "auto":
+            part, chosen = self.chosen["train"]
+            try:
+                images = self._plain()
+            except UserError:  # nobody knows how to read them without augmentation
+                images = self.parts[part]
+            self.normal = mean_and_std(
+                read for read, _ in self._all(images, chosen[:: len(chosen) // MEASURED + 1])
+            )
 
     def train_reader(self, seed: int) -> Reader:
         return self._reader("train", lambda epoch: f"{seed}/{epoch}")
@@ -111,7 +124,12 @@ class OwnSets(Images):
 
     def preprocessing(self) -> Preprocessing:
         assert self.info is not None
-        return preprocessing(self.config, self.info)
+        seen = preprocessing(self.config, self.info)
+        return (
+            replace(seen, mean=by_channel(self.normal[0]), std=by_channel(self.normal[1]))
+            if self.normal
+            else seen
+        )
 
     def _plain(self) -> "OwnImages":
         return as_tested(self.parts["train"], self.parts["test"], self.parts.get(AS_TEST))
@@ -124,24 +142,30 @@ class OwnSets(Images):
 
         def finish(images: Tensor) -> Tensor:
             """uint8 or float32 (N, C, H, W) to what a net takes: on its device, in [0, 1], less mean, over std."""
-            there = images.to(device, non_blocking=True)
-            values = there.float() / 255 if there.dtype == torch.uint8 else there
-            return ((values - mean) / std).contiguous(memory_format=torch.channels_last)
+            return ((unit(images.to(device, non_blocking=True)) - mean) / std).contiguous(
+                memory_format=torch.channels_last
+            )
 
         return OwnReader(images, chosen, processes(self.config.workers), draws, finish)
 
     def _every_label(self, images: "OwnImages") -> Tensor:
         """The label of every image, for want of a list of them."""
-        every = torch.arange(len(images))
-        reader = OwnReader(
-            images, every, processes(self.config.workers), lambda _: "evaluation", lambda read: read
-        )
-        return torch.cat([labels for _, labels in reader.batches(0, iter(every.split(EVERY_LABEL)))])
+        return torch.cat([labels for _, labels in self._all(images, torch.arange(len(images)))])
+
+    def _all(self, images: "OwnImages", chosen: Tensor) -> Iterator[Batch]:
+        reader = OwnReader(images, chosen, processes(self.config.workers), lambda _: "evaluation", unit)
+        yield from reader.batches(0, iter(torch.arange(len(chosen)).split(AT_A_TIME)))
+
+
+def unit(images: Tensor) -> Tensor:
+    """uint8 images as float32 from 0 to 1; others as they are."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
 def preprocessing(config: OwnConfig, info: DataInfo) -> Preprocessing:
     """Return how a file becomes what the net takes, as far as the configuration tells."""
-    mean = by_channel(config.mean or [0.0] * info.channels)
+    measured = not config.mean or config.mean == "auto"
+    mean = by_channel([0.0] * info.channels if measured else config.mean)
     std = by_channel(config.std or [1.0] * info.channels)
     return Preprocessing(info.channels, (info.height, info.width), None, mean, std, info.class_names)
 

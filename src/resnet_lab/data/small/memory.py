@@ -53,7 +53,7 @@ class InMemory(Images):
 
     def preprocessing(self) -> Preprocessing:
         mean, std = self.normalise.mean.cpu().permute(2, 0, 1), self.normalise.std.cpu()
-        if self.config.mean == "channel":
+        if self.config.mean != "pixel":
             mean = mean[:, :1, :1]  # one value a channel, spread over the image
         size = self.info.height, self.info.width
         return Preprocessing(self.info.channels, size, None, mean, by_channel(std), self.info.class_names)
@@ -243,6 +243,8 @@ def normalisation(images: Tensor, config: InMemoryConfig) -> Normalisation:
     # One deviation a channel in either case: a pixel that is always black would divide by nothing.
     channel_mean = mean.mean((0, 1))
     std = (squares / (count * height * width) - channel_mean.square()).sqrt()
-    if config.mean == "channel":
+    if config.mean != "pixel":
         mean = channel_mean.expand(height, width, channels)
-    return Normalisation(mean.float(), std.float() if config.divide_by_std else torch.ones(channels))
+    return Normalisation(
+        mean.float(), std.float() if config.divide_by_std or config.mean == "auto" else torch.ones(channels)
+    )
