@@ -17,9 +17,9 @@ from forked import ForkedServer
 from resnet_lab.api import as_overrides
 from resnet_lab.config.overrides import parse
 from resnet_lab.errors import UserError
-from resnet_lab.sweeps.expand import configurations
 from resnet_lab.sweeps.places import local
 from run_folders import finished
+from swept import configurations
 
 SMALL: dict[str, Any] = {
     "data": "digits",

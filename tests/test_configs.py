@@ -7,7 +7,7 @@ import pytest
 
 from resnet_lab.config.groups import config_dir
 from resnet_lab.data import debug_images
-from resnet_lab.sweeps.expand import configurations
+from swept import configurations
 
 # Not the root, which shows the form of a command, shards, which must be there, and a search, which decides as it goes.
 OTHERS = {"train.yaml", "data/imagenet_shards.yaml", "hydra/sweeper/optuna.yaml"}

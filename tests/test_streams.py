@@ -10,8 +10,8 @@ import pytest
 from forked import ended, forked
 from resnet_lab.errors import lacking
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.sweeps.expand import configurations
 from run_folders import finished
+from swept import configurations
 
 CLI = f"{sys.executable} -m resnet_lab.cli"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from resnet_lab.config.groups import groups
+from resnet_lab.config.request import Request
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.files import expanded
 from resnet_lab.runs.folder import RunFolder
@@ -90,7 +91,7 @@ def train(overrides: Overrides = (), *, fresh: bool = False) -> Run:
     """
     from resnet_lab.sweeps import start
 
-    folder, code = start.run(as_overrides(overrides), fresh=fresh)
+    folder, code = start.run(Request(as_overrides(overrides)), fresh=fresh)
     if code == 130:
         raise KeyboardInterrupt
     if code:
@@ -107,7 +108,10 @@ def sweep(overrides: Overrides = (), *, fresh: bool = False) -> list[Run]:
     """
     from resnet_lab.sweeps import start
 
-    return [Run(job.folder.path) for job in start.sweep(as_overrides(overrides, swept=True), fresh=fresh)]
+    return [
+        Run(job.folder.path)
+        for job in start.sweep(Request(as_overrides(overrides, swept=True), multirun=True), fresh=fresh)
+    ]
 
 
 def load(path: Path | str, *, trust: bool = False) -> Run:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from resnet_lab.config.compose import compose
 from resnet_lab.config.groups import config_dir, groups
 from resnet_lab.config.identity import identity
+from resnet_lab.config.request import compose
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.errors import UserError

@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import load_file
 
 import folders
-from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
+from resnet_lab.config.request import compose
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.fields import keys
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.sweeps.expand import composed
+from swept import composed
 
 TINY = [
     *(

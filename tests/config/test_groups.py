@@ -7,9 +7,9 @@ import pytest
 
 from resnet_lab.cli import main
 from resnet_lab.config import groups
-from resnet_lab.config.compose import compose
+from resnet_lab.config.request import compose
 from resnet_lab.errors import UserError
-from resnet_lab.sweeps.expand import configurations
+from swept import configurations
 
 NARROW = "defaults: [schema, _self_]\nfamily: cifar\ndepth: 8\nwidth: 4\n"
 EXPERIMENT = """# @package _global_

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from resnet_lab.config.compose import compose
 from resnet_lab.config.overrides import read
+from resnet_lab.config.request import compose
 from resnet_lab.errors import UserError
-from resnet_lab.sweeps.expand import configurations
+from swept import configurations
 
 TEXT = {
     "name=2024_11_25": "2024_11_25",

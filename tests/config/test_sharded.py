@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from resnet_lab.config.compose import compose
+from resnet_lab.config.request import compose
 from resnet_lab.errors import UserError
 
 FSDP = ["trainer=fsdp"]

@@ -5,8 +5,8 @@ import inspect
 import pytest
 from lightning import Trainer
 
-from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
+from resnet_lab.config.request import compose
 from resnet_lab.config.rules import OURS, REFUSED
 from resnet_lab.config.schema import HARMLESS
 from resnet_lab.errors import UserError

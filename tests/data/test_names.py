@@ -8,7 +8,7 @@ import pytest
 
 from folders import config, picture
 from resnet_lab.cli import main
-from resnet_lab.config.compose import compose
+from resnet_lab.config.request import compose
 from resnet_lab.data import build, info
 from resnet_lab.data.shards import open_prepared
 from resnet_lab.data.shards.prepare import prepare

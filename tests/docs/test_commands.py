@@ -13,8 +13,8 @@ import documented
 from documented import PAGES, ROOT, Command
 from resnet_lab import cli
 from resnet_lab.cli.parser import parsed
-from resnet_lab.config.compose import compose
 from resnet_lab.config.overrides import read
+from resnet_lab.config.request import compose
 from resnet_lab.data import debug_images
 from swept import expanded
 

@@ -12,8 +12,8 @@ import pytest
 
 from browser import CHROMIUM, DRIVER, MISSING, browser
 from documented import ROOT
-from resnet_lab.config.compose import compose
 from resnet_lab.config.groups import groups
+from resnet_lab.config.request import compose
 from resnet_lab.fields import flatten
 
 # What a browser fetches unasked; an <a href> is followed by a reader.

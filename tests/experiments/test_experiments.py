@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from resnet_lab.config.compose import compose
 from resnet_lab.config.debug import ITERATIONS
 from resnet_lab.config.groups import config_dir, groups
+from resnet_lab.config.identity import path_of
+from resnet_lab.config.request import compose
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import debug_images
 from resnet_lab.models.description import kind, label
@@ -18,9 +19,8 @@ from resnet_lab.reference import table
 from resnet_lab.report import Run, summarise
 from resnet_lab.report.choices import complete
 from resnet_lab.report.paper import different_question, figures
-from resnet_lab.runs.folder import RunFolder, path_of
-from resnet_lab.sweeps.expand import configurations
-from swept import expanded
+from resnet_lab.runs.folder import RunFolder
+from swept import configurations, expanded
 
 EXPERIMENTS = groups()["experiment"]
 

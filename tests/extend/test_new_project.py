@@ -13,7 +13,7 @@ import pytest
 from resnet_lab.cli import main
 from resnet_lab.config.identity import identity
 from resnet_lab.models.nets import label
-from resnet_lab.sweeps.expand import configurations
+from swept import configurations
 
 ROOT = Path(__file__).parents[2]
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}

@@ -13,12 +13,12 @@ from PIL import Image
 from forked import killed, restored
 from own_project import examples, refused, rows
 from resnet_lab.cli import main
-from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
+from resnet_lab.config.request import compose
 from resnet_lab.errors import UserError
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.sweeps.expand import configurations
+from swept import configurations
 
 SMALL = [  # 3 iterations an epoch
     *("data.args.images=96", "model.depth=8", "model.width=4", "recipe.batch_size=32", "recipe.epochs=3"),

@@ -9,8 +9,8 @@ import pytest
 from forked import killed, restored
 from own_project import SMALL, project, refused, rows
 from resnet_lab.cli import main
-from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
+from resnet_lab.config.request import compose
 from resnet_lab.errors import UserError
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder

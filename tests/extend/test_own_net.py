@@ -10,8 +10,8 @@ import torch
 from forked import killed, restored
 from own_project import examples, refused
 from resnet_lab.cli import main
-from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
+from resnet_lab.config.request import compose
 from resnet_lab.errors import UserError
 from resnet_lab.plan.cache import Kept
 from resnet_lab.plan.estimate import estimate
@@ -19,8 +19,8 @@ from resnet_lab.report.collect import collect
 from resnet_lab.runs import weights_file
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.sweeps.expand import configurations
 from resnet_lab.trained import source
+from swept import configurations
 
 SMALL = [
     *("data.train_images=96", "data.validation=40", "data.test_images=40", "recipe.batch_size=32"),

@@ -11,8 +11,8 @@ import yaml
 from forked import killed, restored
 from own_project import SMALL, examples, refused
 from resnet_lab.cli import main
-from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
+from resnet_lab.config.request import compose
 from resnet_lab.errors import UserError
 from resnet_lab.models import build, create_model
 from resnet_lab.models.counting import count

@@ -15,10 +15,10 @@ from pathlib import Path
 from PIL import Image
 
 from resnet_lab.config.groups import config_dir, groups
+from resnet_lab.config.identity import path_of
 from resnet_lab.models.nets import label
-from resnet_lab.runs.folder import path_of
-from resnet_lab.sweeps.expand import configurations
 from resnet_lab.sweeps.printed import print_configurations
+from swept import configurations
 
 RUNS = Path(__file__).with_name("golden_runs.csv")
 TEXTS = Path(__file__).with_name("golden_texts.csv")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from resnet_lab.config.compose import compose
+from resnet_lab.config.request import compose
 from resnet_lab.errors import UserError
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.nets import resolved

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
+from resnet_lab.config.identity import path_of
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.report.collect import collect
 from resnet_lab.runs import recording, train
 from resnet_lab.runs.__main__ import main
-from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Cost, Environment
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.trained.source import of_run

@@ -11,13 +11,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from resnet_lab.cli import main
-from resnet_lab.config.compose import compose
-from resnet_lab.config.identity import identity
+from resnet_lab.config.identity import identity, path_of
+from resnet_lab.config.request import compose
 from resnet_lab.data import debug_images
 from resnet_lab.errors import UserError
 from resnet_lab.models import create_model
 from resnet_lab.runs.execute import execute
-from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.folder import RunFolder
 from swept import expanded
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from resnet_lab.config.identity import path_of
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.fresh import fresh, of_other_code
 from resnet_lab.runs.record import Environment
 from resnet_lab.runs.recording import code_digest

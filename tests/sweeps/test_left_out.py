@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from resnet_lab.errors import UserError
-from resnet_lab.sweeps.expand import configurations, runs_of_experiment
+from swept import configurations, runs_of_experiment
 
 GRID = ["model.depth=20,32", "recipe.lr=0.1,0.01", "seed=0,1"]
 

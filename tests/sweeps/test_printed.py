@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from resnet_lab.config.compose import compose
 from resnet_lab.config.groups import config_dir
+from resnet_lab.config.request import compose
 from resnet_lab.errors import UserError
 from resnet_lab.sweeps.printed import in_yaml, print_configurations
 

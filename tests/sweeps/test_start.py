@@ -14,10 +14,10 @@ from resnet_lab.config import compose
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Failure, Record, State
 from resnet_lab.sweeps import start
-from resnet_lab.sweeps.expand import configurations, runs_of_experiment
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.plugins import LocalLauncher
 from run_folders import finished
+from swept import configurations, runs_of_experiment
 
 SWEEP = ["experiment=quickstart", "seed=0,1"]  # 8 runs
 
@@ -145,7 +145,7 @@ def test_sweeper_of_an_experiment_is_obeyed(
     monkeypatch.setattr("resnet_lab.sweeps.plugins.Search", lambda *given: asked.append(given))
     experiment("mine", "{n_trials: 7}", sweeper="optuna")
     with suppress(AttributeError):  # the search that is none
-        start.sweep(["experiment=mine", "model.depth=20,32"])
+        start.train(["experiment=mine", "model.depth=20,32"], multirun=True)
     [(options, arguments)] = asked
     assert options.n_trials == 7
     assert arguments == ["experiment=mine", "model.depth=20,32"]

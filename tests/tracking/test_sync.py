@@ -11,9 +11,9 @@ import pytest
 
 import told
 from resnet_lab.cli import main
+from resnet_lab.config.grid import apart
 from resnet_lab.report import sync as module
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.sweeps.expand import apart
 from resnet_lab.training import mistakes
 from resnet_lab.training.answers import Answer, Answers
 from run_folders import configured, failed, finished, interrupted, started, write_history

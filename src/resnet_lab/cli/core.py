@@ -283,7 +283,7 @@ def models(args: Namespace) -> int:
     from resnet_lab.models.listing import print_layers, print_models
 
     if any("=" in each for each in args.pattern):
-        from resnet_lab.config.compose import compose
+        from resnet_lab.config.request import compose
         from resnet_lab.data import info
 
         config = compose(args.pattern, trains=False)
@@ -307,7 +307,7 @@ def models(args: Namespace) -> int:
     *OVERRIDES,
 )
 def show(args: Namespace) -> int:
-    from resnet_lab.config.compose import compose
+    from resnet_lab.config.request import compose
     from resnet_lab.data.show import show
 
     for each in show(compose(args.overrides, trains=False).data, args.out):

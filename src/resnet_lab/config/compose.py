@@ -1,6 +1,6 @@
 """Compose a typed configuration from Hydra overrides, and tell every mistake in one line. Free of torch."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from copy import deepcopy
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
@@ -18,9 +18,8 @@ from omegaconf.errors import OmegaConfBaseException
 from resnet_lab.config import rules, searchpath
 from resnet_lab.config.debug import debugged
 from resnet_lab.config.groups import ROOT, config_dir, own_dirs
-from resnet_lab.config.machine import with_local, with_local_data
+from resnet_lab.config.machine import with_local_data
 from resnet_lab.config.mistakes import one_line, refuse_added_keys
-from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
 from resnet_lab.config.targets import authorise, targets, with_sources
 from resnet_lab.data import info, published, spec
@@ -81,32 +80,19 @@ def _open_dictionaries(node: DictConfig) -> DictConfig:
     return node
 
 
-def compose(overrides: list[str], *, planned: bool = False, trains: bool = True) -> TrainConfig:
-    """The configuration that the overrides ask for, typed and checked; `planned`: ImageNet may be elsewhere.
-
-    Without `trains` the images need make no batch, since nothing is trained on them. Raises UserError for an unknown
-    key, group or option, a wrong type, or a combination that makes no sense.
-    """
-    overrides = with_local(read(overrides))
-    config = typed(compose_raw(overrides), planned=planned, trains=trains)
-    refuse_unread(config, overrides)
-    return config
-
-
-def refuse_unread(config: TrainConfig, overrides: Iterable[str]) -> None:
-    """Raise UserError for an override of a key that nothing reads with the other choices: it would make an equal run.
+def refuse_unread(config: TrainConfig, said: Collection[str]) -> None:
+    """Raise UserError for a key that was `said` and that nothing reads with the other choices: the run would be equal.
 
     What a file says may stay unread there: a recipe keeps its warm-up's rate when the warm-up is switched off.
     """
     if config.debug:  # it switches off what would read them
         return
-    typed_keys = {override.key_or_group for override in parse(overrides)}
     for group, unread in (("recipe", recipes.unread(config.recipe)), ("data", spec.unread(config.data))):
         part = getattr(config, group)
         usual = {each.name: each.default for each in fields(part)}
         for name, reader in unread.items():
             value = getattr(part, name)
-            if f"{group}.{name}" in typed_keys and value != usual[name]:
+            if f"{group}.{name}" in said and value != usual[name]:
                 raise UserError(f"{group}.{name}={value} has no effect here: it is for {reader}")
 
 

@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from resnet_lab.config.schema import HARMLESS, TrainConfig
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.fields import flatten
 from resnet_lab.models.description import unasked
+from resnet_lab.models.nets import label
 from resnet_lab.training.recipes import RecipeConfig
 
 
@@ -60,6 +62,14 @@ def identity(config: TrainConfig) -> str:
 def hash_of(choices: str) -> str:
     """Return the identity of what was `chosen`."""
     return hashlib.sha256(choices.encode()).hexdigest()[:8]
+
+
+def path_of(config: TrainConfig) -> Path:
+    """Where a run lies: ``runs_root/name/<label>-s<seed>-<hash>``, unless `run_dir` says otherwise."""
+    if config.run_dir is not None:
+        return Path(config.run_dir)
+    readable = f"{label(config.model)}-s{config.seed}-{identity(config)}"
+    return Path(config.runs_root) / config.name / readable
 
 
 def differences(config: TrainConfig, other: TrainConfig) -> list[str]:

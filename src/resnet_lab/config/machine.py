@@ -10,6 +10,7 @@ The command line goes before it, and it before experiments and defaults. What st
 """
 
 import json
+from collections.abc import Collection
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
@@ -18,7 +19,6 @@ from typing import Any
 import yaml
 
 from resnet_lab.config.groups import groups
-from resnet_lab.config.overrides import parse
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, unknown
@@ -30,13 +30,12 @@ OF_A_RUN = ("name", "run_dir", "answers")  # local, but of one run and not of a 
 LAUNCHER = "hydra.launcher."
 
 
-def with_local(overrides: list[str]) -> list[str]:
-    """The overrides, which were read, after those of `local.yaml` that they leave open; again: the same.
+def settings(said: Collection[str]) -> list[str]:
+    """Return the overrides of `local.yaml`, but for the keys and groups that were `said` on the command line.
 
     Raises UserError for what the file may not set.
     """
-    said = {override.key_or_group for override in parse(overrides)}
-    return [*(f"{key}={value}" for key, value in _settings().items() if not _said(key, said)), *overrides]
+    return [f"{key}={value}" for key, value in _settings().items() if not _said(key, said)]
 
 
 def with_local_data(data: DataConfig) -> DataConfig:
@@ -56,7 +55,7 @@ def of_data(name: str) -> dict[str, Any]:
     return dict(_content().get("data", {}).get(name, {}))
 
 
-def _said(key: str, said: set[str]) -> bool:
+def _said(key: str, said: Collection[str]) -> bool:
     return key in said or (key.startswith(LAUNCHER) and "hydra/launcher" in said)
 
 

@@ -43,9 +43,13 @@ class Composer:
         except (HydraException, OmegaConfBaseException):
             return compose_raw([*self._hydra, *job])  # which finds the words for it
 
+    def whole(self, job: Sequence[str]) -> DictConfig:
+        """Return what Hydra composes of these overrides but for the keys that they set, its own node included."""
+        return self._whole(self._options(job))
+
     def hydra(self, job: Sequence[str]) -> DictConfig:
         """Hydra's own node of a run with these overrides, but for the keys that they set: its sweeper, say."""
-        node: DictConfig = self._whole(self._options(job)).hydra
+        node: DictConfig = self.whole(job).hydra
         return node
 
     def choices(self, job: Sequence[str]) -> Mapping[str, str | None]:

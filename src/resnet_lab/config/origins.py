@@ -1,16 +1,17 @@
 """Which file, or what else, set each key of a configuration. Free of torch."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from resnet_lab.config.compose import compose_raw, config_loader, register_schemas
 from resnet_lab.config.groups import ROOT, config_dir, groups
-from resnet_lab.config.machine import FILE, with_local
+from resnet_lab.config.machine import FILE
 from resnet_lab.config.machine import of_data as local_data
 from resnet_lab.config.overrides import parse
 from resnet_lab.config.schema import TrainConfig
@@ -21,13 +22,14 @@ COMMAND_LINE = "command line"
 WORKED_OUT = "worked out"  # from the data set, the net's family, debug
 
 
-def origins(job: Sequence[str], typed: Sequence[str], config: TrainConfig) -> Callable[[str], str]:
-    """What set a dotted key of `config`, which the overrides of `job` make.
+def origins(
+    job: Sequence[str], said: Collection[str], config: TrainConfig, *, local: Sequence[Override] = ()
+) -> Callable[[str], str]:
+    """Return what tells which file, or what else, set a dotted key of `config`, which the overrides of `job` make.
 
-    Those are the command line as it was `typed` and read, this machine's, and the axes of the experiment.
+    Those are the keys that were `said` on the command line, the `local` ones, and the axes of the experiment.
     """
-    said = {each.key_or_group for each in parse(typed)}
-    of_machine = {each.key_or_group for each in parse(with_local(list(typed)))} - said
+    of_machine = {each.key_or_group for each in local}
     files, keys, experiment = [], {}, DEFAULT
     for each in parse(job):
         key = each.key_or_group

@@ -55,6 +55,12 @@ def parse(overrides: Iterable[str], loader: ConfigLoader | None = None) -> list[
     return parsed
 
 
+def text_of(override: Override) -> str:
+    """Return an override as it was parsed."""
+    assert override.input_line is not None
+    return override.input_line
+
+
 def _read(text: str) -> str:
     check_unicode(*text.partition("=")[::2])
     if _depth(text) > DEEPEST:

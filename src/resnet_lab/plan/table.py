@@ -8,19 +8,18 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from resnet_lab.config.compose import compose
-from resnet_lab.config.identity import identity_part
+from resnet_lab.config.identity import identity_part, path_of
+from resnet_lab.config.request import Request
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import cores
 from resnet_lab.errors import UserError, several, unknown
 from resnet_lab.models.nets import label
 from resnet_lab.plan.cache import Kept, file
 from resnet_lab.plan.estimate import GPU_PEAKS, LAUNCH, TIMED, Estimate, estimate, faster, here, on_gpu
-from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.gpus import possible
 from resnet_lab.runs.history import latest, read_or_empty
 from resnet_lab.runs.threads import threads_of
-from resnet_lab.sweeps.expand import configurations
 from resnet_lab.terminal import fitted, hours, lines_console
 
 WORTH = 1.1  # times as fast, from which it is worth a word
@@ -61,7 +60,7 @@ def plan(
         raise UserError(f"--efficiency {efficiency}: a share of the peak is needed, above 0 and at most 1")
     console = lines_console()
     with console.status("composing the runs …") as status:
-        configs = configurations(overrides, planned=True) if multirun else [compose(overrides, planned=True)]
+        configs = list(Request(overrides, multirun=multirun).runs(planned=True).values())
         kept = Kept()
         clock = here(kept) if gpu is None else on_gpu(gpu.lower(), efficiency)
         costs: dict[str, Estimate] = {}

@@ -10,12 +10,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from resnet_lab.config.identity import chosen, differences, edited, hash_of, identity
+from resnet_lab.config.identity import chosen, differences, edited, hash_of, identity, path_of
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import data_kind
 from resnet_lab.errors import UserError
 from resnet_lab.files import bounded, digest_of, read_text, write_text
-from resnet_lab.models.nets import kind_of, label, resolved
+from resnet_lab.models.nets import kind_of, resolved
 from resnet_lab.runs.lock import Lock, held
 from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.threads import threads_of
@@ -205,14 +205,6 @@ class RunFolder:
     def lock(self) -> Lock:
         """The exclusive right to train this run; UserError on entering when another process has it."""
         return Lock(self.lock_file)
-
-
-def path_of(config: TrainConfig) -> Path:
-    """Where a run lies: ``runs_root/name/<label>-s<seed>-<hash>``, unless `run_dir` says otherwise."""
-    if config.run_dir is not None:
-        return Path(config.run_dir)
-    readable = f"{label(config.model)}-s{config.seed}-{identity(config)}"
-    return Path(config.runs_root) / config.name / readable
 
 
 def _text_of(config: TrainConfig, path: Path) -> str:

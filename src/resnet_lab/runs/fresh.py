@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from resnet_lab.config.identity import path_of
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import State
 from resnet_lab.runs.recording import of_this_code
 

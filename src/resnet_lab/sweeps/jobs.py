@@ -8,13 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from resnet_lab.columns import run_names
-from resnet_lab.config.identity import identity_part
+from resnet_lab.config.identity import identity_part, path_of
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.fields import flatten
 from resnet_lab.files import Watched, tail, write_text
 from resnet_lab.models.nets import label
-from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import Columns, latest, read_or_empty
 from resnet_lab.runs.lock import holder
 from resnet_lab.runs.progress import Progress

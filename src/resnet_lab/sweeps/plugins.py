@@ -13,11 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.config.compose import typed
+from resnet_lab.config.grid import apart
+from resnet_lab.config.identity import path_of
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
-from resnet_lab.runs.folder import path_of
 from resnet_lab.sweeps.board import Board, print_summary
-from resnet_lab.sweeps.expand import apart
 from resnet_lab.sweeps.jobs import Job, name_jobs
 from resnet_lab.sweeps.places.local import Local, LocalOptions
 from resnet_lab.sweeps.places.ray import Ray, RayOptions

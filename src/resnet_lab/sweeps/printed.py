@@ -1,21 +1,17 @@
 """Configurations as YAML, each key with what set it: `resnet-lab train --cfg`. Free of torch."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any
 
 import yaml
 from omegaconf import OmegaConf
 
-from resnet_lab.config.compose import compose
-from resnet_lab.config.machine import with_local
-from resnet_lab.config.origins import DEFAULT, origins
-from resnet_lab.config.overrides import read
-from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.identity import path_of
+from resnet_lab.config.origins import DEFAULT
+from resnet_lab.config.request import Request
 from resnet_lab.errors import printable, unknown
-from resnet_lab.runs.folder import path_of
-from resnet_lab.sweeps.expand import composed
 
 COLUMN = 44  # where what set a key stands, unless its value is longer
 
@@ -25,15 +21,11 @@ def print_configurations(overrides: list[str], part: str | None = None, *, multi
 
     Raises UserError for a mistake in the overrides, and a part that no run has.
     """
-    typed = read(overrides)
-    if multirun:
-        runs: Mapping[tuple[str, ...], TrainConfig] = composed(overrides, planned=True)
-    else:
-        runs = {tuple(with_local(typed)): compose(overrides, planned=True)}
+    request = Request(overrides, multirun=multirun)
     documents = []
-    for job, config in runs.items():
+    for job, config in request.runs(planned=True).items():
         head = f"# {printable(path_of(config))}\n" if multirun else ""
-        lines = _lines(_part(asdict(config), part), origins(job, typed, config))
+        lines = _lines(_part(asdict(config), part), request.origin(job, config))
         documents.append(head + _text(lines))
     print("---\n".join(documents), end="")
     return 0

@@ -16,12 +16,13 @@ from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from resnet_lab.config.compose import compose, compose_raw
+from resnet_lab.config.compose import compose_raw
+from resnet_lab.config.grid import assignments
 from resnet_lab.config.identity import identity_part
 from resnet_lab.config.overrides import parse, read
+from resnet_lab.config.request import Request
 from resnet_lab.config.schema import ObjectiveConfig, TrainConfig
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.sweeps.expand import assignments
 
 JOURNAL = "search.journal"
 SAMPLERS = ("tpe", "random")
@@ -107,8 +108,8 @@ class Search:
         for key, distribution in self._space.items():
             for value in getattr(distribution, "choices", ()):
                 if value != first[key]:
-                    compose(self._overrides({**first, key: value}))
-        return compose(self._overrides(first))
+                    Request(self._overrides({**first, key: value})).run()
+        return Request(self._overrides(first)).run()
 
     def _told(self, study: Any) -> str:
         done = [trial for trial in study.trials if trial.value is not None]

@@ -13,21 +13,20 @@ from hydra.errors import InstantiationException
 from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from resnet_lab.config.compose import compose, config_loader
-from resnet_lab.config.machine import with_local
+from resnet_lab.config.compose import config_loader
+from resnet_lab.config.identity import path_of
 from resnet_lab.config.mistakes import one_line
-from resnet_lab.config.overrides import parse, read
+from resnet_lab.config.request import Request, is_grid
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError, several
 from resnet_lab.models.nets import label
 from resnet_lab.runs.devices import check, this_process
-from resnet_lab.runs.folder import RunFolder, path_of
+from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.fresh import fresh as trained_anew
 from resnet_lab.runs.fresh import of_other_code
 from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.recording import lacking
 from resnet_lab.sweeps.board import print_summary
-from resnet_lab.sweeps.expand import composed, hydra_of, is_grid, runs_of_experiment
 from resnet_lab.sweeps.jobs import Job, name_jobs
 from resnet_lab.sweeps.plugins import register
 from resnet_lab.sweeps.task import Task
@@ -42,26 +41,27 @@ def train(overrides: list[str], multirun: bool, *, fresh: bool = False, retry_fa
 
     Raises UserError before anything is written when the configuration of any run is wrong.
     """
+    request = Request(overrides, multirun=multirun)
     if not multirun:
         if retry_failed:
             raise UserError(
                 "--retry-failed is for a sweep (-m): a single run that failed is always tried again"
             )
-        return run(overrides, fresh=fresh)[1]
-    jobs = sweep(overrides, fresh=fresh, retry_failed=retry_failed)
+        return run(request, fresh=fresh)[1]
+    jobs = sweep(request, fresh=fresh, retry_failed=retry_failed)
     ended = (State.FINISHED, State.ALREADY)
     return 0 if all(job.status in ended and not job.diverged for job in jobs) else 1
 
 
-def run(overrides: list[str], *, fresh: bool = False) -> tuple[RunFolder, int]:
+def run(request: Request, *, fresh: bool = False) -> tuple[RunFolder, int]:
     """Bring one run to its end in this process, and return its folder and the exit code."""
-    config = compose(overrides)
+    config = request.run()
     if fresh:
         (config,) = trained_anew([config])
     check(config.trainer, config.precision)
     announced(config.logger)  # the run itself says why it is offline
     first = this_process(config.trainer).is_first  # torchrun and srun start this command once a device
-    if first and (runs := runs_of_experiment(overrides)) > 1:
+    if first and (runs := request.runs_of_experiment()) > 1:
         print(
             f"resnet-lab: this experiment defines a sweep of {runs} runs; training its default run only "
             "(add -m for all)",
@@ -95,21 +95,20 @@ def _begins(path: Path, config: TrainConfig, before: State) -> str:
     return f"{path}: {what}; Ctrl-C stops it, and the same command resumes"
 
 
-def sweep(overrides: list[str], *, fresh: bool = False, retry_failed: bool = False) -> list[Job]:
+def sweep(request: Request, *, fresh: bool = False, retry_failed: bool = False) -> list[Job]:
     """Bring every run of a multirun to its end, by Hydra's sweeper and launcher, and return what became of each."""
     register()
-    overrides = with_local(read(overrides))
     with tempfile.TemporaryDirectory() as scratch:
-        hydra = hydra_of(overrides, f"hydra.sweep.dir={scratch}")  # where other launchers than ours write
+        hydra = request.hydra(f"hydra.sweep.dir={scratch}")  # where other launchers than ours write
         # A search composes as it goes, and checks what it may choose from.
-        jobs = composed(overrides) if is_grid(hydra) else {}
+        jobs = request.runs() if is_grid(hydra) else {}
         if fresh and not jobs:
             raise UserError("train --fresh is for a grid: a search decides by the runs that are there")
         if fresh:
             jobs = dict(zip(jobs, trained_anew(list(jobs.values())), strict=True))
         task = Task(jobs, retry_failed=retry_failed)
         announce(task)
-        _launch(hydra, task, [str(o.input_line) for o in parse(overrides) if not o.is_hydra_override()])
+        _launch(hydra, task, request.arguments)
     # A launcher that is not ours may have called the task in other processes.
     ended = task.jobs or [Job.left(config) for config in task.composed.values()]
     if not task.ours:

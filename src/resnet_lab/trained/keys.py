@@ -10,8 +10,9 @@ from typing import Any
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_lab.config.compose import compose, compose_raw
+from resnet_lab.config.compose import compose_raw
 from resnet_lab.config.overrides import parse, read
+from resnet_lab.config.request import Request
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.config.targets import authorise, sources_of
 from resnet_lab.data.spec import FINGERPRINTED, DataConfig
@@ -47,7 +48,7 @@ class Pairs:
         self.normalisation = any(key in NORMALISATION for key in _keys(of["data"]))  # is said of the data
         self.data_keys = frozenset(_keys(of["data"]))
         self._data = of["data"]
-        self._named = compose(of["data"], trains=False).data if _names_group(of["data"]) else None
+        self._named = Request(of["data"]).run(trains=False).data if _names_group(of["data"]) else None
         self._metrics: Mapping[str, Any] = compose_raw(read(of["metrics"])).metrics if of["metrics"] else {}
         self._metrics_anew = _names_group(of["metrics"])
 

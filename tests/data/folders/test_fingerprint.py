@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from folders import config, make, picture
-from resnet_lab.config.compose import compose
 from resnet_lab.config.identity import identity
+from resnet_lab.config.request import compose
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import info
 from resnet_lab.data.folders import fingerprint

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from folders import CLASSES, config, make, picture
-from resnet_lab.config.compose import compose
+from resnet_lab.config.request import compose
 from resnet_lab.data import build, info
 from resnet_lab.data.folders.fingerprint import look
 from resnet_lab.errors import UserError

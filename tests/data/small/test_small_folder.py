@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from folders import CLASSES, make, picture
-from resnet_lab.config.compose import compose
+from resnet_lab.config.request import compose
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import build, info
 from resnet_lab.data.module import DataModule

@@ -14,7 +14,7 @@ from resnet_lab.extras import command
     notes="out=FOLDER is needed; size=256 is the shorter side in pixels; workers=N, by default one per core.",
 )
 def prepare(args: Namespace) -> int:
-    from resnet_lab.config.compose import compose
+    from resnet_lab.config.request import compose
     from resnet_lab.data.shards.prepare import prepare
     from resnet_lab.data.spec import ImageFolderConfig
     from resnet_lab.errors import UserError
