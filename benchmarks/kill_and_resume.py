@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from measuring import Claim, leave
-from resnet_lab.config.compose import compose
+from resnet_lab.config.request import compose
 from resnet_lab.runs.folder import RunFolder
 
 OVERRIDES = (

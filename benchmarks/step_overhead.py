@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from measuring import Claim, interleaved, leave
 from resnet_lab import data as data_sets
 from resnet_lab import models
-from resnet_lab.config.compose import compose
+from resnet_lab.config.request import compose
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder

@@ -19,7 +19,7 @@ import time
 from rich.console import Console
 
 from measuring import Claim, leave
-from resnet_lab.config.compose import compose
+from resnet_lab.config.request import compose
 from resnet_lab.cores import cores
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.board import Board

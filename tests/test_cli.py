@@ -33,7 +33,7 @@ TORCH_FREE = [
     "resnet_lab.config.identity",
     "resnet_lab.runs.folder",
     "resnet_lab.sweeps",
-    "resnet_lab.sweeps.expand",
+    "resnet_lab.config.request",
     "resnet_lab.report",
     "resnet_lab.reference",
 ]
