@@ -46,3 +46,12 @@ def test_the_files_that_the_map_names_are_there() -> None:
     files = re.findall(r"`([\w/]+(?:\.py|/))`", jobs)
     assert len(files) > 8
     assert not [file for file in files if not ((SOURCE / file).exists() or (ROOT / file).exists())]
+
+
+def test_the_way_of_a_sweep_names_functions_that_are_there() -> None:
+    drawing = TEXT.split("## The way of")[1].split("```")[1]
+    steps = re.findall(r"▶? ?▼? ([\w/]+\.py): (\w+)", drawing)
+    assert len(steps) > 20
+    for file, name in steps:
+        code = (ROOT / "src/resnet_lab" / file).read_text(encoding="utf-8")
+        assert re.search(rf"^ *(def|class) {name}\b", code, re.MULTILINE), f"{file} has no {name}"
