@@ -170,7 +170,7 @@ def names(labels: Sequence[str], choices: Sequence[Mapping[str, Any]]) -> list[s
     alike: dict[str, list[Mapping[str, Any]]] = {}
     for label, own in zip(labels, choices, strict=True):
         alike.setdefault(label, []).append(own)
-    keys = sorted({key for members in alike.values() for key in _differing(members)})
+    keys = _telling(sorted({key for members in alike.values() for key in _differing(members)}), choices)
     last = Counter(key.rpartition(".")[2] for key in keys)
     short = {key: key if last[key.rpartition(".")[2]] > 1 else key.rpartition(".")[2] for key in keys}
     return [
@@ -195,6 +195,21 @@ def run_names(
         f"{name} {folder.rpartition('-')[2]}" if times[name] > 1 else name
         for name, folder in zip(found, folders, strict=True)
     ]
+
+
+# Of choices that go along with one another, these tell most.
+TELLING = ("recipe.lr", "recipe.epochs", "recipe.iterations", "data.size")
+
+
+def _telling(keys: Sequence[str], choices: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return these keys but for those whose values go along with those of another one."""
+    kept: dict[tuple[int, ...], str] = {}
+    for key in sorted(
+        keys, key=lambda key: (key not in TELLING, key.startswith(("trainer.", "batch_norm.")))
+    ):
+        seen: dict[str, int] = {}
+        kept.setdefault(tuple(seen.setdefault(str(own.get(key)), len(seen)) for own in choices), key)
+    return [key for key in keys if key in kept.values()]
 
 
 def _differing(members: Sequence[Mapping[str, Any]]) -> set[str]:

@@ -47,6 +47,15 @@ def test_a_run_is_called_by_what_varies_among_the_runs(
     }
 
 
+def test_of_choices_that_go_along_one_tells_the_runs_apart(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rate, size in ((0.05, 64), (0.1, 128)):
+        finished(configured(tmp_path, **{"recipe.lr": rate, "recipe.batch_size": size}), 3.0)
+    main(["status", str(tmp_path)])
+    assert set(rows(capsys.readouterr().out)) == {"resnet-20 lr=0.05 s0", "resnet-20 lr=0.1 s0"}
+
+
 def test_a_failed_run_says_why_and_is_the_exit_code(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,8 @@ from resnet_lab.report.choices import Choices, differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group
 
-MOST = 3  # names that a sentence lists
+MOST = 3  # names that a sentence lists, if none is
+LONG = 40  # letters
 
 
 def names_of(groups: Sequence[Group]) -> list[str]:
@@ -48,8 +49,9 @@ def short_kinds(kinds: Sequence[str]) -> dict[str, str]:
 
 def some(found: Sequence[str]) -> str:
     """Return the first few of these names."""
-    more = f" and {len(found) - MOST} more" if len(found) > MOST else ""
-    return ", ".join(found[:MOST]) + more
+    most = 1 if any(len(name) > LONG for name in found) else MOST
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
 
 
 def _parts(kind: str) -> tuple[str, list[str]]:
