@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from resnet_lab.columns import word
+from resnet_lab.report.against import shared_variance
 from resnet_lab.report.choices import shown
 from resnet_lab.report.compare import Group, ranked, told_apart_by
-from resnet_lab.report.spread import Spread, t_of
+from resnet_lab.report.spread import Pooled, Spread, interval_of
 from resnet_lab.report.style import canvas, legend, looks, panels_of, plain_numbers, wrapped
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def draw_depth(groups: Sequence[Group]) -> "Figure | None":
     values. A line joins the groups that differ in it alone. None while fewer than two of its values have a result.
     """
     ended = [group for group in groups if group.result.n]
-    main = main_choice(ended)
+    main, shared = main_choice(ended), shared_variance(ended)
     if main is None:
         return None
     values = sorted({_value(group, main) for group in ended}, key=ranked)
@@ -38,7 +39,7 @@ def draw_depth(groups: Sequence[Group]) -> "Figure | None":
             for index, (name, series) in enumerate(lines.items()):
                 places = _places(values, names, index - (len(lines) - 1) / 2)
                 points = sorted((places[_value(group, main)], group.result) for group in series)
-                _draw_series(axes, points, name, names, **look[name])
+                _draw_series(axes, points, shared, name, names, **look[name])
             axes.set_title(wrapped(title))
             _label(axes, ended[0].objective.title if names else word(main), values, names)
         axis = "x" if names else "y"
@@ -69,11 +70,17 @@ def _logarithmic(values: Sequence[Any]) -> bool:
 
 
 def _draw_series(
-    axes: "Axes", points: Sequence[tuple[float, Spread]], name: str, names: bool, color: str, linestyle: str
+    axes: "Axes",
+    points: Sequence[tuple[float, Spread]],
+    shared: Pooled | None,
+    name: str,
+    names: bool,
+    color: str,
+    linestyle: str,
 ) -> None:
     """Draw one line: errors upwards against numbers, or to the right beside names."""
     places, means = [place for place, _ in points], [test.mean for _, test in points]
-    bars = [0.0 if math.isnan(half := half_interval(test)) else half for _, test in points]
+    bars = [0.0 if math.isnan(half := interval_of(test, shared).half) else half for _, test in points]
     style: Any = {"label": name, "color": color, "marker": "o", "markersize": 4, "capsize": 3, "zorder": 3}
     if names:
         axes.errorbar(means, places, xerr=bars, linestyle="none", **style)
@@ -108,11 +115,6 @@ def main_choice(groups: Sequence[Group]) -> str | None:
     if len({group.kind for group in groups}) > 1:
         counts["net"] = len({group.kind for group in groups})
     return max(counts, key=lambda key: counts[key], default=None)
-
-
-def half_interval(spread: Spread) -> float:
-    """Return half the width of the 95 % interval of a mean over seeds, by Student's t; nan for fewer than two."""
-    return t_of(spread.n - 1) * spread.std / math.sqrt(spread.n) if spread.n > 1 else math.nan
 
 
 def _value(group: Group, main: str) -> object:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from resnet_lab.columns import word
+from resnet_lab.columns import COLUMNS, word
 from resnet_lab.errors import UserError, several, unknown
 from resnet_lab.report.against import shared_variance
 from resnet_lab.report.collect import Run, collect, to_stderr
@@ -157,7 +157,13 @@ class Part:
     def latex(self) -> str:
         answers, beside = self.answered
         label = slug(" ".join([*dict.fromkeys(str(run.choices["name"]) for run in self.runs), self.name]))
-        text = self.table.latex(f"{self.title}.", label, f"{rule_of(self.groups)} {self.note}".strip())
+        remarks = "; ".join(dict.fromkeys(filter(None, (group.remarks for group in self.groups))))
+        note = [rule_of(self.groups), self.note, f"Remarks: {remarks}." if remarks else ""]
+        # No times, which a paper has no use for, so that what is left can be read.
+        times = [column.title for column in COLUMNS.values() if column.part == "cost"]
+        text = self.table.without(["remarks", *times]).latex(
+            f"{self.title}.", label, " ".join(filter(None, note))
+        )
         if beside:
             text += paper_table(beside).latex(f"Beside {answers}.", f"{label}-paper", RULE)
         return text

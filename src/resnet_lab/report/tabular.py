@@ -5,7 +5,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,16 @@ class Table:
         )
         cells = tuple(tuple(row[name] for name in columns) for row in rows)
         return cls(columns, cells, frozenset(columns) - words)
+
+    def without(self, titles: Collection[str]) -> "Table":
+        """Return the table without these columns."""
+        kept = [index for index, name in enumerate(self.columns) if name not in titles]
+        return Table(
+            tuple(self.columns[index] for index in kept),
+            tuple(tuple(row[index] for index in kept) for row in self.rows),
+            self.numbers.difference(titles),
+            frozenset((row, kept.index(column)) for row, column in self.best if column in kept),
+        )
 
     def markdown(self) -> str:
         """Padded, so that it reads as plain text too."""
