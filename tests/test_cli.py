@@ -438,3 +438,18 @@ def test_a_run_says_at_once_what_it_trains_and_for_how_long(
     line = capsys.readouterr().err
     assert line.startswith("runs/scratch/resnet-8-s0-")
     assert "training resnet-8 on digits for 2 epochs" in line
+
+
+def test_interrupt_while_the_program_is_imported_ends_it_in_one_line(tmp_path: Path) -> None:
+    stop = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
+    (tmp_path / "yaml.py").write_text(stop)  # one of the first that a command imports
+    program = "import sys; from resnet_lab.__main__ import main; sys.exit(main())"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "train", "model.depth=8"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr.startswith("resnet-lab: interrupted")
+    assert done.stderr.count("\n") == 1
