@@ -67,6 +67,12 @@ class LoggerConfig:
     tags: list[str] = field(default_factory=list, metadata={"text": Text(most=64)})
     # upload the weights of a finished run as a W&B artifact
     artifacts: bool = False
+    # iterations between the rows of steps.csv, at least so many that there are at most 1,000; 0: none
+    every_steps: int = number(50, least=0)
+    # the norm of the gradients in steps.csv
+    gradient_norm: bool = False
+    # Lightning loggers of your own, next to these: {name: {_target_: dotted.path, argument: value}}
+    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def trackers(self) -> list[str]:

@@ -23,7 +23,7 @@ from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import holder
 from resnet_lab.runs.record import Environment, Failure, Record, State
 from resnet_lab.runs.recording import opened
-from resnet_lab.tracking import Row, read_rows, results, workspace
+from resnet_lab.tracking import Row, all_rows, results, workspace
 from resnet_lab.tracking.account import PROJECT, from_environment, why_offline
 from resnet_lab.tracking.rows import rows_to, told_by_one
 from resnet_lab.tracking.wandb_run import WandbRun, close, one_line
@@ -171,7 +171,7 @@ def _unfinished(run: RunFolder, config: TrainConfig) -> Record:
 
 def _certain(run: RunFolder, state: State) -> list[Row]:
     """The rows that will not change: those that a checkpoint knows, where a run may go on from one."""
-    rows = read_rows(run.history_file)
+    rows = all_rows(run.path)
     known = [int(path.stem) for path in checkpoints_in(run.checkpoints)]
     return rows if state == State.FINISHED else rows_to(rows, max(known, default=None))
 

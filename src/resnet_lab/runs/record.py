@@ -126,6 +126,9 @@ class Record:
     last: dict[str, float | None] = field(default_factory=dict)  # metrics; None: not defined, as of no images
     best: dict[str, float | None] = field(default_factory=dict)  # on the validation images, with its epoch
     objective: dict[str, Any] = field(default_factory=dict)
+    hyperparameters: dict[str, Any] = field(
+        default_factory=dict
+    )  # what a module or a callback logged as such
     protocol: str | None = None
     batch_norm: BatchNorm = field(default_factory=BatchNorm)
     cost: Cost = field(default_factory=Cost)

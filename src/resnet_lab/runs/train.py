@@ -54,6 +54,7 @@ from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.probes import GradientNorms, LayerResponses
 from resnet_lab.training.profile import Profile
 from resnet_lab.training.protocols import protocol
+from resnet_lab.training.run_logger import EVERY, STEPS, RunLogger, Steps, own_loggers
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | No
     )
     record.without_state = extra.without_state(own)
     cost, checkpoints = Cost(), _checkpoints(folder, config, lock, held_at)
+    logger, loggers = RunLogger(), own_loggers(config.logger.extra)
     record.resumed_from = checkpoints.resumed_from
     with numerics.as_configured(config), trackers(config, folder, record, first=here.is_first) as told:
         trainer = Trainer(
@@ -116,23 +118,28 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | No
             callbacks=[
                 *_callbacks(folder, config, here, module),
                 *own.values(),
-                _history(folder, module, metrics),
+                _history(folder, module, metrics, logger),
+                *_steps(folder, config, logger),
                 cost,
                 checkpoints,
                 *told,
             ],
-            logger=False,
+            logger=[logger, *loggers],
+            log_every_n_steps=config.trainer.extra.get(
+                "log_every_n_steps", config.logger.every_steps or EVERY
+            ),
             default_root_dir=folder.path,
             use_distributed_sampler=False,  # the loaders give each process its share
             num_sanity_val_steps=0,
             enable_model_summary=False,
-            **config.trainer.extra,
+            **{name: value for name, value in config.trainer.extra.items() if name != "log_every_n_steps"},
             enable_progress_bar=config.trainer.progress and sys.stdout.isatty(),
         )
         silence(trainer.callbacks)  # type: ignore[attr-defined]
         start = newest_sound(folder.checkpoints, config, net if held_at else None)
         trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
 
+        record.hyperparameters = logger.hyperparameters
         last = checkpoints.last or start  # whatever else lies there
         assert last is not None
         if held_at is not None:
@@ -165,10 +172,20 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | No
             record.last, record.best = scores(folder.history_file, error, config.objective)
 
 
-def _history(folder: RunFolder, module: LightningModule, metrics: Metrics | None) -> History:
+def _history(
+    folder: RunFolder, module: LightningModule, metrics: Metrics | None, logger: RunLogger
+) -> History:
     if modules.tests_itself(module):
-        return History(folder.history_file, columns=OWN_COLUMNS)
-    return History(folder.history_file, metrics.columns if metrics else ())
+        return History(folder.history_file, columns=OWN_COLUMNS, logger=logger)
+    return History(folder.history_file, metrics.columns if metrics else (), logger=logger)
+
+
+def _steps(folder: RunFolder, config: TrainConfig, logger: RunLogger) -> list[Steps]:
+    every, batch = config.logger.every_steps, recipes.loader_batch_size(config.recipe)
+    if not every:
+        return []
+    norm = config.logger.gradient_norm
+    return [Steps(folder.path / STEPS, logger, every=every, batch_size=batch, gradient_norm=norm)]
 
 
 def _metrics(config: TrainConfig, data: DataModule) -> Metrics | None:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.tracking.facts import Facts
-from resnet_lab.tracking.rows import Row, read_rows, rows_to, told_by_one
+from resnet_lab.tracking.rows import Row, all_rows, rows_to, told_by_one
 from resnet_lab.tracking.tensorboard import TensorBoard
 from resnet_lab.tracking.wandb_run import WandbRun, one_line
 
@@ -57,8 +57,8 @@ def _follow(first: dict[str, Any], folder: Path, messages: Iterator[dict[str, An
         if "facts" in message:
             ended = Facts(**message["facts"])
             break
-        _level(trackers, folder / "history.csv", reached)
-    _level(trackers, folder / "history.csv", reached)
+        _level(trackers, folder, reached)
+    _level(trackers, folder, reached)
     for name, tracker in trackers.items():
         try:
             tracker.finish(ended)
@@ -79,14 +79,14 @@ def _open(name: str, config: LoggerConfig, facts: Facts, folder: Path, pid: int)
     return run
 
 
-def _level(trackers: dict[str, Tracker], history: Path, reached: int | None) -> None:
+def _level(trackers: dict[str, Tracker], folder: Path, reached: int | None) -> None:
     """With the rows up to the iteration that a checkpoint knows, None: all; a row after it may be made again."""
     for name, tracker in list(trackers.items()):
         try:
-            tracker.level(rows_to(read_rows(history), reached))
+            tracker.level(rows_to(all_rows(folder), reached))
         except Exception as error:
             del trackers[name]
-            _tell(f"{name} takes no more rows ({one_line(error)}): {_later(name, history.parent)}")
+            _tell(f"{name} takes no more rows ({one_line(error)}): {_later(name, folder)}")
 
 
 def _later(name: str, folder: Path) -> str:

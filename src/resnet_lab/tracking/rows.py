@@ -49,6 +49,18 @@ def read_rows(history: Path) -> list[Row]:
     return [_row(header, line) for line in lines if len(line) == len(header)]
 
 
+def all_rows(folder: Path) -> list[Row]:
+    """Return the rows of a run, those of steps.csv as ``step/…`` before that of their epoch, by iteration.
+
+    Rows up to an iteration that a checkpoint knows stay as they are and where they are.
+    """
+    steps = [
+        {name if name in ("iteration", "images") else f"step/{name}": value for name, value in row.items()}
+        for row in read_rows(folder / "steps.csv")
+    ]
+    return sorted([*steps, *read_rows(folder / "history.csv")], key=lambda row: row["iteration"])
+
+
 def rows_to(rows: Sequence[Row], iteration: int | None) -> list[Row]:
     """Return the rows up to an iteration; None: all."""
     return [row for row in rows if iteration is None or row["iteration"] <= iteration]

@@ -77,7 +77,7 @@ class WandbRun:
         self._run.define_metric("val/error", step_metric="iteration", summary="min")
         for name in ("lr", "seconds"):  # of an epoch, and no figures of the run
             self._run.define_metric(name, step_metric="iteration", summary="none")
-        for name in ("epoch", "iteration"):  # charts that tell nothing
+        for name in ("epoch", "iteration", "images"):  # charts that tell nothing, but axes of others
             self._run.define_metric(name, hidden=True)
 
     def level(self, rows: Sequence[Row]) -> int:

@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, TQDMProgressBar
 
 from resnet_lab.terminal import said
 from resnet_lab.training.csv_file import CsvFile
+from resnet_lab.training.run_logger import RunLogger
 
 COLUMNS = (
     "epoch",  # counted from 1
@@ -98,9 +99,16 @@ class _EpochEnd(Checkpoint):
 class History(_EpochEnd):
     """`history.csv`: one row an epoch. A resumed run writes again what its checkpoint knows of it."""
 
-    def __init__(self, path: Path, metrics: Sequence[str] = (), columns: Sequence[str] = COLUMNS) -> None:
+    def __init__(
+        self,
+        path: Path,
+        metrics: Sequence[str] = (),
+        columns: Sequence[str] = COLUMNS,
+        logger: RunLogger | None = None,
+    ) -> None:
         """`metrics`: the further columns of each evaluation, as ``accuracy/cat``; what else is logged adds its own."""
         super().__init__()
+        self._logger = logger or RunLogger()
         further = [f"{name}/{metric}" for name in ("val", "test") for metric in metrics]
         self._file = CsvFile(path, [*columns, *further])
 
@@ -109,6 +117,7 @@ class History(_EpochEnd):
     ) -> None:
         state = checkpoint["callbacks"].get(self.state_key, {})
         self._file.restore(state, checkpoint["global_step"], write=trainer.is_global_zero)
+        self._logger.of_epoch = dict(state.get("logged", {}))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
@@ -118,11 +127,12 @@ class History(_EpochEnd):
     def on_row(self, row: dict[str, float], trainer: Trainer) -> None:
         # Six digits: all that a mean in single precision holds, and a per-cent error of any test set.
         counts = {name: str(int(row[name])) for name in ("epoch", "iteration")}
-        shown = {name: f"{value:.6g}" for name, value in row.items()}
+        shown = {name: f"{value:.6g}" for name, value in (self._logger.of_epoch | row).items()}
+        self._logger.of_epoch = {}
         self._file.append([shown | counts])
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | self._file.state()
+        return super().state_dict() | self._file.state() | {"logged": self._logger.of_epoch}
 
 
 class Pace:
