@@ -156,6 +156,11 @@ def test_where_keeps_the_runs_that_are_like_that(
         (["--rows", "model.depth", "--columns", "model.depth"], "two different choices"),
         (["--rows", "model.depth", "--columns", "kind", "--by", "kind"], "two tables"),
         (["--baseline", "model.shortcut=B"], "no row matches"),
+        (["--all-runs"], "--all-runs goes with --by"),
+        (
+            ["--rows", "model.depth", "--columns", "kind", "--show", "median"],
+            "--show adds columns to a table",
+        ),
         (["--format", "mdd"], "did you mean 'md'?"),
         (["--format", "md", "--out", "x"], "redirect it"),
         (["--figures", "jpg"], "allowed: png, svg, pdf"),

@@ -30,7 +30,9 @@ class Question:
 
     @property
     def asked(self) -> bool:
-        return bool(self.by or self.rows or self.columns or self.baseline or self.format or self.show)
+        return bool(
+            self.by or self.rows or self.columns or self.baseline or self.format or self.show or self.all_runs
+        )
 
 
 def show(folders: Sequence[Path], where: Sequence[str], question: Question) -> int:
@@ -76,6 +78,10 @@ def _views(parts: Sequence[Part], question: Question) -> dict[str, View]:
 
 def viewed(groups: Sequence[Group], question: Question) -> View:
     """The groups as a question wants them put together."""
+    if question.all_runs and not (question.by or question.rows):
+        raise UserError("--all-runs goes with --by, or with --rows and --columns: it says how they average")
+    if question.show and question.rows:
+        raise UserError("--show adds columns to a table of groups or of --by, not to --rows and --columns")
     if bool(question.rows) != bool(question.columns):
         raise UserError("--rows and --columns go together; --by draws a table by one choice")
     if question.rows and question.columns:

@@ -6,8 +6,8 @@ from pathlib import Path
 import yaml
 
 from resnet_lab.errors import several
-from resnet_lab.report import Run, group_table, summarise
-from resnet_lab.report.publish import rule_of
+from resnet_lab.report import Run
+from resnet_lab.report.publish import parts_of, rule_of
 
 
 def card(title: str, runs: Mapping[str, Run], folder: Path) -> str:
@@ -23,6 +23,10 @@ def card(title: str, runs: Mapping[str, Run], folder: Path) -> str:
         "datasets": data,
     }
     first = next(iter(runs))
+    parts = parts_of(list(runs.values()))
+    tables = "\n\n".join(
+        f"{f'## {part.title}' if part.name else ''}\n\n{part.table.markdown()}".strip() for part in parts
+    )
     pictures = [f"![{path.stem}]({path.name})" for path in sorted(folder.glob("*.png"))]
     return f"""\
 ---
@@ -33,7 +37,7 @@ def card(title: str, runs: Mapping[str, Run], folder: Path) -> str:
 
 {several(len(runs), "run")} trained with resnet-lab on {", ".join(data)}. {rule_of()}
 
-{group_table(summarise(runs.values())).markdown().strip()}
+{tables}
 
 {chr(10).join(pictures)}
 

@@ -8,9 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from resnet_lab.columns import COLUMNS
 from resnet_lab.errors import UserError
 from resnet_lab.files import read_text, write_text
 
+TIME = COLUMNS["train_seconds"]
 NOTE = "wandb-view.json"  # in the sweep's folder: where its view is
 EXTRA = "wandb_workspaces"
 
@@ -64,8 +66,8 @@ def made(view: View) -> Any:
         ws.Section(
             name="Error against iteration: mean and standard deviation over seeds",
             panels=[
-                curve("test error (%)", "test/error", range_y=(0, None)),
-                curve("training error (%)", "train/error", range_y=(0, None)),
+                curve(COLUMNS["test_error"].title, "test/error", range_y=(0, None)),
+                curve(COLUMNS["train_error"].title, "train/error", range_y=(0, None)),
                 curve("training loss", "train/loss", log_y=True),
             ],
             is_open=True,
@@ -73,9 +75,17 @@ def made(view: View) -> Any:
         ws.Section(
             name="Error against depth and cost",
             panels=[
-                points("test error (%) against depth", wr.Config("model.depth")),
-                points("test error (%) against seconds", wr.SummaryMetric("train_seconds"), log_x=True),
-                points("test error (%) against multiply-adds", wr.Config("multiply_adds"), log_x=True),
+                points(f"{COLUMNS['test_error'].title} against depth", wr.Config("model.depth")),
+                points(
+                    f"{COLUMNS['test_error'].title} against {TIME.title}",
+                    wr.SummaryMetric(TIME.key),
+                    log_x=True,
+                ),
+                points(
+                    f"{COLUMNS['test_error'].title} against multiply-adds",
+                    wr.Config("multiply_adds"),
+                    log_x=True,
+                ),
             ],
             is_open=True,
         ),
@@ -95,7 +105,7 @@ def made(view: View) -> Any:
                 "run:displayName",
                 "config:model.value.depth",  # as W&B keeps model: {depth: …}
                 "summary:test/error",
-                "summary:train_seconds",
+                f"summary:{TIME.key}",
             ],
         ),
     )
