@@ -22,9 +22,8 @@ from resnet_lab.config.machine import with_local_data
 from resnet_lab.config.mistakes import one_line, refuse_added_keys
 from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
 from resnet_lab.config.targets import authorise, targets, with_sources
-from resnet_lab.data import info, published, spec
+from resnet_lab.data import info, published
 from resnet_lab.data.spec import (
-    FINGERPRINTED,
     DataConfig,
     DataInfo,
     ImageFolderConfig,
@@ -87,7 +86,7 @@ def refuse_unread(config: TrainConfig, said: Collection[str]) -> None:
     """
     if config.debug:  # it switches off what would read them
         return
-    for group, unread in (("recipe", recipes.unread(config.recipe)), ("data", spec.unread(config.data))):
+    for group, unread in (("recipe", recipes.unread(config.recipe)), ("data", config.data.unread())):
         part = getattr(config, group)
         usual = {each.name: each.default for each in fields(part)}
         for name, reader in unread.items():
@@ -223,11 +222,7 @@ def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:
     if facts.classes < 2 and facts.target_shape is None:
         only = ", ".join(facts.class_names)
         raise UserError(f"data.root={data.root} holds one class ({only}): to be told apart, two are needed")
-    if isinstance(data, OwnConfig):  # its size decides how many threads a run has
-        data = replace(data, height=facts.height, width=facts.width)
-    if isinstance(data, FINGERPRINTED) and facts.fingerprint is not None:
-        return replace(data, fingerprint=facts.fingerprint)
-    return data
+    return data.identified(facts)
 
 
 def _told(net: OtherConfig) -> list[str]:

@@ -2,12 +2,10 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.data import counted, debug_images
-from resnet_lab.data import few as few_of
-from resnet_lab.data.spec import DataConfig, ImageFolderConfig, InMemoryConfig, OwnConfig, SmallImagesConfig
+from resnet_lab.data import counted, debug_images, few
+from resnet_lab.data.spec import DataConfig
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.made import has_published_weights
 from resnet_lab.models.nets import without_weights
@@ -43,26 +41,8 @@ def within_a_minute(config: TrainConfig) -> TrainConfig:
         batch_size=min(recipe.batch_size, 8),
         accumulate=1,
     )
-    data = config.data
-    few: dict[str, Any] = {"validation": 0, "train_images": 32, "test_images": 16}
-    if isinstance(data, SmallImagesConfig):
-        few["validation"] = min(data.validation, 16)
-        data = replace(data, name="digits", root=None, size=None, pad=1, flip=False, **few)
-    elif isinstance(data, InMemoryConfig):
-        kept: dict[str, Any] = {"mean": data.mean, "divide_by_std": data.divide_by_std, "cutout": data.cutout}
-        data = SmallImagesConfig(name="digits", pad=1, flip=False, **kept, **few)
-    elif isinstance(data, OwnConfig):
-        data = few_of(data, few["train_images"], few["test_images"])
-    elif isinstance(data, ImageFolderConfig):
-        root = debug_images.make(Path(config.runs_root) / "debug-images")
-        sizes: dict[str, Any] = {
-            "crop": 64,
-            "test_crop": None,
-            "resize": 72,
-            "scale_min": 72,
-            "scale_max": 80,
-        }
-        data = replace(data, name="image_folder", root=str(root), fingerprint=None, **sizes, **few)
+    data = config.data.embedded(lambda: str(debug_images.make(Path(config.runs_root) / "debug-images")))
+    data = few(data, 32, 16)
     model = config.model
     if has_published_weights(model):
         model = without_weights(model)
@@ -95,7 +75,7 @@ def on_one_batch(config: TrainConfig) -> TrainConfig:
     model = config.model
     if isinstance(model, ModelConfig):
         model = replace(model, branch_dropout=0.0, drop_path=0.0)
-    return replace(config, recipe=recipe, model=model, data=_as_they_are(_few(config.data, images, images)))
+    return replace(config, recipe=recipe, model=model, data=_few(config.data, images, images).unaugmented())
 
 
 def for_a_profile(config: TrainConfig) -> TrainConfig:
@@ -125,21 +105,10 @@ def _of_iterations(recipe: recipes.RecipeConfig, iterations: int) -> recipes.Rec
 
 def _few(data: DataConfig, train: int | None, test: int) -> DataConfig:
     """At most so many of the images, none set aside."""
-    return few_of(replace(data, validation=0), train, test)
+    return few(replace(data, validation=0), train, test)
 
 
 def _there(data: DataConfig) -> tuple[int, int]:
     """How many images there are to train and to test on."""
     train, test = counted(data)
     return min(train, data.train_images or train), min(test, data.test_images or test)
-
-
-def _as_they_are(data: DataConfig) -> DataConfig:
-    """Without augmentation, but for the place of the crop along the longer side of a file's image."""
-    if isinstance(data, InMemoryConfig):
-        return replace(data, pad=0, flip=False, cutout=0, transform={})
-    if isinstance(data, ImageFolderConfig):
-        plain: dict[str, Any] = {"flip": False, "trivial_augment": False, "transform": {}}
-        plain |= dict.fromkeys(("pca_noise", "colour_jitter", "random_erasing"), 0.0)
-        return replace(data, augmentation="scale_jitter", scale_min=data.crop, scale_max=data.crop, **plain)
-    return data

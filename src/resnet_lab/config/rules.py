@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_lab.config.schema import ALL, TrainConfig, TrainerConfig
-from resnet_lab.data.spec import DataInfo, ImageFolderConfig, check_batches
+from resnet_lab.data.spec import DataInfo, check_batches
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models import nets
 from resnet_lab.models.checks import stride
@@ -99,7 +99,7 @@ def _of_choices(config: TrainConfig) -> Rules:
         "recipe.freeze=backbone needs trained weights, for example model.weights=imagenet",
     )
     yield (
-        config.protocol != "single_view" and not isinstance(config.data, ImageFolderConfig),
+        config.protocol != "single_view" and not config.data.any_size,
         f"protocol={config.protocol}: images of {config.data.name} are tested as they are: protocol=single_view",
     )
     # A device has a part of each weight and of each gradient.

@@ -1,13 +1,16 @@
 """What a data set is, in words: typed choices and facts. Free of torch."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, field, fields
-from typing import Any
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
 
 from resnet_lab.errors import UserError, several
 from resnet_lab.fields import LOCAL, choice, local, number, path
 
 ON_ERROR = ("stop", "skip")
+SMALL = (
+    64  # pixels: images of at most this side gain little from a second thread, and runs side by side gain all
+)
 
 
 @dataclass
@@ -29,10 +32,39 @@ class DataConfig:
     # number of parts that data.fold counts
     folds: int = number(5, least=2)
 
+    any_size: ClassVar[bool] = False  # images are files of any size, so they can be tested at several
+    published: ClassVar[bool] = False  # the name says which images these are, and the order of their classes
+
     @property
     def holds_out(self) -> bool:
         """Whether training images are set aside, to be read without augmentation."""
         return self.validation > 0 or self.fold is not None
+
+    @property
+    def is_small(self) -> bool:
+        """Whether images are so small that a second thread gains little, as far as it is known."""
+        return True
+
+    def unread(self) -> dict[str, str]:
+        """Return the fields that nothing reads with the other choices, and what would read each."""
+        return {} if self.fold is not None else {"folds": "data.fold=0"}
+
+    def unaugmented(self) -> "DataConfig":
+        """Return the same without augmentation, but for the place of the crop along a file's longer side."""
+        return self
+
+    def identified(self, facts: "DataInfo") -> "DataConfig":
+        """Return the same, told apart from other images of its name."""
+        return self if facts.fingerprint is None else replace(self, fingerprint=facts.fingerprint)  # type: ignore[call-arg]
+
+    def elsewhere(self) -> dict[str, Any]:
+        """Return the changes that make it fit other images at another root, of which only the test matters."""
+        found: dict[str, Any] = {"train_images": None, "validation": 0, "fold": None}
+        return found if self.published else {"fingerprint": None, **found}
+
+    def embedded(self, photographs: Callable[[], str]) -> "DataConfig":  # noqa: ARG002
+        """Return images of the same kind that need no download; files of photographs lie in `photographs()`."""
+        return replace(self, validation=0)
 
 
 @dataclass
@@ -54,11 +86,30 @@ class InMemoryConfig(DataConfig):
     # divide by the standard deviation as well
     divide_by_std: bool = False
 
+    @property
+    def is_small(self) -> bool:
+        return self.size is None or self.size <= SMALL
+
+    def unread(self) -> dict[str, str]:
+        return super().unread() | ({"divide_by_std": "data.mean=channel"} if self.mean == "auto" else {})
+
+    def unaugmented(self) -> DataConfig:
+        return replace(self, pad=0, flip=False, cutout=0, transform={})
+
+    def embedded(self, photographs: Callable[[], str]) -> DataConfig:  # noqa: ARG002
+        kept = {
+            key: getattr(self, key)
+            for key in ("mean", "divide_by_std", "cutout", "transform", "fold", "folds")
+        }
+        kept["validation"] = min(self.validation, 16) if self.published else 0
+        return SmallImagesConfig(name="digits", pad=1, flip=False, **kept)
+
 
 @dataclass
 class SmallImagesConfig(InMemoryConfig):
     """Published sets: digits, CIFAR, Fashion-MNIST."""
 
+    published: ClassVar[bool] = True
     # download the data set if it is not there
     download: bool = local(True)
 
@@ -83,6 +134,7 @@ class SmallFolderConfig(InMemoryConfig):
 class ImageFolderConfig(DataConfig):
     """Class folders of image files."""
 
+    any_size: ClassVar[bool] = True
     # which images these are, wherever they lie; null: computed from the folder
     fingerprint: str | None = None
     # fraction that is tested on if the folder has no val or test folder
@@ -117,6 +169,32 @@ class ImageFolderConfig(DataConfig):
     on_error: str = choice("stop", ON_ERROR, identity=False)
     # threads that decode images; null: the cores of the run's slot
     workers: int | None = number(None, least=1, identity=False)
+
+    @property
+    def is_small(self) -> bool:
+        return self.crop <= SMALL
+
+    def unread(self) -> dict[str, str]:
+        found = super().unread()
+        if self.augmentation != "scale_jitter":
+            found |= dict.fromkeys(("scale_min", "scale_max"), "data.augmentation=scale_jitter")
+        return found | ({} if self.fold is None else {"test_share": "data.fold=null"})
+
+    def unaugmented(self) -> DataConfig:
+        plain: dict[str, Any] = {"flip": False, "trivial_augment": False, "transform": {}}
+        plain |= dict.fromkeys(("pca_noise", "colour_jitter", "random_erasing"), 0.0)
+        return replace(self, augmentation="scale_jitter", scale_min=self.crop, scale_max=self.crop, **plain)
+
+    def embedded(self, photographs: Callable[[], str]) -> DataConfig:
+        sizes: dict[str, Any] = {
+            "crop": 64,
+            "test_crop": None,
+            "resize": 72,
+            "scale_min": 72,
+            "scale_max": 80,
+        }
+        sizes |= {"validation": 0, "train_images": None, "test_images": None}
+        return replace(self, name="image_folder", root=photographs(), fingerprint=None, **sizes)
 
 
 @dataclass
@@ -158,9 +236,15 @@ class OwnConfig(DataConfig):
     # processes that read images; 0: the run's own process; null: the cores of the run's slot
     workers: int | None = number(None, least=0, identity=False)
 
+    @property
+    def is_small(self) -> bool:
+        return 0 < max(self.height or SMALL + 1, self.width or SMALL + 1) <= SMALL
 
-FOLDERS = (SmallFolderConfig, ImageFolderConfig)  # class folders of image files
-FINGERPRINTED = (*FOLDERS, OwnConfig)  # sets whose name does not say which images they hold
+    def identified(self, facts: "DataInfo") -> DataConfig:
+        # Its size decides how many threads a run has.
+        return replace(super().identified(facts), height=facts.height, width=facts.width)  # type: ignore[call-arg]
+
+
 KINDS = (SmallImagesConfig, SmallFolderConfig, ImageFolderConfig, ShardsConfig, OwnConfig)
 
 
@@ -195,18 +279,6 @@ class DataInfo:
     @property
     def classes(self) -> int:
         return len(self.class_names)
-
-
-def unread(config: DataConfig) -> dict[str, str]:
-    """Return the fields that nothing reads with this data set's choices, and what would read each."""
-    found = {} if config.fold is not None else {"folds": "data.fold=0"}
-    if isinstance(config, InMemoryConfig) and config.mean == "auto":
-        found["divide_by_std"] = "data.mean=channel"
-    if isinstance(config, ImageFolderConfig) and config.augmentation != "scale_jitter":
-        found |= dict.fromkeys(("scale_min", "scale_max"), "data.augmentation=scale_jitter")
-    if getattr(config, "test_share", None) is not None and config.fold is not None:
-        found["test_share"] = "data.fold=null"
-    return found
 
 
 def check_batches(images: int, batch_size: int, *, drop_last: bool, world: int) -> None:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from resnet_lab import data as data_sets
 from resnet_lab.data.module import DataModule
-from resnet_lab.data.spec import FOLDERS, DataConfig, DataInfo, ImageFolderConfig, SmallImagesConfig
+from resnet_lab.data.spec import DataConfig, DataInfo
 from resnet_lab.errors import UserError, printable
 from resnet_lab.models.made import check
 from resnet_lab.reference import imagenet_classes
@@ -163,8 +163,7 @@ def _match(net: Trained, given: Given, config: DataConfig, facts: DataInfo) -> M
         known = facts.class_names
     else:
         known = (net.seen.class_names if net.seen else ()) or names(net, given)
-    ordered = isinstance(config, SmallImagesConfig)
-    return match(known, net.outputs, facts.class_names, net.name, ordered=ordered)
+    return match(known, net.outputs, facts.class_names, net.name, ordered=config.published)
 
 
 def _check_together(trained: Sequence[Trained], matches: Sequence[Match]) -> None:
@@ -238,13 +237,11 @@ def _further(columns: Sequence[str], tested: dict[str, dict[str, float]]) -> Tab
 def _share(config: DataConfig, data: DataModule, images: int) -> str:
     """How many images were tested, and of how many: 300 of 50,000 images."""
     there = data.test_images_there
-    if isinstance(config, ImageFolderConfig) and {*data.info.class_names} == {
-        row["id"] for row in imagenet_classes()
-    }:
+    if {*data.info.class_names} == {row["id"] for row in imagenet_classes()}:
         there = max(there, data_sets.IMAGENET_TEST_IMAGES)
     said = f"all {images:,} images" if images == there else f"{images:,} of {there:,} images"
     if config.fold is not None:
         said += f" (data.fold={config.fold} of {config.folds} parts of the training images)"
-    elif isinstance(config, FOLDERS) and data.tests_a_share:
-        said += f" (data.test_share={config.test_share:g} of a folder without test images of its own)"
+    elif data.tests_a_share:
+        said += f" (data.test_share={getattr(config, 'test_share', 0):g} of a folder without test images of its own)"
     return said

@@ -15,7 +15,7 @@ from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.request import Request
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.config.targets import authorise, sources_of
-from resnet_lab.data.spec import FINGERPRINTED, DataConfig
+from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.description import ModelConfig
 
@@ -113,9 +113,7 @@ def _changed(config: DataConfig, pairs: Sequence[str]) -> DataConfig:
     """Return the data set with what the data.… pairs say. Raises UserError."""
     changes = _values(config, "data", pairs)
     if "root" in changes:  # other images, on purpose: of what was chosen of the former, only the test matters
-        changes = {"train_images": None, "validation": 0, **changes}
-        if isinstance(config, FINGERPRINTED):
-            changes = {"fingerprint": None, **changes}
+        changes = {**config.elsewhere(), **changes}
     return replace(config, **changes)
 
 
