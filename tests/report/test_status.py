@@ -107,3 +107,16 @@ def test_it_takes_no_torch(tmp_path: Path) -> None:
 def test_a_folder_without_runs_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", str(tmp_path)]) == 2
     assert "holds no run" in capsys.readouterr().err
+
+
+def test_folds_of_a_cross_validation_have_names_of_their_own(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for fold in (0, 1):
+        finished(configured(tmp_path, **{"data.folds": 2, "data.fold": fold}), 3.0 + fold)
+    main(["status", str(tmp_path)])
+    assert set(rows(capsys.readouterr().out)) == {"resnet-20 fold=0 s0", "resnet-20 fold=1 s0"}
+    main(["report", str(tmp_path)])
+    assert "3.50 ± 0.71" in capsys.readouterr().out
+    runs = (tmp_path / "quickstart" / "runs.csv").read_text()
+    assert "data.fold" in runs.splitlines()[0]

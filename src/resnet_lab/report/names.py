@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from resnet_lab.columns import names, run_names
-from resnet_lab.report.choices import Choices, differing
+from resnet_lab.report.choices import FOLD, Choices, differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group
 
@@ -24,15 +24,15 @@ def names_of_runs(runs: Sequence[Run]) -> list[str]:
     """Return a name of each run, for example ``resnet-20 lr=0.1 s0``."""
     return run_names(
         [run.label for run in runs],
-        _varying([run.choices for run in runs]),
-        [run.seed for run in runs],
+        _varying([run.choices for run in runs], [FOLD]),
+        [int(run.choices["seed"]) for run in runs],
         [run.path.name for run in runs],
     )
 
 
-def _varying(every: Sequence[Choices]) -> list[dict[str, Any]]:
+def _varying(every: Sequence[Choices], more: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The choices that differ; a condition that is not known is no other."""
-    keys = differing(every)
+    keys = [*differing(every), *more]
     return [{key: choices.get(key) for key in keys} for choices in every]
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from resnet_lab.columns import COLUMNS
-from resnet_lab.report.choices import differing
+from resnet_lab.report.choices import FOLD, differing
 from resnet_lab.report.collect import Run
 from resnet_lab.report.compare import Group
 from resnet_lab.report.table import metrics_of
@@ -19,6 +19,8 @@ def run_figures(groups: Sequence[Group]) -> list[Figures]:
     `counted` is false for a further run of a seed that a group has already.
     """
     keys = differing(group.choices for group in groups)
+    if any(run.choices.get(FOLD) is not None for group in groups for run in group.runs):
+        keys = [*keys, FOLD]
     further = [f"test/{name}" for name in metrics_of(groups)]
     return [
         _line(run, keys, further, counted=counted)
@@ -40,7 +42,7 @@ def _line(run: Run, keys: Sequence[str], further: Sequence[str], *, counted: boo
         "label": run.label,
         "kind": run.kind,
         "depth": run.depth,
-        "seed": run.seed,
+        "seed": run.choices["seed"],
         **{key: run.choices.get(key) for key in keys},
         "iterations": run.iterations,
         **{
