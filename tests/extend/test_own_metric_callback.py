@@ -125,7 +125,7 @@ def test_a_callback_makes_another_run_unless_it_says_that_it_changes_no_result(f
         stops
     )
     file = folder / "my_callback.py"
-    file.write_text(file.read_text() + "# edited")
+    file.write_text(file.read_text() + "\nEDITED = True\n")
     assert identity(compose([*SMALL, STOP])) != identity(stops)
     assert identity(compose([*SMALL, silent])) == identity(plain)
 
@@ -209,3 +209,9 @@ def test_a_mistake_is_one_line_before_anything_is_written(
 ) -> None:
     override, told = MISTAKES[mistake]
     assert told in refused([*SMALL, override], capsys)
+
+
+@pytest.mark.parametrize("name", ["LearningRateFinder", "BatchSizeFinder", "RichProgressBar"])
+def test_a_callback_of_lightning_that_cannot_work_here_is_refused_at_once(name: str) -> None:
+    with pytest.raises(UserError, match="does not work here"):
+        compose([f"callbacks.extra={{mine: {{_target_: lightning.pytorch.callbacks.{name}}}}}"])

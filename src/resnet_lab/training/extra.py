@@ -15,6 +15,14 @@ from resnet_lab.targets import instance
 
 log = logging.getLogger(__name__)
 
+# Callbacks of Lightning's that fail once training begins -> what does the same.
+ELSEWHERE = {
+    "LearningRateFinder": "sweep over recipe.lr, for example -m recipe.lr=0.01,0.1,1",
+    "BatchSizeFinder": "resnet-lab plan shows the memory of a batch",
+    "GradientAccumulationScheduler": "recipe.accumulate says how many batches make a step",
+    "ProgressBar": "trainer.progress=false hides the bar of this program",
+    "ModelPruning": "its masks do not take the channels-last weights of a run",
+}
 TRAINED = ("loss", "error")
 VALIDATED = (*TRAINED, "top5_error")
 
@@ -36,6 +44,9 @@ def made(
         callback = instance(spec, key)
         if not isinstance(callback, Callback):
             raise UserError(f"{key} gives {type(callback).__name__}: a lightning.pytorch.Callback is needed")
+        for base in type(callback).__mro__:
+            if base.__module__.startswith("lightning.") and base.__name__ in ELSEWHERE:
+                raise UserError(f"{key}: {base.__name__} does not work here: {ELSEWHERE[base.__name__]}")
         _check_monitor(callback, key, validated=validated, metrics=metrics)
         _check_state(callback, key)
         for other, before in found.items():
