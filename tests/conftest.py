@@ -16,7 +16,6 @@ from resnet_lab.config import compose
 from resnet_lab.config.schema import TrainConfig, TrainerConfig
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.models.description import ModelConfig
-from resnet_lab.models.nets import resolved
 from resnet_lab.training.recipes import RecipeConfig
 
 MakeConfig = Callable[..., TrainConfig]
@@ -66,6 +65,6 @@ def make_config(tmp_path: Path) -> MakeConfig:
         for name, change in changes.items():
             group = getattr(config, name)
             setattr(config, name, replace(group, **change) if isinstance(change, dict) else change)
-        return replace(config, model=resolved(config.model))
+        return replace(config, model=config.model.resolved())
 
     return make

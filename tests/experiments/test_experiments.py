@@ -9,17 +9,16 @@ from pathlib import Path
 import pytest
 
 from resnet_lab.config.debug import ITERATIONS
-from resnet_lab.config.groups import config_dir, groups
+from resnet_lab.config.groups import groups
 from resnet_lab.config.identity import path_of
 from resnet_lab.config.request import compose
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.data import debug_images
-from resnet_lab.models.description import kind, label
 from resnet_lab.reference import table
 from resnet_lab.report import Run, summarise
 from resnet_lab.report.choices import complete
 from resnet_lab.report.paper import different_question, figures
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.record import Record
 from swept import configurations, expanded
 
 EXPERIMENTS = groups()["experiment"]
@@ -34,7 +33,7 @@ def test_an_experiment_is_named_after_its_file(name: str, tmp_path: Path) -> Non
 
 def rows(experiment: str, tmp_path: Path) -> list[str]:
     jobs = expanded([f"experiment={experiment}", "seed=0", "debug=true", f"runs_root={tmp_path}"])
-    return [label(config.model) for config in map(compose, jobs)]
+    return [config.model.label for config in map(compose, jobs)]
 
 
 def test_table_6_has_the_papers_depths(tmp_path: Path) -> None:
@@ -53,9 +52,7 @@ def test_an_experiment_answers_the_figures_of_its_table_as_the_paper_made_them(
     name: str, tmp_path: Path
 ) -> None:
     here = [f"experiment={name}", "seed=0", f"runs_root={tmp_path}"]
-    if "imagenet" in Path(f"{config_dir()}/experiment/{name}.yaml").read_text():
-        here.append(f"data.root={debug_images.make(tmp_path / 'images')}")
-    groups = summarise(planned(config) for config in configurations(here))
+    groups = summarise(planned(config) for config in configurations(here, planned=True))
     asked = figures(name)
     answered = {figure.label for figure in asked for group in groups if figure.answered_by(group)}
     missing = {figure.label for figure in asked} - answered
@@ -70,8 +67,8 @@ def test_an_experiment_answers_the_figures_of_its_table_as_the_paper_made_them(
 def planned(config: TrainConfig) -> Run:
     """A run as the report finds it before it starts."""
     choices = complete(asdict(config))
-    facts = {"depth": config.model.depth, "kind": kind(config.model), "label": label(config.model)}
-    return Run(path_of(config), "new", choices, {}, {}, seed=config.seed, **facts)
+    facts = {"depth": config.model.depth, "kind": config.model.kind, "label": config.model.label}
+    return Run(path_of(config), "new", choices, Record(), {}, seed=config.seed, **facts)
 
 
 @pytest.mark.slow

@@ -12,7 +12,6 @@ import pytest
 
 from resnet_lab.cli import main
 from resnet_lab.config.identity import identity
-from resnet_lab.models.nets import label
 from swept import configurations
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +37,7 @@ def test_the_new_project_has_an_experiment_that_sweeps_parts_of_its_own(
     assert len({identity(run) for run in runs}) == len(runs) > 1
     parts = {"my_data.make", "my_net.Net", "my_recipe.focal", "my_recipe.linear_decay"}
     assert set(runs[0].sources) == parts
-    assert {label(run.model) for run in runs} == {"mine", "resnet-8"}
+    assert {run.model.label for run in runs} == {"mine", "resnet-8"}
     assert set(runs[0].metrics) == {"certainty"}
 
 

@@ -16,7 +16,6 @@ from PIL import Image
 
 from resnet_lab.config.groups import config_dir, groups
 from resnet_lab.config.identity import path_of
-from resnet_lab.models.nets import label
 from resnet_lab.sweeps.printed import print_configurations
 from swept import configurations
 
@@ -48,7 +47,7 @@ def overrides_of(experiment: str) -> list[str]:
 def runs_of(experiment: str) -> Iterator[tuple[str, str, str]]:
     """Yield the experiment, the label and the folder of each of its runs, whose last word is its identity."""
     for config in configurations(overrides_of(experiment), planned=True):
-        yield experiment, label(config.model), path_of(config).as_posix()
+        yield experiment, config.model.label, path_of(config).as_posix()
 
 
 def text_of(experiment: str, *, multirun: bool) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.models.description import ModelConfig
-from resnet_lab.models.nets import kind, label, resolved
 from resnet_lab.report import Group, Run
 from resnet_lab.report.choices import complete
 from resnet_lab.runs.folder import RunFolder
@@ -43,7 +42,7 @@ def configured(
         group, _, field = key.rpartition(".")
         part = replace(getattr(config, group) if group else config, **{field: value})
         config = replace(config, **{group: part}) if group else part
-    return replace(config, model=resolved(config.model))
+    return replace(config, model=config.model.resolved())
 
 
 def started(config: TrainConfig) -> RunFolder:
@@ -83,8 +82,8 @@ def group(depth: int, shortcut: str, *errors: float, diverged: int = 0, **more: 
 
 def run_of(config: TrainConfig, record: Record) -> Run:
     """What is read from a folder with this record and no history."""
-    path, choices = Path("runs") / label(config.model), complete(asdict(config))
-    net = {"depth": config.model.depth, "kind": kind(config.model), "label": label(config.model)}
+    path, choices = Path("runs") / config.model.label, complete(asdict(config))
+    net = {"depth": config.model.depth, "kind": config.model.kind, "label": config.model.label}
     return Run(path, record.state, choices, record, {}, seed=config.seed, **net)
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from resnet_lab.errors import UserError
-from resnet_lab.models import OtherConfig, build, kind, label, made, nets
+from resnet_lab.models import OtherConfig, build
+from resnet_lab.models.build import completed, outline
 from resnet_lab.models.counting import count
 
 SHAPE = (3, 8, 8)
@@ -62,35 +63,35 @@ def other(target: str, **choices: Any) -> OtherConfig:
     ],
 )
 def test_what_a_target_makes_is_the_net(target: str, args: dict[str, Any], parts: str) -> None:
-    net = made.completed(other(target, args=args), SHAPE, 7)
+    net = completed(other(target, args=args), SHAPE, 7)
     model = build(net)
     assert model(torch.zeros(2, *SHAPE)).shape == (2, 7)
     assert any(parts in name for name, _ in model.named_modules())
     assert net.num_classes == 7
     assert net.in_channels == 3
-    counts = count(made.outline(net, SHAPE), SHAPE)
+    counts = count(outline(net, SHAPE), SHAPE)
     assert counts.parameters == sum(each.numel() for each in model.parameters())
     assert counts.multiply_adds > 0
 
 
 def test_densenet121_of_torchvision_is_taken_as_it_is_and_costs_no_memory_to_check() -> None:
     config = other("torchvision.models.densenet121", args={"drop_rate": 0.1}, head="classifier")
-    net = made.completed(config, (3, 32, 32), 10)
-    outline = made.outline(net, (3, 32, 32))
-    assert next(outline.parameters()).is_meta
-    assert count(outline, (3, 32, 32)).parameters == 6_964_106  # torchvision's 7,978,856 with ten classes
+    net = completed(config, (3, 32, 32), 10)
+    empty = outline(net, (3, 32, 32))
+    assert next(empty.parameters()).is_meta
+    assert count(empty, (3, 32, 32)).parameters == 6_964_106  # torchvision's 7,978,856 with ten classes
 
 
 def test_a_net_that_looks_at_its_images_is_tried_on_the_cpu() -> None:
-    net = made.completed(other("own_nets.Counting"), SHAPE, 10)
-    assert not next(made.outline(net, SHAPE).parameters()).is_meta
+    net = completed(other("own_nets.Counting"), SHAPE, 10)
+    assert not next(outline(net, SHAPE).parameters()).is_meta
 
 
 def test_trying_a_net_draws_nothing_of_what_training_draws() -> None:
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
-    made.completed(other("own_nets.Counting"), (3, 8, 8), 9)
+    completed(other("own_nets.Counting"), (3, 8, 8), 9)
     assert torch.equal(torch.rand(1), expected)
 
 
@@ -102,7 +103,7 @@ def test_an_argument_may_be_made_by_a_target_of_its_own() -> None:
 
 
 def test_where_no_argument_takes_the_classes_the_net_decides_them() -> None:
-    net = made.completed(other("own_nets.Net", args={"classes": 12}, classes_as=None), SHAPE, 10)
+    net = completed(other("own_nets.Net", args={"classes": 12}, classes_as=None), SHAPE, 10)
     assert net.num_classes == 12
 
 
@@ -110,10 +111,10 @@ def test_it_is_named_by_its_file_and_by_the_arguments_that_the_file_has_otherwis
     config = other(
         "torchvision.models.DenseNet", args={"drop_rate": 0.1, "bn_size": 2}, name="dense", told=["drop_rate"]
     )
-    assert label(config) == "dense-drop_rate_0_1"
-    assert kind(config) == "dense (drop_rate=0.1)"
-    assert nets.depth(config) is None
-    assert kind(other("torchvision.models.DenseNet")) == "DenseNet"
+    assert config.label == "dense-drop_rate_0_1"
+    assert config.kind == "dense (drop_rate=0.1)"
+    assert config.paper_depth is None
+    assert other("torchvision.models.DenseNet").kind == "DenseNet"
 
 
 def test_weights_of_the_same_net_load_and_its_head_can_start_afresh(tmp_path: Path) -> None:
@@ -172,6 +173,6 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_mistake_is_told_in_one_line_before_there_is_a_run(mistake: str) -> None:
     choices, told = MISTAKES[mistake]
     with pytest.raises(UserError) as error:
-        made.completed(other(**choices), SHAPE, 7)
+        completed(other(**choices), SHAPE, 7)
     assert told in str(error.value)
     assert "\n" not in str(error.value)

@@ -133,8 +133,8 @@ def test_what_a_run_wrote_says_itself_which_net_it_is_of(
     for path in (folder, folder / "weights.safetensors", next(folder.glob("checkpoints/*")), copied):
         create_model(NAME, weights=str(path), **said)
         for other, told in (
-            ({"zero_channels": "append"}, "another net with such names: model.zero_channels=split"),
-            ({"shortcut": "A"}, "another net with such names: model.shortcut=dropout"),
+            ({"zero_channels": "append"}, "another net: model.zero_channels=split"),
+            ({"shortcut": "A"}, "another net: model.shortcut=dropout"),
             ({"order": "relu_before_addition"}, "model.order=original"),
         ):
             with pytest.raises(UserError, match=told) as error:

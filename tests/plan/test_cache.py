@@ -10,7 +10,6 @@ import pytest
 from resnet_lab.config.request import compose
 from resnet_lab.errors import UserError
 from resnet_lab.models.description import ModelConfig
-from resnet_lab.models.nets import resolved
 from resnet_lab.plan import cache as plan_cache
 from resnet_lab.plan import estimate
 from resnet_lab.plan.cache import Kept, file
@@ -90,7 +89,7 @@ def test_deep_nets_are_told_from_one_that_is_timed(
     ids=str,
 )
 def test_a_deep_net_is_counted_from_shallow_ones_to_the_byte(net: dict[str, Any]) -> None:
-    config = resolved(ModelConfig(**net, in_channels=3, num_classes=10))
+    config = ModelConfig(**net, in_channels=3, num_classes=10).resolved()
     assert sizes(config, (3, 32, 32), Kept()) == counted(config, (3, 32, 32))
 
 
@@ -130,7 +129,7 @@ def test_more_runs_on_a_gpu_are_measured_where_there_is_one(
 
 @pytest.mark.slow
 def test_processes_are_timed_beside_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = resolved(ModelConfig(depth=8, width=4, in_channels=1, num_classes=10))
+    net = ModelConfig(depth=8, width=4, in_channels=1, num_classes=10).resolved()
     alone, together = (seconds_an_image(net, (1, 8, 8), 40_000, "32", at_once=count) for count in (1, 2))
     assert 0.2 < alone / together < 4  # twice where two cores are idle
     assert seconds_an_image(net, (3, 8, 8), 40_000, "32", at_once=2) == math.inf  # none of them runs

@@ -19,8 +19,7 @@ from resnet_lab.config.schema import TrainConfig, TrainerConfig
 from resnet_lab.config.targets import with_sources
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.models import ModelConfig, build
-from resnet_lab.models.made import build as made
-from resnet_lab.models.nets import resolved
+from resnet_lab.models.build import build as made
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.runs.checkpoints import newest_sound
 from resnet_lab.runs.execute import execute
@@ -56,13 +55,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Known]]
     (root / "my_net.py").write_text((Path(template.__file__).parent / "project/my_net.py").read_text())
     sys.path.insert(0, str(root))
     torch.set_num_threads(1)
-    net = resolved(ModelConfig(depth=20, width=16, in_channels=1, num_classes=10))
+    net = ModelConfig(depth=20, width=16, in_channels=1, num_classes=10).resolved()
     own = OtherConfig(_target_=OWN_NET, classes_as="classes", channels_as="channels", name="mine")
     try:
         yield {
             "pixel": finished(root, net, "pixel"),
             "channel": finished(root, net, "channel"),
-            "own": finished(root, resolved(replace(own, in_channels=1, num_classes=10)), "channel"),
+            "own": finished(root, replace(own, in_channels=1, num_classes=10).resolved(), "channel"),
         }
     finally:
         sys.path.remove(str(root))

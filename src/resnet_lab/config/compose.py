@@ -35,7 +35,8 @@ from resnet_lab.data.spec import (
 from resnet_lab.errors import UserError
 from resnet_lab.fields import at_home
 from resnet_lab.fields import check as check_fields
-from resnet_lab.models import made, nets
+from resnet_lab.models.build import build, outline
+from resnet_lab.models.build import completed as completed_net
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.training import recipes
@@ -152,17 +153,17 @@ def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True
     facts = (published(config.data) if planned else None) or info(config.data)
     config = replace(config, data=_with_fingerprint(config.data, facts))
     asked = config.model
-    if isinstance(asked, OtherConfig):
+    if isinstance(asked, OtherConfig):  # what only its file tells
         asked = replace(asked, told=_told(asked))
     free = _is_own_task(config, facts)
-    model = made.completed(asked, (facts.channels, facts.height, facts.width), facts.classes, free=free)
+    model = completed_net(asked, (facts.channels, facts.height, facts.width), facts.classes, free=free)
     check_recipe(config.recipe)
     config = with_sources(replace(config, model=model))
     rules.check_with_data(config, facts, trains=trains, own_task=free)
     if config.recipe.lr_scale:
         from resnet_lab.training.optimizers import parameter_groups
 
-        parameter_groups(config.recipe, made.outline(model, (facts.channels, facts.height, facts.width)), ())
+        parameter_groups(config.recipe, outline(model, (facts.channels, facts.height, facts.width)), ())
     if config.recipe.optimizer_args or any(targets(config.recipe)):
         from resnet_lab.training.trial import try_out
 
@@ -207,9 +208,9 @@ def _try_own(config: TrainConfig, facts: DataInfo, *, free: bool) -> None:
     if config.module._target_ or "." in config.recipe.loss:
         from resnet_lab.training.trial import try_module
 
-        bare, shape = nets.without_weights(config.model), (facts.channels, facts.height, facts.width)
+        bare, shape = config.model.without_weights(), (facts.channels, facts.height, facts.width)
         parts = config.module._target_, config.module.args, config.recipe
-        try_module(*parts, lambda: made.build(bare), shape, facts.classes)
+        try_module(*parts, lambda: build(bare), shape, facts.classes)
     if config.callbacks.extra:
         from resnet_lab.training import extra
 

@@ -6,9 +6,7 @@ from pathlib import Path
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import counted, debug_images, few
 from resnet_lab.data.spec import DataConfig
-from resnet_lab.models.description import ModelConfig
-from resnet_lab.models.made import has_published_weights
-from resnet_lab.models.nets import without_weights
+from resnet_lab.models.build import has_published_weights
 from resnet_lab.training import recipes
 
 ITERATIONS = 6
@@ -45,7 +43,7 @@ def within_a_minute(config: TrainConfig) -> TrainConfig:
     data = few(data, 32, 16)
     model = config.model
     if has_published_weights(model):
-        model = without_weights(model)
+        model = model.without_weights()
     return replace(config, model=model, recipe=recipe, data=data)
 
 
@@ -72,9 +70,7 @@ def on_one_batch(config: TrainConfig) -> TrainConfig:
         scale_lr=False,
         recompute_bn=False,
     )
-    model = config.model
-    if isinstance(model, ModelConfig):
-        model = replace(model, branch_dropout=0.0, drop_path=0.0)
+    model = config.model.without_noise()
     return replace(config, recipe=recipe, model=model, data=_few(config.data, images, images).unaugmented())
 
 

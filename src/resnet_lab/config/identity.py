@@ -11,7 +11,6 @@ from resnet_lab.config.schema import HARMLESS, TrainConfig
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.fields import flatten
 from resnet_lab.models.description import unasked
-from resnet_lab.models.nets import label
 from resnet_lab.training.recipes import RecipeConfig
 
 
@@ -68,7 +67,7 @@ def path_of(config: TrainConfig) -> Path:
     """Where a run lies: ``runs_root/name/<label>-s<seed>-<hash>``, unless `run_dir` says otherwise."""
     if config.run_dir is not None:
         return Path(config.run_dir)
-    readable = f"{label(config.model)}-s{config.seed}-{identity(config)}"
+    readable = f"{config.model.label}-s{config.seed}-{identity(config)}"
     return Path(config.runs_root) / config.name / readable
 
 

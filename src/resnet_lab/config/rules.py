@@ -15,9 +15,6 @@ from typing import Any
 from resnet_lab.config.schema import ALL, TrainConfig, TrainerConfig
 from resnet_lab.data.spec import DataInfo, check_batches
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.models import nets
-from resnet_lab.models.checks import stride
-from resnet_lab.models.description import Net
 from resnet_lab.training import recipes
 
 Rules = Iterable[tuple[object, str]]  # a condition, and what is said where it holds
@@ -95,7 +92,7 @@ def _ask(rules: Rules) -> None:
 def _of_choices(config: TrainConfig) -> Rules:
     recipe, probe = config.recipe, config.callbacks.probe
     yield (
-        recipe.freeze == "backbone" and not nets.begins_trained(config.model),
+        recipe.freeze == "backbone" and not config.model.begins_trained,
         "recipe.freeze=backbone needs trained weights, for example model.weights=imagenet",
     )
     yield (
@@ -160,9 +157,7 @@ def check_on_cpu(trainer: TrainerConfig, precision: str, devices: int) -> None:
 def check_statistics(config: TrainConfig, facts: DataInfo, devices: int) -> None:
     """Raise UserError where one of the devices trains one image on a map of 1x1, of which there is no variance."""
     net = config.model
-    if not isinstance(net, Net) or not net.batch_norm or config.recipe.freeze == "backbone":
-        return
-    if max(facts.height, facts.width) > stride(net):
+    if config.recipe.freeze == "backbone" or not net.normalises_pixels(facts.height, facts.width):
         return
     apart = 1 if config.trainer.sync_batch_norm else devices
     recipes.check_statistics(config.recipe, facts.training, apart)

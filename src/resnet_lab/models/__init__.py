@@ -1,12 +1,10 @@
 """The networks: a unit is a branch and a shortcut, a model a description that names them. Free of torch."""
 
 from resnet_lab.models.blocks import Block
-from resnet_lab.models.build import create_model
+from resnet_lab.models.build import build, create_model
 from resnet_lab.models.checks import check
 from resnet_lab.models.description import ModelConfig, Net, NetConfig, resolve
-from resnet_lab.models.made import build
 from resnet_lab.models.names import list_models, named
-from resnet_lab.models.nets import kind, label
 from resnet_lab.models.orders import Order
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.models.shortcuts import Identity, Projection, Shortcut
@@ -24,8 +22,6 @@ __all__ = [
     "build",
     "check",
     "create_model",
-    "kind",
-    "label",
     "list_models",
     "named",
     "resolve",

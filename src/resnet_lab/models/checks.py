@@ -12,13 +12,10 @@ from resnet_lab.models.description import (
     AUTO,
     ModelConfig,
     Net,
-    branch_width,
     family_of,
-    label,
     resolve,
     usual,
 )
-from resnet_lab.models.families import STEM_STRIDES
 from resnet_lab.models.orders import ORDERS
 from resnet_lab.models.published import variant
 from resnet_lab.models.shortcuts import SHORTCUTS
@@ -37,18 +34,13 @@ def check(config: ModelConfig, height: int | None = None, width: int | None = No
         raise UserError(f"model: {reason}")
     if config.weights is not None:
         _check_weights(config, net)
-    least = stride(net)
+    least = net.stride
     if height is not None and width is not None and min(height, width) < least:
         raise UserError(
-            f"images of {height}x{width} pixels are too small for {label(net)}: "
+            f"images of {height}x{width} pixels are too small for {net.label}: "
             f"its strides divide each side by {least}, so {least}x{least} is the least"
         )
     return net
-
-
-def stride(net: Net) -> int:
-    """By what a net divides each side of an image, before its pooling."""
-    return int(STEM_STRIDES[net.stem] * 2 ** (family_of(net).stages - 1))
 
 
 def _check_weights(config: ModelConfig, net: Net) -> None:
@@ -104,8 +96,8 @@ def _senseless(net: Net) -> Iterator[str]:
         yield f"branch_dropout lies between convolutions, and a {net.block} branch has one"
     if block.kernels[0] != 1 and net.groups > 1:
         yield f"groups split the 3x3 between two 1x1, which a {net.block} branch has not"
-    if branch_width(net) % net.groups:
-        yield f"groups={net.groups} do not divide the {branch_width(net)} channels of the first stage"
+    if net.branch_width() % net.groups:
+        yield f"groups={net.groups} do not divide the {net.branch_width()} channels of the first stage"
     if shortcut.pads() and block.expansion == 1 and net.width_factor < 1:
         yield f"shortcut={net.shortcut} pads channels and cannot drop any: with width_factor below 1 use B"
     yield from _unread(net)

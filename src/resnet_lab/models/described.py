@@ -9,16 +9,11 @@ from typing import Any
 
 from resnet_lab.files import open_file, read_yaml
 from resnet_lab.models import blocks, orders, shortcuts
-from resnet_lab.models.description import AUTO, ModelConfig, Net, family_of, label, resolve, unasked
+from resnet_lab.models.description import AUTO, TRAINING, ModelConfig, Net, family_of, resolve, unasked
 from resnet_lab.models.families import STRIDE_ON
 from resnet_lab.models.orders import SHARED_PREACTIVATION
 from resnet_lab.models.shortcuts import ZERO_CHANNELS
 
-# What changes a net's function and none of its parameters' names and shapes.
-UNTOLD = (
-    *("shortcut", "order", "zero_channels", "shared_preactivation", "stride_on"),
-    *("shortcut_scale", "branch_scale"),
-)
 HEADER_LIMIT = 100_000_000  # bytes: safetensors' own
 
 
@@ -42,10 +37,12 @@ def untold(config: ModelConfig, net: Net, path: Path) -> str | None:
     """
     theirs = description_in(path)
     if theirs is not None:
-        different = [name for name in UNTOLD if getattr(theirs, name) != getattr(net, name)]
+        free = (*TRAINING, "in_channels", "num_classes")
+        names = [each.name for each in fields(Net) if each.name not in free]
+        different = [name for name in names if getattr(theirs, name) != getattr(net, name)]
         if different:
             needed = " ".join(f"model.{name}={getattr(theirs, name)}" for name in different)
-            return f"{path} has the weights of {label(theirs)}, another net with such names: {needed}"
+            return f"{path} has the weights of {theirs.label}, another net: {needed}"
         return None
     ways = [
         " or ".join(f"model.{name}={choice} ({source})" for choice, source in choices.items())

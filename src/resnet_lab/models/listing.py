@@ -6,15 +6,12 @@ from rich.console import Console
 from rich.table import Table
 
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.models.build import with_usual_ends
+from resnet_lab.models.build import completed, outline, with_usual_ends
 from resnet_lab.models.checks import check
 from resnet_lab.models.counts import Counts, recorded
 from resnet_lab.models.description import NetConfig
-from resnet_lab.models.made import completed, outline
 from resnet_lab.models.names import NAMED, entry, list_models
-from resnet_lab.models.nets import label
-from resnet_lab.models.other import OtherConfig
-from resnet_lab.models.other_made import Shape
+from resnet_lab.models.other import OtherConfig, Shape
 from resnet_lab.targets import locate, takes
 
 if TYPE_CHECKING:
@@ -48,7 +45,7 @@ def print_models(pattern: str | None, layers: bool) -> int:
 
 def print_layers(net: NetConfig, shape: Shape, name: str | None = None) -> int:
     """Print the layers of a net for an image of this shape, (C, H, W); 0."""
-    return _print(layer_table(outline(net, shape), shape, name or label(net)))
+    return _print(layer_table(outline(net, shape), shape, name or net.label))
 
 
 def guessed(path: str) -> tuple[NetConfig, Shape]:

@@ -21,14 +21,9 @@ class Named:
 NAMED: dict[str, Named] = {}
 
 
-def usual_side(config: ModelConfig) -> int:
-    """Return the side in pixels of the images that nets with such a stem are made for."""
-    return 224 if config.family == "imagenet" and config.stem != "3x3" else 32
-
-
 def _add(name: str, source: str, **choices: Any) -> None:
     config = ModelConfig(**choices)
-    NAMED[name] = Named(config, source, usual_side(config))
+    NAMED[name] = Named(config, source, config.usual_side)
 
 
 for depth in (20, 32, 44, 56, 110, 1202):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.models.description import ModelConfig, Net, label, resolve
+from resnet_lab.models.description import TRAINING, ModelConfig, Net, resolve
 from resnet_lab.models.names import named
 
 if TYPE_CHECKING:
@@ -34,13 +34,7 @@ BEST = ("imagenet", "DEFAULT")  # names for the most accurate variant, which is 
 
 _USUAL = ModelConfig()
 # What training chooses, and the layers at either end, do not tell whose weights a net can take.
-_ANY: dict[str, Any] = {
-    name: getattr(_USUAL, name)
-    for name in (
-        *("in_channels", "num_classes", "head", "weights", "checkpointing"),
-        *("init_fan", "zero_init_gamma", "branch_dropout", "drop_path"),
-    )
-}
+_ANY: dict[str, Any] = {name: getattr(_USUAL, name) for name in ("in_channels", "num_classes", *TRAINING)}
 
 
 def net_of(net: Net) -> str | None:
@@ -64,7 +58,7 @@ def variant(net: Net) -> str | None:
         raise UserError(f"weights {weights!r}: no such file, nor the name of published weights{names}")
     if name is None:
         raise UserError(
-            f"no weights are published for {label(replace(net, weights=None))}: allowed are a path, or"
+            f"no weights are published for {net.without_weights().label}: allowed are a path, or"
             f" another net ({', '.join(VARIANTS)})"
         )
     if weights in BEST:

@@ -6,7 +6,6 @@ from resnet_lab.models import orders
 from resnet_lab.models.checkpointing import CheckpointedStage
 from resnet_lab.models.description import Net
 from resnet_lab.models.layers import norm, stem
-from resnet_lab.models.stages import plan
 from resnet_lab.models.units import Unit
 
 
@@ -19,7 +18,7 @@ class ResNet(nn.Module):
 
     def __init__(self, net: Net, in_channels: int, num_classes: int) -> None:
         super().__init__()
-        stages, order = plan(net), orders.find(net.order)
+        stages, order = net.plan(), orders.find(net.order)
         first, last = stages[0][0], stages[-1][-1]
         bare = (
             order.activates_first and not first.activated

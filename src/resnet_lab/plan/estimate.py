@@ -1,18 +1,15 @@
 """What one run will take: operations, memory, iterations and seconds. Trains nothing; torch loads on use."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import info, published
-from resnet_lab.models import blocks
-from resnet_lab.models.description import ModelConfig, NetConfig
-from resnet_lab.models.families import FAMILIES
-from resnet_lab.models.made import build, outline
-from resnet_lab.models.nets import without_weights
+from resnet_lab.models.build import build, outline
+from resnet_lab.models.description import NetConfig
 from resnet_lab.plan.cache import Kept
 from resnet_lab.plan.timing import Shape, seconds_an_image
 from resnet_lab.training.recipes import RecipeConfig, loader_batch_size, total_iterations
@@ -73,7 +70,7 @@ def estimate(config: TrainConfig, clock: Clock, kept: Kept, launch: float = 0.0)
     """
     facts = published(config.data) or info(config.data)
     shape = (facts.channels, facts.height, facts.width)
-    net = without_weights(config.model)
+    net = config.model.without_weights()
     size = sizes(net, shape, kept)
     iterations = _iterations(config.recipe, facts.training)
     step = config.recipe.batch_size * clock(net, shape, size.multiply_adds, config.precision)
@@ -119,7 +116,7 @@ def faster(
     """
     facts = published(config.data) or info(config.data)
     shape = (facts.channels, facts.height, facts.width)
-    net = without_weights(config.model)
+    net = config.model.without_weights()
     timed = _with_units(net, FEW) or net
     precision = config.precision
     base = kept.get(TIMED, timed, shape, precision)
@@ -161,7 +158,7 @@ def sizes(net: NetConfig, shape: Shape, kept: Kept) -> Sizes:
         if few is None or more is None:
             return asdict(counted(net, shape))
         first, second = sizes(few, shape, kept), sizes(more, shape, kept)
-        steps = _units(net) - 2
+        steps = net.alike_stages - 2
         return {
             name: value + steps * (getattr(second, name) - value) for name, value in asdict(first).items()
         }
@@ -173,32 +170,15 @@ def counted(net: NetConfig, shape: Shape) -> Sizes:
     from resnet_lab.models.counting import count
 
     # A small net is sooner built than PyTorch has loaded what computes shapes alone.
-    model = build(net) if 0 < _units(net) <= FEW else outline(net, shape)
+    model = build(net) if 0 < net.alike_stages <= FEW else outline(net, shape)
     counts = count(model, shape)
     layers = sum(parameter.dim() > 1 for parameter in model.parameters())
     return Sizes(counts.parameters, counts.multiply_adds, _activation_bytes(model, shape), layers)
 
 
-def _units(net: NetConfig) -> int:
-    """Units of each stage of a net whose stages are alike; 0 of any other."""
-    if not isinstance(net, ModelConfig) or net.checkpointing or FAMILIES[net.family].named is not None:
-        return 0
-    found = FAMILIES[net.family].units(net.depth, _layers(net))
-    return found[0] if found else 0
-
-
 def _with_units(net: NetConfig, units: int) -> NetConfig | None:
-    """Return the description with `units` units per stage; None if it has no more, or if its stages differ."""
-    if _units(net) <= units:
-        return None
-    assert isinstance(net, ModelConfig)
-    family = FAMILIES[net.family]
-    return replace(net, depth=family.stages * units * _layers(net) + family.other_layers)
-
-
-def _layers(net: ModelConfig) -> int:
-    """Weighted layers of a unit."""
-    return len(blocks.load(net.block).kernels)
+    """The same net, but for so many units a stage; None where it has no more than these, or stages of its own."""
+    return net.with_stages(units) if net.alike_stages > units else None
 
 
 def _iterations(recipe: RecipeConfig, images: int) -> int:

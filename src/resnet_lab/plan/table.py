@@ -13,7 +13,6 @@ from resnet_lab.config.request import Request
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import cores
 from resnet_lab.errors import UserError, several, unknown
-from resnet_lab.models.nets import label
 from resnet_lab.plan.cache import Kept, file
 from resnet_lab.plan.estimate import GPU_PEAKS, LAUNCH, TIMED, Estimate, estimate, faster, here, on_gpu
 from resnet_lab.runs.folder import RunFolder
@@ -67,7 +66,7 @@ def plan(
         lines = []
         for alike in _but_for_the_seed(configs):
             first = alike[0]
-            status.update(f"estimating {label(first.model)} …")
+            status.update(f"estimating {first.model.label} …")
             key = repr((first.model, first.recipe, first.data, first.precision))
             if key not in costs:
                 costs[key] = estimate(first, clock, kept, LAUNCH if gpu else 0.0)
@@ -141,7 +140,7 @@ def _table(lines: Sequence[Line], console: Console) -> tuple[Table, list[str]]:
     for line in lines:
         config, cost, choices = line.configs[0], line.cost, identity_part(line.configs[0])
         rows.append(
-            {"run": label(config.model)}
+            {"run": config.model.label}
             | {name: str(choices.get(key, "")) for name, key in zip(names, keys, strict=True)}
             | {
                 "data": config.data.name,

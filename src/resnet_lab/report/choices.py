@@ -14,7 +14,7 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import KINDS as DATA_KINDS
 from resnet_lab.fields import flatten
 from resnet_lab.models.description import ModelConfig, NetConfig
-from resnet_lab.models.nets import KINDS, kind_of, resolved
+from resnet_lab.models.other import OtherConfig, kind_of
 from resnet_lab.runs.record import Record
 
 Choices = Mapping[str, Any]
@@ -46,11 +46,7 @@ def complete(config: Mapping[str, Any], record: Record | None = None) -> dict[st
     text = repr(shared)
     if text not in _COMPLETED:  # the seeds of a sweep share it
         net = model_of(config)
-        ours = {
-            key: value
-            for key, value in _schema()[0].items()
-            if isinstance(net, ModelConfig) or not of_net(key)
-        }
+        ours = {key: value for key, value in _schema()[0].items() if not of_net(key)}
         _COMPLETED[text] = {**ours, **flatten(shared), **flatten({"model": net})}
     choices = _COMPLETED[text]
     return {**choices, "seed": config["seed"], **_as_computed(config, choices, record or Record())}
@@ -95,7 +91,7 @@ def _net(written: str) -> NetConfig:
     told = json.loads(written)
     kind = kind_of(told)
     known = {field.name for field in fields(kind)}
-    return resolved(kind(**{key: value for key, value in told.items() if key in known}))
+    return kind(**{key: value for key, value in told.items() if key in known}).resolved()
 
 
 def of_net(key: str) -> bool:
@@ -153,7 +149,7 @@ def _schema() -> tuple[dict[str, Any], frozenset[str]]:
     types = get_type_hints(TrainConfig)
     defaults: dict[str, Any] = {}
     shared: set[str] = set()
-    for data, model in product((types["data"], *reversed(DATA_KINDS)), reversed(KINDS)):
+    for data, model in product((types["data"], *reversed(DATA_KINDS)), (OtherConfig, ModelConfig)):
         config = TrainConfig(data=data(), model=model(), recipe=types["recipe"]())
         defaults |= flatten(config)
         shared |= identity_part(config).keys()

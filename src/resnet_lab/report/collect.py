@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_lab.files import read_yaml
-from resnet_lab.models.nets import depth, kind, label
 from resnet_lab.report.choices import FOLD, Choices, complete, model_of
 from resnet_lab.report.walk import run_folders
 from resnet_lab.report.words import as_the_paper_says
@@ -95,9 +94,9 @@ def read(path: Path) -> Run:
         choices,
         record,
         read_columns(path / "history.csv"),
-        depth=depth(model),
-        kind=as_the_paper_says(record.model.kind or kind(model), choices["answers"]),
-        label=record.model.label or label(model),
+        depth=model.paper_depth,
+        kind=as_the_paper_says(record.model.kind or model.kind, choices["answers"]),
+        label=record.model.label or model.label,
         seed=_replica(choices),
     )
 

@@ -7,7 +7,6 @@ from typing import Any
 
 from resnet_lab.config.identity import identity, identity_part
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.models.description import ModelConfig
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Record
 from resnet_lab.tracking import Facts
@@ -37,7 +36,7 @@ def facts_of(config: TrainConfig, record: Record, folder: Path, host: str | None
         hash=key,
         name=RunFolder(folder).title() or f"{net.label}-s{config.seed}{beside}",
         group=config.name,
-        tags=_tags(config, str(net.kind)),
+        tags=_tags(config),
         config=_nested(identity_part(config))
         | {name: value for name, value in told.items() if value is not None},
         summary=_summary(record),
@@ -46,17 +45,8 @@ def facts_of(config: TrainConfig, record: Record, folder: Path, host: str | None
     )
 
 
-def _tags(config: TrainConfig, kind: str) -> list[str]:
-    net, said = config.model, [kind]
-    if isinstance(net, ModelConfig):
-        shortcut = f"shortcut {net.shortcut}" if net.shortcut != "none" else ""
-        said = [
-            "plain" if kind.startswith("plain") else "residual",
-            net.block,
-            shortcut,
-            f"depth {net.depth}",
-        ]
-    words = [config.data.name, *said, *config.logger.tags]
+def _tags(config: TrainConfig) -> list[str]:
+    words = [config.data.name, *config.model.tags, *config.logger.tags]
     return list(dict.fromkeys(str(word)[:LONGEST] for word in words if word))
 
 

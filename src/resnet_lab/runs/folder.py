@@ -15,7 +15,7 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import data_kind
 from resnet_lab.errors import UserError
 from resnet_lab.files import bounded, digest_of, read_text, write_text
-from resnet_lab.models.nets import kind_of, resolved
+from resnet_lab.models.other import kind_of
 from resnet_lab.runs.lock import Lock, held
 from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.threads import threads_of
@@ -180,7 +180,7 @@ class RunFolder:
         except RecursionError:
             raise UserError(f"{self.config_file}: it is nested too deeply") from None
         assert isinstance(config, TrainConfig)
-        return replace(config, model=resolved(config.model))
+        return replace(config, model=config.model.resolved())
 
     def _refuse_edited(self, config: TrainConfig, written: str | None) -> None:
         """A run that goes on as another one would be a mixture of both."""

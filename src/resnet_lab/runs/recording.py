@@ -15,7 +15,6 @@ from pathlib import Path
 
 from resnet_lab.config.identity import identity
 from resnet_lab.config.schema import ObjectiveConfig, TrainConfig
-from resnet_lab.models.nets import depth, kind, label
 from resnet_lab.runs.record import DataFacts, Environment, Failure, ModelFacts, Record, State
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -31,11 +30,11 @@ def opened(config: TrainConfig, started: str | None = None, attempt: int = 1) ->
     return Record(
         experiment=config.name,
         answers=config.answers,
-        label=label(model),
+        label=model.label,
         hash=identity(config),
         seed=config.seed,
         config=asdict(config),
-        model=ModelFacts(label=label(model), kind=kind(model), depth=depth(model)),
+        model=ModelFacts(label=model.label, kind=model.kind, depth=model.paper_depth),
         data=DataFacts(name=config.data.name),
         objective=asdict(config.objective),
         protocol=config.protocol,

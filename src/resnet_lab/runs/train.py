@@ -22,7 +22,6 @@ from resnet_lab.config.targets import check_sources
 from resnet_lab.data.module import DataModule
 from resnet_lab.files import digest_of, write_text
 from resnet_lab.models.counting import count
-from resnet_lab.models.nets import head, without_weights
 from resnet_lab.models.resnet import ResNet
 from resnet_lab.runs import numerics, weights_file
 from resnet_lab.runs.checkpoints import (
@@ -90,7 +89,7 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | No
         data.info.classes,
         seed=config.seed,
         metrics=metrics,
-        head=head(config.model),
+        head=config.model.trained_head,
     )
     held_at = modules.place_of(module, net)
     if config.trainer.strategy == "fsdp":
@@ -248,7 +247,7 @@ def _checkpoints(
 
 def _final_net(last: Path, config: TrainConfig, data: DataModule, trainer: Trainer) -> nn.Module:
     """The net as the last checkpoint has it: averaged if the recipe averages, whole if it was sharded."""
-    net = models.build(without_weights(config.model))
+    net = models.build(config.model.without_weights())
     net.load_state_dict(weights_of(last))
     net.to(trainer.strategy.root_device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.recipe.recompute_bn:

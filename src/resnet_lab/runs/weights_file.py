@@ -17,7 +17,7 @@ from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.errors import UserError
 from resnet_lab.files import open_file, replacing
 from resnet_lab.models.description import NetConfig
-from resnet_lab.models.nets import kind_of, resolved, without_weights
+from resnet_lab.models.other import kind_of
 
 
 def write(path: Path, net: nn.Module, model: NetConfig, seen: Preprocessing | None) -> None:
@@ -30,7 +30,7 @@ def write(path: Path, net: nn.Module, model: NetConfig, seen: Preprocessing | No
         weights = {
             name: value.clone() for name, value in weights.items()
         }  # shared ones: each has its own here
-    told = {"format": "pt", "model": json.dumps(asdict(without_weights(model)))}
+    told = {"format": "pt", "model": json.dumps(asdict(model.without_weights()))}
     if sources := sources_of(model, "model."):
         told["sources"] = json.dumps(sources)
     if seen is not None:
@@ -65,7 +65,7 @@ def described(path: Path, *, trust: bool = False) -> tuple[NetConfig, Preprocess
             f"{path} says what it is in words unknown here: {str(error).splitlines()[0]}"
         ) from None
     check_from_file(model, sources, "model.", path, trust=trust)
-    return resolved(without_weights(model)), seen
+    return model.without_weights().resolved(), seen
 
 
 def _in_order(data: bytes) -> bytes:

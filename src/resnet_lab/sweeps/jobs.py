@@ -13,7 +13,6 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.fields import flatten
 from resnet_lab.files import Watched, tail, write_text
-from resnet_lab.models.nets import label
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import Columns, latest, read_or_empty
 from resnet_lab.runs.lock import holder
@@ -203,7 +202,7 @@ def name_jobs(jobs: Sequence[Job], before: Sequence[Job] = ()) -> None:
     """Name runs by what varies among them, and among those before; what has not begun finds its name in its folder."""
     every = [*before, *jobs]
     found = run_names(
-        [label(job.config.model) for job in every],
+        [job.config.model.label for job in every],
         [_varying(job.config) for job in every],
         [job.config.seed for job in every],
         [job.folder.path.name for job in every],

@@ -19,7 +19,6 @@ from resnet_lab.config.mistakes import one_line
 from resnet_lab.config.request import Request, is_grid
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError, several
-from resnet_lab.models.nets import label
 from resnet_lab.runs.devices import check, this_process
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.fresh import fresh as trained_anew
@@ -91,7 +90,7 @@ def _begins(path: Path, config: TrainConfig, before: State) -> str:
     length = (
         several(recipe.iterations, "iteration") if recipe.iterations else several(recipe.epochs or 0, "epoch")
     )
-    what = f"{verb} {label(config.model)} on {config.data.name} for {length}"
+    what = f"{verb} {config.model.label} on {config.data.name} for {length}"
     return f"{path}: {what}; Ctrl-C stops it, and the same command resumes"
 
 

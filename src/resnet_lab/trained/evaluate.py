@@ -15,7 +15,7 @@ from resnet_lab import data as data_sets
 from resnet_lab.data.module import DataModule
 from resnet_lab.data.spec import DataConfig, DataInfo
 from resnet_lab.errors import UserError, printable
-from resnet_lab.models.made import check
+from resnet_lab.models.build import completed
 from resnet_lab.reference import imagenet_classes
 from resnet_lab.trained import views
 from resnet_lab.trained.classes import Match, match
@@ -85,7 +85,7 @@ def evaluate(
     facts = data_sets.info(config)
     way = protocol(how, crop=facts.height)
     for net in trained:
-        check(net.model, (facts.channels, facts.height, facts.width))
+        completed(net.model, (facts.channels, facts.height, facts.width), 1)
         views.check_fits(net, given, config, facts, way)
     matches = [_match(net, given, config, facts) for net in trained]
     _check_together(trained, matches)

@@ -10,7 +10,6 @@ from resnet_lab import models
 from resnet_lab.config.targets import check_from_file
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError
-from resnet_lab.models.nets import without_weights
 from resnet_lab.runs.checkpoints import newest_sound
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.logs import quieten
@@ -44,7 +43,7 @@ def measured_by_itself(net: Trained, data: DataConfig) -> dict[str, float]:
     module = modules.build(
         run.module._target_,
         run.module.args,
-        models.build(without_weights(run.model)),
+        models.build(run.model.without_weights()),
         run.recipe,
         images.info.classes,
         seed=run.seed,

@@ -15,8 +15,6 @@ from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import read_text
-from resnet_lab.models.description import Net
-from resnet_lab.models.names import usual_side
 from resnet_lab.reference import imagenet_classes
 from resnet_lab.trained.source import Trained
 
@@ -113,18 +111,18 @@ def size_of(net: Trained, given: Given) -> int:
     """
     if given.size is not None:
         return given.size
-    if not isinstance(net.model, Net):
+    if net.model.usual_side is None:
         raise UserError(
             f"{net.name} does not say how it sees images: --size is needed, with --mean and --std"
         )
-    return usual_side(net.model)
+    return net.model.usual_side
 
 
 def resize_of(net: Trained, given: Given) -> int | None:
     """The shorter side before the centre crop, ImageNet's proportion unless given; None for small images."""
     if given.resize is not None:
         return given.resize
-    large = isinstance(net.model, Net) and usual_side(net.model) >= IMAGENET_SIDE
+    large = (net.model.usual_side or 0) >= IMAGENET_SIDE
     return round(size_of(net, given) * 256 / 224) if large else None
 
 

@@ -16,21 +16,16 @@ from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.errors import UserError, nearest
 from resnet_lab.files import open_file, read_text
 from resnet_lab.models import published
-from resnet_lab.models.build import with_usual_ends
+from resnet_lab.models.build import build, with_usual_ends
 from resnet_lab.models.checks import check
-from resnet_lab.models.description import Net, NetConfig
-from resnet_lab.models.made import build
+from resnet_lab.models.description import TRAINING, Net, NetConfig
 from resnet_lab.models.names import NAMED, named
-from resnet_lab.models.nets import label, without_weights
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.models.weights import load_state, read, read_exactly
 from resnet_lab.runs.checkpoints import RUN, newest_sound, weights_of
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import State
 from resnet_lab.runs.weights_file import described
-
-# What only training reads of a description.
-TRAINING = ("init_fan", "zero_init_gamma", "branch_dropout", "drop_path", "checkpointing", "weights", "head")
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = Fa
     config = folder.config()
     for group in ("model", "data", "metrics"):  # what is made here; the rest is not even imported
         check_from_file(getattr(config, group), config.sources, f"{group}.", path, trust=trust)
-    model = without_weights(config.model)
+    model = config.model.without_weights()
     name, seen = path.resolve().name, _written(folder)
     if checkpoint is not None:
         return Trained(
@@ -228,7 +223,7 @@ def as_published(entry: Any) -> Preprocessing:
 def _check_same(asked: Net, ours: NetConfig, path: Path) -> None:
     """Raises UserError where a file of ours is of another net than the one that was named."""
     if not isinstance(ours, Net):
-        raise UserError(f"{path} is of another net: {label(ours)}; --run {path} takes it as it is")
+        raise UserError(f"{path} is of another net: {ours.label}; --run {path} takes it as it is")
     names = [field.name for field in fields(Net) if field.name not in TRAINING]
     different = [
         f"model.{name}={getattr(ours, name)}"
