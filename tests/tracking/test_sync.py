@@ -153,7 +153,7 @@ def test_runs_of_other_devices_have_runs_of_their_own(tmp_path: Path, server: Wa
     assert main(["sync", str(tmp_path / "runs")]) == 0
     assert kept(server, runs) == [told.rows(run) for run in runs]
     names = [server.runs[told.run_id(run)].name for run in runs]
-    assert [name.rpartition("-")[0] for name in names] == ["resnet-20-s0-devices1", "resnet-20-s0-devices2"]
+    assert [name.rpartition("-")[0] for name in names] == ["resnet-20 devices=1 s0", "resnet-20 devices=2 s0"]
     assert len(server.runs) == 2 + 1  # with the results
 
 

@@ -16,6 +16,7 @@ from resnet_lab.errors import UserError, printable, several
 from resnet_lab.fields import check
 from resnet_lab.models.stored import checkpoints_in
 from resnet_lab.report.collect import Run, collect, to_stderr
+from resnet_lab.report.names import names_of_runs
 from resnet_lab.report.sync_sweep import results_of, view_of
 from resnet_lab.report.walk import run_folders
 from resnet_lab.runs.facts import facts_of
@@ -77,13 +78,14 @@ def sync(target: Target) -> int:
     for path in _broken(target.folder):
         to_stderr(f"passed over {printable(path)}: it holds nothing, as its run was killed early")
     runs = collect(target.folder, log.debug)
+    names = dict(zip((run.path for run in runs), names_of_runs(runs), strict=True))
     level, rows, failed = 0, 0, 0
     bar = Console(stderr=True)
     try:
         failed += _tell_sweeps(target, runs)  # before the runs: what was made last is what is seen first
         for path in track(paths, "W&B", console=bar, disable=not bar.is_terminal, transient=True):
             try:
-                told = _bring_level(RunFolder(path), target)
+                told = _bring_level(RunFolder(path), target, names.get(path, ""))
             except Exception as error:
                 failed += 1
                 to_stderr(f"{printable(path)}: {one_line(error)}")
@@ -98,7 +100,7 @@ def sync(target: Target) -> int:
     return 1 if failed else 0
 
 
-def _bring_level(run: RunFolder, target: Target) -> int | None:
+def _bring_level(run: RunFolder, target: Target, name: str) -> int | None:
     """How many rows W&B lacked of a run; None where it is passed over. Raises whatever keeps it from being sent."""
     state = run.state()
     if state in PASSED_OVER:
@@ -107,6 +109,7 @@ def _bring_level(run: RunFolder, target: Target) -> int | None:
     config = run.config()
     record = run.record() or _unfinished(run, config)
     facts = facts_of(config, record, run.path, holder(run.lock_file).get("host"))
+    facts = replace(facts, name=run.title() or name or facts.name)
     with told_by_one(run.path):
         shown = WandbRun(target.of(config.logger), facts, run.path, target.folder)
         lacking = shown.level(_certain(run, state))
