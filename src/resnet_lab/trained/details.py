@@ -7,13 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from resnet_lab.config.identity import identity
-from resnet_lab.data.module import DataModule
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import write_text
@@ -66,12 +64,18 @@ class Details:
         several = [None if out is None else out / ENSEMBLE] if len(trained) > 1 else []
         return cls([*folders, *several], common, [*known, *known[:1]])
 
-    def take(self, name: str, answering: Answering, data: DataModule, loader: Any, found: Match) -> None:
+    def take(
+        self,
+        name: str,
+        answering: Answering,
+        tested: Sequence[tuple[int, str]],
+        classes: Sequence[str],
+        found: Match,
+    ) -> None:
         """Write what the next row's net answered; raises UserError where that cannot be written."""
         row = len(self._told)
-        classes = data.info.class_names
         names = _names(found, classes, self.known[row])
-        answers, images = answering.answers(data.tested(loader), classes, names)
+        answers, images = answering.answers(tested, classes, names)
         self._told[name] = answers
         folder = self.folders[row]
         if folder is None:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +29,7 @@ from resnet_lab.training.answering import Answering
 from resnet_lab.training.evaluation import Ensemble
 from resnet_lab.training.evaluation import evaluate as test
 from resnet_lab.training.metrics import Metrics
-from resnet_lab.training.protocols import Protocol, protocol
+from resnet_lab.training.protocols import Images, Protocol, protocol
 from resnet_lab.training.recipes import loader_batch_size
 
 BATCH = 64  # images, where no run says what fits
@@ -41,9 +42,8 @@ class Evaluation:
 
     title: str  # the data and the protocol
     notes: tuple[str, ...]  # what was assumed, and how many images were tested
-    figures: dict[
-        str, dict[str, float]
-    ]  # of each network, and of all together: error, top5_error, loss, images, …
+    # Of each network, and of all together: error, top5_error, loss, images, …
+    figures: dict[str, dict[str, float]]
     metrics: tuple[str, ...]  # the further ones
     details: Details | None
 
@@ -73,61 +73,83 @@ def evaluate(
     each image is written, and how far several agree. Raises UserError for what does not go together, before weights or
     images are read.
     """
-    given = given or Given()
+    asked = given or Given()
     if any(is_own_task(net) for net in trained):
-        return _tests_itself(trained, overrides, how, given, details)
-    refuse_unread(given, trained)
-    first = next((net.run for net in trained if net.run), None)
-    how = how or (first.protocol if first else "single_view")
-    all_known = not any(views.untold(net, given, of_data=False) for net in trained)
-    asked = overrides.data(first, how, all_known=all_known)
-    config = views.as_seen(asked, trained, given, overrides.data_keys)
-    facts = data_sets.info(config)
-    way = protocol(how, crop=facts.height)
-    for net in trained:
-        completed(net.model, (facts.channels, facts.height, facts.width), 1)
-        views.check_fits(net, given, config, facts, way)
-    matches = [_match(net, given, config, facts) for net in trained]
-    _check_together(trained, matches)
-    metrics = overrides.metrics(first)
-    measures = [_metrics(metrics, found, facts.class_names) for found in matches]
-    told = Details.of(details.out, trained, config, way) if details else None
+        own = _OwnTest(trained, overrides, how, asked)
+        return own.found(details)
+    test = _Test(trained, overrides, how, asked)
+    return test.found(details)
 
-    batch = loader_batch_size(first.recipe) if first else BATCH
-    data = data_sets.build(config, batch_size=batch, drop_last=False, seed=0)
-    data.setup("test")
-    rows, notes = [], [net.note for net in trained]
-    for net, found, measure in zip(trained, matches, measures, strict=True):
+
+class _Test:
+    """A test of networks by the figures of classification."""
+
+    def __init__(self, trained: Sequence[Trained], overrides: Pairs, how: str | None, given: Given) -> None:
+        """Raises UserError for what does not go together; neither weights nor images are read."""
+        refuse_unread(given, trained)
+        self.nets, self.given, self.of_data = trained, given, overrides.normalisation
+        first = next((net.run for net in trained if net.run), None)
+        how = how or (first.protocol if first else "single_view")
+        all_known = not any(views.untold(net, given, of_data=False) for net in trained)
+        asked = overrides.data(first, how, all_known=all_known)
+        self.config = views.as_seen(asked, trained, given, overrides.data_keys)
+        facts = data_sets.info(self.config)
+        self.way = protocol(how, crop=facts.height)
+        for net in trained:
+            completed(net.model, (facts.channels, facts.height, facts.width), 1)
+            views.check_fits(net, given, self.config, facts, self.way)
+        self.matches = [_match(net, given, self.config, facts) for net in trained]
+        _check_together(trained, self.matches)
+        metrics = overrides.metrics(first)
+        self.metrics = [_metrics(metrics, found, facts.class_names) for found in self.matches]
+        batch = loader_batch_size(first.recipe) if first else BATCH
+        self.images = partial(data_sets.build, self.config, batch_size=batch, drop_last=False, seed=0)
+
+    def found(self, details: Wanted | None) -> Evaluation:
+        """Read weights and images, and test."""
+        told = Details.of(details.out, self.nets, self.config, self.way) if details else None
+        data = self.images()
+        data.setup("test")
         seen = data.preprocessing()
-        own, assumed = views.own_preprocessing(net, given, config, seen, of_data=overrides.normalisation)
-        notes.append(assumed)
-        precision = net.run.precision if net.run else "32"
-        module = views.AsTrained(net.load(), of_data=seen, of_net=own, precision=precision)
-        rows.append(_Row(_row_name(net, trained), module, found, measure))
-    if len(trained) > 1:
-        together = Ensemble([row.net for row in rows])
-        rows.append(_Row(f"ensemble of {len(trained)}", together, matches[0], measures[0]))
-    figures = {row.name: _tested(row, data, way, told) for row in rows}
-    images = round(figures[rows[0].name]["images"])
-    notes.append(f"tested {_share(config, data, images)}; {matches[0]}")
-    columns = tuple(measures[0].columns) if measures[0] else ()
-    title = f"{config.name}, {way.name}"
-    return Evaluation(title, tuple(note for note in notes if note), figures, columns, told)
+        rows, notes = [], [net.note for net in self.nets]
+        for net, found, measure in zip(self.nets, self.matches, self.metrics, strict=True):
+            own, assumed = views.own_preprocessing(net, self.given, self.config, seen, of_data=self.of_data)
+            notes.append(assumed)
+            precision = net.run.precision if net.run else "32"
+            module = views.AsTrained(net.load(), of_data=seen, of_net=own, precision=precision)
+            rows.append(_Row(_row_name(net, self.nets), module, found, measure))
+        if len(rows) > 1:
+            together = Ensemble([row.net for row in rows])
+            rows.append(_Row(f"ensemble of {len(rows)}", together, rows[0].match, rows[0].metrics))
+        figures = {row.name: _tested(row, data, self.way, told) for row in rows}
+        images = round(figures[rows[0].name]["images"])
+        notes.append(f"tested {_share(self.config, data, images)}; {rows[0].match}")
+        columns = tuple(rows[0].metrics.columns) if rows[0].metrics else ()
+        title = f"{self.config.name}, {self.way.name}"
+        return Evaluation(title, tuple(note for note in notes if note), figures, columns, told)
 
 
-def _tests_itself(
-    trained: Sequence[Trained], overrides: Pairs, how: str | None, given: Given, details: Wanted | None
-) -> Evaluation:
-    """What the module of a run finds when it tests itself. Raises UserError for what asks for more than that."""
-    net = trained[0]
-    assert net.run is not None
-    if len(trained) > 1 or details or how or given != Given() or overrides.metrics(net.run):
-        raise UserError(
-            f"{net.name} is tested by its own module, {net.run.module._target_}: alone, with keys of data as the only"
-            " choices"
+class _OwnTest:
+    """A test of a run whose module has figures of its own: it tests itself."""
+
+    def __init__(self, trained: Sequence[Trained], overrides: Pairs, how: str | None, given: Given) -> None:
+        self.net = trained[0]
+        assert self.net.run is not None
+        self.more = bool(len(trained) > 1 or how or given != Given() or overrides.metrics(self.net.run))
+        data = overrides.data(self.net.run, "single_view", all_known=True)
+        self.title, self.images = data.name, partial(data_sets.build, data)
+
+    def found(self, details: Wanted | None) -> Evaluation:
+        """Let the module test itself. Raises UserError for what asks for more than that."""
+        assert self.net.run is not None
+        if self.more or details:
+            raise UserError(
+                f"{self.net.name} is tested by its own module, {self.net.run.module._target_}: alone, with keys of data"
+                " as the only choices"
+            )
+        return Evaluation(
+            self.title, (), {self.net.name: measured_by_itself(self.net, self.images)}, (), None
         )
-    config = overrides.data(net.run, "single_view", all_known=True)
-    return Evaluation(config.name, (), {net.name: measured_by_itself(net, config)}, (), None)
 
 
 def show(found: Evaluation) -> None:
@@ -182,10 +204,12 @@ def _row_name(net: Trained, trained: Sequence[Trained]) -> str:
 
 
 class _Labelled:
-    """Batches whose labels are the net's outputs."""
+    """Batches of the test images at one scale, whose labels are the net's outputs."""
 
-    def __init__(self, loader: Any, outputs: Sequence[int]) -> None:
-        self.loader, self.outputs = loader, torch.tensor(outputs)
+    def __init__(self, data: DataModule, scale: Images, outputs: Sequence[int]) -> None:
+        self.loader, self.outputs = data.test_views(scale.resize, scale.crop), torch.tensor(outputs)
+        self.classes = data.info.class_names
+        self.tested = partial(data.tested, self.loader)  # places and names of the images, in the order given
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -207,16 +231,15 @@ def _metrics(metrics: dict[str, Any], found: Match, classes: Sequence[str]) -> M
 
 
 def _tested(row: _Row, data: DataModule, way: Protocol, details: Details | None) -> dict[str, float]:
-    loaders: list[Any] = [
-        _Labelled(data.test_views(scale.resize, scale.crop), row.match.outputs) for scale in way.scales
-    ]
-    first, seen = loaders[0].loader, data.preprocessing()
+    seen = data.preprocessing()
     answering = Answering(seen.mean, seen.std) if details else None
+    loaders: list[Any] = [_Labelled(data, scale, row.match.outputs) for scale in way.scales]
+    first = loaders[0]
     # With a progress bar on a terminal.
-    loaders[0] = tqdm(loaders[0], desc=row.name, unit="batches", disable=None, leave=False)
+    loaders[0] = tqdm(first, desc=row.name, unit="batches", disable=None, leave=False)
     rates = test(row.net, loaders, way, device(), row.metrics, answering)
     if details and answering:
-        details.take(row.name, answering, data, first, row.match)
+        details.take(row.name, answering, first.tested(), first.classes, row.match)
     return rates
 
 

@@ -48,7 +48,9 @@ class Pairs:
         self.normalisation = any(key in NORMALISATION for key in _keys(of["data"]))  # is said of the data
         self.data_keys = frozenset(_keys(of["data"]))
         self._data = of["data"]
-        self._named = Request(of["data"]).run(trains=False).data if _names_group(of["data"]) else None
+        named = _names_group(of["data"])
+        self._named = Request(of["data"]).run(trains=False).data if named else None
+        self._changes = {} if named else _parsed("data", of["data"])
         self._metrics: Mapping[str, Any] = compose_raw(read(of["metrics"])).metrics if of["metrics"] else {}
         self._metrics_anew = _names_group(of["metrics"])
 
@@ -68,7 +70,7 @@ class Pairs:
             return self._named
         if run is None:
             raise UserError("name the images: data=cifar10, or data=imagenet data.root=FOLDER")
-        changed = _changed(run.data, self._data)
+        changed = _changed(run.data, self._changes)
         sources_of(changed, "data.")  # nothing is called that may not be
         return changed
 
@@ -106,36 +108,38 @@ def _model(pairs: Sequence[str]) -> dict[str, Any]:
             raise UserError(f"{text}: the net is named by --model")
         if text.partition("=")[0] in ("model.weights", "model.head"):
             raise UserError(f"{text}: the weights are named by --weights")
-    return _values(ModelConfig(), "model", pairs)
+    return _values(ModelConfig(), "model", _parsed("model", pairs))
 
 
-def _changed(config: DataConfig, pairs: Sequence[str]) -> DataConfig:
-    """Return the data set with what the data.… pairs say. Raises UserError."""
-    changes = _values(config, "data", pairs)
+def _parsed(group: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """Return the values of a group's pairs by their keys without the group. Raises UserError."""
+    found = {}
+    for override in parse(read(pairs)):
+        if override.is_sweep_override():
+            raise UserError(f"{override.input_line}: one value is needed")
+        found[override.key_or_group.removeprefix(f"{group}.")] = override.value()
+    return found
+
+
+def _changed(config: DataConfig, given: Mapping[str, Any]) -> DataConfig:
+    """Return the data set with these values of its keys. Raises UserError."""
+    changes = _values(config, "data", given)
     if "root" in changes:  # other images, on purpose: of what was chosen of the former, only the test matters
         changes = {**config.elsewhere(), **changes}
     return replace(config, **changes)
 
 
-def _values(config: Any, group: str, given: Sequence[str]) -> dict[str, Any]:
-    """Return the changed values of a dataclass by field, as its types have them."""
-    allowed = [f"{group}.{field.name}" for field in fields(config)]
-    of_any_keys = tuple(
-        f"{group}.{field.name}." for field in fields(config) if isinstance(getattr(config, field.name), dict)
-    )
-    merged, changed = OmegaConf.structured(config), set()
-    for text in given:
-        name = text.partition("=")[0]
-        if name not in allowed and not name.startswith(of_any_keys):
-            raise unknown("key", name, allowed)
-    for override in parse(read(given)):
-        if override.is_sweep_override():
-            raise UserError(f"{override.input_line}: one value is needed")
-        key = override.key_or_group.removeprefix(f"{group}.")
-        changed.add(key.partition(".")[0])
+def _values(config: Any, group: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the given values of a dataclass by field, as its types have them. Raises UserError."""
+    of_any_keys = [field.name for field in fields(config) if isinstance(getattr(config, field.name), dict)]
+    allowed = [field.name for field in fields(config)]
+    merged = OmegaConf.structured(config)
+    for key, value in given.items():
+        if key not in allowed and key.partition(".")[0] not in of_any_keys:
+            raise unknown("key", f"{group}.{key}", [f"{group}.{name}" for name in allowed])
         try:
-            OmegaConf.update(merged, key, override.value(), force_add=True)
+            OmegaConf.update(merged, key, value, force_add=True)
         except OmegaConfBaseException as error:
             raise UserError(f"{group}.{key}: {str(error).splitlines()[0]}") from None
     values: Any = OmegaConf.to_container(merged)
-    return {name: values[name] for name in changed}
+    return {name: values[name] for name in {key.partition(".")[0] for key in given}}

@@ -1,14 +1,14 @@
 """Testing a run whose module has figures of its own: the module tests itself again."""
 
 import warnings
+from collections.abc import Callable
 
 import torch
 from lightning import Trainer
 
-from resnet_lab import data as data_sets
 from resnet_lab import models
 from resnet_lab.config.targets import check_from_file
-from resnet_lab.data.spec import DataConfig
+from resnet_lab.data.module import DataModule
 from resnet_lab.errors import UserError
 from resnet_lab.runs.checkpoints import newest_sound
 from resnet_lab.runs.folder import RunFolder
@@ -28,10 +28,10 @@ def is_own_task(net: Trained) -> bool:
     return modules.is_own_task(net.run.module._target_)
 
 
-def measured_by_itself(net: Trained, data: DataConfig) -> dict[str, float]:
+def measured_by_itself(net: Trained, opened: Callable[..., DataModule]) -> dict[str, float]:
     """Return what the module of a run logs of the test images, with the weights of its last checkpoint.
 
-    Raises UserError if there is none.
+    `opened` gives the images for a batch size and a seed. Raises UserError if there is no checkpoint.
     """
     run, path = net.run, net.path
     assert run is not None
@@ -39,7 +39,7 @@ def measured_by_itself(net: Trained, data: DataConfig) -> dict[str, float]:
     checkpoint = path if path.is_file() else newest_sound(RunFolder(path).checkpoints, run)
     if checkpoint is None:
         raise UserError(f"{path} has no checkpoint, in which the weights of {run.module._target_} are")
-    images = data_sets.build(data, batch_size=loader_batch_size(run.recipe), drop_last=False, seed=run.seed)
+    images = opened(batch_size=loader_batch_size(run.recipe), drop_last=False, seed=run.seed)
     module = modules.build(
         run.module._target_,
         run.module.args,
