@@ -156,7 +156,7 @@ def ours(case: Case, clock: Clock, device: torch.device) -> None:
     from lightning import Trainer
     from lightning.pytorch.callbacks import Callback
 
-    from resnet_lab.config.precision import PRECISIONS
+    from resnet_lab.config.schema import PRECISIONS
     from resnet_lab.models import create_model
     from resnet_lab.runs.compiled import compile_in_place
     from resnet_lab.runs.logs import quieten

@@ -8,7 +8,7 @@ import pytest
 from resnet_lab.cli import main
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.sweeps import start
-from resnet_lab.sweeps.task import Task
+from resnet_lab.sweeps.plugins import Task
 from resnet_lab.tracking.account import from_environment, why_offline
 from resnet_lab.tracking.wandb_run import id_of, one_line
 from swept import composed

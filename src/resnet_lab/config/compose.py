@@ -9,13 +9,16 @@ from typing import Any
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from resnet_lab.config import rules, searchpath
+from resnet_lab.config import rules
 from resnet_lab.config.debug import debugged
 from resnet_lab.config.groups import ROOT, config_dir, own_dirs
 from resnet_lab.config.machine import with_local_data
@@ -59,10 +62,18 @@ SCHEMAS: dict[str, type] = {
 }
 
 
+class OwnConfigurations(SearchPathPlugin):
+    """Registered by hand, so that other programs of the environment are left alone."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in reversed(own_dirs()):
+            search_path.prepend("own", f"file://{folder}")
+
+
 @cache
 def register_schemas() -> None:
     """Make the typed schemas known to Hydra, under the names that the YAML files use, and the user's folders."""
-    searchpath.register()
+    Plugins.instance().register(OwnConfigurations)
     store = ConfigStore.instance()
     for path, node in SCHEMAS.items():
         group, _, name = path.rpartition("/")

@@ -5,12 +5,28 @@ from typing import Any
 
 from resnet_lab import reference
 from resnet_lab.columns import Column, objective
-from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.fields import LOCAL, Text, choice, local, number, path, text
 from resnet_lab.models.description import NetConfig
 from resnet_lab.training.protocols import PROTOCOLS
 from resnet_lab.training.recipes import RecipeConfig
+
+
+@dataclass(frozen=True)
+class Precision:
+    """Weights are always of 32 bits; operations that allow it may take fewer."""
+
+    lightning: str  # for its Trainer
+    autocast: str | None = None  # PyTorch's name of the narrower type, as in ``getattr(torch, "bfloat16")``
+    tf32: bool = True  # whether a GPU (Ampere and later) may convolve with inputs of 10 bits, which is faster
+
+
+PRECISIONS = {
+    "32": Precision("32-true"),
+    "32-ieee": Precision("32-true", tf32=False),
+    "bf16": Precision("bf16-mixed", "bfloat16"),
+    "16": Precision("16-mixed", "float16"),
+}
 
 DEBUG = ("overfit", "profile", "limit")  # beside true
 ALL = -1  # trainer.devices: as many as there are

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from resnet_lab.config.precision import PRECISIONS
-from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.schema import PRECISIONS, TrainConfig
 from resnet_lab.data import info, published
 from resnet_lab.models.build import build, outline
 from resnet_lab.models.description import NetConfig

@@ -9,7 +9,7 @@ from multiprocessing.synchronize import Barrier
 from statistics import median
 from typing import NamedTuple
 
-from resnet_lab.config.precision import PRECISIONS
+from resnet_lab.config.schema import PRECISIONS
 from resnet_lab.models.description import NetConfig
 from resnet_lab.sweeps.together import together
 

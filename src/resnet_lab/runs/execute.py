@@ -103,7 +103,8 @@ def _accompany(folder: RunFolder, config: TrainConfig, here: Process) -> Record 
             raise
         failure = describe(error, folder)
         failure.message = f"rank {here.rank}: {failure.message}"
-        print(f"{folder.path}: {failure.kind}: {failure.message}", file=sys.stderr, flush=True)
+        if failure.kind != "user_error":  # which every process meets, and the first one prints
+            print(f"{folder.path}: {failure.kind}: {failure.message}", file=sys.stderr, flush=True)
         with log_to(folder.log_file):
             log.exception("rank %d failed", here.rank)
         # Without the first process, what others say of it, as a closed connection, tells nothing.

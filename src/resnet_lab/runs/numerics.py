@@ -9,8 +9,7 @@ from typing import Any
 import torch
 from torch.backends import cudnn
 
-from resnet_lab.config.precision import PRECISIONS
-from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.schema import PRECISIONS, TrainConfig
 
 deterministic: Any = torch.utils.deterministic  # whose attribute no type checker sees
 DRIVER = Path("/proc/driver/nvidia/version")

@@ -15,9 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from resnet_lab import data as data_sets
 from resnet_lab import models
-from resnet_lab.config.precision import PRECISIONS
 from resnet_lab.config.rules import check_statistics
-from resnet_lab.config.schema import TrainConfig
+from resnet_lab.config.schema import PRECISIONS, TrainConfig
 from resnet_lab.config.targets import check_sources
 from resnet_lab.data.module import DataModule
 from resnet_lab.files import digest_of, write_text

@@ -1,9 +1,10 @@
 """Hydra's side of a sweep: the sweeper that chooses the jobs of a search, and the launchers that end jobs."""
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
@@ -17,6 +18,7 @@ from resnet_lab.config.grid import apart
 from resnet_lab.config.identity import path_of
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
+from resnet_lab.runs.record import State
 from resnet_lab.sweeps.board import Board, print_summary
 from resnet_lab.sweeps.jobs import Job, name_jobs
 from resnet_lab.sweeps.places.local import Local, LocalOptions
@@ -24,11 +26,43 @@ from resnet_lab.sweeps.places.ray import Ray, RayOptions
 from resnet_lab.sweeps.places.slurm import Slurm, SlurmOptions
 from resnet_lab.sweeps.search import Search, SearchOptions
 from resnet_lab.sweeps.sweep import Place, run_sweep
-from resnet_lab.sweeps.task import Task
 
 # Hydra takes plugins only from the package `hydra_plugins`, which it searches in every program of the
 # environment. Ours are registered by hand, under a name there, so that they appear in this program alone.
 NAMESPACE = "hydra_plugins.resnet_lab"
+
+
+INTERRUPTED = 130  # what a run ends with after Ctrl-C
+
+
+class Task:
+    """Hydra's task function: a launcher that is not ours calls it, in a process of its choice.
+
+    Our launchers take what is `composed` already, make the folders and execute them themselves; they note here what
+    became of each job.
+    """
+
+    def __init__(
+        self, composed: Mapping[tuple[str, ...], TrainConfig], *, retry_failed: bool = False
+    ) -> None:
+        self.composed = composed  # a grid's jobs by their overrides; none of a search
+        self.retry_failed = retry_failed  # also what diverged
+        self.jobs: list[Job] = []
+        self.ours = False  # whether one of our launchers brings the jobs to their end, and shows them
+
+    def __call__(self, composed: DictConfig) -> float | None:
+        """Train what was composed; returns what a search minimises, None when the run failed."""
+        from resnet_lab.runs.__main__ import main
+
+        there = self.composed.get(tuple(HydraConfig.get().overrides.task))
+        job = Job.of(there or typed(composed), retry_failed=self.retry_failed)
+        if job.status == State.WAITING:
+            code = main([str(job.folder.path)])
+            job.settle()
+            if code == INTERRUPTED:
+                raise KeyboardInterrupt
+        self.jobs.append(job)
+        return job.objective()
 
 
 class SearchSweeper(Sweeper):

@@ -27,8 +27,7 @@ from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.recording import lacking
 from resnet_lab.sweeps.board import print_summary
 from resnet_lab.sweeps.jobs import Job, name_jobs
-from resnet_lab.sweeps.plugins import register
-from resnet_lab.sweeps.task import Task
+from resnet_lab.sweeps.plugins import Task, register
 from resnet_lab.tracking.account import announced
 
 

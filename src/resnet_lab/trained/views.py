@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from resnet_lab.config.precision import PRECISIONS
+from resnet_lab.config.schema import PRECISIONS
 from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, InMemoryConfig
