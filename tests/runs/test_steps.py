@@ -10,7 +10,7 @@ import pytest
 
 from forked import killed
 from own_project import SMALL, project
-from resnet_lab.config.compose import compose
+from resnet_lab.config.request import compose
 from resnet_lab.errors import UserError
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
