@@ -17,12 +17,15 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import told
 from documented import blocks
-from forked import ended, forked, killed, on_batch, running
+from forked import ForkedServer, ended, forked, killed, on_batch, running
+from own_project import SMALL
 from resnet_lab.cli import main
 from resnet_lab.config.schema import CheckpointConfig, LoggerConfig, TrainConfig
 from resnet_lab.runs.checkpoints import Checkpoints
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.sweeps.places import local
+from resnet_lab.tracking.unsent import waited_for
 from wandb_server import KEY, WandbServer
 
 MakeConfig = Callable[..., TrainConfig]
@@ -195,7 +198,10 @@ def test_server_that_never_answers_costs_bounded_time_and_the_key_for_it_is_writ
 
 
 def test_server_that_is_lost_during_a_run_costs_bounded_time_and_no_result(
-    folder: RunFolder, server: WandbServer, monkeypatch: pytest.MonkeyPatch
+    folder: RunFolder,
+    server: WandbServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("WANDB_FINISH_TIMEOUT", "1")
 
@@ -209,11 +215,14 @@ def test_server_that_is_lost_during_a_run_costs_bounded_time_and_no_result(
     began = time.monotonic()
     assert execute(folder.path).state == "finished"
     assert time.monotonic() - began < 45
+    assert "W&B was lost (cannot reach 127.0.0.1" in capfd.readouterr().out
     assert told.offline_rows(folder) == [told.rows(folder)]
+    assert waited_for([folder.path], 0) == [folder.path]
     back = WandbServer()
     monkeypatch.setenv("WANDB_BASE_URL", back.address)
     assert main(["sync", str(folder.path)]) == 0
     assert told.plain(back.runs[told.run_id(folder)].history) == told.rows(folder)
+    assert waited_for([folder.path], 0) == []
     back.lose()
 
 
@@ -276,3 +285,19 @@ def test_a_run_that_an_agent_of_a_wandb_sweep_starts_is_the_run_that_the_sweep_k
     assert told.plain(run.history) == told.rows(RunFolder(tmp_path / "run"))
     assert run.config["recipe"]["lr"] == 0.05
     assert run.exit_code == 0
+
+
+@pytest.mark.slow
+def test_a_sweep_ends_with_how_many_runs_wandb_lacks(
+    server: WandbServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local, "server_process", ForkedServer)
+    server.lose()
+    assert main(["train", "-m", *SMALL, "recipe.epochs=1", "logger=wandb", "name=lost", "seed=0,1"]) == 0
+    assert "2 of 2 runs are not in W&B: resnet-lab sync runs/lost" in capfd.readouterr().out
+    back = WandbServer()
+    monkeypatch.setenv("WANDB_BASE_URL", back.address)
+    assert main(["train", "-m", *SMALL, "recipe.epochs=1", "logger=wandb", "name=there", "seed=0,1"]) == 0
+    assert "not in W&B" not in capfd.readouterr().out
+    assert len(back.runs) == 2
+    back.lose()

@@ -27,6 +27,7 @@ from resnet_lab.runs.recording import opened
 from resnet_lab.tracking import Row, all_rows, results, workspace
 from resnet_lab.tracking.account import PROJECT, from_environment, why_offline
 from resnet_lab.tracking.rows import rows_to, told_by_one
+from resnet_lab.tracking.unsent import sent
 from resnet_lab.tracking.wandb_run import WandbRun, close, one_line
 
 log = logging.getLogger(__name__)
@@ -116,6 +117,8 @@ def _bring_level(run: RunFolder, target: Target, name: str) -> int | None:
         shown.finish(facts)
     if shown.refused:
         raise UserError(f"{shown.offline}; it lies in {target.folder / 'wandb'}")
+    if shown.offline is None:
+        sent(run.path)
     return lacking
 
 

@@ -28,7 +28,8 @@ from resnet_lab.runs.recording import lacking
 from resnet_lab.sweeps.board import print_summary
 from resnet_lab.sweeps.jobs import Job, name_jobs
 from resnet_lab.sweeps.plugins import Task, register
-from resnet_lab.tracking.account import announced
+from resnet_lab.tracking.account import announced, patience
+from resnet_lab.tracking.unsent import waited_for
 
 
 def train(overrides: list[str], multirun: bool, *, fresh: bool = False, retry_failed: bool = False) -> int:
@@ -113,7 +114,19 @@ def sweep(request: Request, *, fresh: bool = False, retry_failed: bool = False) 
         name_jobs(ended)
         print_summary(ended)
     _tell_other_code(ended)
+    _tell_unsent(ended)
     return ended
+
+
+def _tell_unsent(jobs: Sequence[Job]) -> None:
+    """Say of how many runs W&B lacks something, once what is under way has come through or had its time."""
+    asked = [job.folder.path for job in jobs if "wandb" in job.config.logger.trackers]
+    if asked and (lacking := waited_for(asked, sum(patience()))):
+        roots = sorted({str(path.parent) for path in lacking})
+        verb = "is" if len(lacking) == 1 else "are"
+        print(
+            f"{len(lacking)} of {several(len(asked), 'run')} {verb} not in W&B: resnet-lab sync {' '.join(roots)}"
+        )
 
 
 def _launch(config: DictConfig, task: Task, arguments: list[str]) -> None:

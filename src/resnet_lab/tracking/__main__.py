@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from resnet_lab.config.schema import LoggerConfig
+from resnet_lab.tracking.account import NO_KEY, why_offline
 from resnet_lab.tracking.facts import Facts
 from resnet_lab.tracking.rows import Row, all_rows, rows_to, told_by_one
 from resnet_lab.tracking.tensorboard import TensorBoard
+from resnet_lab.tracking.unsent import note, sent
 from resnet_lab.tracking.wandb_run import WandbRun, one_line
 
 log = logging.getLogger(__name__)
@@ -60,10 +62,29 @@ def _follow(first: dict[str, Any], folder: Path, messages: Iterator[dict[str, An
         _level(trackers, folder, reached)
     _level(trackers, folder, reached)
     for name, tracker in trackers.items():
+        offline = getattr(tracker, "offline", None)
+        lost = why_offline("auto") if name == "wandb" and offline is None else None
+        if lost:
+            _lose(name, folder, f"W&B was lost ({lost})")
         try:
             tracker.finish(ended)
         except Exception as error:
-            _tell(f"{name} could not be closed ({one_line(error)}): {_later(name, folder)}")
+            _lose(name, folder, f"{name} could not be closed ({one_line(error)})")
+            continue
+        if name == "wandb" and not lost and (offline is None or _is_meant(offline)):
+            sent(folder)
+
+
+def _is_meant(offline: str) -> bool:
+    """Return whether a run is offline as asked, or for want of a key, which is said before it begins."""
+    return offline == "as asked" or offline.startswith(NO_KEY)
+
+
+def _lose(name: str, folder: Path, why: str) -> None:
+    """Say once, in the run's output and in its folder, that a tracker does not have everything."""
+    if name == "wandb":
+        note(folder, why)
+    _tell(f"{why}: {_later(name, folder)}")
 
 
 def _open(name: str, config: LoggerConfig, facts: Facts, folder: Path, pid: int) -> Tracker | None:
@@ -72,8 +93,10 @@ def _open(name: str, config: LoggerConfig, facts: Facts, folder: Path, pid: int)
             return TensorBoard(facts, folder)
         run = WandbRun(config, facts, folder, pid=pid)
     except Exception as error:
-        _tell(f"{name} takes no run ({one_line(error)}): {_later(name, folder)}")
+        _lose(name, folder, f"{name} takes no run ({one_line(error)})")
         return None
+    if run.offline is not None and not _is_meant(run.offline):
+        note(folder, f"W&B is offline ({run.offline})")
     if run.offline is not None:
         _tell(f"W&B is offline ({run.offline}): {_later(name, folder)}")
     return run
@@ -86,7 +109,7 @@ def _level(trackers: dict[str, Tracker], folder: Path, reached: int | None) -> N
             tracker.level(rows_to(all_rows(folder), reached))
         except Exception as error:
             del trackers[name]
-            _tell(f"{name} takes no more rows ({one_line(error)}): {_later(name, folder)}")
+            _lose(name, folder, f"{name} takes no more rows ({one_line(error)})")
 
 
 def _later(name: str, folder: Path) -> str:

@@ -15,6 +15,7 @@ from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.errors import UserError
 from resnet_lab.tracking.account import from_environment, patience
 from resnet_lab.tracking.facts import Facts
+from resnet_lab.tracking.unsent import IN_SWEEP, note
 
 GRACE = 10.0  # seconds more, to start and to end
 
@@ -32,6 +33,8 @@ class Teller:
             start_new_session=True,  # Ctrl-C is for the run
         )
         first = {"logger": asdict(config), "folder": str(folder), "facts": asdict(facts), "pid": os.getpid()}
+        if "wandb" in config.trackers:
+            note(folder, "it is being sent", self._process.pid)
         self._send(first)
         assert self._process.stdin is not None
         os.set_blocking(self._process.stdin.fileno(), False)
@@ -44,6 +47,12 @@ class Teller:
     def end(self, facts: Facts, *, complete: bool) -> None:
         """Tell the end, `complete`: all rows are certain, and wait for what is still under way, but not for ever."""
         last = _line({"iteration": None if complete else self._reached, "facts": asdict(facts)})
+        if IN_SWEEP in os.environ:  # the sweep waits for it, and the slot is free
+            with suppress(BlockingIOError, BrokenPipeError):
+                os.set_blocking(self._process.stdin.fileno(), True)  # type: ignore[union-attr]
+                self._process.stdin.write(last)  # type: ignore[union-attr]
+                self._process.stdin.close()  # type: ignore[union-attr]
+            return
         try:
             self._process.communicate(last, timeout=self._patience)
         except subprocess.TimeoutExpired:

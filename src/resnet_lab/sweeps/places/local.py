@@ -24,6 +24,7 @@ from resnet_lab.runs.threads import threads_of
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places.server import kill, terminate
 from resnet_lab.sweeps.places.slots import Slot, Slots, core_slots, gpu_slots
+from resnet_lab.tracking.unsent import IN_SWEEP
 
 PROGRAM = "resnet_lab.runs.__main__"
 # What a run would otherwise import itself; of scikit-learn, the digits and their split.
@@ -201,7 +202,7 @@ class Local:
                 raise RuntimeError("the process from which runs are forked ended while it started")
 
     def _request(self, name: str, program: str, job: Job, slot: Slot) -> None:
-        environment = slot.environment()
+        environment = {**slot.environment(), IN_SWEEP: "1"}
         if job.config.trainer.accelerator == "cpu":  # a context on a GPU is memory that others miss
             environment[gpus.VISIBLE] = ""
         log = str(job.folder.log_file)
