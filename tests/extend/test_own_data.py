@@ -88,10 +88,8 @@ def test_both_are_planned_swept_and_reported(project: Path, capsys: pytest.Captu
     assert "4 runs: 4 finished" in capsys.readouterr().out
     assert main(["report", "runs/own"]) == 0
     with (project / "runs" / "own" / "table.csv").open(newline="") as file:
-        groups = [(group["data.name"], group["data.args.noise"]) for group in csv.DictReader(file)]
-    assert sorted(groups) == sorted(
-        (name, noise) for name in ("shapes", "shapes_module") for noise in ("10", "20")
-    )
+        groups = [(group["part"], group["data.args.noise"]) for group in csv.DictReader(file)]
+    assert groups == [(name, noise) for name in ("shapes", "shapes_module") for noise in ("10", "20")]
 
 
 def test_a_trained_net_is_tested_again_predicts_files_and_is_exported(

@@ -153,9 +153,9 @@ def test_both_are_swept_and_reported(folder: Path, capsys: pytest.CaptureFixture
     sweep = [*SMALL, METRIC, STOP, "seed=0,1", "callbacks.extra.stop.times=1,3", "name=own"]
     assert main(["train", "-m", *sweep]) == 0
     assert main(["report", "runs/own"]) == 0
-    header = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| depth"))
+    header = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| "))
     assert " brier " in header
-    assert " callbacks.extra.stop.times " in header
+    assert " times " in header
     with (folder / "runs" / "own" / "table.csv").open(newline="") as file:
         groups = list(csv.DictReader(file))
     assert [group["n"] for group in groups] == ["2", "2"]

@@ -16,8 +16,7 @@ QUESTION = (
     "data.fingerprint",
     "data.test_images",
     "data.test_share",
-    "data._target_",
-    "data.args.",
+    "data._target_",  # its arguments are choices that a sweep may compare, unless they change the fingerprint
     "protocol",
     "objective.",
     "debug",

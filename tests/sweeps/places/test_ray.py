@@ -155,4 +155,4 @@ def test_run_that_can_never_fit_is_refused(make_job: MakeJob, toy: str) -> None:
 def test_missing_ray_is_told_in_one_line(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'resnet-lab\[ray\]'"):
-        Ray(RayOptions()).open([make_job(0, "finish")])
+        Ray(RayOptions()).cores(make_job(0, "finish").config)
