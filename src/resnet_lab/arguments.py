@@ -31,51 +31,35 @@ def protocols() -> Iterable[str]:
 
 
 CONFIG_DIR = option(
-    "--config-dir",
+    "--config-dir DIR...",
+    "look for configurations there first, then in ./configs; can be repeated",
     type=path,
-    action="append",
-    default=[],
-    metavar="DIR",
-    help="look for configurations there first, then in ./configs; can be repeated",
 )
 KEYS = option(
-    "overrides",
-    nargs="*",
-    metavar="key=value",
-    help="key=value or group=option; the groups and their options are listed below",
+    "overrides key=value*", "key=value or group=option; the groups and their options are listed below"
 )
 OVERRIDES = (CONFIG_DIR, KEYS)
-MULTIRUN = option("-m", "--multirun", action="store_true", help="sweep over values given as key=a,b,c")
-RUNS = option(
-    "folder", type=path, metavar="FOLDER", help="a folder of runs, for example runs/quickstart, or one run"
-)
-SEVERAL = option(
-    "folder", nargs="+", type=path, metavar="FOLDER", help="a folder of runs, for example runs/quickstart"
-)
+MULTIRUN = option("-m --multirun", "sweep over values given as key=a,b,c")
+RUNS = option("folder FOLDER", "a folder of runs, for example runs/quickstart, or one run", type=path)
+SEVERAL = option("folder FOLDER+", "a folder of runs, for example runs/quickstart", type=path)
 TRUST = option(
     "--trust",
-    action="store_true",
-    help="let a run folder or a file of weights name code from any installed package: it can then do what you can",
+    "let a run folder or a file of weights name code from any installed package: it can then do what you can",
 )
 FOREIGN = "preprocessing of weights trained elsewhere"
 GIVEN = (
     TRUST,
-    option("--mean", metavar="R,G,B", group=FOREIGN, help="mean of each channel, for values from 0 to 1"),
-    option("--std", metavar="R,G,B", group=FOREIGN, help="standard deviation of each channel"),
-    option("--size", type=int, metavar="PIXELS", group=FOREIGN, help="side of the images that it sees"),
+    option("--mean R,G,B", "mean of each channel, for values from 0 to 1", group=FOREIGN),
+    option("--std R,G,B", "standard deviation of each channel", group=FOREIGN),
+    option("--size PIXELS", "side of the images that it sees", type=int, group=FOREIGN),
     option(
-        "--resize",
-        type=int,
-        metavar="PIXELS",
-        group=FOREIGN,
-        help="shorter side before the images are cut out of the middle",
+        "--resize PIXELS", "shorter side before the images are cut out of the middle", type=int, group=FOREIGN
     ),
     option(
-        "--classes",
+        "--classes FILE",
+        "class names in the order of the outputs: one per line, or a folder of class folders",
         type=path,
-        metavar="FILE",
         group=FOREIGN,
-        help="class names in the order of the outputs: one per line, or a folder of class folders",
     ),
 )
 EVERYTHING = "everything"  # --cfg without a part
@@ -86,9 +70,5 @@ MODEL_KEYS = "model.key=value changes what --model's name stands for, for exampl
 def model(**more: Any) -> Option:
     """Return the option that names a network."""
     return option(
-        "--model",
-        metavar="NAME",
-        choices=networks,
-        help="a network by its name: resnet-lab models lists them",
-        **more,
+        "--model NAME", "a network by its name: resnet-lab models lists them", choices=networks, **more
     )

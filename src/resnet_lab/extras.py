@@ -62,10 +62,23 @@ _read: set[Path] = set()
 
 
 def option(
-    *names: str, choices: Callable[[], Iterable[str]] = tuple, group: str = "", **given: Any
+    spec: str, help: str, *, choices: Callable[[], Iterable[str]] = tuple, group: str = "", **given: Any
 ) -> Option:
-    """Describe an argument as `argparse.add_argument` takes it, with the words that a shell completes."""
-    return Option(names, given, choices, group)
+    """Describe an argument: its names and, where it takes one, what stands for its value, for example ``--out FOLDER``.
+
+    ``--by KEY...`` may be repeated, ``--serve [PORT]`` stands alone too, ``folder FOLDER+`` takes one or more words and
+    ``KEY*`` any number; `given` is what else `argparse` takes, and `choices` the words that a shell completes.
+    """
+    *names, value = spec.split()
+    if value.startswith("-"):
+        return Option((*names, value), {"action": "store_true", "help": help, **given}, choices, group)
+    if value.endswith("..."):
+        given = {"action": "append", "default": [], **given}
+    elif value[-1] in "*+":
+        given["nargs"] = value[-1]
+    elif value.startswith("["):
+        given["nargs"] = "?"
+    return Option(tuple(names), {"metavar": value.strip("[]*+."), "help": help, **given}, choices, group)
 
 
 def command(

@@ -5,6 +5,7 @@ Standard library only.
 
 import errno
 import hashlib
+import json
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -93,6 +94,14 @@ def read_bytes(path: Path) -> bytes:
         if os.fstat(file.fileno()).st_size > MOST_BYTES:
             raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES >> 20} MiB", str(path))
         return file.read()
+
+
+def read_json(path: Path) -> Any:
+    """The plain values in a JSON file of anybody's. OSError or ValueError for anything else."""
+    try:
+        return json.loads(read_text(path))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def read_yaml(path: Path) -> Any:

@@ -59,8 +59,8 @@ complete -c resnet-lab -f -a '(__resnet_lab)'
     "set up",
     "print a script that lets bash, zsh or fish complete commands, options and keys",
     'eval "$(resnet-lab completion bash)"',
-    option("shell", metavar="bash|zsh|fish", choices=lambda: SCRIPTS, help="the shell"),
-    option("--of", metavar="LINE", help=SUPPRESS),  # what the shells ask
+    option("shell bash|zsh|fish", "the shell", choices=lambda: SCRIPTS),
+    option("--of LINE", SUPPRESS),  # what the shells ask
 )
 def completion(args: Namespace) -> int:
     print(script(args.shell) if args.of is None else complete(args.of), end="")

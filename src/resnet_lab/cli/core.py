@@ -38,16 +38,14 @@ def _parts() -> Iterable[str]:
     "train one run, or a sweep with -m; again: resume, or return what is finished",
     "resnet-lab train -m experiment=quickstart seed=0,1,2",
     MULTIRUN,
-    option("--fresh", action="store_true", help="train what is finished again, in a folder beside it"),
-    option("--retry-failed", action="store_true", help="with -m: also train the runs again that diverged"),
+    option("--fresh", "train what is finished again, in a folder beside it"),
+    option("--retry-failed", "with -m: also train the runs again that diverged"),
     option(
-        "--cfg",
-        nargs="?",
-        const=EVERYTHING,
-        metavar="PART",
-        choices=_parts,
-        help="print the composed configuration and stop, with the file that set each key; of it only a PART, for"
+        "--cfg [PART]",
+        "print the composed configuration and stop, with the file that set each key; of it only a PART, for"
         " example recipe or recipe.lr",
+        const=EVERYTHING,
+        choices=_parts,
     ),
     *OVERRIDES,
 )
@@ -67,60 +65,45 @@ def train(args: Namespace) -> int:
     "print a sweep's table beside the paper's; write tables, figures and runs.csv",
     "resnet-lab report runs/quickstart",
     SEVERAL,
-    option("--out", type=path, metavar="FOLDER", help="where to write; default: beside the runs"),
+    option("--out FOLDER", "where to write; default: beside the runs", type=path),
     option(
-        "--figures",
+        "--figures FORMATS",
+        "png (default), svg, pdf, or several with commas",
         default="png",
-        metavar="FORMATS",
         choices=lambda: ("png", "svg", "pdf"),
-        help="png (default), svg, pdf, or several with commas",
     ),
     option(
-        "--width",
-        metavar="column|page",
+        "--width column|page",
+        "draw the figures for a paper, as wide as its column or its page",
         choices=lambda: ("column", "page"),
-        help="draw the figures for a paper, as wide as its column or its page",
     ),
     option(
-        "--where",
-        action="append",
-        default=[],
-        metavar="key=value",
-        help="keep only matching runs; model.depth=20,56 matches either, model.shortcut!=none any other",
+        "--where key=value...",
+        "keep only matching runs; model.depth=20,56 matches either, model.shortcut!=none any other",
     ),
     option(
-        "--format",
+        "--format FORMAT",
+        "md, csv, latex or json",
         group=TABLE,
-        metavar="FORMAT",
         choices=lambda: ("md", "csv", "latex", "json"),
-        help="md, csv, latex or json",
     ),
-    option("--rows", group=TABLE, metavar="KEY", help="a row for each value, for example model.depth"),
+    option("--rows KEY", "a row for each value, for example model.depth", group=TABLE),
+    option("--columns KEY", "a column for each value, for example model.shortcut", group=TABLE),
+    option("--by KEY...", "a line for each value", group=TABLE),
     option(
-        "--columns", group=TABLE, metavar="KEY", help="a column for each value, for example model.shortcut"
-    ),
-    option("--by", group=TABLE, action="append", default=[], metavar="KEY", help="a line for each value"),
-    option(
-        "--baseline",
+        "--baseline key=value...",
+        "differences to the network with this choice, with their 95 %% interval",
         group=TABLE,
-        action="append",
-        default=[],
-        metavar="key=value",
-        help="differences to the network with this choice, with their 95 %% interval",
     ),
     option(
-        "--show",
+        "--show COLUMN...",
+        "a further column, for example train_error, median or images_per_second",
         group=TABLE,
-        action="append",
-        default=[],
-        metavar="COLUMN",
-        help="a further column, for example train_error, median or images_per_second",
     ),
     option(
         "--all-runs",
+        "average all runs, also where the rows differ in the settings that they average over",
         group=TABLE,
-        action="store_true",
-        help="average all runs, also where the rows differ in the settings that they average over",
     ),
 )
 def report(args: Namespace) -> int:
@@ -153,26 +136,20 @@ def status(args: Namespace) -> int:
     "use a trained network",
     "test trained networks again: another protocol, other data, an ensemble",
     "resnet-lab evaluate --model resnet50 --weights imagenet --protocol ten_crop data=imagenet",
-    option(
-        "--run", type=path, action="append", default=[], metavar="RUN_DIR", help=f"{RUN}; can be repeated"
-    ),
+    option("--run RUN_DIR...", f"{RUN}; can be repeated", type=path),
     model(action="append", default=[]),
+    option("--weights WEIGHTS...", "of each --model: imagenet, another name, or a file"),
     option(
-        "--weights", action="append", default=[], help="of each --model: imagenet, another name, or a file"
-    ),
-    option(
-        "--protocol",
-        metavar="PROTOCOL",
+        "--protocol PROTOCOL",
+        "single_view, center_crop, center_crop_320, ten_crop or multi_scale",
         choices=protocols,
-        help="single_view, center_crop, center_crop_320, ten_crop or multi_scale",
     ),
     option(
         "--details",
-        action="store_true",
-        help="write predictions.csv, confusion.csv, per_class.csv and mistakes.png, and for several networks how"
+        "write predictions.csv, confusion.csv, per_class.csv and mistakes.png, and for several networks how"
         " often they agree",
     ),
-    option("--out", type=path, metavar="FOLDER", help="where to write details; default: each run's folder"),
+    option("--out FOLDER", "where to write details; default: each run's folder", type=path),
     *GIVEN,
     *OVERRIDES,
     notes="Several --run or --model are tested one by one and as an ensemble (He et al. 2015, Table 5).",
@@ -195,19 +172,16 @@ def evaluate(args: Namespace) -> int:
     "use a trained network",
     "classify images, or folders of them, with probabilities",
     "resnet-lab predict cat.jpg --model resnet50 --weights imagenet",
-    option(
-        "images", nargs="+", type=path, metavar="IMAGE_OR_FOLDER", help="an image file, or a folder of them"
-    ),
-    option("--run", type=path, metavar="RUN_DIR", help=RUN),
+    option("images IMAGE_OR_FOLDER+", "an image file, or a folder of them", type=path),
+    option("--run RUN_DIR", RUN, type=path),
     model(),
-    option("--weights", help="of --model: imagenet, IMAGENET1K_V1, ... or a file"),
-    option("--top", type=int, metavar="N", help="how many classes to print for each image; default: 5"),
+    option("--weights WEIGHTS", "of --model: imagenet, IMAGENET1K_V1, ... or a file"),
+    option("--top N", "how many classes to print for each image; default: 5", type=int),
     option(
-        "--format",
+        "--format FORMAT",
+        "text (default), csv or json, which have every class's probability",
         default="text",
-        metavar="FORMAT",
         choices=lambda: ("text", "csv", "json"),
-        help="text (default), csv or json, which have every class's probability",
     ),
     *GIVEN,
     notes=MODEL_KEYS,
@@ -237,19 +211,16 @@ def predict(args: Namespace) -> int:
     "use a trained network",
     "write a trained network as a file for other programs",
     "resnet-lab export resnet50 --weights imagenet --format torch-export",
+    option("source RUN_OR_MODEL", f"{RUN}, or the name of a network", type=path, choices=networks),
     option(
-        "source", type=path, metavar="RUN_OR_MODEL", choices=networks, help=f"{RUN}, or the name of a network"
-    ),
-    option(
-        "--format",
+        "--format FORMAT",
+        "safetensors (default), torch, torch-export or onnx",
         default="safetensors",
-        metavar="FORMAT",
         choices=lambda: ("safetensors", "torch", "torch-export", "onnx"),
-        help="safetensors (default), torch, torch-export or onnx",
     ),
-    option("--weights", help="of a network's name: imagenet, IMAGENET1K_V1, ... or a file"),
-    option("--out", type=path, metavar="FILE", help="default: RUN_OR_MODEL's name, in the working folder"),
-    option("overrides", nargs="*", metavar="model.key=value", help=MODEL_KEYS),
+    option("--weights WEIGHTS", "of a network's name: imagenet, IMAGENET1K_V1, ... or a file"),
+    option("--out FILE", "default: RUN_OR_MODEL's name, in the working folder", type=path),
+    option("overrides model.key=value*", MODEL_KEYS),
     *GIVEN,
 )
 def export(args: Namespace) -> int:
@@ -271,13 +242,11 @@ def _given(args: Namespace) -> "Given":
     "list the networks: depth, parameters, multiply-adds, source",
     "resnet-lab models 'cifar_*'",
     option(
-        "pattern",
-        nargs="*",
-        metavar="NAME",
+        "pattern NAME*",
+        "a name, a pattern with * and ?, the dotted path of your own network, or model=… data=… as in train",
         choices=networks,
-        help="a name, a pattern with * and ?, the dotted path of your own network, or model=… data=… as in train",
     ),
-    option("--layers", action="store_true", help="print the layers with their output shapes"),
+    option("--layers", "print the layers with their output shapes"),
 )
 def models(args: Namespace) -> int:
     from resnet_lab.models.listing import print_layers, print_models
@@ -303,7 +272,7 @@ def models(args: Namespace) -> int:
     "look and prepare",
     "write contact sheets of augmented training images and of test images",
     "resnet-lab show data=digits --out sheets",
-    option("--out", type=path, metavar="FOLDER", help="the folder to write; default: the working folder"),
+    option("--out FOLDER", "the folder to write; default: the working folder", type=path),
     *OVERRIDES,
 )
 def show(args: Namespace) -> int:

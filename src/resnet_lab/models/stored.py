@@ -1,10 +1,9 @@
 """Which files of a run folder hold its weights. Free of torch."""
 
-import json
 import re
 from pathlib import Path
 
-from resnet_lab.files import digest_of
+from resnet_lab.files import digest_of, read_json
 
 
 def weights_in_run(folder: Path) -> list[Path]:
@@ -21,9 +20,9 @@ def weights_in_run(folder: Path) -> list[Path]:
 def is_as_left(tested: Path) -> bool:
     """Return whether the tested weights of a run are those that its record tells of, where it does."""
     try:
-        files = json.loads((tested.parent / "record.json").read_bytes()).get("files") or {}
+        files = read_json(tested.parent / "record.json").get("files") or {}
         return files.get(tested.name) in (None, digest_of(tested))
-    except (OSError, ValueError, RecursionError, AttributeError):
+    except (OSError, ValueError, AttributeError):
         return True  # there is no run around it
 
 
@@ -35,7 +34,7 @@ def checkpoints_in(folder: Path) -> list[Path]:
 
 def _finished(run: Path) -> bool:
     try:
-        record = json.loads((run / "record.json").read_bytes())
-    except (OSError, ValueError, RecursionError):
+        record = read_json(run / "record.json")
+    except (OSError, ValueError):
         return False
     return isinstance(record, dict) and record.get("state") == "finished"

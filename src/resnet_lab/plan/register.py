@@ -11,17 +11,14 @@ from resnet_lab.extras import command, option
     "list what a sweep would run and cost, without running it",
     "resnet-lab plan -m experiment=he2015/table6 --gpu a100",
     MULTIRUN,
-    option("--gpu", metavar="NAME", help="estimate for this GPU instead of this machine, for example a100"),
+    option("--gpu NAME", "estimate for this GPU instead of this machine, for example a100"),
     option(
-        "--efficiency",
+        "--efficiency SHARE",
+        "share of the GPU's peak that is reached, by default 0.3; narrow networks reach a few per cent",
         type=float,
         default=0.3,
-        metavar="SHARE",
-        help="share of the GPU's peak that is reached, by default 0.3; narrow networks reach a few per cent",
     ),
-    option(
-        "--faster", action="store_true", help="measure once what would train faster here, and by how much"
-    ),
+    option("--faster", "measure once what would train faster here, and by how much"),
     *OVERRIDES,
 )
 def plan(args: Namespace) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from resnet_lab.errors import UserError, printable
-from resnet_lab.files import MOST, replacing
+from resnet_lab.files import MOST, open_file, replacing
 
 MANIFEST = "manifest.json"
 FORMAT = 1  # counted up when a reader of older archives would misunderstand a newer one
@@ -81,7 +81,7 @@ def extract(path: Path, folder: Path) -> dict[str, Any]:
 
 def _opened(file: Path) -> BinaryIO:
     try:
-        return file.open("rb")
+        return os.fdopen(open_file(file), "rb")
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}") from None
 

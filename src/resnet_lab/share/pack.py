@@ -1,6 +1,7 @@
 """Finished runs of a folder as one archive, and back: what `report`, `evaluate` and `predict` take. Free of torch."""
 
 import json
+import os
 import re
 import sys
 import tempfile
@@ -12,7 +13,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from resnet_lab.errors import UserError, printable, several
-from resnet_lab.files import read_text
+from resnet_lab.files import open_file, read_text
 from resnet_lab.report import Run, collect, report
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Record, State
@@ -113,6 +114,7 @@ def _check(run: Path) -> None:
         if not isinstance(seen, dict) or not {"channels", "mean", "std", "class_names"} <= seen.keys():
             raise ValueError("it does not say how images are seen")
         path = folder.weights_file
+        os.close(open_file(path))
         with safe_open(str(path), "numpy") as weights:
             if "model" not in (weights.metadata() or {}) or not weights.keys():
                 raise ValueError("it does not say what network it is of")

@@ -11,9 +11,7 @@ from resnet_lab.extras import command, option
     "write finished runs as one archive: weights, records, tables and a model card",
     "resnet-lab pack runs/quickstart",
     RUNS,
-    option(
-        "--out", type=path, metavar="FILE", help="default: the folder's name with .zip, in the working folder"
-    ),
+    option("--out FILE", "default: the folder's name with .zip, in the working folder", type=path),
 )
 def pack(args: Namespace) -> int:
     from resnet_lab.share.pack import pack
@@ -25,13 +23,8 @@ def pack(args: Namespace) -> int:
     "use a trained network",
     "turn such an archive into run folders, verifying every checksum",
     "resnet-lab unpack quickstart.zip",
-    option("archive", type=path, metavar="FILE", help="an archive that resnet-lab pack wrote"),
-    option(
-        "--out",
-        type=path,
-        metavar="FOLDER",
-        help="a new folder; default: the file's name, in the working folder",
-    ),
+    option("archive FILE", "an archive that resnet-lab pack wrote", type=path),
+    option("--out FOLDER", "a new folder; default: the file's name, in the working folder", type=path),
 )
 def unpack(args: Namespace) -> int:
     from resnet_lab.share.pack import unpack

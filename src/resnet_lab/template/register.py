@@ -10,7 +10,7 @@ from resnet_lab.extras import command, option
     "set up",
     "scaffold a project: parts of your own, and an experiment that sweeps them",
     "resnet-lab new my-project",
-    option("folder", type=path, metavar="FOLDER", help="a folder that is empty, or not there yet"),
+    option("folder FOLDER", "a folder that is empty, or not there yet", type=path),
 )
 def new(args: Namespace) -> int:
     from resnet_lab.template import new

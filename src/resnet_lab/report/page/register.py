@@ -7,14 +7,12 @@ from resnet_lab.extras import extend, option
 
 @extend(
     "report",
-    option("--page", action="store_true", help="write page.html instead: an interactive page of all tables"),
+    option("--page", "write page.html instead: an interactive page of all tables"),
     option(
-        "--serve",
-        nargs="?",
+        "--serve [PORT]",
+        "show that page on this machine alone, live while a sweep runs, until Ctrl-C",
         type=int,
         const=0,
-        metavar="PORT",
-        help="show that page on this machine alone, live while a sweep runs, until Ctrl-C",
     ),
 )
 def page(args: Namespace) -> int | None:
