@@ -69,7 +69,7 @@ def test_lock_and_log_never_get_what_was_printed_to_a_closed_stream(tmp_path: Pa
     def closed() -> None:
         from resnet_lab.runs import __main__, train
 
-        train.train = lambda *_: print("here")  # type: ignore[assignment]
+        train.train = lambda *given: print("here") or given[-1]  # type: ignore[assignment]
         os.close(1)
         os.close(2)
         __main__.main([str(folder.path)])

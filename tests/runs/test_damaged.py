@@ -4,7 +4,9 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from resnet_lab.report.collect import collect
 from resnet_lab.runs import recording, train
 from resnet_lab.runs.__main__ import main
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.record import Cost, Environment
+from resnet_lab.runs.record import Cost, Environment, Record
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.trained.source import of_run
 from run_folders import configured, finished, interrupted, started
@@ -73,12 +75,14 @@ def spoilt(folder: RunFolder, file: str, shape: str) -> RunFolder:
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """A training that takes no time, and leaves what each of them leaves."""
 
-    def trained(folder: RunFolder, config: TrainConfig, here: Any, lock: Any, record: Any) -> None:
+    def trained(folder: RunFolder, config: TrainConfig, here: Any, parts: Any, record: Record) -> Record:
         folder.checkpoints.mkdir(exist_ok=True)
         for path in (folder.history_file, folder.preprocessing_file, folder.weights_file):
             path.write_text("")
-        record.last, record.cost = {"iteration": 1}, Cost(train_seconds=1.0)
+        return replace(record, last={"iteration": 1}, cost=Cost(train_seconds=1.0))
 
+    parts = SimpleNamespace(described=lambda record: record)
+    monkeypatch.setattr(train, "put_together", lambda *_: parts)
     monkeypatch.setattr(train, "train", trained)
     monkeypatch.setattr(recording, "environment", Environment)  # git takes its time
 

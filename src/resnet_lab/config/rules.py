@@ -99,6 +99,15 @@ def _of_choices(config: TrainConfig) -> Rules:
         config.protocol != "single_view" and not config.data.any_size,
         f"protocol={config.protocol}: images of {config.data.name} are tested as they are: protocol=single_view",
     )
+    best = config.callbacks.checkpoint.best
+    yield (
+        best is not None and not best.startswith("val/"),
+        f"callbacks.checkpoint.best={best}: it is chosen on the validation images alone, by val/error for example",
+    )
+    yield (
+        config.test_with == "best" and best is None,
+        "test_with=best needs a figure to choose by: callbacks.checkpoint.best=val/error",
+    )
     # A device has a part of each weight and of each gradient.
     sharded = config.trainer.strategy == "fsdp"
     no_momentum = recipe.optimizer == "sgd" and not recipe.momentum
@@ -129,6 +138,16 @@ def _of_choices(config: TrainConfig) -> Rules:
 
 def _of_data(config: TrainConfig, facts: DataInfo, own_task: bool) -> Rules:
     net, name = config.model, config.data.name
+    best = config.callbacks.checkpoint.best
+    figures = [f"val/{each}" for each in ("error", "loss", "top5_error", *config.metrics)]
+    yield (
+        best is not None and not (own_task or config.callbacks.extra) and not best.startswith(tuple(figures)),
+        f"callbacks.checkpoint.best={best}: no such figure is logged; allowed: {', '.join(figures)}",
+    )
+    yield (
+        best is not None and not (config.data.validation > 0 or facts.validated),
+        f"callbacks.checkpoint.best={best} needs validation images: data.validation=N sets some aside",
+    )
     yield (
         net.in_channels != facts.channels,
         f"model.in_channels={net.in_channels}: images of {name} have {facts.channels}",

@@ -1,6 +1,8 @@
 """The typed configuration of one run. Free of torch, so that a mistake is told at once."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import gt, lt
 from typing import Any
 
 from resnet_lab import reference
@@ -137,11 +139,19 @@ class ObjectiveConfig:
 @dataclass
 class CheckpointConfig:
     # write a checkpoint every n iterations, in addition to the end of each epoch
-    every_iterations: int | None = number(None, least=1)
+    every_iterations: int | None = number(None, least=1, identity=False)
     # write a checkpoint at least this often; null: only at the end of each epoch
-    every_minutes: float | None = number(10.0, above=0)
+    every_minutes: float | None = number(10.0, above=0, identity=False)
     # how many checkpoints to keep
-    keep: int = number(2, least=1)
+    keep: int = number(2, least=1, identity=False)
+    # also keep the checkpoint of the epoch that is best by this figure of the validation images, for example
+    # val/error, as checkpoints/best.ckpt
+    best: str | None = text(None, most=128)
+
+    @property
+    def better(self) -> Callable[[float, float], bool]:
+        """Return how a figure is better than another: errors and losses where they are lower, others where higher."""
+        return lt if self.best is not None and self.best.endswith(("error", "loss")) else gt
 
 
 @dataclass
@@ -156,7 +166,7 @@ class ProbeConfig:
 
 @dataclass
 class CallbacksConfig:
-    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig, metadata=LOCAL)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     probe: ProbeConfig = field(default_factory=ProbeConfig, metadata=LOCAL)
     # your Lightning callbacks: name -> {_target_: …, argument: …}; add identity: false for one that changes
     # no result
@@ -190,6 +200,8 @@ class TrainConfig:
     precision: str = choice("32", PRECISIONS)
     # how the final test is made
     protocol: str = choice("single_view", PROTOCOLS)
+    # the weights that are tested, kept and packed: of the last iteration, or of callbacks.checkpoint.best
+    test_with: str = choice("last", ("last", "best"))
     # true: a one-minute run through the same code; overfit: overfit one batch; profile: profile a few steps
     debug: bool | str = field(default=False, metadata={"choices": DEBUG})
     # folder below which the runs of all experiments are stored

@@ -3,7 +3,9 @@
 # ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
 
 import logging
+import math
 import os
+import shutil
 import time
 import zipfile
 from collections.abc import Mapping
@@ -24,6 +26,7 @@ from resnet_lab.files import UNFINISHED, open_file, replacing
 from resnet_lab.models.stored import checkpoints_in
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.signals import Signals
+from resnet_lab.training.callbacks import logged
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ AGREE_EVERY = 10  # iterations between the ranks' agreements whether one of them
 NET = (
     "backbone."  # in a checkpoint's state_dict: the beginning of the names of the net, if it does not say it
 )
+BEST = "best.ckpt"
 RUN = "run"  # of a checkpoint: which run's it is, where its net is, and from where that went on
 
 
@@ -81,6 +85,8 @@ class Checkpoints(Checkpoint):
         self.swapped = False  # whether a callback puts other weights into checkpoints than it trains
         self._extra = bool(config.callbacks.extra) and config.trainer.strategy != "fsdp"
         self.last: Path | None = None  # the one that was written last
+        self.best: dict[str, float] = {}  # the figure, epoch and iteration of best.ckpt
+        self._validated: dict[str, float] = {}  # the figures of this epoch
         self.lock = lock  # only the first rank holds it
         self.signals = signals
         self._written = time.monotonic()
@@ -93,6 +99,7 @@ class Checkpoints(Checkpoint):
             "net": self.net,
             "resumed_from": list(self.resumed_from),
             "stopped_early_at": self.stopped_early_at,
+            "best": dict(self.best),
         }
         self.swapped = self._is_swapped(pl_module, checkpoint["state_dict"])
         if trainer.validating:  # of an evaluation that is under way nothing is kept: it is made again
@@ -106,12 +113,16 @@ class Checkpoints(Checkpoint):
         run = checkpoint.get(RUN, {})
         self.resumed_from += [*run.get("resumed_from", []), checkpoint["global_step"]]
         self.stopped_early_at = run.get("stopped_early_at")
+        self.best = dict(run.get("best", {}))
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.signals.hold()  # after Lightning has set its own handlers
         if self.stopped_early_at is not None:  # killed between its last iteration and its test
             trainer.should_stop = True
         self._written = time.monotonic()
+        if trainer.is_global_zero and self.best.get("iteration") == trainer.global_step:
+            # It may have been killed before the checkpoint that it goes on from was kept.
+            self._keep(self.folder / f"{trainer.global_step:08d}.ckpt")
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -128,9 +139,37 @@ class Checkpoints(Checkpoint):
         left = trainer.global_step < total if total else trainer.current_epoch + 1 < (trainer.max_epochs or 0)
         if trainer.should_stop and left:
             self.stopped_early_at = trainer.global_step
+        improved = self._improved(trainer)
         self.write(trainer)
+        if improved and trainer.is_global_zero and self.last is not None:
+            self._keep(self.last)
         self._over_ranks(trainer, late=False)
         self.signals.act()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._validated = logged(trainer)
+
+    def _improved(self, trainer: Trainer) -> bool:
+        """Return whether this epoch is the best so far; the first of those that are equal is."""
+        name, value = self.config.best, math.nan
+        if name is not None:
+            value, self._validated = self._validated.get(name, math.nan), {}
+        if name is None or not math.isfinite(value):
+            return False
+        if self.best and not self.config.better(value, self.best[name]):
+            return False
+        self.best = {name: value, "epoch": trainer.current_epoch + 1, "iteration": trainer.global_step}
+        return True
+
+    def _keep(self, path: Path) -> None:
+        """Keep a checkpoint as best.ckpt: under both names until it is removed as an old one."""
+        if not path.is_file():
+            return
+        with replacing(self.folder / BEST) as temporary:
+            try:
+                os.link(path, temporary)
+            except OSError:  # the file system knows no links
+                shutil.copyfile(path, temporary)
 
     def on_validation_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:
         # Several ranks would have to agree, and a run that ends within an epoch is one that Lightning would not
@@ -177,6 +216,15 @@ class Checkpoints(Checkpoint):
         return bool(late)
 
 
+def best_sound(folder: Path, config: TrainConfig, iteration: float | None) -> Path:
+    """Return best.ckpt; UnreadableCheckpoint where it is not the sound one of this iteration of the run."""
+    path = folder / BEST
+    reason = "no epoch was validated" if iteration is None else _spoilt(path, config, None, int(iteration))
+    if reason is not None:
+        raise UnreadableCheckpoint(f"cannot test {path} ({reason}): delete {folder} to train from the start")
+    return path
+
+
 def newest_sound(folder: Path, config: TrainConfig, net: nn.Module | None = None) -> Path | None:
     """The newest checkpoint of this run that can be read to its last byte; None when none was written yet.
 
@@ -185,7 +233,7 @@ def newest_sound(folder: Path, config: TrainConfig, net: nn.Module | None = None
     """
     refused = {}
     for path in checkpoints_in(folder):
-        refused[path] = _spoilt(path, config, net)
+        refused[path] = _spoilt(path, config, net, int(path.stem))
         if refused[path] is None:
             return path
         log.warning("%s is no use (%s): going on from the one before", path, refused[path])
@@ -213,7 +261,7 @@ def remove_unfinished(run: Path) -> None:
             path.unlink()
 
 
-def _spoilt(path: Path, config: TrainConfig, net: nn.Module | None) -> str | None:
+def _spoilt(path: Path, config: TrainConfig, net: nn.Module | None, iteration: int) -> str | None:
     """Why a file is no checkpoint to go on from, or None: checksums are compared, nothing is executed."""
     try:
         os.close(open_file(path))
@@ -221,12 +269,14 @@ def _spoilt(path: Path, config: TrainConfig, net: nn.Module | None) -> str | Non
             damaged = archive.testzip()
         if damaged is not None:
             return f"{damaged} is damaged"
-        return _foreign(torch.load(path, map_location="cpu", weights_only=True, mmap=True), config, net, path)
+        return _foreign(
+            torch.load(path, map_location="cpu", weights_only=True, mmap=True), config, net, iteration
+        )
     except Exception as error:  # damage shows as anything
         return " ".join(str(error).split("\n")[0].split()) or type(error).__name__
 
 
-def _foreign(checkpoint: Any, config: TrainConfig, net: nn.Module | None, path: Path) -> str | None:
+def _foreign(checkpoint: Any, config: TrainConfig, net: nn.Module | None, iteration: int) -> str | None:
     """Why a sound file is none of this run's checkpoints, or None."""
     if not isinstance(checkpoint, dict) or not checkpoint.keys() >= {
         "state_dict",
@@ -234,7 +284,7 @@ def _foreign(checkpoint: Any, config: TrainConfig, net: nn.Module | None, path: 
         "callbacks",
     }:
         return "it is of another program"
-    if checkpoint["global_step"] != int(path.stem):
+    if checkpoint["global_step"] != iteration:
         return f"it is of iteration {checkpoint['global_step']}"
     run = checkpoint.get(RUN)  # none in those of an earlier version
     if run is not None and (different := edited(config, run["chosen"])):

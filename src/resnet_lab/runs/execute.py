@@ -59,14 +59,15 @@ def _lead(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock) -> 
     """The first process, or the only one: trains, leaves the record and returns it."""
     from resnet_lab.runs.failures import describe
     from resnet_lab.runs.signals import Interrupted
-    from resnet_lab.runs.train import train
+    from resnet_lab.runs.train import put_together, train
 
     folder.record_file.unlink(missing_ok=True)  # of an attempt that failed: this one goes on from there
     record = opened(config, lock.first_started, lock.attempt)
     with log_to(folder.log_file):
         try:
-            train(folder, config, here, lock, record)
-            record = closed(record)
+            parts = put_together(folder, config, lock)
+            record = parts.described(record)
+            record = closed(train(folder, config, here, parts, record))
             folder.write_record(record)
         except Interrupted as error:
             _tell(folder, str(error))
@@ -88,14 +89,16 @@ def _accompany(folder: RunFolder, config: TrainConfig, here: Process) -> Record 
     """Another process of a run: it trains along and leaves a record only of a failure of its own."""
     from resnet_lab.runs.failures import describe
     from resnet_lab.runs.signals import Interrupted
-    from resnet_lab.runs.train import train
+    from resnet_lab.runs.train import put_together, train
     from resnet_lab.training import NonFiniteLoss
 
     record = opened(config)
     quieten()
     logging.captureWarnings(True)  # they are those of the first process, which are in log.txt
     try:
-        train(folder, config, here, None, record)
+        parts = put_together(folder, config, None)
+        record = parts.described(record)
+        train(folder, config, here, parts, record)
     except (Interrupted, NonFiniteLoss):
         pass  # every process stops for these, and the first one tells of it
     except (Exception, SystemExit) as error:

@@ -125,6 +125,8 @@ class Record:
     data: DataFacts = field(default_factory=DataFacts)
     last: dict[str, float | None] = field(default_factory=dict)  # metrics; None: not defined, as of no images
     best: dict[str, float | None] = field(default_factory=dict)  # on the validation images, with its epoch
+    kept: dict[str, float | None] = field(default_factory=dict)  # of best.ckpt: its figure, epoch, iteration
+    tested: str = "last"  # whose weights the test and weights.safetensors are of: last or best
     objective: dict[str, Any] = field(default_factory=dict)
     hyperparameters: dict[str, Any] = field(
         default_factory=dict
@@ -175,11 +177,13 @@ class Record:
             allowed.check(self)
         except UserError as error:
             raise ValueError(str(error)) from None
-        for part, metrics in (("last", self.last), ("best", self.best)):
+        for part, metrics in (("last", self.last), ("best", self.best), ("kept", self.kept)):
             for name, value in metrics.items():
                 rate = name.rpartition("/")[2] in RATES
                 if rate and value is not None and not 0 <= value <= 100:
                     raise ValueError(f"{part}.{name}={value}: must be from 0 to 100")
+        if self.tested not in ("last", "best"):
+            raise ValueError(f"tested={self.tested}: must be last or best")
         if self.state not in (State.FINISHED, State.FAILED):
             raise ValueError(f"state={self.state}: must be finished or failed")
         if self.state == State.FINISHED:

@@ -5,6 +5,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
@@ -34,17 +35,26 @@ class Tell(Checkpoint):
             self._teller.reached(trainer.global_step)
 
 
+@dataclass
+class Told:
+    """What trackers are told of a run: the record, to be replaced by what training found, and callbacks."""
+
+    record: Record
+    callbacks: list[Callback] = field(default_factory=list)
+
+
 @contextmanager
-def trackers(
-    config: TrainConfig, folder: RunFolder, record: Record, *, first: bool
-) -> Iterator[list[Callback]]:
-    """The callbacks that tell of a run, which `record` grows to describe; only the first process tells."""
+def trackers(config: TrainConfig, folder: RunFolder, record: Record, *, first: bool) -> Iterator[Told]:
+    """Tell trackers of a run while it trains, and of its record at the end; only the first process tells."""
+    told = Told(record)
     if not first:
-        yield []
+        yield told
         return
 
     def facts() -> Facts:
-        return facts_of(config, record, folder.path, socket.gethostname())
+        return facts_of(config, told.record, folder.path, socket.gethostname())
 
     with telling(config.logger, folder.path, facts) as teller:
-        yield [] if teller is None else [Tell(teller)]
+        if teller is not None:
+            told.callbacks.append(Tell(teller))
+        yield told

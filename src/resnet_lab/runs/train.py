@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from resnet_lab.models.resnet import ResNet
 from resnet_lab.runs import numerics, weights_file
 from resnet_lab.runs.checkpoints import (
     Checkpoints,
+    best_sound,
     newest_sound,
     remove_unfinished,
     weights_of,
@@ -57,16 +58,36 @@ from resnet_lab.training.run_logger import EVERY, STEPS, RunLogger, Steps, own_l
 log = logging.getLogger(__name__)
 
 
-def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | None, record: Record) -> None:
-    """Train to the last iteration, from the last sound checkpoint if there is one, then test.
+@dataclass(frozen=True)
+class Parts:
+    """What a run is trained with: images, net, module, callbacks of the user's own, and its checkpoints."""
 
-    Fills in the record. The first process holds the `lock`; the others write nothing.
-    """
+    data: DataModule
+    net: nn.Module
+    module: LightningModule
+    held_at: str | None  # the name under which the module holds the net
+    metrics: Metrics | None
+    own: dict[str, Callback]
+    checkpoints: Checkpoints
+
+    def described(self, record: Record) -> Record:
+        """Return the record with what is known before training, also of a run that will fail."""
+        shape = (self.data.info.channels, self.data.info.height, self.data.info.width)
+        counted = asdict(count(self.net, shape))
+        return replace(
+            record,
+            model=replace(record.model, **counted, input=list(shape)),
+            without_state=extra.without_state(self.own),
+            resumed_from=self.checkpoints.resumed_from,  # which grows when training goes on from one
+        )
+
+
+def put_together(folder: RunFolder, config: TrainConfig, lock: Lock | None) -> Parts:
+    """Build what the configuration names. Raises UserError where it cannot be built, or is not what it was."""
     check_sources(config)
     compute_with(threads_of(config))
     keep_freed()
     seed_everything(config.seed, verbose=False)
-
     recipe = config.recipe
     data = data_sets.build(
         config.data,
@@ -74,11 +95,7 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | No
         drop_last=recipe.drop_last,
         seed=config.seed,
     )
-    how = protocol(config.protocol, crop=data.info.height)
     net = models.build(config.model)
-    shape = (data.info.channels, data.info.height, data.info.width)
-    record.model = replace(record.model, **asdict(count(net, shape)), input=list(shape))
-
     metrics = _metrics(config, data)
     module = modules.build(
         config.module._target_,
@@ -91,21 +108,28 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | No
         head=config.model.trained_head,
     )
     held_at = modules.place_of(module, net)
-    if config.trainer.strategy == "fsdp":
-        # It reads the optimiser's state back as if weights lay in this order, whatever theirs is.
-        net.to(memory_format=torch.contiguous_format)
-    if config.trainer.compile:
-        compile_in_place(net)
-
     own = extra.made(
         config.callbacks.extra,
         validated=config.data.validation > 0 or data.info.validated,
         metrics=None if modules.tests_itself(module) else metrics.columns if metrics else (),
     )
-    record.without_state = extra.without_state(own)
-    cost, checkpoints = Cost(), _checkpoints(folder, config, lock, held_at)
+    return Parts(data, net, module, held_at, metrics, own, _checkpoints(folder, config, lock, held_at))
+
+
+def train(folder: RunFolder, config: TrainConfig, here: Process, parts: Parts, record: Record) -> Record:
+    """Train to the last iteration, from the last sound checkpoint if there is one, then test.
+
+    Returns the record with what it found. Only the first process writes.
+    """
+    recipe, data, net, module = config.recipe, parts.data, parts.net, parts.module
+    how = protocol(config.protocol, crop=data.info.height)
+    if config.trainer.strategy == "fsdp":
+        # It reads the optimiser's state back as if weights lay in this order, whatever theirs is.
+        net.to(memory_format=torch.contiguous_format)
+    if config.trainer.compile:
+        compile_in_place(net)
+    cost, checkpoints = Cost(), parts.checkpoints
     logger, loggers = RunLogger(), own_loggers(config.logger.extra)
-    record.resumed_from = checkpoints.resumed_from
     with numerics.as_configured(config), trackers(config, folder, record, first=here.is_first) as told:
         trainer = Trainer(
             **trainer_arguments(config.trainer, here, config.precision, units=isinstance(net, ResNet)),
@@ -115,12 +139,12 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | No
             benchmark=not config.trainer.deterministic,
             callbacks=[
                 *_callbacks(folder, config, here, module),
-                *own.values(),
-                _history(folder, module, metrics, logger),
+                *parts.own.values(),
+                _history(folder, module, parts.metrics, logger),
                 *_steps(folder, config, logger),
                 cost,
                 checkpoints,
-                *told,
+                *told.callbacks,
             ],
             logger=[logger, *loggers],
             log_every_n_steps=config.trainer.extra.get(
@@ -134,40 +158,57 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock | No
             enable_progress_bar=config.trainer.progress and sys.stdout.isatty(),
         )
         silence(trainer.callbacks)  # type: ignore[attr-defined]
-        start = newest_sound(folder.checkpoints, config, net if held_at else None)
+        start = newest_sound(folder.checkpoints, config, net if parts.held_at else None)
         trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
 
-        record.hyperparameters = logger.hyperparameters
         last = checkpoints.last or start  # whatever else lies there
         assert last is not None
-        if held_at is not None:
+        if config.test_with == "best":
+            last = best_sound(folder.checkpoints, config, checkpoints.best.get("iteration"))
+        changed = False
+        if parts.held_at is not None:
             net = _final_net(last, config, data, trainer)
-        record.stopped_early_at = checkpoints.stopped_early_at
-        record.weights_of_a_callback = checkpoints.swapped and not recipe.ema
-        if own and config.trainer.strategy != "fsdp" and held_at is not None:
-            record.changed_after_training = _is_changed(module.get_submodule(held_at), net)
-        record.data = replace(
-            record.data,
-            classes=data.info.classes,
-            not_promised=data.not_promised or None,
-            **data.sizes,  # type: ignore[arg-type]
+            if parts.own and config.test_with == "last" and config.trainer.strategy != "fsdp":
+                changed = _is_changed(module.get_submodule(parts.held_at), net)
+        spent = cost.told()
+        found = replace(
+            record,
+            stopped_early_at=checkpoints.stopped_early_at,
+            weights_of_a_callback=checkpoints.swapped and not recipe.ema,
+            changed_after_training=changed,
+            hyperparameters=logger.hyperparameters,
+            kept=dict(checkpoints.best),
+            tested=config.test_with,
+            data=replace(
+                record.data,
+                classes=data.info.classes,
+                not_promised=data.not_promised or None,
+                **data.sizes,  # type: ignore[arg-type]
+            ),
+            cost=spent,
+            numerics=numerics.told(config, trainer.strategy.root_device, trainer.world_size),
+            batch_norm=_batch_norm(config, net, spent.trained_on[-1]),
         )
-        record.cost = cost.told()
-        record.numerics = numerics.told(config, trainer.strategy.root_device, trainer.world_size)
-        synced = config.trainer.sync_batch_norm
-        images = recipes.images_per_statistic(recipe, record.cost.trained_on[-1], synced=synced)
-        normed = any(isinstance(module, _BatchNorm) for module in net.modules())
-        record.batch_norm = BatchNorm(images, synced) if normed else BatchNorm()
         if modules.tests_itself(module):
             error = own_test(module, data, trainer, last)
         else:
-            error = final_test(folder, net, data, how, trainer, metrics)
+            error = final_test(folder, net, data, how, trainer, parts.metrics)
         if here.is_first:
-            if held_at is not None:
+            if parts.held_at is not None:
                 weights_file.write(folder.weights_file, net, config.model, data.preprocessing())
             left = (*folder.path.glob("*.csv"), folder.preprocessing_file, folder.weights_file)
-            record.files = {path.name: digest_of(path) for path in sorted(left) if path.is_file()}
-            record.last, record.best = scores(folder.history_file, error, config.objective)
+            found.files = {path.name: digest_of(path) for path in sorted(left) if path.is_file()}
+            found.last, found.best = scores(folder.history_file, error, config.objective)
+        told.record = found
+    return found
+
+
+def _batch_norm(config: TrainConfig, net: nn.Module, devices: int) -> BatchNorm:
+    """Return how many images each statistic saw; nothing of a net without batch norm."""
+    if not any(isinstance(module, _BatchNorm) for module in net.modules()):
+        return BatchNorm()
+    synced = config.trainer.sync_batch_norm
+    return BatchNorm(recipes.images_per_statistic(config.recipe, devices, synced=synced), synced)
 
 
 def _history(

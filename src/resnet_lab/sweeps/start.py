@@ -76,7 +76,9 @@ def run(request: Request, *, fresh: bool = False) -> tuple[RunFolder, int]:
     if code == 0 and first:
         record = folder.record() or Record()
         figure = config.objective.said(record.last.get(config.objective.metric))
-        print(f"{folder.path}: {'already ' if before == State.FINISHED else ''}finished, {figure}")
+        print(
+            f"{folder.path}: {'already ' if before == State.FINISHED else ''}finished, {figure}{_tested(record)}"
+        )
         for line in (lacking(config, record, folder.path), record.data.not_promised):
             if line:
                 print(f"{folder.path}: {line}")
@@ -92,6 +94,13 @@ def _begins(path: Path, config: TrainConfig, before: State) -> str:
     )
     what = f"{verb} {config.model.label} on {config.data.name} for {length}"
     return f"{path}: {what}; Ctrl-C stops it, and the same command resumes"
+
+
+def _tested(record: Record) -> str:
+    """Return which weights were tested, where they are not those of the last iteration."""
+    if record.tested == "last":
+        return ""
+    return f" with the weights of epoch {record.kept.get('epoch'):.0f}, the best by {next(iter(record.kept), '')}"
 
 
 def sweep(request: Request, *, fresh: bool = False, retry_failed: bool = False) -> list[Job]:
