@@ -146,7 +146,6 @@ class Seen(Runs):
         (["data.validation=0"], "a search would choose on the test set"),
         (["model.depth=8,21"], "model.depth=21"),
         (["model.block=basic,basc"], "did you mean 'basic'"),
-        (["seed=0,1"], "a search over seeds finds luck"),
         (["model.block=glob(*)"], "values written out"),
         (["recipe.lr=tag(log, interval(0, 1))"], r"recipe\.lr=.*low"),
     ],
@@ -157,6 +156,31 @@ def test_what_makes_no_search_is_refused_before_it_starts(
     with pytest.raises(UserError, match=told):
         search(*overrides)
     assert not (tmp_path / "runs").exists()
+
+
+@needs_optuna
+def test_a_trial_over_seeds_is_their_mean(search: Callable[..., Search]) -> None:
+    told: list[list[list[str]]] = []
+
+    def launch(jobs: list[list[str]]) -> list[float | None]:
+        told.append(jobs)
+        return [10.0 if "seed=0" in job else 20.0 for job in jobs]
+
+    assert "lowest validation error 15.00 %" in search("seed=0,1", n_trials=3, batch=3).run(launch)
+    [jobs] = told
+    assert len(jobs) == 6
+    assert [job[:-1] for job in jobs[::2]] == [job[:-1] for job in jobs[1::2]]
+    again: list[list[list[str]]] = []
+    search("seed=0,1", n_trials=3, batch=3).run(lambda jobs: again.append(jobs) or [])  # type: ignore[func-returns-value]
+    assert again == []
+
+
+@needs_optuna
+def test_a_drawn_number_has_three_digits(search: Callable[..., Search]) -> None:
+    runs = Runs()
+    search(n_trials=4).run(runs)
+    rates = [text.partition("=")[2] for job in runs.jobs for text in job if text.startswith("recipe.lr=")]
+    assert all(len(rate.lstrip("0.").replace(".", "")) <= 3 for rate in rates)
 
 
 @needs_optuna

@@ -64,16 +64,17 @@ class Search:
         self._optuna = _optuna()
         self._options = options
         given = {o.key_or_group: o for o in parse(read([*assignments(options.params or {}), *overrides]))}
+        seeds = given.get("seed")
+        # Each trial is a run of each of these, and their mean.
+        self._seeds: list[str] = []
+        if seeds is not None and seeds.is_sweep_override():
+            self._seeds = [f"seed={each}" for each in given.pop("seed").sweep_string_iterator()]
         self._space = {key: self._distribution(o) for key, o in given.items() if o.is_sweep_override()}
         self._fixed = [str(o.input_line) for o in given.values() if not o.is_sweep_override()]
         if not self._space:
             raise UserError(
                 "there is nothing to search over; for example 'recipe.lr=tag(log, interval(0.01, 1))' or"
                 " model.depth=20,32"
-            )
-        if "seed" in self._space:
-            raise UserError(
-                "seed: a search over seeds finds luck; give one, for example seed=0, and repeat the best later"
             )
         self._config = self._checked()
         if not self._config.data.validation:
@@ -96,10 +97,15 @@ class Search:
             ]
             if not open_trials:
                 continue
-            objectives = launch([self._overrides(trial.params) for trial in open_trials])
-            for trial, objective in zip(open_trials, objectives, strict=True):
-                if objective is not None:  # what failed stays open: the same command tries it again
-                    study.tell(trial.number, objective)
+            seeds = [[seed] for seed in self._seeds] or [[]]
+            found = list(
+                launch([[*self._overrides(trial.params), *seed] for trial in open_trials for seed in seeds])
+            )
+            for number, trial in enumerate(open_trials):
+                of_seeds = found[number * len(seeds) : (number + 1) * len(seeds)]
+                known = [each for each in of_seeds if each is not None]
+                if len(known) == len(seeds):  # what failed stays open: the same command tries it again
+                    study.tell(trial.number, sum(known) / len(known))
         return self._told(study)
 
     def _checked(self) -> TrainConfig:
@@ -131,7 +137,7 @@ class Search:
         space = {key: repr(distribution) for key, distribution in self._space.items()}
         options = [self._options.sampler, self._options.seed, self._options.batch]
         judged = [] if config.objective == ObjectiveConfig() else [vars(config.objective)]
-        text = json.dumps([asked, space, options, *judged], sort_keys=True, default=str)
+        text = json.dumps([asked, space, options, *judged, *self._seeds], sort_keys=True, default=str)
         storage = self._optuna.storages
         file = Path(self._config.runs_root) / self._config.name / JOURNAL
         try:
@@ -153,7 +159,9 @@ class Search:
         return samplers.TPESampler(seed=seed, constant_liar=True)  # or trials of a round would be alike
 
     def _overrides(self, params: dict[str, Any]) -> list[str]:
-        return [*self._fixed, *(f"{key}={value}" for key, value in params.items())]
+        """A drawn number has three digits: more would only make folders and tables hard to read."""
+        drawn = {key: f"{value:.3g}" if isinstance(value, float) else value for key, value in params.items()}
+        return [*self._fixed, *(f"{key}={value}" for key, value in drawn.items())]
 
     def _distribution(self, axis: Override) -> Any:
         """Hydra's sweep syntax as Optuna's: interval, range, and choice or a list of values."""
