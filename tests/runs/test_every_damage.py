@@ -246,6 +246,7 @@ FEW = (
     ("record.json", reworded, 21),
     ("record.json", of_another_run, 0),
     ("config.yaml", a_pipe, 3),
+    ("record.json", a_pipe, 3),
     ("weights.safetensors", flipped, 8),
     ("checkpoints/*.ckpt", a_link, 4),
 )
