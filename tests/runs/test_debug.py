@@ -1,6 +1,8 @@
 """debug=overfit, profile and limit: what each makes of a run, and what it leaves."""
 
+import itertools
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,9 @@ from resnet_lab.config.request import compose
 from resnet_lab.data import counted, debug_images
 from resnet_lab.errors import UserError
 from resnet_lab.report import collect
+from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.training import lr_range
 
 TINY = [
     "model.depth=8",
@@ -97,3 +101,27 @@ def test_the_one_batch_is_of_the_real_images_as_they_are(photographs: Path) -> N
 def test_another_word_is_refused_with_those_there_are() -> None:
     with pytest.raises(UserError, match="did you mean 'overfit'"):
         compose(["debug=overfitt"])
+
+
+def test_a_range_of_rates_ends_with_a_suggestion(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = compose(
+        [
+            *("data=digits", "model.depth=8", "model.width=4", "recipe.batch_size=64", "debug=lr_range"),
+            *("trainer.accelerator=cpu", "trainer.threads=1", f"runs_root={tmp_path}"),
+        ]
+    )
+    run = RunFolder.create(config)
+    assert execute(run.path).error is None
+    assert "the loss falls fastest at recipe.lr=" in capsys.readouterr().out
+    rows = (run.path / "lr_range.csv").read_text().splitlines()[1:]
+    rates = [float(row.partition(",")[0]) for row in rows]
+    assert rates[0] == pytest.approx(1e-5, rel=1e-3)
+    assert all(1.05 < second / first < 1.1 for first, second in itertools.pairwise(rates))
+    assert (run.path / "lr_range.png").exists()
+
+
+def test_the_suggested_rate_is_where_the_loss_falls_fastest() -> None:
+    rates = [10 ** (step / 20) for step in range(-80, 20)]
+    losses = [2 - math.atan(10 * (math.log10(rate) + 1)) for rate in rates]
+    assert lr_range.suggestion(rates, losses) == pytest.approx(0.1, rel=0.01)
+    assert lr_range.suggestion(rates, sorted(losses)) is None

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import counted, debug_images, few
@@ -12,6 +13,7 @@ from resnet_lab.training import recipes
 ITERATIONS = 6
 PROFILED = 12  # iterations of debug=profile
 BY_HEART = 32, 150  # images of the one batch of debug=overfit, at most, and iterations
+RISES, RISING = 200, "resnet_lab.training.lr_range.rising"  # iterations of debug=lr_range, and its schedule
 LIMIT = 100  # of the images, one in so many is taken
 
 
@@ -21,6 +23,7 @@ def debugged(config: TrainConfig) -> TrainConfig:
         "overfit": on_one_batch,
         "profile": for_a_profile,
         "limit": on_few_images,
+        "lr_range": over_rates,
     }
     config = ways.get(str(config.debug), within_a_minute)(config)
     return replace(config, name=f"debug/{config.name}")
@@ -90,6 +93,18 @@ def on_few_images(config: TrainConfig) -> TrainConfig:
     return replace(
         config, recipe=recipe, data=_few(config.data, max(train // LIMIT, one_batch), max(test // LIMIT, 1))
     )
+
+
+def over_rates(config: TrainConfig) -> TrainConfig:
+    """Let the learning rate rise from very low to very high, with everything else as it is."""
+    rising: dict[str, Any] = {
+        "lr": 10.0,
+        "schedule": RISING,
+        "drops": [],
+        "warmup_iterations": 0,
+        "scale_lr": False,
+    }
+    return replace(config, recipe=replace(config.recipe, iterations=RISES, epochs=None, ema=0.0, **rising))
 
 
 def _of_iterations(recipe: recipes.RecipeConfig, iterations: int) -> recipes.RecipeConfig:

@@ -49,6 +49,7 @@ from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.batch_norm import recompute
 from resnet_lab.training.by_heart import ByHeart
 from resnet_lab.training.callbacks import OWN_COLUMNS, History, progress, silence
+from resnet_lab.training.lr_range import LrRange
 from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.probes import GradientNorms, LayerResponses
 from resnet_lab.training.profile import Profile
@@ -251,6 +252,8 @@ def _callbacks(
         chosen.append(GradientNorms(folder.path / "gradient_norms.csv", probe.gradient_norms))
     if config.debug == "overfit":
         chosen.append(ByHeart())
+    if config.debug == "lr_range":
+        chosen.append(LrRange(folder.path))
     if config.debug == "profile" and here.is_first:
         chosen.append(Profile(folder.path))
     if config.trainer.progress:
