@@ -18,8 +18,8 @@ from hydra.utils import instantiate
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.fields import Leaf, flatten, leaves
-from resnet_lab.models import published
-from resnet_lab.models.description import Net, NetConfig
+from resnet_lab.models.build import has_published_weights
+from resnet_lab.models.description import NetConfig
 from resnet_lab.models.stored import weights_in_run
 from resnet_lab.targets import digest, locate, own_sources, run_folder_of
 
@@ -255,7 +255,7 @@ def contents_of(config: Any) -> dict[str, str]:
 
 
 def is_published(model: NetConfig, key: str) -> bool:
-    return key == "model.weights" and isinstance(model, Net) and published.variant(model) is not None
+    return key == "model.weights" and has_published_weights(model)
 
 
 @cache

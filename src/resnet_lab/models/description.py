@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import PurePath
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.fields import choice, local, number, path
@@ -40,6 +40,8 @@ def _training(made: Any) -> Any:
 @dataclass
 class NetConfig:
     """What every net has, whichever kind it is: the part of a configuration that is called ``model``."""
+
+    translated: ClassVar[bool] = True  # what other programs call its parameters is known
 
     # channels of the images; null: as the data has
     in_channels: int | None = _positive(None)

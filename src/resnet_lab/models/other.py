@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from resnet_lab.errors import UserError, nearest
 from resnet_lab.fields import path
@@ -27,6 +27,8 @@ LABEL_LENGTH = 80  # characters; the hash tells folders apart, not their length
 @dataclass
 class OtherConfig(NetConfig):
     """A net by the dotted path of what makes it: a class or function of keyword arguments that gives an nn.Module."""
+
+    translated: ClassVar[bool] = False
 
     # dotted path of a class or function that returns an nn.Module, for example torchvision.models.densenet121
     _target_: str = ""

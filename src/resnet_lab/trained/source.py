@@ -20,7 +20,6 @@ from resnet_lab.models.build import build, with_usual_ends
 from resnet_lab.models.checks import check
 from resnet_lab.models.description import TRAINING, Net, NetConfig
 from resnet_lab.models.names import NAMED, named
-from resnet_lab.models.other import OtherConfig
 from resnet_lab.models.weights import load_state, read, read_exactly
 from resnet_lab.runs.checkpoints import RUN, newest_sound, weights_of
 from resnet_lab.runs.folder import RunFolder
@@ -222,7 +221,7 @@ def as_published(entry: Any) -> Preprocessing:
 
 def _check_same(asked: Net, ours: NetConfig, path: Path) -> None:
     """Raises UserError where a file of ours is of another net than the one that was named."""
-    if not isinstance(ours, Net):
+    if not ours.translated:
         raise UserError(f"{path} is of another net: {ours.label}; --run {path} takes it as it is")
     names = [field.name for field in fields(Net) if field.name not in TRAINING]
     different = [
@@ -239,7 +238,7 @@ def _filled(model: NetConfig, path: Path) -> nn.Module:
     if path.suffix == ".ckpt":
         state = weights_of(path)
     else:
-        state = read_exactly(path, net.state_dict()) if isinstance(model, OtherConfig) else read(path)
+        state = read(path) if model.translated else read_exactly(path, net.state_dict())
     load_state(net, state, str(path))
     return _ready(net)
 
