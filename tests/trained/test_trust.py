@@ -198,6 +198,15 @@ def test_every_command_on_trained_nets_asks_before_anything_of_a_strangers_is_ca
     assert not (theirs / "ran").exists()
 
 
+def test_sys_exit_anywhere_in_a_users_code_is_never_a_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("resnet_lab.sweeps.start.Request", lambda *_, **__: sys.exit())
+    assert main(["train"]) == 1
+    assert "sys.exit()" in capsys.readouterr().err
+
+
 def test_sys_exit_in_a_target_is_a_mistake_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

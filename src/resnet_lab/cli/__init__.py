@@ -47,6 +47,11 @@ def _run(args: Namespace) -> int:
             raise
         print(f"resnet-lab: {line}", file=sys.stderr)
         return 1
+    except SystemExit as leaving:
+        if leaving.code:
+            raise
+        print("resnet-lab: code of your own called sys.exit() before the command was done", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("resnet-lab: interrupted; run the same command again to resume", file=sys.stderr)
         return 130
