@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.columns import COLUMNS, word
+from resnet_lab.columns import COLUMNS, headings, word
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import tail
 from resnet_lab.report.against import held, shared_variance
@@ -204,7 +204,8 @@ def _heat(groups: Sequence[Group]) -> dict[str, Any]:
             for line in pooled.lines:
                 cells.append([list(line.by.values()), cell(line, n=True), line.result.mean, line.diverged])
             found[f"{rows} {columns}"] = {"keys": pooled.keys, "cells": cells, "note": pooled.caption}
-    return {"keys": keys, "pairs": found}
+    told = dict.fromkeys([*keys, *(key for pair in found.values() for key in pair["keys"])])
+    return {"keys": keys, "words": headings(told), "pairs": found}
 
 
 def _varies(groups: Sequence[Group], key: str) -> bool:

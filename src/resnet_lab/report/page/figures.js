@@ -200,7 +200,7 @@ const HEAT =
   " darker: higher, on a logarithmic scale";
 
 function heatSection(view) {
-  const { keys, pairs } = view.heat;
+  const { keys, pairs, words } = view.heat;
   if (keys.length < 2) return null;
   let { rows, columns } = state.heat;
   if (!keys.includes(rows)) rows = keys.includes("model.depth") ? "model.depth" : keys[0];
@@ -225,22 +225,23 @@ function heatSection(view) {
     const same = (where) => JSON.stringify(rowOf(where)) === JSON.stringify(line) && where[places[1]] === head;
     const cell = found.cells.find(([where]) => same(where));
     if (!cell) return el("td", { class: "cell none", title: "no run" }, "–");
-    const [, words, error, lost] = cell,
-      sad = lost || /failed/.test(words);
-    const node = el("td", { class: `cell${error === null ? " none" : ""}${sad ? " lost" : ""}` }, words);
+    const [, text, error, lost] = cell,
+      sad = lost || /failed/.test(text);
+    const node = el("td", { class: `cell${error === null ? " none" : ""}${sad ? " lost" : ""}` }, text);
     if (error !== null) {
       const share = error > 0 && high > low ? (Math.log(error) - low) / (high - low) : 0;
       node.style.background = `color-mix(in srgb, var(--c1) ${Math.round(6 + 44 * share)}%, var(--ground))`;
     }
     return node;
   };
-  const options = keys.map((key) => [key, key]);
-  const heads = [rows, ...rest.map((at) => found.keys[at])].map((name) => el("th", {}, name));
+  const options = keys.map((key) => [key, words[key]]);
+  const heads = [rows, ...rest.map((at) => found.keys[at])].map((name) => el("th", {}, words[name]));
+  const headOf = (value) => (columns === "kind" ? said(value) : `${words[columns]} ${said(value)}`);
   const head = el(
     "tr",
     {},
     heads,
-    across.map((value) => el("th", { scope: "col" }, `${columns}=${said(value)}`)),
+    across.map((value) => el("th", { scope: "col" }, headOf(value))),
   );
   const body = lines.map((line) =>
     el(
