@@ -33,7 +33,7 @@ from resnet_lab.runs.record import State, known
 
 DIFFERENCES = 6_000  # at most, so that a page of many groups stays small: those to the first groups
 LINES = 8  # of a log
-ALIKE = "≈ best"  # cannot be told from it
+ALIKE = "cannot tell"  # whether it differs from the best
 AXES = 6  # choices of the heat map, two at a time
 
 

@@ -71,7 +71,7 @@ function summary(view) {
     { id: "summary" },
     el(
       "div",
-      { class: "halves" },
+      { class: asks(view) || sweeps.length ? "halves" : null },
       el(
         "div",
         {},
@@ -146,7 +146,7 @@ function tableSection(view, width) {
       "p",
       { class: "faint" },
       data.rules.statistics,
-      ` ${data.alike}: cannot be told from the best group (5 %, by Holm's correction for all comparisons).`,
+      ` ${data.alike}: cannot be told from the best group, at 5 % with Holm's correction for all comparisons.`,
     ),
   );
 }

@@ -38,6 +38,7 @@ function columnsAgainst(view) {
   const judged = ["verdict", "beside the best", (g) => g.verdict];
   if (!line) return [judged];
   return [
+    judged,
     ["difference", "minus baseline", (g) => of(g)[0], (v) => (v === null ? "" : signed(v))],
     [
       "interval",
@@ -45,7 +46,6 @@ function columnsAgainst(view) {
       (g) => of(g)[1],
       (v, g) => (v === null ? "" : `${signed(of(g)[0] - v)} to ${signed(of(g)[0] + v)}`),
     ],
-    judged,
     ["how", "interval by", (g) => of(g)[2]],
   ];
 }
