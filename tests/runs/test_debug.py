@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from resnet_lab.cli import main
+from resnet_lab.config import debug_images
 from resnet_lab.config.identity import identity
 from resnet_lab.config.request import compose
-from resnet_lab.data import counted, debug_images
+from resnet_lab.data import counted
 from resnet_lab.errors import UserError
 from resnet_lab.report import collect
 from resnet_lab.runs.execute import execute

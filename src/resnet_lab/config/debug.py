@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from resnet_lab.config import debug_images
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.data import counted, debug_images, few
+from resnet_lab.data import counted, few
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.models.build import has_published_weights
 from resnet_lab.training import recipes
