@@ -5,9 +5,10 @@ Standard library only.
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields, is_dataclass, replace
-from typing import Any, TypeVar, get_type_hints
+from functools import cache
+from typing import Any, NamedTuple, TypeVar, get_type_hints
 
 from resnet_lab.errors import UserError, unknown
 
@@ -131,8 +132,7 @@ def _kinds(schema: Any) -> Iterator[Any]:
         yield from _kinds(kind)
 
 
-@dataclass(frozen=True)
-class Leaf:
+class Leaf(NamedTuple):
     """One value of a configuration; lists are values, and so is whatever else holds no keys."""
 
     key: str  # dotted
@@ -141,36 +141,48 @@ class Leaf:
     affects_result: bool
 
 
-def leaves(config: Any, prefix: str = "", *, affects_result: bool = True) -> Iterator[Leaf]:
-    """Yield every value of nested dataclasses and mappings, in order: the one walk over a configuration.
+def leaves(config: Any, prefix: str = "", *, affects_result: bool = True) -> list[Leaf]:
+    """Return every value of nested dataclasses and mappings, in order: the one walk over a configuration.
 
     What a field marks as local affects no result, nor does what says so of itself: {_target_: …, identity: false}.
     """
-    if not is_dataclass(config):
-        yield from _leaves_of_mapping(config, prefix, affects_result)
+    found: list[Leaf] = []
+    _collect(config, prefix, affects_result, (), found)
+    return found
+
+
+def _collect(
+    config: Any, prefix: str, affects_result: bool, local_keys: Collection[str], found: list[Leaf]
+) -> None:
+    if not isinstance(config, Mapping):
+        for each, affects, keys_of_its_own in _marks(type(config)):  # type: ignore[arg-type]  # mypy asks for a hash
+            key, value, affects = (
+                f"{prefix}{each.name}",
+                getattr(config, each.name),
+                affects_result and affects,
+            )
+            if isinstance(value, Mapping) or is_dataclass(value):
+                _collect(value, f"{key}.", affects, keys_of_its_own, found)
+            else:
+                found.append(Leaf(key, value, each, affects))
         return
-    for each in fields(config):
-        key, value = f"{prefix}{each.name}", getattr(config, each.name)
-        affects = affects_result and each.metadata.get("identity", True)
-        if is_dataclass(value):
-            yield from leaves(value, f"{key}.", affects_result=affects)
-        elif isinstance(value, Mapping):
-            yield from _leaves_of_mapping(value, f"{key}.", affects, each.metadata.get("local_keys", ()))
-        else:
-            yield Leaf(key, value, each, affects)
-
-
-def _leaves_of_mapping(
-    values: Mapping[str, Any], prefix: str, affects_result: bool, local_keys: Iterable[str] = ()
-) -> Iterator[Leaf]:
-    affects_result = affects_result and ("_target_" not in values or values.get("identity") is not False)
-    for name, value in values.items():
-        key = f"{prefix}{name}"
+    named = "_target_" in config
+    affects_result = affects_result and not (named and config.get("identity") is False)
+    for name, value in config.items():
+        affects = affects_result and name not in local_keys and not (named and name == "identity")
         if isinstance(value, Mapping) or is_dataclass(value):
-            yield from leaves(value, f"{key}.", affects_result=affects_result and name not in local_keys)
+            _collect(value, f"{prefix}{name}.", affects, (), found)
         else:
-            says_so = name == "identity" and "_target_" in values
-            yield Leaf(key, value, None, affects_result and not says_so and name not in local_keys)
+            found.append(Leaf(f"{prefix}{name}", value, None, affects))
+
+
+@cache
+def _marks(schema: type) -> tuple[tuple[Field[Any], bool, Collection[str]], ...]:
+    """Return each field of a dataclass, whether it affects a result, and which of a mapping's keys never do."""
+    return tuple(
+        (each, each.metadata.get("identity", True), each.metadata.get("local_keys", ()))
+        for each in fields(schema)
+    )
 
 
 def flatten(config: Any, *, local: bool = True) -> dict[str, Any]:

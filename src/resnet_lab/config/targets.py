@@ -179,7 +179,7 @@ def _targets_of(leaf: Leaf) -> Iterator[Leaf]:
             yield from _targets_of(each)
     elif leaf.key.rpartition(".")[2] == "_target_":
         if leaf.value or leaf.field is None:
-            yield replace(leaf, value=str(leaf.value))
+            yield leaf._replace(value=str(leaf.value))
     elif leaf.field is not None and leaf.field.metadata.get("own") and "." in str(leaf.value):
         yield leaf
 
