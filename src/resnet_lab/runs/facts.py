@@ -24,6 +24,10 @@ def facts_of(config: TrainConfig, record: Record, folder: Path, host: str | None
         "kind": net.kind,
         **{name: getattr(net, name) for name in NET},
         "answers": config.answers,
+        # Both, whichever the recipe counts: axes that every run has.
+        "epochs": record.last.get("epoch") or config.recipe.epochs,
+        "iterations": record.last.get("iteration") or config.recipe.iterations,
+        **record.hyperparameters,
         "same_but_seed": identity(replace(config, seed=0)),
         "folder": str(folder.resolve()),
         "command": f"python -m resnet_lab.runs {folder}",

@@ -39,6 +39,9 @@ class Tracker(Protocol):
 def follow(messages: Iterator[dict[str, Any]]) -> None:
     """Tell what the messages say, until they end; a tracker that fails is told no more."""
     first = next(messages)
+    # W&B shows the command of the process that asks it: that is the run's, as it was typed.
+    sys.argv = first.get("argv") or sys.argv
+    os.environ.setdefault("WANDB_PROGRAM", Path(sys.argv[0]).name)
     folder = Path(first["folder"])
     try:
         with told_by_one(folder):

@@ -33,6 +33,7 @@ class Teller:
             start_new_session=True,  # Ctrl-C is for the run
         )
         first = {"logger": asdict(config), "folder": str(folder), "facts": asdict(facts), "pid": os.getpid()}
+        first["argv"] = sys.argv
         if "wandb" in config.trackers:
             note(folder, "it is being sent", self._process.pid)
         self._send(first)
