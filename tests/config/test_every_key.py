@@ -95,6 +95,7 @@ READ: dict[str, tuple[Any, list[str]]] = {
     "precision": ("bf16", []),
     "debug": ("limit", []),
     "protocol": ("ten_crop", FOLDER),
+    "test_with": ("best", ["data.validation=20", "callbacks.checkpoint.best=val/loss", "recipe.epochs=4"]),
     "trainer.extra": ("{limit_train_batches: 1}", []),
     "module._target_": ("mine.Slower", []),
     "module.args": ("{factor: 0.1}", ["module._target_=mine.Slower"]),
@@ -196,6 +197,7 @@ CHOICES = {
 }
 # What no two values of are tried: names, which tell what the rest is, and what is filled in when composed.
 NAMES = {"recipe.name", "sources", "data.fingerprint", "data._target_", "trainer.sync_batch_norm"}
+NAMES |= {"extends", "callbacks.checkpoint.best"}  # filled in; read by test_with
 CHECKED = {"model.in_channels"}  # refused where it is not the images' own
 
 

@@ -39,6 +39,12 @@ def _parts() -> Iterable[str]:
     "resnet-lab train -m experiment=quickstart seed=0,1,2",
     MULTIRUN,
     option("--fresh", "train what is finished again, in a folder beside it"),
+    option(
+        "--extend RUN",
+        "train a finished run for longer, from its last checkpoint, as a run of its own: --extend RUN"
+        " recipe.epochs=20",
+        type=path,
+    ),
     option("--retry-failed", "with -m: also train the runs again that diverged"),
     option(
         "--cfg [PART]",
@@ -55,8 +61,12 @@ def train(args: Namespace) -> int:
 
         part = None if args.cfg == EVERYTHING else args.cfg
         return print_configurations(args.overrides, part, multirun=args.multirun)
-    from resnet_lab.sweeps.start import train
+    from resnet_lab.sweeps.start import extend, train
 
+    if args.extend:
+        if args.multirun or args.fresh:
+            raise UserError("train --extend is for one run: it goes with neither -m nor --fresh")
+        return extend(args.extend, args.overrides)
     return train(args.overrides, multirun=args.multirun, fresh=args.fresh, retry_failed=args.retry_failed)
 
 

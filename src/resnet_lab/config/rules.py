@@ -99,6 +99,10 @@ def _of_choices(config: TrainConfig) -> Rules:
         config.protocol != "single_view" and not config.data.any_size,
         f"protocol={config.protocol}: images of {config.data.name} are tested as they are: protocol=single_view",
     )
+    yield (
+        config.extends is not None,
+        f"extends={config.extends}: resnet-lab train --extend RUN recipe.epochs=N fills it in",
+    )
     best = config.callbacks.checkpoint.best
     yield (
         best is not None and not best.startswith("val/"),

@@ -200,6 +200,8 @@ class TrainConfig:
     precision: str = choice("32", PRECISIONS)
     # how the final test is made
     protocol: str = choice("single_view", PROTOCOLS)
+    # the run that this one goes on from, and its last iteration; filled in by train --extend
+    extends: str | None = None
     # the weights that are tested, kept and packed: of the last iteration, or of callbacks.checkpoint.best
     test_with: str = choice("last", ("last", "best"))
     # true: a one-minute run through the same code; overfit: overfit one batch; profile: profile a few steps

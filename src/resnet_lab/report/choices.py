@@ -48,6 +48,8 @@ def complete(config: Mapping[str, Any], record: Record | None = None) -> dict[st
         net = model_of(config)
         ours = {key: value for key, value in _schema()[0].items() if not of_net(key)}
         _COMPLETED[text] = {**ours, **flatten(shared), **flatten({"model": net})}
+        if extends := _COMPLETED[text].get("extends"):  # its run's hash has the seed; the length is shared
+            _COMPLETED[text]["extends"] = str(extends).partition("@")[2]
     choices = _COMPLETED[text]
     return {**choices, "seed": config["seed"], **_as_computed(config, choices, record or Record())}
 

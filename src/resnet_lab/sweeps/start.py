@@ -20,6 +20,7 @@ from resnet_lab.config.request import Request, is_grid
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError, several
 from resnet_lab.runs.devices import check, this_process
+from resnet_lab.runs.extend import extended
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.fresh import fresh as trained_anew
 from resnet_lab.runs.fresh import of_other_code
@@ -66,7 +67,18 @@ def run(request: Request, *, fresh: bool = False) -> tuple[RunFolder, int]:
             "(add -m for all)",
             file=sys.stderr,
         )
-    folder = RunFolder.create(config)
+    return finish(RunFolder.create(config), config, first=first)
+
+
+def extend(path: Path, overrides: list[str]) -> int:
+    """Train a finished run for longer, as a run of its own; 0: it is finished, 1: it is not."""
+    folder, line = extended(path, overrides)
+    print(line, file=sys.stderr, flush=True)
+    return finish(folder, folder.config())[1]
+
+
+def finish(folder: RunFolder, config: TrainConfig, *, first: bool = True) -> tuple[RunFolder, int]:
+    """Bring a run to its end in this process, and return its folder and the exit code; the `first` process tells."""
     before = folder.state()
     if first and before not in (State.FINISHED, State.RUNNING):
         print(_begins(folder.path, config, before), file=sys.stderr, flush=True)
