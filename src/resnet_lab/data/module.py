@@ -164,7 +164,8 @@ class DataModule(LightningDataModule):
         return self.images.preprocessing()
 
     def teardown(self, stage: str) -> None:  # noqa: ARG002 (Lightning's signature)
-        self.images.end()
+        if hasattr(self, "images"):  # it is not where its setup failed
+            self.images.end()
 
     def state_dict(self) -> dict[str, Any]:
         return self.images.state_dict()

@@ -13,6 +13,7 @@ import traceback
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,7 @@ class OwnSets(Images):
                     f"{images.where}: image 0 has the shape {tuple(other.shape)}, and of train {tuple(image.shape)}"
                 )
         if self.config.fold is not None or (self.config.validation and "val" not in self.parts):
-            self._plain()
+            assert len(self._plain)  # it is refused where nobody knows how to read them
         channels, height, width = image.shape
         return First(
             (channels, height, width), label, class_names_of(self.parts["train"].images), self.counts
@@ -104,12 +105,12 @@ class OwnSets(Images):
                 self.labels[name] = labels
         by_class = self.info is not None and self.info.target_shape is None
         if config.holds_out and "train" not in self.labels and by_class:
-            self.labels["train"] = self._every_label(self._plain())
+            self.labels["train"] = self._every_label(self._plain)
         super().choose(config)
         if self.config.mean == "auto":
             part, chosen = self.chosen["train"]
             try:
-                images = self._plain()
+                images = self._plain
             except UserError:  # nobody knows how to read them without augmentation
                 images = self.parts[part]
             self.normal = mean_and_std(
@@ -131,12 +132,14 @@ class OwnSets(Images):
             else seen
         )
 
+    @cached_property
     def _plain(self) -> "OwnImages":
+        """The training images, read as the test images are."""
         return as_tested(self.parts["train"], self.parts["test"], self.parts.get(AS_TEST))
 
     def _reader(self, name: str, draws: Callable[[int], str]) -> Reader:
         part, chosen = self.chosen[name]
-        images = self._plain() if name != "train" and part == "train" else self.parts[part]
+        images = self._plain if name != "train" and part == "train" else self.parts[part]
         seen, device = self.preprocessing(), self.device
         mean, std = seen.mean.to(device), seen.std.to(device)
 
