@@ -62,7 +62,7 @@ MISTAKES = {
     "a value outside the grammar": (["model.weights=/x/epoch=1.ckpt"], "'model.weights=\"/x/epoch=1.ckpt\"'"),
     "a quote that does not end": (["name='a"], "quotes"),
     "a list that does not end": (["recipe.drops=[1,2"], "recipe.drops"),
-    "no model": (["model=null"], "resnet50"),
+    "no model": (["model=null"], "resnet18"),
     "no logger": (["logger=null"], "csv"),
     "no logger, deleted": (["~logger"], "logger=csv"),
     "no launcher": (["hydra/launcher=null"], "local"),

@@ -1,6 +1,6 @@
 """Mistakes a user can make, each told in one line."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from errno import (
     EACCES,
@@ -105,6 +105,12 @@ def nearest(given: object, allowed: Iterable[object], *, least: float = 0.5) -> 
     return names[match[0]] if match else None
 
 
+def listed(values: Sequence[str]) -> str:
+    """Return choices for a message, ten at most."""
+    more = f", … ({len(values)} in all)" if len(values) > LISTED else ""
+    return ", ".join(values[:LISTED]) + more
+
+
 def unknown(what: str, given: object, allowed: Iterable[object]) -> UserError:
     """Return the error for a value outside a list: the nearest right choice, or else what is allowed, ten at most.
 
@@ -114,6 +120,5 @@ def unknown(what: str, given: object, allowed: Iterable[object]) -> UserError:
     close = nearest(given, values)
     if close and close == nearest(given, values, least=0.7):
         return UserError(f"unknown {what} {given!r}: did you mean {close!r}?")
-    more = f", … ({len(values)} in all)" if len(values) > LISTED else ""
     hint = f"did you mean {close!r}? " if close else ""
-    return UserError(f"unknown {what} {given!r}: {hint}allowed: {', '.join(values[:LISTED])}{more}")
+    return UserError(f"unknown {what} {given!r}: {hint}allowed: {listed(values)}")

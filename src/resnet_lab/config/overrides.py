@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 
 from resnet_lab.config.groups import groups
 from resnet_lab.config.schema import ALL, TrainConfig
-from resnet_lab.errors import UserError, unknown
+from resnet_lab.errors import UserError, listed, unknown
 from resnet_lab.fields import check_unicode, keys
 
 # Of Hydra's own keys a run or a sweep reads these; of the others, what does what they promise elsewhere.
@@ -92,7 +92,7 @@ def _depth(text: str) -> int:
 def _check_options(group: str, value: Any) -> None:
     """Raise UserError unless each option of a group that is asked for is a name, or a mapping of its keys."""
     if value is None and group != "experiment":
-        raise UserError(f"{group}=null: a run needs one of {', '.join(groups()[group])}")
+        raise UserError(f"{group}=null: a run needs one of {listed(groups()[group])}")
     options = value.list if isinstance(value, ChoiceSweep) else value
     for option in options if isinstance(options, list) else [options]:
         if isinstance(option, bool | int | float | list):
