@@ -111,7 +111,7 @@ def test_other_images_are_another_run_and_moved_ones_are_not(
 
 
 def test_a_frozen_backbone_needs_weights() -> None:
-    with pytest.raises(UserError, match=r"as model\.weights=imagenet"):
+    with pytest.raises(UserError, match=r"for example model\.weights=imagenet"):
         compose(["recipe.freeze=backbone"])
 
 
