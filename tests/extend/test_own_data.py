@@ -134,7 +134,7 @@ def test_only_what_can_change_a_result_makes_another_run() -> None:
 def test_edited_images_are_another_run_and_the_old_one_does_not_go_on(project: Path) -> None:
     before = RunFolder.create(compose(SETS))
     code = (project / "shapes.py").read_text()
-    (project / "shapes.py").write_text(code + "\n# edited\n")
+    (project / "shapes.py").write_text(code + "\nEDITED = True\n")
     assert compose(SETS).sources != before.config().sources
     assert identity(compose(SETS)) != identity(before.config())
     assert "was edited since this run was made" in execute(before.path).error.message

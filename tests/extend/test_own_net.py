@@ -1,5 +1,7 @@
 """A net of one's own, of files outside the package: trained, killed, resumed, swept, reported, tested, exported."""
 
+import subprocess
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -80,12 +82,37 @@ def test_each_argument_is_a_key_that_is_swept_and_told() -> None:
 def test_an_edited_net_is_another_run_and_the_old_one_does_not_go_on(project: Path) -> None:
     before = RunFolder.create(compose(OWN))
     code = (project / "patches.py").read_text()
-    (project / "patches.py").write_text(code + "\n# edited\n")
+    (project / "patches.py").write_text(code + "\nEDITED = True\n")
     assert compose(OWN).sources != before.config().sources
     assert identity(compose(OWN)) != identity(before.config())
     assert "was edited since this run was made" in execute(before.path).error.message
     with pytest.raises(UserError, match=r"the code of patches\.Patches was edited"):
         source.of_run(before.path)
+
+
+def test_the_code_and_the_commit_of_the_project_are_kept_as_evidence(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "patches.py"], ["commit", "-q", "-m", "a net"]):
+        subprocess.run([*git, *command], cwd=project, check=True)
+    folder = RunFolder.create(compose(OWN))
+    found = execute(folder.path).environment
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=project, capture_output=True, text=True
+    ).stdout.strip()
+    assert (found.project_commit, found.project_dirty) == (commit, False)
+    code = (project / "patches.py").read_text()
+    assert code.rstrip() in (folder.path / "sources.md").read_text()
+    assert main(["pack", str(folder.path), "--out", "packed.zip"]) == 0
+    assert any(name.endswith("/sources.md") for name in zipfile.ZipFile("packed.zip").namelist())
+    (project / "patches.py").write_text(code + "\nEDITED = True\n")
+    capsys.readouterr()
+    assert main(["evaluate", "--run", str(folder.path)]) == 2
+    err = capsys.readouterr().err
+    assert f"commit {commit[:10]} of your project and {folder.path / 'sources.md'} as a text" in err
+    other = RunFolder.create(compose(OWN))
+    assert execute(other.path).environment.project_dirty is True
 
 
 def test_it_is_tested_again_and_exported_with_its_description(
@@ -98,7 +125,7 @@ def test_it_is_tested_again_and_exported_with_its_description(
     told = weights_file.described(Path("net.safetensors"))
     assert told is not None
     assert told[0] == replace(trained.config().model)
-    (project / "patches.py").write_text((project / "patches.py").read_text() + "\n# edited\n")
+    (project / "patches.py").write_text((project / "patches.py").read_text() + "\nEDITED = True\n")
     with pytest.raises(UserError, match=r"the code of patches\.Patches was edited"):
         weights_file.described(Path("net.safetensors"))
 

@@ -88,7 +88,7 @@ def test_a_run_with_a_part_of_ones_own_is_killed_and_ends_as_the_run_that_was_no
 def test_each_part_makes_another_run_and_so_does_an_edit_of_its_file(part: str, folder: Path) -> None:
     before = identity(compose([*SMALL, *PARTS[part]]))
     assert before != identity(compose([*SMALL, *PARTS["optimizer"][2:]]))
-    (folder / "my_parts.py").write_text(CODE + "# edited\n")
+    (folder / "my_parts.py").write_text(CODE + "EDITED = True\n")
     after = identity(compose([*SMALL, *PARTS[part]]))
     assert (after != before) == ("my_parts" in PARTS[part][0])
 

@@ -11,6 +11,7 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import share_of
 from resnet_lab.errors import UserError
 from resnet_lab.runs.devices import Process, check, counted, forget_ranks, this_process
+from resnet_lab.runs.evidence import leave
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.fresh import of_other_code
 from resnet_lab.runs.lock import Lock
@@ -66,7 +67,7 @@ def _lead(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock) -> 
     with log_to(folder.log_file):
         try:
             parts = put_together(folder, config, lock)
-            record = parts.described(record)
+            record = leave(folder, config, parts.described(record))
             record = closed(train(folder, config, here, parts, record))
             folder.write_record(record)
         except Interrupted as error:

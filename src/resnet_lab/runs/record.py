@@ -107,6 +107,8 @@ class Environment:
     code: str | None = None  # digest of this package's sources
     git_commit: str | None = None
     git_dirty: bool | None = None
+    project_commit: str | None = None  # of the user's own project
+    project_dirty: bool | None = None
 
 
 @dataclass

@@ -116,12 +116,15 @@ def code_digest() -> str:
 def _git(*arguments: str) -> str | None:
     """Return what git answers about this package's own checkout; None where there is none."""
     root = PACKAGE.parents[1]
-    if not (root / ".git").exists():
-        return None
+    return git(root, *arguments) if (root / ".git").exists() else None
+
+
+def git(folder: Path, *arguments: str) -> str | None:
+    """Return what git answers about the checkout that a folder lies in; None where it lies in none."""
     try:
         answer = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=10
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.TimeoutExpired, ValueError):
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None

@@ -33,6 +33,7 @@ from resnet_lab.runs.checkpoints import (
 from resnet_lab.runs.compiled import compile_in_place
 from resnet_lab.runs.cost import Cost
 from resnet_lab.runs.devices import Process, compute_with, trainer_arguments
+from resnet_lab.runs.evidence import SOURCES
 from resnet_lab.runs.final_test import final_test, own_test
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
@@ -197,7 +198,12 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, parts: Parts, r
         if here.is_first:
             if parts.held_at is not None:
                 weights_file.write(folder.weights_file, net, config.model, data.preprocessing())
-            left = (*folder.path.glob("*.csv"), folder.preprocessing_file, folder.weights_file)
+            left = (
+                *folder.path.glob("*.csv"),
+                folder.path / SOURCES,
+                folder.preprocessing_file,
+                folder.weights_file,
+            )
             found.files = {path.name: digest_of(path) for path in sorted(left) if path.is_file()}
             found.last, found.best = scores(folder.history_file, error, config.objective)
         told.record = found

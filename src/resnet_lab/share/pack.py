@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from resnet_lab.errors import UserError, printable, several
 from resnet_lab.files import open_file, read_text
 from resnet_lab.report import Run, collect, report
+from resnet_lab.runs.evidence import SOURCES
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.recording import environment
@@ -79,7 +80,10 @@ def _gathered(folder: Path, runs: Sequence[Run], scratch: Path) -> dict[str, Pat
     for name, run in named.items():
         (scratch / name).mkdir(parents=True)
         _check(run.path)
-        for file in [*NEEDED, *(each.name for each in sorted(run.path.glob("*.csv")))]:
+        for file in [
+            *NEEDED,
+            *(each.name for each in sorted([*run.path.glob("*.csv"), *run.path.glob(SOURCES)])),
+        ]:
             source = run.path / file
             if not source.is_file():
                 raise UserError(f"{run.path} has no {file}: train it again, or move it elsewhere")

@@ -22,6 +22,7 @@ from resnet_lab.models.description import TRAINING, Net, NetConfig
 from resnet_lab.models.names import NAMED, named
 from resnet_lab.models.weights import load_state, read, read_exactly
 from resnet_lab.runs.checkpoints import RUN, newest_sound, weights_of
+from resnet_lab.runs.evidence import with_its_code
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import State
 from resnet_lab.runs.weights_file import described
@@ -73,7 +74,10 @@ def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = Fa
     folder = RunFolder(path)
     config = folder.config()
     for group in ("model", "data", "metrics"):  # what is made here; the rest is not even imported
-        check_from_file(getattr(config, group), config.sources, f"{group}.", path, trust=trust)
+        try:
+            check_from_file(getattr(config, group), config.sources, f"{group}.", path, trust=trust)
+        except UserError as error:
+            raise with_its_code(error, folder) from None
     model = config.model.without_weights()
     name, seen = path.resolve().name, _written(folder)
     if checkpoint is not None:
