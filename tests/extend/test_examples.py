@@ -95,6 +95,11 @@ def test_a_net_that_was_pretrained_on_rotations_is_fine_tuned() -> None:
     assert execute(RunFolder.create(compose([*tuned, "model.depth=8"])).path).last["test/error"] <= 100
 
 
+def test_a_network_that_gives_no_scores_is_planned(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "experiment=segmentation", *BRIEF, *DRAWN, "model.args.width=4"]) == 0
+    assert "1 run, 0 finished" in capsys.readouterr().out
+
+
 def test_a_teacher_counts_by_its_weights_and_not_by_its_path(project: Path) -> None:
     given = asked("distillation")
     before = identity(compose(given))

@@ -91,6 +91,7 @@ def _training(
 ) -> _Training:
     import torch
     from torch.nn import functional as F
+    from torch.utils._pytree import tree_leaves
 
     from resnet_lab.models import build
     from resnet_lab.training.layout import memory_format
@@ -113,7 +114,12 @@ def _training(
 
     def step() -> None:
         with torch.autocast(device.type, low, enabled=low is not None):
-            loss = F.cross_entropy(model(images), labels)
+            scores = model(images)
+            if isinstance(scores, torch.Tensor) and scores.ndim == 2:
+                loss = F.cross_entropy(scores, labels)
+            else:  # whatever a network of a task of one's own gives
+                leaves = tree_leaves(scores)
+                loss = torch.stack([each.float().square().mean() for each in leaves]).sum()
         loss.backward()
         # What torch.optim.SGD computes; loading that takes longer than all that is timed here.
         with torch.no_grad():
