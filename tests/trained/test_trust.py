@@ -53,6 +53,7 @@ HARMFUL = {
     "torch.nn.modules.module.functools.partial": "refused",
     "torch.nn.functional.importlib.import_module": "refused",
     "torchvision.models._api.load_state_dict_from_url": "refused",
+    "torchvision.models.feature_extraction.create_feature_extractor": "refused",
     "lightning.fabric.utilities.cloud_io._load": "refused",
     "lightning.pytorch.cli.LightningCLI": "refused",
     "numpy.load": "refused",

@@ -26,6 +26,7 @@ from resnet_lab.targets import digest, locate, own_sources, run_folder_of
 # What Hydra lets pass, and no configuration shall reach: what starts programs, or reads code from a file or fetches it.
 # fmt: off
 REFUSED = (
+    "torchvision.models.feature_extraction",
     "torch.hub", "torch.serialization", "torch.package", "torch.jit", "torch._ops", "torch.multiprocessing",
     "torch.utils.cpp_extension", "torch.utils.model_zoo", "torch.utils.collect_env", "torch.utils.bottleneck",
     "torch.utils.hipify", "torch.utils.show_pickle", "torch.onnx", "torch.export", "torch.testing._internal",
@@ -157,7 +158,7 @@ def _is_of_a_kind(target: Any) -> bool:
 def _is_part(path: str, target: Any) -> bool:
     """Return whether it is a public class of one of KINDS, or a public function, from a module that files may name."""
     module = _module_of(target)
-    if any(part.startswith("_") for part in path.split(".")):
+    if any(part.startswith("_") for part in path.split(".")) or not _is_harmless(target):
         return False
     if isinstance(target, type):
         return _is_below(module, FILES_MAY_NAME) and _is_of_a_kind(target)
