@@ -69,7 +69,7 @@ def test_an_ensemble_is_told_beside_its_members(
         (["predict", "x.png"], "name one net"),
         (["predict", "x.png", "--model", "resnet18"], "--weights imagenet"),
         (["export", "resnt18"], "did you mean 'resnet18'"),
-        (["export", "resnet18", "--format", "onx"], "torch-export"),
+        (["export", "resnet18", "--format", "onx"], "did you mean 'onnx'"),
     ],
 )
 def test_a_mistake_is_one_line(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
