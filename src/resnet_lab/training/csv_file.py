@@ -23,17 +23,28 @@ class CsvFile:
         self.path = path
         self.columns = list(columns)
         self._text = ""
-        self._restored = False
+        self._restored = self._unwritten = False
 
-    def append(self, rows: Iterable[Mapping[str, object]]) -> None:
-        """Add rows; a column that a row lacks stays empty, one that is new is added at the end."""
+    def append(self, rows: Iterable[Mapping[str, object]], *, write: bool = True) -> None:
+        """Add rows, and `write` them now or with the next call of `write`.
+
+        A column that a row lacks stays empty, one that is new is added at the end.
+        """
         rows = list(rows)
         new = [name for row in rows for name in row if name not in self.columns]
         if new:
             self.columns += dict.fromkeys(new)
             self._text = self._with_all_columns(self._text) if self._text else ""
         self._text += self._written(rows, header=not self._text)
-        write_text(self.path, self._text)
+        self._unwritten = True
+        if write:
+            self.write()
+
+    def write(self) -> None:
+        """Write what was added."""
+        if self._unwritten:
+            write_text(self.path, self._text)
+        self._unwritten = False
 
     def begin(self) -> None:
         """What lies there of an earlier start goes, unless this one goes on from a checkpoint."""

@@ -22,6 +22,7 @@ from resnet_lab.training.csv_file import CsvFile
 STEPS = "steps.csv"
 COLUMNS = ("iteration", "images", "train/loss", "lr", "images_per_second")
 MOST = 1000  # rows: of a longer run, steps further apart are written
+WRITE_EVERY = 2.0  # seconds, at most, between two writes of the file within an epoch
 EVERY = 50  # iterations between looks at what is logged by step, where steps.csv has none
 
 
@@ -103,6 +104,7 @@ class Steps(Checkpoint):
         self._logger, self._asked, self._every = logger, every, every
         self._batch_size = batch_size
         self._norm: Tensor | None = None
+        self._written = 0.0  # when
         self._began, self._images = time.monotonic(), 0.0
         if not gradient_norm:  # a hook that does nothing costs each step its call
             self.on_before_optimizer_step = None  # type: ignore[method-assign,assignment]
@@ -161,7 +163,15 @@ class Steps(Checkpoint):
         if trainer.is_global_zero:
             shown = {name: f"{value:.6g}" for name, value in row.items()}
             counts = {"iteration": str(trainer.global_step), "images": str(int(images))}
-            self._file.append([shown | counts])
+            late = now - self._written > WRITE_EVERY
+            self._file.append([shown | counts], write=late)
+            self._written = now if late else self._written
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._file.write()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self._file.write()
 
     def _seen(self, trainer: Trainer, batches: int) -> float:
         """How many training images the run has seen, after so many batches of this epoch."""
