@@ -5,6 +5,7 @@ Free of torch, as far as what is named is.
 
 import hashlib
 import sys
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -79,7 +80,9 @@ def authorised(path: str, key: str) -> Any:
     or is no callable.
     """
     try:
-        instantiate({"_target_": path, "_partial_": True})
+        with warnings.catch_warnings():  # Hydra warns of what is refused below
+            warnings.simplefilter("ignore")
+            instantiate({"_target_": path, "_partial_": True})
     except InstantiationException as error:
         # Not for want of the target: for what it is. What cannot be called is told below.
         if error.__cause__ is None and "callable target" not in str(error):
