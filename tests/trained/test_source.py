@@ -189,7 +189,7 @@ def test_a_path_may_be_text(finished: Callable[..., Path]) -> None:
     [
         ("std", [0.0], "above 0"),
         ("mean", [99.0], "from 0 to 1"),
-        ("mean", [0.1], "is not that of the images"),
+        ("mean", [0.1], "it is damaged, or of another run"),
     ],
 )
 def test_a_normalisation_that_was_not_the_runs_is_refused(

@@ -280,7 +280,7 @@ class Net(ModelConfig):
         return int(self.width * self.width_factor) * 2**stage
 
     def _convolutions(self, block: Block, stage: int, width_in: int, stride: int) -> Iterator[ConvPlan]:
-        """Those of one branch. A 3x3 strides, or else the first; `stride_on` may give it to a 1x1 before it."""
+        """Plan the convolutions of one branch. The first 3x3, or else the first, has the stride; see `stride_on`."""
         width = self.branch_width(stage)
         # Only a block that widens its end keeps the papers' width there while its 3x3 convolutions grow.
         width_end = width if block.expansion == 1 else self.width * 2**stage * block.expansion

@@ -72,7 +72,7 @@ class OtherConfig(NetConfig):
 
     @property
     def _name(self) -> str:
-        """That of its YAML file, or, of one that was made otherwise, the last part of its target."""
+        """Return the name of its YAML file, or the last part of its target if there is none."""
         return self.name or self._target_.rpartition(".")[2]
 
     @property

@@ -176,7 +176,7 @@ def counted(net: NetConfig, shape: Shape) -> Sizes:
 
 
 def _with_units(net: NetConfig, units: int) -> NetConfig | None:
-    """The same net, but for so many units a stage; None where it has no more than these, or stages of its own."""
+    """Return the description with `units` units per stage; None if it has no more, or if its stages differ."""
     return net.with_stages(units) if net.alike_stages > units else None
 
 
