@@ -20,3 +20,8 @@ def test_a_docstring_is_a_sentence() -> None:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     texts = ((path, ast.get_docstring(node) or "") for path, node in nodes(kinds))  # type: ignore[arg-type]
     assert not [f"{path}: {text[:60]}" for path, text in texts if DIALECT.match(text)]
+
+
+def test_things_have_names_of_their_own() -> None:
+    words = (re.findall(r"\btold\b", path.read_text(encoding="utf-8")) for path in SOURCE.rglob("*.py"))
+    assert sum(map(len, words)) <= 40

@@ -1,4 +1,4 @@
-"""Mistakes a user can make, each told in one line."""
+"""Mistakes a user can make, each reported in one line."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches

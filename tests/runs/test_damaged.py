@@ -99,8 +99,8 @@ def test_damaged_folder_is_told_in_one_line_wherever_it_is_read(
         sound = finished(configured(root, seed=1), 2.0)
 
         job = Job.of(config)
-        assert (job.status == "failed") == bool(job.told)
-        assert "\n" not in job.told
+        assert (job.status == "failed") == bool(job.remark)
+        assert "\n" not in job.remark
         assert job.result() in (None, error)
         assert job.objective() in (None, error)
 
@@ -152,7 +152,7 @@ def test_folder_without_permission_costs_its_own_run_a_line(
     if os.getuid() == 0:
         os.seteuid(65534)
     job = Job.of(config)
-    assert (job.status, "Permission denied" in job.told) == ("failed", True)
+    assert (job.status, "Permission denied" in job.remark) == ("failed", True)
     warnings: list[str] = []
     assert [run.path for run in collect(of_another_owner, warnings.append)] == [sound.path]
     assert len(warnings) == 1
@@ -175,4 +175,4 @@ def test_folder_in_which_nothing_can_be_written_fails_alone(tmp_path: Path) -> N
     path_of(config).touch()
     job = Job.of(config)
     assert job.status == "failed"
-    assert job.told.startswith(f"cannot write {job.folder.path}")
+    assert job.remark.startswith(f"cannot write {job.folder.path}")

@@ -44,7 +44,7 @@ def told(folder: RunFolder, capsys: pytest.CaptureFixture[str]) -> tuple[str, st
     assert "Traceback" in folder.log_file.read_text()
     job = Job(folder.config(), folder)
     job.settle()
-    assert (job.status, job.told) == ("failed", message)
+    assert (job.status, job.remark) == ("failed", message)
     return kind, message
 
 

@@ -67,7 +67,7 @@ def test_record_tells_what_decides_the_bits_of_a_gpu(
     fake_gpu(capability)
     monkeypatch.setattr(numerics, "DRIVER", tmp_path / "version")
     numerics.DRIVER.write_text("NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5\nGCC\n")
-    told = numerics.told(make_config(precision=precision), GPU, 4)
+    told = numerics.describe(make_config(precision=precision), GPU, 4)
     assert told["tf32"] is tf32
     assert (told["driver"], told["world_size"], told["compiled"]) == ("550.54.15", 4, False)
     assert set(told) == {

@@ -66,7 +66,9 @@ def test_the_table_tells_images_a_second_memory_and_what_will_fail(tmp_path: Pat
 def test_on_80_columns_each_run_is_a_line_and_each_of_ten_causes_another(tmp_path: Path) -> None:
     jobs = [job(configured(tmp_path, 110, "constant_scaling", seed=seed), State.FAILED) for seed in range(13)]
     for each in jobs:
-        each.told = "the loss is nan at iteration 17: try recipe.lr=0.01, which is a tenth of this run's learning rate"
+        each.remark = (
+            "the loss is nan at iteration 17: try recipe.lr=0.01, a tenth of this run's learning rate"
+        )
     text = io.StringIO()
     print_summary(jobs, Console(file=text, width=80))
     lines = text.getvalue().splitlines()

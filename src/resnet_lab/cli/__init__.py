@@ -14,7 +14,7 @@ __all__ = ["completion", "core", "main"]  # the first two register the commands 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; 0: done, 1: something failed, 2: a mistake in what was asked, told in one line."""
+    """Run one command; 0: done, 1: something failed, 2: a mistake in what was asked, reported in one line."""
     with sturdy() as output:
         try:
             args = parsed(arguments)

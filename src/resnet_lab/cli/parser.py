@@ -17,7 +17,7 @@ EXIT_CODES = """\
 exit codes:
   0    done; for train: every run is finished
   1    something failed: a run, or there was no room for what was to be written
-  2    a mistake in the command, told in one line; nothing was trained
+  2    a mistake in the command, reported in one line; nothing was trained
   130  interrupted by Ctrl-C (128 + the signal's number): run it again to resume"""
 
 

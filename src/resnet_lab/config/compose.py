@@ -230,10 +230,10 @@ def _try_own(config: TrainConfig, facts: DataInfo, *, free: bool) -> None:
 
 
 def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:
-    """The data, told apart from others of their name; UserError where they have one class alone."""
+    """Distinguish the data from others of the same name. Raises UserError for a single class."""
     if facts.classes < 2 and facts.target_shape is None:
         only = ", ".join(facts.class_names)
-        raise UserError(f"data.root={data.root} holds one class ({only}): to be told apart, two are needed")
+        raise UserError(f"data.root={data.root} holds one class ({only}): two classes are needed")
     return data.identified(facts)
 
 

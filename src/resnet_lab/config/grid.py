@@ -162,8 +162,8 @@ def apart(configs: list[TrainConfig]) -> list[TrainConfig]:
                 raise UserError(f"run_dir={path} is asked for by runs that differ: {'; '.join(changes)}")
         if different:
             values = flatten(config)
-            told = "-".join(f"{key.rpartition('.')[2]}{values[key]}" for key in sorted(different))
-            config = replace(config, run_dir=f"{path}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', told)}")
+            words = "-".join(f"{key.rpartition('.')[2]}{values[key]}" for key in sorted(different))
+            config = replace(config, run_dir=f"{path}-{re.sub(r'[^A-Za-z0-9_.-]+', '-', words)}")
         result.append(config)
     return result
 

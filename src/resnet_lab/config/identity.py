@@ -16,13 +16,13 @@ from resnet_lab.training.recipes import RecipeConfig
 
 def local_beginnings(flat: Mapping[str, Any]) -> tuple[str, ...]:
     """What the keys of a flat configuration begin with that no schema knows and that change no result."""
-    told = _saying_so(tuple(flat))
+    flags = _saying_so(tuple(flat))
     harmless = (f"trainer.extra.{name}" for name in HARMLESS)
     return (
         "metrics.",
         *harmless,
-        *told,
-        *(key.removesuffix("identity") for key in told if flat[key] is False),
+        *flags,
+        *(key.removesuffix("identity") for key in flags if flat[key] is False),
     )
 
 
@@ -84,14 +84,14 @@ def differences(config: TrainConfig, other: TrainConfig) -> list[str]:
 
 def edited(config: TrainConfig, before: str) -> list[str]:
     """Return what differs from a line that `chosen` once gave. Raises ValueError for any other line."""
-    told, now = json.loads(before), json.loads(chosen(config))
-    if not isinstance(told, dict):
+    earlier, now = json.loads(before), json.loads(chosen(config))
+    if not isinstance(earlier, dict):
         raise ValueError("no choices")
     written_out = identity_part(config)
     return [
-        f"{key}: {written_out.get(key, 'absent')} is not {told.get(key, 'the default')}"
-        for key in sorted({*told, *now})
-        if told.get(key) != now.get(key)
+        f"{key}: {written_out.get(key, 'absent')} is not {earlier.get(key, 'the default')}"
+        for key in sorted({*earlier, *now})
+        if earlier.get(key) != now.get(key)
     ]
 
 

@@ -131,7 +131,7 @@ class Request:
         for experiment in self._experiments():
             sweeper = self._composer.hydra(list(map(text_of, experiment))).sweeper
             if sweeper["_target_"] is not None:
-                raise UserError("a search decides as it goes: its runs cannot be told beforehand")
+                raise UserError("a search decides as it goes: its runs are not known beforehand")
             rest = [each for each in self.task if each.key_or_group != "experiment"]
             left_out = Exclusions.of(sweeper)
             yield from ((job, left_out) for job in jobs_of(sweeper, [*experiment, *rest], self._loader))

@@ -1,4 +1,4 @@
-"""The typed configuration of one run. Free of torch, so that a mistake is told at once."""
+"""The typed configuration of one run. Free of torch, so that a mistake is reported at once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -94,7 +94,7 @@ class LoggerConfig:
 
     @property
     def trackers(self) -> list[str]:
-        """Who is told beside history.csv."""
+        """Return the trackers that get the metrics as well as history.csv."""
         names = dict.fromkeys(self.names or [self.name])
         return [name for name in names if name != "csv" and (name, self.mode) != ("wandb", "disabled")]
 

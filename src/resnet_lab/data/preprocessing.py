@@ -45,16 +45,16 @@ class Preprocessing:
     def from_json(cls, text: str) -> "Preprocessing":
         """Raises ValueError where the text is none that `to_json` writes."""
         try:
-            told: dict[str, Any] = json.loads(text)
-            channels, resize = int(told["channels"]), told.get("resize")
-            size = (told["crop"], told["crop"]) if "crop" in told else told["size"]
+            facts: dict[str, Any] = json.loads(text)
+            channels, resize = int(facts["channels"]), facts.get("resize")
+            size = (facts["crop"], facts["crop"]) if "crop" in facts else facts["size"]
             read = cls(
                 channels,
                 (int(size[0]), int(size[1])),
                 None if resize is None else int(resize),
-                by_channel(told["mean"]),
-                by_channel(told["std"]),
-                tuple(map(str, told["class_names"])),
+                by_channel(facts["mean"]),
+                by_channel(facts["std"]),
+                tuple(map(str, facts["class_names"])),
             )
             read.std.expand(channels, 1, 1)
             read.mean.expand(channels, *(read.size if read.per_pixel else (1, 1)))
@@ -62,7 +62,7 @@ class Preprocessing:
                 raise ValueError("mean and std must be finite, and std above 0")
             if min(channels, *read.size, 1 if read.resize is None else read.resize) < 1:
                 raise ValueError("no side or channel may be 0")
-            if read.unbounded > bool(told.get("unbounded")):
+            if read.unbounded > bool(facts.get("unbounded")):
                 raise ValueError("mean must be from 0 to 1")
         except (KeyError, TypeError, IndexError, RuntimeError, ValueError) as error:
             raise ValueError(f"no preprocessing: {type(error).__name__} {error}") from error

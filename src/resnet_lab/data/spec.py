@@ -54,7 +54,7 @@ class DataConfig:
         return self
 
     def identified(self, facts: "DataInfo") -> "DataConfig":
-        """Return the same, told apart from other images of its name."""
+        """Return the same, distinguished from other images of its name."""
         return self if facts.fingerprint is None else replace(self, fingerprint=facts.fingerprint)  # type: ignore[call-arg]
 
     def elsewhere(self) -> dict[str, Any]:

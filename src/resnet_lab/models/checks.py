@@ -1,4 +1,4 @@
-"""Which descriptions can be and make sense, each mistake told in one line. Free of torch."""
+"""Which descriptions can be and make sense, each mistake reported in one line. Free of torch."""
 
 from collections.abc import Iterator
 from dataclasses import fields

@@ -89,7 +89,7 @@ def _of_safetensors(path: Path) -> dict[str, Any] | None:
             header = json.loads(file.read(min(length, HEADER_LIMIT)))
         said = json.loads(header["__metadata__"]["model"])
     except (OSError, ValueError, TypeError, KeyError):
-        return None  # damage is told when the weights are read
+        return None  # damage is reported when the weights are read
     return said if isinstance(said, dict) and "depth" in said else None
 
 
@@ -106,6 +106,8 @@ def _of_checkpoint(path: Path) -> dict[str, Any] | None:
         said = {
             key.removeprefix("model."): value for key, value in chosen.items() if key.startswith("model.")
         }
-    except Exception:  # damage is told when the weights are read, and other programs' files show as anything
+    except (
+        Exception
+    ):  # damage is reported when the weights are read, and other programs' files show as anything
         return None
     return None if "_target_" in said else said

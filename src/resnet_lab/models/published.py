@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from torchvision.models import WeightsEnum
 
-# Our name for each net is torchvision's. Known without torch, so that a wrong name is told at once;
+# Our name for each net is torchvision's. Known without torch, so that a wrong name is reported at once;
 # a test holds the table to torchvision's.
 VARIANTS = {
     "resnet18": ("IMAGENET1K_V1",),

@@ -12,7 +12,7 @@ from resnet_lab.models.families import FAMILIES, STEM_STRIDES
 def recognised(state: dict[str, Tensor]) -> dict[str, Any]:
     """The fields of a description that a state dict tells, under the names used here; empty: no net of this kind.
 
-    Padded shortcuts and none look alike, and so do orders that normalise at one place: those are not told.
+    Padded shortcuts and none look alike, and so do orders that normalise at one place: those are not recognised.
     """
     units = _units(state)
     stem = next((name for name in ("conv1.weight", "conv1.6.weight") if name in state), None)
@@ -49,7 +49,7 @@ def recognised(state: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def words(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
-    """How the net of a file differs from the one that it was given to, as what to type; empty: nothing told.
+    """How the net of a file differs from the one that it was given to, as what to type; empty: nothing is known.
 
     A net that no description makes is shown by its facts.
     """

@@ -95,14 +95,14 @@ def plan(
 def _told(kept: Kept, ways: Mapping[str, float], measure: bool) -> Iterator[str]:
     """Where the seconds come from, and what would be faster here."""
     now, before = (kept.count(TIMED, keys) for keys in (kept.measured, kept.taken))
-    told = [f"{now} timed now"] * bool(now) + [f"{before} kept from an earlier plan"] * bool(before)
-    yield f"seconds of a step: {', '.join(told)} ({file()}), other depths by their multiply-adds"
+    words = [f"{now} timed now"] * bool(now) + [f"{before} kept from an earlier plan"] * bool(before)
+    yield f"seconds of a step: {', '.join(words)} ({file()}), other depths by their multiply-adds"
     better = {said: times for said, times in ways.items() if times > WORTH}
     for said, times in sorted(better.items(), key=lambda item: -item[1]):
         yield f"faster here: {said}, {times:.1f} times as fast, measured"
     if ways and not better:
-        told = [f"{said} {times:.1f} times as fast" for said, times in ways.items()]
-        yield f"nothing is faster here: {', '.join(told)}, measured"
+        words = [f"{said} {times:.1f} times as fast" for said, times in ways.items()]
+        yield f"nothing is faster here: {', '.join(words)}, measured"
     if not measure and not ways:
         yield "what would be faster here: --faster measures it, a minute or two, once"
 

@@ -90,10 +90,10 @@ def model_of(config: Mapping[str, Any]) -> NetConfig:
 @cache
 def _net(written: str) -> NetConfig:
     """Worked out once for all seeds of a net."""
-    told = json.loads(written)
-    kind = kind_of(told)
+    given = json.loads(written)
+    kind = kind_of(given)
     known = {field.name for field in fields(kind)}
-    return kind(**{key: value for key, value in told.items() if key in known}).resolved()
+    return kind(**{key: value for key, value in given.items() if key in known}).resolved()
 
 
 def of_net(key: str) -> bool:

@@ -189,14 +189,14 @@ def _by_conditions(runs: Sequence[Run]) -> list[list[Run]]:
     """Runs of one configuration, apart by how they were computed; what is not known yet fits the first of them."""
     found: list[tuple[dict[str, Any], list[Run]]] = []
     for run in sorted(runs, key=lambda run: -len(conditions(run.choices))):
-        told = conditions(run.choices)
+        known = conditions(run.choices)
         for shared, members in found:
-            if all(shared.get(key, value) == value for key, value in told.items()):
-                shared |= told
+            if all(shared.get(key, value) == value for key, value in known.items()):
+                shared |= known
                 members.append(run)
                 break
         else:
-            found.append((told, [run]))
+            found.append((known, [run]))
     return [members for _, members in found]
 
 

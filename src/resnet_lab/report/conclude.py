@@ -34,7 +34,7 @@ def conclude(groups: Sequence[Group], beside: Sequence[Beside] = ()) -> str:
     groups = _of_most_seeds(groups)
     depth, rates = with_depth(groups), learning_rates(groups)
     sentences = [against_the_paper(beside), depth, rates, gradients(groups)]
-    if len(rate_series(groups)) != 1 and not (depth and len(groups) == 2):  # else the best was told
+    if len(rate_series(groups)) != 1 and not (depth and len(groups) == 2):  # otherwise the best was named
         sentences.append(best(groups))
     return " ".join([sentence for sentence in sentences if sentence][:SENTENCES])
 
@@ -47,7 +47,7 @@ def against_the_paper(beside: Sequence[Beside]) -> str:
 
 
 def best(groups: Sequence[Group]) -> str:
-    """Which group is best, by validation where all have one, what cannot be told from it, and by how much."""
+    """Which group is best, by validation where all have one, what cannot be distinguished from it, and by how much."""
     ended = [group for group in groups if group.result.n]
     if not ended:
         return "No run came through: all diverged."
@@ -130,7 +130,7 @@ def with_depth(groups: Sequence[Group]) -> str:
 
 
 def learning_rates(groups: Sequence[Group]) -> str:
-    """Which learning rate is best, what cannot be told from it, and which train, where three or more were tried."""
+    """Say which learning rate is best, what cannot be distinguished from it, and which train, of three or more."""
     series = {name: members for name, members in rate_series(groups).items() if len(members) > 2}
     found = {name: said for name, members in series.items() if (said := _rates(members))}
     if not series:
@@ -253,7 +253,7 @@ def _meaning(found: dict[str, Difference], groups: Sequence[Group]) -> str:
 
 
 def _changes(found: dict[str, Difference], groups: Sequence[Group]) -> str:
-    """For which nets depth changes the error, and for which it cannot be told."""
+    """For which nets depth changes the error, and for which that is unclear."""
     words = {"higher": "raises", "lower": "lowers"}
     sure = [f"{words[each.way]} that of {name} nets" for name, each in found.items() if each.way in words]
     unsure = [name for name, each in found.items() if each.way not in words]

@@ -48,7 +48,7 @@ def says(value: Any, text: str) -> bool:
     return str(value).lower() == text.lower()
 
 
-def told(run: Run) -> dict[str, Any]:
+def choices_of(run: Run) -> dict[str, Any]:
     """What a condition may ask of a run: every choice, its state and its kind of unit."""
     return {**run.choices, "state": run.state, "kind": run.kind}
 
@@ -58,7 +58,7 @@ def selected(runs: Sequence[Run], where: Iterable[str]) -> list[Run]:
     conditions = [Condition.of(text, "--where") for text in where]
     if not conditions:
         return list(runs)
-    every = [told(run) for run in runs]
+    every = [choices_of(run) for run in runs]
     for condition in conditions:
         check_key(condition.key, every, "--where")
     kept = [

@@ -24,7 +24,7 @@ from resnet_lab.terminal import fitted, lines_console, notes, said
 ORDER = (State.RUNNING, State.FAILED, State.INTERRUPTED, State.NEW, State.FINISHED)
 SPEED, MEMORY = COLUMNS["images_per_second"], COLUMNS["peak_memory_mib"]
 WORDS = ("run", "state", "epoch", "folder")
-MOST = 40  # finished runs beyond which only their number is told
+MOST = 40  # finished runs beyond which only their number is shown
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Line:
     name: str  # among the others
 
     @property
-    def told(self) -> str:
+    def remark(self) -> str:
         """Who trains it, what stopped it, or the signs that something will."""
         if error := self.run.record.error:
             return f"{error.kind}: {error.message}"
@@ -62,7 +62,7 @@ def status(folders: Sequence[Path]) -> int:
     finished = sum(line.run.state == State.FINISHED for line in lines)
     left_out = max(0, finished - MOST)
     _print(table(lines[: len(lines) - left_out]))
-    for note in notes({line.name: line.told for line in lines}, "the log.txt of each run says why"):
+    for note in notes({line.name: line.remark for line in lines}, "the log.txt of each run says why"):
         print(note)
     if left_out:
         print(f"and {left_out} more that are finished")
@@ -75,8 +75,8 @@ def status(folders: Sequence[Path]) -> int:
 def headline(lines: Sequence[Line]) -> str:
     """Return a line such as ``8 runs: 2 running, 1 new, 5 finished; about 12 min left, 2 at a time``."""
     counts = Counter(line.run.state for line in lines)
-    told = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
-    head = f"{several(len(lines), 'run')}: {told}"
+    words = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
+    head = f"{several(len(lines), 'run')}: {words}"
     waiting = [line.far for line in lines if line.run.state not in (State.FINISHED, State.FAILED)]
     ended = [line.far for line in lines if line.run.state == State.FINISHED]
     left = seconds_left([*waiting, *ended], counts[State.RUNNING])

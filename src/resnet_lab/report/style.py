@@ -35,7 +35,7 @@ UNTOLD = {".png": ["Software"], ".svg": ["Date", "Creator"], ".pdf": ["CreationD
 COLUMNS = 4  # panels side by side
 LETTER = 0.065  # inches of a letter in the legend
 LINE = 0.165  # inches of a line of the legend
-MOST = 8  # lines in one panel: more cannot be told apart
+MOST = 8  # lines in one panel: more cannot be distinguished
 NO_BREAK = "\N{NO-BREAK SPACE}"
 TITLE = 36  # letters of a title or of a line of the legend
 

@@ -61,7 +61,7 @@ def sync(target: Target) -> int:
     for a name that W&B does not take.
     """
     check(LoggerConfig(project=target.project, entity=target.entity), "--")
-    from_environment(LoggerConfig(), Path(".env"))  # told once, where a name in it is wrong
+    from_environment(LoggerConfig(), Path(".env"))  # reports once if a name in it is wrong
     if not target.folder.is_dir():
         raise UserError(f"{target.folder} is not a folder")
     paths = sorted(run_folders(target.folder, to_stderr))
@@ -86,13 +86,13 @@ def sync(target: Target) -> int:
         failed += _tell_sweeps(target, runs)  # before the runs: what was made last is what is seen first
         for path in track(paths, "W&B", console=bar, disable=not bar.is_terminal, transient=True):
             try:
-                told = _bring_level(RunFolder(path), target, names.get(path, ""))
+                sent = _bring_level(RunFolder(path), target, names.get(path, ""))
             except Exception as error:
                 failed += 1
                 to_stderr(f"{printable(path)}: {one_line(error)}")
             else:
-                level += told is not None
-                rows += told or 0
+                level += sent is not None
+                rows += sent or 0
         if target.workspace:
             failed += _save_view(target, runs)
     finally:
@@ -123,7 +123,7 @@ def _bring_level(run: RunFolder, target: Target, name: str) -> int | None:
 
 
 def _tell_sweeps(target: Target, runs: list[Run]) -> int:
-    """The results of each experiment; how many of them could not be told."""
+    """The results of each experiment; how many of them could not be sent."""
     sweeps: dict[str, list[Run]] = {}
     for run in runs:
         sweeps.setdefault(str(run.choices["name"]), []).append(run)
@@ -153,9 +153,9 @@ def _save_view(target: Target, runs: list[Run]) -> int:
 def _tell_results(target: Target, runs: list[Run]) -> None:
     """Upload the results as a W&B run, whose id is noted in the experiment's folder."""
     home = Path(os.path.commonpath([run.path.resolve().parent for run in runs]))
-    told = results.tell(results_of(runs), target.of(_logger(runs[0])), home, target.folder)
-    if told.refused:
-        raise UserError(f"{told.offline}; they lie in {target.folder / 'wandb'}")
+    sent = results.tell(results_of(runs), target.of(_logger(runs[0])), home, target.folder)
+    if sent.refused:
+        raise UserError(f"{sent.offline}; they lie in {target.folder / 'wandb'}")
 
 
 def _view(target: Target, runs: list[Run]) -> workspace.View:

@@ -1,4 +1,4 @@
-"""What W&B is told of whole sweeps: the results of each as a run, and a view of its runs. Free of torch."""
+"""What W&B shows of whole sweeps: the results of each as a run, and a view of its runs. Free of torch."""
 
 from collections.abc import Sequence
 from pathlib import Path

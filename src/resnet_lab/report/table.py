@@ -77,7 +77,7 @@ def group_table(groups: Sequence[Group], baseline: Sequence[str] = (), show: Seq
 def unshown(groups: Sequence[Group]) -> list[str]:
     """Return the choices that vary, but for which the table of these groups has no column.
 
-    Also those that go along with depth and net; what a net is made of is told by its name.
+    Also those that go along with depth and net; a network's name says what it is made of.
     """
     shown, left = _ranked(groups)
     along = [key for key in differing(group.choices for group in groups) if not key.startswith("model.")]

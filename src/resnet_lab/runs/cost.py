@@ -102,7 +102,7 @@ class Cost(Callback):
         """Whether the thread that trains waited for a core for so long that the seconds say little; None: unknown."""
         return None if self.waited_seconds is None else self.waited_seconds > SHARED * self.train_seconds
 
-    def told(self) -> CostFacts:
+    def facts(self) -> CostFacts:
         """Return the record's ``cost``; every rank must ask."""
         device = self._trainer.strategy.root_device
         images = self.all_images()

@@ -1,4 +1,4 @@
-"""Which process of a run this is, who started it, and what Lightning is told of it. Free of torch at import."""
+"""Which process of a run this is, who started it, and what Lightning gets to know of it. Free of torch at import."""
 
 import logging
 import os

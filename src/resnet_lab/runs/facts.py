@@ -1,4 +1,4 @@
-"""What a tracker is told of a run: made from its configuration and its record alone. Free of torch."""
+"""What a tracker gets of a run: made from its configuration and its record alone. Free of torch."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ LONGEST = 64  # characters of a tag, W&B's limit
 def facts_of(config: TrainConfig, record: Record, folder: Path, host: str | None = None) -> Facts:
     """Return the facts of a run, whose record need not be complete yet; `host`: where it trains."""
     net, error, key = record.model, record.error, identity(config)
-    told = {
+    values = {
         "label": net.label,
         "kind": net.kind,
         **{name: getattr(net, name) for name in NET},
@@ -42,7 +42,7 @@ def facts_of(config: TrainConfig, record: Record, folder: Path, host: str | None
         group=config.name,
         tags=_tags(config),
         config=_nested(identity_part(config))
-        | {name: value for name, value in told.items() if value is not None},
+        | {name: value for name, value in values.items() if value is not None},
         summary=_summary(record),
         started=record.started or None,
         error=f"{error.kind}: {error.message}" if error else None,

@@ -11,7 +11,7 @@ PAUSE = 0.2  # seconds between two looks
 
 
 def end_with(parent: int) -> None:
-    """Watch the parent from a thread: when it is gone, this process is told to stop, and killed after GRACE."""
+    """Watch the parent from a thread: when it is gone, this process is asked to stop, and killed after GRACE."""
     threading.Thread(target=_watch, args=(parent,), name="parent", daemon=True).start()
 
 

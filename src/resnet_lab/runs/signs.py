@@ -1,4 +1,4 @@
-"""Signs that a run is about to fail, told before it does. Free of torch."""
+"""Signs that a run is about to fail, reported before it does. Free of torch."""
 
 import math
 import shutil

@@ -1,4 +1,4 @@
-"""Trackers are told of an epoch once a checkpoint knows it: what is told is never taken back."""
+"""Trackers get an epoch once a checkpoint has it: what was sent is never taken back."""
 
 # ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
 
@@ -37,7 +37,7 @@ class Tell(Checkpoint):
 
 @dataclass
 class Told:
-    """What trackers are told of a run: the record, to be replaced by what training found, and callbacks."""
+    """What trackers get of a run: the record, to be replaced by what training found, and callbacks."""
 
     record: Record
     callbacks: list[Callback] = field(default_factory=list)

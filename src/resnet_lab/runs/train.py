@@ -172,7 +172,7 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, parts: Parts, r
             net = _final_net(last, config, data, trainer)
             if parts.own and config.test_with == "last" and config.trainer.strategy != "fsdp":
                 changed = _is_changed(module.get_submodule(parts.held_at), net)
-        spent = cost.told()
+        spent = cost.facts()
         found = replace(
             record,
             stopped_early_at=checkpoints.stopped_early_at,
@@ -188,7 +188,7 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, parts: Parts, r
                 **data.sizes,  # type: ignore[arg-type]
             ),
             cost=spent,
-            numerics=numerics.told(config, trainer.strategy.root_device, trainer.world_size),
+            numerics=numerics.describe(config, trainer.strategy.root_device, trainer.world_size),
             batch_norm=_batch_norm(config, net, spent.trained_on[-1]),
         )
         if modules.tests_itself(module):

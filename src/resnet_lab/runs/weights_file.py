@@ -30,13 +30,13 @@ def write(path: Path, net: nn.Module, model: NetConfig, seen: Preprocessing | No
         weights = {
             name: value.clone() for name, value in weights.items()
         }  # shared ones: each has its own here
-    told = {"format": "pt", "model": json.dumps(asdict(model.without_weights()))}
+    metadata = {"format": "pt", "model": json.dumps(asdict(model.without_weights()))}
     if sources := sources_of(model, "model."):
-        told["sources"] = json.dumps(sources)
+        metadata["sources"] = json.dumps(sources)
     if seen is not None:
-        told["preprocessing"] = seen.to_json()
+        metadata["preprocessing"] = seen.to_json()
     with replacing(path) as temporary:
-        temporary.write_bytes(_in_order(save(weights, told)))
+        temporary.write_bytes(_in_order(save(weights, metadata)))
 
 
 def described(path: Path, *, trust: bool = False) -> tuple[NetConfig, Preprocessing | None] | None:
@@ -48,18 +48,18 @@ def described(path: Path, *, trust: bool = False) -> tuple[NetConfig, Preprocess
     try:
         os.close(open_file(path))
         with safe_open(str(path), "pt") as file:
-            told: dict[str, str] = file.metadata() or {}
+            metadata: dict[str, str] = file.metadata() or {}
     except (SafetensorError, OSError):
         return None
-    if "model" not in told:
+    if "model" not in metadata:
         return None
     try:
-        said = json.loads(told["model"])
-        if "${" in told["model"]:  # which OmegaConf would look up, or blow up
+        said = json.loads(metadata["model"])
+        if "${" in metadata["model"]:  # which OmegaConf would look up, or blow up
             raise ValueError("${")
         model: Any = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind_of(said)), said))
-        sources = dict(json.loads(told.get("sources", "{}")))
-        seen = Preprocessing.from_json(told["preprocessing"]) if "preprocessing" in told else None
+        sources = dict(json.loads(metadata.get("sources", "{}")))
+        seen = Preprocessing.from_json(metadata["preprocessing"]) if "preprocessing" in metadata else None
     except (OmegaConfBaseException, TypeError, ValueError) as error:
         raise UserError(
             f"{path} says what it is in words unknown here: {str(error).splitlines()[0]}"

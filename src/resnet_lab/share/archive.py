@@ -30,7 +30,7 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
 def write(path: Path, files: Mapping[str, Path], facts: Mapping[str, Any]) -> str:
-    """Write the archive of these files, by their names in it, and return its SHA-256; `told` goes into the manifest."""
+    """Write the archive of these files, by their names in it, and return its SHA-256; `facts` go into the manifest."""
     listed: dict[str, dict[str, Any]] = {}
     with replacing(path) as temporary:
         with zipfile.ZipFile(temporary, "w") as archive:
@@ -162,7 +162,7 @@ def _extract(
     target.parent.mkdir(parents=True, exist_ok=True)
     digest, left = hashlib.sha256(), facts["bytes"]
     with archive.open(entry) as source, target.open("xb") as file:
-        while left >= 0 and (data := source.read(min(CHUNK, left + 1))):  # never more than is told
+        while left >= 0 and (data := source.read(min(CHUNK, left + 1))):  # never more than is stated
             digest.update(data)
             left -= len(data)
             file.write(data)

@@ -40,7 +40,7 @@ class Board:
         self._message = ""
         self._drawn = 0.0
         self._asked, self._said, self._at_once = -ASK, "", 1
-        self._told: dict[Job, float] = {}  # when a plain line last told of a running run
+        self._last_line: dict[Job, float] = {}  # when a plain line last showed a running run
         self._live = (
             Live(console=self._console, auto_refresh=False, transient=True)
             if self._console.is_terminal
@@ -72,7 +72,7 @@ class Board:
         if self._live:
             self.refresh(now=True)
             return
-        self._told[job] = time.monotonic()
+        self._last_line[job] = time.monotonic()
         done = count(self._jobs, State.FINISHED, State.FAILED, State.ALREADY)
         of = (
             ""
@@ -89,9 +89,9 @@ class Board:
             self._drawn = moment
             self._live.update(self._picture(), refresh=True)
         elif not self._live:
-            for job, told in self._told.items():
-                if job.status == State.RUNNING and moment >= told + HEARTBEAT:
-                    self._told[job] = moment
+            for job, words in self._last_line.items():
+                if job.status == State.RUNNING and moment >= words + HEARTBEAT:
+                    self._last_line[job] = moment
                     left = f"; of the sweep {left}" if (left := self._left()) else ""
                     self._line(f"{job.name} {job.status}{_tail(job)}{left}")
 
@@ -168,9 +168,9 @@ def run_table(jobs: Sequence[Job], console: Console) -> Table:
 
 def causes(jobs: Sequence[Job], most: int = NOTES) -> list[Text]:
     """Return what there is to say of runs, a line each: why they failed, what they lack, that they will fail."""
-    told = {job.name: "; ".join(job.signs()) if job.status == State.RUNNING else job.told for job in jobs}
+    words = {job.name: "; ".join(job.signs()) if job.status == State.RUNNING else job.remark for job in jobs}
     folder = jobs[0].folder.path.parent if jobs else ""
-    return [Text(line) for line in notes(told, f"resnet-lab status {folder}", most)]
+    return [Text(line) for line in notes(words, f"resnet-lab status {folder}", most)]
 
 
 def print_summary(jobs: Sequence[Job], console: Console | None = None) -> None:
@@ -189,13 +189,13 @@ def print_summary(jobs: Sequence[Job], console: Console | None = None) -> None:
 
 def _tail(job: Job) -> str:
     """What follows the status in a plain line."""
-    if job.told:
-        return f": {job.told}"
-    told = [_epoch(job), *job.signs()] if job.status == State.RUNNING else []
+    if job.remark:
+        return f": {job.remark}"
+    words = [_epoch(job), *job.signs()] if job.status == State.RUNNING else []
     result = job.result()
-    told += [job.config.objective.said(result)] if result is not None else []
-    told += [f"{job.seconds:.0f} s"] if job.seconds is not None else []
-    return f" {', '.join(filter(None, told))}".rstrip()
+    words += [job.config.objective.said(result)] if result is not None else []
+    words += [f"{job.seconds:.0f} s"] if job.seconds is not None else []
+    return f" {', '.join(filter(None, words))}".rstrip()
 
 
 def _epoch(job: Job) -> str:

@@ -31,7 +31,7 @@ class Job:
     config: TrainConfig
     folder: RunFolder
     status: State = State.WAITING
-    told: str = ""  # why it failed, or what it lacks, in one line
+    remark: str = ""  # why it failed, or what it lacks, in one line
     began: float = field(default=0.0, repr=False)  # time.monotonic()
     seconds: float | None = None  # from start to end
     title: str = ""  # what it is called among the others of its sweep
@@ -48,17 +48,19 @@ class Job:
             folder = RunFolder.create(config, cores)
             state = folder.state()
             if state == State.FINISHED:
-                job.status, job.told = State.ALREADY, lacking(config, folder.record(), folder.path)
+                job.status, job.remark = State.ALREADY, lacking(config, folder.record(), folder.path)
             elif state == State.RUNNING:
-                job.status, job.told = State.ELSEWHERE, _holder(job.folder)
+                job.status, job.remark = State.ELSEWHERE, _holder(job.folder)
             elif job.diverged and not retry_failed:
                 job.status = State.ALREADY
-                job.told = f"diverged, so it is not trained again without --retry-failed: {job._last_error()}"
+                job.remark = (
+                    f"diverged, so it is not trained again without --retry-failed: {job._last_error()}"
+                )
             else:
                 job.config = folder.made or config  # with its threads
                 job.folder.check()
         except UserError as error:
-            job.status, job.told = State.FAILED, str(error)
+            job.status, job.remark = State.FAILED, str(error)
         return job
 
     @classmethod
@@ -78,7 +80,7 @@ class Job:
         return self.title or self.folder.path.name
 
     def start(self) -> None:
-        self.status, self.told, self.began = State.RUNNING, "", time.monotonic()
+        self.status, self.remark, self.began = State.RUNNING, "", time.monotonic()
 
     def settle(self, how: str = "") -> None:
         """Read from the folder what became of the run; `how` is what its launcher saw, "" for nothing odd."""
@@ -86,7 +88,7 @@ class Job:
         try:
             self._settle(how)
         except UserError as error:  # the folder was damaged meanwhile
-            self.status, self.told = State.FAILED, str(error)
+            self.status, self.remark = State.FAILED, str(error)
 
     def _settle(self, how: str) -> None:
         deadline = time.monotonic() + PATIENCE
@@ -95,11 +97,11 @@ class Job:
         if state == State.FINISHED:
             self.status = State.FINISHED
         elif state == State.RUNNING:
-            self.status, self.told = State.ELSEWHERE, _holder(self.folder)
+            self.status, self.remark = State.ELSEWHERE, _holder(self.folder)
         else:
             self.status = State.FAILED
             error = self._record.error
-            self.told = how or (error and error.message) or f"ended without a record: {self._last_words()}"
+            self.remark = how or (error and error.message) or f"ended without a record: {self._last_words()}"
 
     def _last_error(self) -> str:
         error = self._record.error
@@ -113,11 +115,11 @@ class Job:
             state = State.FAILED  # it was damaged meanwhile
         if state == State.RUNNING:
             return False
-        self.told = ""
+        self.remark = ""
         if state in (State.FINISHED, State.FAILED):
             self.settle()
         else:
-            self.status, self.told = State.WAITING, "left by the other process"
+            self.status, self.remark = State.WAITING, "left by the other process"
         return True
 
     def far(self) -> Progress:
@@ -213,11 +215,11 @@ def name_jobs(jobs: Sequence[Job], before: Sequence[Job] = ()) -> None:
             try:
                 write_text(job.folder.title_file, f"{name}\n")
             except OSError as error:
-                job.status, job.told = State.FAILED, f"cannot write {job.folder.path}: {error.strerror}"
+                job.status, job.remark = State.FAILED, f"cannot write {job.folder.path}: {error.strerror}"
 
 
 def _varying(config: TrainConfig) -> dict[str, Any]:
-    told = identity_part(config)
-    return {key: value for key, value in told.items() if key != "seed"} | {
+    parts = identity_part(config)
+    return {key: value for key, value in parts.items() if key != "seed"} | {
         f"trainer.{key}": getattr(config.trainer, key) for key in ("devices", "num_nodes", "threads")
     }

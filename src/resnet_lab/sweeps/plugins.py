@@ -114,7 +114,7 @@ class FolderLauncher(Launcher):
             raise UserError(f"hydra.launcher.max_failures={most}: a number of runs is needed, 1 or more")
         place = self.place()
         configs = apart([self._composed(overrides) for overrides in job_overrides])
-        # What can never run here is told before a folder is made.
+        # What can never run here is reported before a folder is made.
         cores = [place.cores(config) for config in configs]
         paths = [path_of(config) for config in configs]
         there = {

@@ -119,15 +119,17 @@ class Search:
 
     def _told(self, study: Any) -> str:
         done = [trial for trial in study.trials if trial.value is not None]
-        told = f"search: {len(done)} of {self._options.n_trials} trials"
+        summary = f"search: {len(done)} of {self._options.n_trials} trials"
         if not done:
-            return told
+            return summary
         choices = " ".join(self._overrides(study.best_params)[len(self._fixed) :])
         objective = self._config.objective
         if objective.validated == "val/error":
-            return f"{told}, lowest validation error {study.best_value:.2f} % with {choices}"
+            return f"{summary}, lowest validation error {study.best_value:.2f} % with {choices}"
         best = "lowest" if objective.mode == "min" else "highest"
-        return f"{told}, {best} {objective.validated.replace('/', ' ')} {study.best_value:.4g} with {choices}"
+        return (
+            f"{summary}, {best} {objective.validated.replace('/', ' ')} {study.best_value:.4g} with {choices}"
+        )
 
     def _study(self) -> Any:
         """The study of this very question: what does not change its answers is not part of its name."""

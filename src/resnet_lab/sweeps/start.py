@@ -178,8 +178,8 @@ def _launch(config: DictConfig, task: Task, arguments: list[str]) -> None:
 
 def _tell_other_code(jobs: Sequence[Job]) -> None:
     """Say once how many runs were there that this package would make anew otherwise."""
-    told = Counter(of_other_code(job.folder) for job in jobs if job.status == State.ALREADY)
-    for line, count in told.items():
+    counts = Counter(of_other_code(job.folder) for job in jobs if job.status == State.ALREADY)
+    for line, count in counts.items():
         if line:
             print(f"resnet-lab: {count} of {len(jobs)} runs: {line}", file=sys.stderr)
 

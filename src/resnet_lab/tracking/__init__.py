@@ -1,4 +1,4 @@
-"""What W&B and TensorBoard are told of a run: facts and rows, made level again as often as one likes. Free of torch."""
+"""What W&B and TensorBoard get of a run: facts and rows, made level again as often as one likes. Free of torch."""
 
 from resnet_lab.tracking.facts import Facts
 from resnet_lab.tracking.rows import Row, all_rows, read_rows

@@ -2,7 +2,7 @@
 
 One JSON object a line comes in: where the run lies and what it is, the iteration up to which its rows are certain, how
 it ended.
-When the one who writes them is gone, what is certain is told and the trackers are closed.
+When the one who writes them is gone, what is certain is sent and the trackers are closed.
 """
 
 import json
@@ -37,7 +37,7 @@ class Tracker(Protocol):
 
 
 def follow(messages: Iterator[dict[str, Any]]) -> None:
-    """Tell what the messages say, until they end; a tracker that fails is told no more."""
+    """Tell what the messages say, until they end; a tracker that fails gets no more."""
     first = next(messages)
     # W&B shows the command of the process that asks it: that is the run's, as it was typed.
     sys.argv = first.get("argv") or sys.argv

@@ -1,4 +1,4 @@
-"""What a tracker is told of a run beside its rows, as plain values. Free of torch."""
+"""What a tracker gets of a run besides its rows, as plain values. Free of torch."""
 
 from dataclasses import dataclass
 from typing import Any

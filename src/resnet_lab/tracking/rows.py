@@ -12,7 +12,7 @@ from resnet_lab.files import read_text
 
 Row = dict[str, float]
 
-PATIENCE = 60.0  # seconds: a killed run's trackers are told what is certain, and then the run goes on
+PATIENCE = 60.0  # seconds: a killed run's trackers get what is certain, and then the run goes on
 
 
 @contextmanager

@@ -62,7 +62,7 @@ class Teller:
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin is not None
-        # Full: the next message says as much. Broken: the process has told why it is gone.
+        # Full: the next message says as much. Broken: the process has reported why it is gone.
         with suppress(BlockingIOError, BrokenPipeError):
             self._process.stdin.write(_line(message))
 
@@ -73,7 +73,7 @@ def _line(message: dict[str, Any]) -> bytes:
 
 @contextmanager
 def telling(config: LoggerConfig, folder: Path, facts: Callable[[], Facts]) -> Iterator[Teller | None]:
-    """The teller of a run, which says at the end whether it came through; None where nobody is to be told.
+    """The teller of a run, which says at the end whether it came through; None if there is no tracker.
 
     `facts` is asked again at the end. Raises UserError where a tracker's package is missing or the environment is
     wrong.

@@ -35,7 +35,10 @@ SETTINGS: dict[str, Any] = {
     "x_save_requirements": False,
     "x_transaction_log_flush_interval": 1.0,  # seconds: at 15, a run killed early leaves nothing
 }
-ABSENT = {"x_disable_stats": True, "x_disable_meta": True}  # this machine is not the one that is told of
+ABSENT = {
+    "x_disable_stats": True,
+    "x_disable_meta": True,
+}  # when syncing later: do not report this machine's hardware
 
 
 class WandbRun:
@@ -59,7 +62,7 @@ class WandbRun:
         given = id_of(folder, facts.hash)
         self._folder, self._id, self._artifacts = folder, given, config.artifacts
         sent = clear(given, folder, place)
-        told: dict[str, Any] = {
+        facts_: dict[str, Any] = {
             "id": given,
             "resume": "allow",
             "group": facts.group[:128],
@@ -69,7 +72,7 @@ class WandbRun:
             "config": facts.config,
         }
         used = {"x_stats_pid": pid} if pid is not None else ABSENT | {"host": facts.config.get("host", "")}
-        begun = begin(config, place, told, used, lambda: clear(given, folder, place))
+        begun = begin(config, place, facts_, used, lambda: clear(given, folder, place))
         self._run, self.offline, self.refused = begun.run, begun.offline, begun.refused
         self._told = max(self._run.starting_step - 1, sent)  # rows that W&B has
         self._started = _seconds(facts.started)
@@ -133,14 +136,14 @@ class Begun:
 def begin(
     config: LoggerConfig,
     place: Path,
-    told: dict[str, Any],
+    facts: dict[str, Any],
     settings: dict[str, Any],
     clear: Callable[[], Any],
 ) -> Begun:
     """Begin a run online, or offline where that cannot be; `clear` removes what a refusal leaves."""
     import wandb
 
-    told = told | {
+    facts = facts | {
         "project": config.project,
         "entity": config.entity,
         "dir": str(place),
@@ -151,13 +154,13 @@ def begin(
     offline, refused = why_offline(config.mode), False
     if offline is None:
         try:
-            return Begun(wandb.init(**told, mode="online", settings=wandb.Settings(**settings)), None)
+            return Begun(wandb.init(**facts, mode="online", settings=wandb.Settings(**settings)), None)
         except Exception as error:
             wandb.teardown()
             log.info("W&B takes no run online", exc_info=True)
             offline, refused = one_line(error), True
             clear()
-    return Begun(wandb.init(**told, mode="offline", settings=wandb.Settings(**settings)), offline, refused)
+    return Begun(wandb.init(**facts, mode="offline", settings=wandb.Settings(**settings)), offline, refused)
 
 
 def close() -> None:
@@ -177,9 +180,9 @@ def id_of(folder: Path, hash: str) -> str:
         write_text(note, json.dumps({"id": agents}) + "\n")
         return agents
     try:
-        told = json.loads(read_text(note))
-        if re.fullmatch(r"[\w-]{1,64}", told["id"]):
-            return str(told["id"])
+        facts = json.loads(read_text(note))
+        if re.fullmatch(r"[\w-]{1,64}", facts["id"]):
+            return str(facts["id"])
     except FileNotFoundError:
         pass
     except (OSError, ValueError, KeyError, TypeError):
@@ -214,8 +217,8 @@ def clear(given: str, *places: Path) -> int:
 def _last_step(file: Path) -> int:
     """The highest step in a file of W&B's, as far as it can be read."""
     leet = [sys.executable, "-P", "-m", "wandb", "leet", "inspect", "--json", str(file)]
-    told = subprocess.run(leet, capture_output=True, text=True, check=False).stdout
-    return max((int(step) for step in re.findall(r'"step":\{"num":(\d+)', told)), default=0)
+    facts = subprocess.run(leet, capture_output=True, text=True, check=False).stdout
+    return max((int(step) for step in re.findall(r'"step":\{"num":(\d+)', facts)), default=0)
 
 
 def _seconds(when: str | None) -> float | None:

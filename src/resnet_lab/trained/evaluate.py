@@ -107,7 +107,7 @@ class _Test:
 
     def found(self, details: Wanted | None) -> Evaluation:
         """Read weights and images, and test."""
-        told = Details.of(details.out, self.nets, self.config, self.way) if details else None
+        details_of_rows = Details.of(details.out, self.nets, self.config, self.way) if details else None
         data = self.images()
         data.setup("test")
         seen = data.preprocessing()
@@ -121,12 +121,12 @@ class _Test:
         if len(rows) > 1:
             together = Ensemble([row.net for row in rows])
             rows.append(_Row(f"ensemble of {len(rows)}", together, rows[0].match, rows[0].metrics))
-        figures = {row.name: _tested(row, data, self.way, told) for row in rows}
+        figures = {row.name: _tested(row, data, self.way, details_of_rows) for row in rows}
         images = round(figures[rows[0].name]["images"])
         notes.append(f"tested {_share(self.config, data, images)}; {rows[0].match}")
         columns = tuple(rows[0].metrics.columns) if rows[0].metrics else ()
         title = f"{self.config.name}, {self.way.name}"
-        return Evaluation(title, tuple(note for note in notes if note), figures, columns, told)
+        return Evaluation(title, tuple(note for note in notes if note), figures, columns, details_of_rows)
 
 
 class _OwnTest:

@@ -1,6 +1,6 @@
 """How a net that does not say so sees images: what a user says of it, and what is usual for the rest.
 
-Whatever is assumed is told in a line.
+Every assumption is reported in a line.
 """
 
 import math

@@ -40,7 +40,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Mean loss, `error` and `top5_error` (per cent), what `metrics` add, and the number of images, over all ranks.
 
-    `answering` is told what the net answers to each image.
+    `answering` receives the network's answer to each image.
     One loader for each of `protocol.scales`, all in the same order and batches. Raises UserError where the
     images are too small for the protocol's views.
     """

@@ -44,9 +44,9 @@ def test_runs_that_raise_fail_or_die_cost_only_themselves(make_job: MakeJob, mak
     jobs = [make_job(seed, do) for seed, do in enumerate(what)]
     sweep(jobs, make_place(slots=2))
     assert [job.status for job in jobs] == ["failed", "finished", "failed", "failed", "finished"]
-    assert jobs[0].told == "ended without a record: RuntimeError: this run is no good"
-    assert jobs[2].told == "the loss is nan at iteration 7"
-    assert jobs[3].told.startswith("killed by SIGKILL")
+    assert jobs[0].remark == "ended without a record: RuntimeError: this run is no good"
+    assert jobs[2].remark == "the loss is nan at iteration 7"
+    assert jobs[3].remark.startswith("killed by SIGKILL")
     assert "Traceback" in jobs[0].folder.log_file.read_text()
 
 
@@ -86,7 +86,7 @@ def test_a_run_that_outlives_its_timeout_is_stopped(make_job: MakeJob, make_plac
     began = time.monotonic()
     sweep(jobs, make_place(slots=2, run_timeout=0.5))
     assert [job.status for job in jobs] == ["failed", "finished"]
-    assert jobs[0].told == "stopped after run_timeout=0.5 seconds"
+    assert jobs[0].remark == "stopped after run_timeout=0.5 seconds"
     assert time.monotonic() - began < 10
 
 

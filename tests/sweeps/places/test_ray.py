@@ -119,8 +119,8 @@ def test_killed_run_costs_only_itself(make_job: MakeJob, toy: str) -> None:
     jobs = [make_job(seed, do) for seed, do in enumerate(["die", "finish", "raise", "finish"])]
     sweep(jobs, Ray(RayOptions(), program=toy))
     assert [job.status for job in jobs] == ["failed", "finished", "failed", "finished"]
-    assert jobs[0].told.startswith("killed by SIGKILL")
-    assert jobs[2].told == "ended without a record: RuntimeError: this run is no good"
+    assert jobs[0].remark.startswith("killed by SIGKILL")
+    assert jobs[2].remark == "ended without a record: RuntimeError: this run is no good"
 
 
 @pytest.mark.ray

@@ -126,7 +126,7 @@ class Decoder(Reader):
     """Turns batches of indices into batches of images and labels, in threads.
 
     A broken image ends the iteration with a UserError, or, with on_error="skip", is left out of its batch,
-    noted in `left_out` and told once an epoch. An iteration that is left early stops its threads.
+    noted in `left_out` and reported once per epoch. An iteration that is left early stops its threads.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class Decoder(Reader):
             if making.is_whole():
                 making.batch.set_result(self._finished(making))
         except BaseException as error:
-            with suppress(InvalidStateError):  # another piece told of its own
+            with suppress(InvalidStateError):  # another piece reported its own
                 making.batch.set_exception(error)
 
     def _transformed(self, epoch: int, found: Any) -> Batch:

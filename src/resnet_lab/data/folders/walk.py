@@ -62,7 +62,7 @@ def images(
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """Image files anywhere below a class folder, with their paths relative to `folder`.
 
-    `stamps` is told each folder that is entered, `others` each file that is no image. Raises UserError for a folder
+    `stamps` receives each folder that is entered, `others` each file that is no image. Raises UserError for a folder
     that cannot be read, that links back to one `above` it, or that holds splits of its own.
     """
     path = folder / below

@@ -152,13 +152,13 @@ class OwnSource(Source[OwnConfig]):
         return OwnSets(self.config, given, info)
 
     def _class_names(self) -> tuple[str, ...]:
-        config, told = self.config, self.first.class_names
+        config, names_there = self.config, self.first.class_names
         said = tuple(config.class_names) or None
-        if said and told and len(said) != len(told):
+        if said and names_there and len(said) != len(names_there):
             raise UserError(
-                f"data.class_names has {len(said)} names, and {config._target_} tells {len(told)} classes"
+                f"data.class_names has {len(said)} names, and {config._target_} tells {len(names_there)} classes"
             )
-        names, label = said or told, self.first.label
+        names, label = said or names_there, self.first.label
         if names is None and config.classes is None and not isinstance(label, int):
             # One output for each number of the label, unless it is a map of classes.
             if label.is_floating_point() and label.ndim < 2:

@@ -46,10 +46,12 @@ class LightningImages(Images):
             raise UserError(
                 f"{self.config._target_} gives images of shape {tuple(images.shape)}: (N, C, H, W) is needed"
             )
-        told = class_names_of(self.given) or class_names_of(getattr(self.loaders["train"], "dataset", None))
+        names_there = class_names_of(self.given) or class_names_of(
+            getattr(self.loaders["train"], "dataset", None)
+        )
         channels, height, width = images.shape[1:]
         label = int(labels[0]) if labels.ndim == 1 and not labels.is_floating_point() else labels[0]
-        return First((channels, height, width), label, told, self.counts, own_module=True)
+        return First((channels, height, width), label, names_there, self.counts, own_module=True)
 
     def begin(self, trainer: Trainer | None) -> None:
         super().begin(trainer)
@@ -158,13 +160,13 @@ class LightningImages(Images):
             and all(isinstance(each, Tensor) for each in batch)
         )
         if not pair or not batch[0].is_floating_point() or len(batch[0]) != len(batch[1]):
-            told = (
+            what = (
                 " and ".join(f"{each.dtype} {tuple(each.shape)}" for each in batch)
                 if pair
                 else type(batch).__name__
             )
             raise UserError(
-                f"{TARGET}={self.config._target_} gives a batch of {told}: (images, labels), float (N, C, H, W) and"
+                f"{TARGET}={self.config._target_} gives a batch of {what}: (images, labels), float (N, C, H, W) and"
                 " whole numbers (N,), or other tensors (N, ...), are needed"
             )
         return batch[0].float(), batch[1]

@@ -219,9 +219,11 @@ class OwnImages:
             item = self.images[index]
         except Exception as error:
             reason = " ".join(str(error).split())
-            told = UserError(f"{self.where}: image {index} cannot be had: {type(error).__name__}: {reason}")
-            told.add_note(traceback.format_exc())
-            raise told from None
+            failure = UserError(
+                f"{self.where}: image {index} cannot be had: {type(error).__name__}: {reason}"
+            )
+            failure.add_note(traceback.format_exc())
+            raise failure from None
         if not isinstance(item, tuple | list) or len(item) != 2:
             raise UserError(f"{self.where} gives {type(item).__name__}: (image, label) is needed")
         return self._pixels(item[0], index), self._label(item[1], index)
@@ -400,7 +402,7 @@ class OwnReader(Reader):
                 worker_init_fn=_end_with_parent,
                 generator=torch.Generator(),  # whatever it draws, it draws for nobody
             )
-            # The collector would close the queues of a loader in a cycle before its processes are told to end, and
+            # The collector would close the queues of a loader in a cycle before its processes are asked to end, and
             # wait 5 s for each of them: so it never finds the loader, which goes when the reader has gone.
             weakref.finalize(self, _let_go, self._loader).atexit = False
         yield from self._loader

@@ -163,9 +163,9 @@ def _opened(file: Path) -> Held | None:
     """What a file says of itself, if it is whole; its pixels are not read."""
     try:
         with safe_open(file, framework="numpy") as opened:
-            told: dict[str, Any] = json.loads(opened.metadata()["held"])
-            counts = {part: opened.get_slice(f"{part}.images").get_shape()[0] for part in told["parts"]}
-        return Held(file, told["height"], told["width"], told["channels"], counts, told["broken"])
+            facts: dict[str, Any] = json.loads(opened.metadata()["held"])
+            counts = {part: opened.get_slice(f"{part}.images").get_shape()[0] for part in facts["parts"]}
+        return Held(file, facts["height"], facts["width"], facts["channels"], counts, facts["broken"])
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         return None
 
@@ -180,7 +180,7 @@ def _made(file: Path, config: SmallFolderConfig, found: FolderImages) -> Held:
     for part, (images, labels) in parts.items():
         arrays |= {f"{part}.images": images, f"{part}.labels": labels}
     height, width, channels = arrays["train.images"].shape[1:]
-    told = {
+    facts = {
         "height": height,
         "width": width,
         "channels": channels,
@@ -189,7 +189,7 @@ def _made(file: Path, config: SmallFolderConfig, found: FolderImages) -> Held:
     }
     sums = {name: zlib.crc32(array) for name, array in arrays.items()}
     with replacing(file) as temporary:
-        save_file(arrays, temporary, {"held": json.dumps(told), "sums": json.dumps(sums)})
+        save_file(arrays, temporary, {"held": json.dumps(facts), "sums": json.dumps(sums)})
     made = _opened(file)
     assert made is not None
     return made

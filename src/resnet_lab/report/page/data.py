@@ -108,14 +108,14 @@ def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[s
 
 
 def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]) -> dict[str, Any]:
-    told = {
+    facts = {
         key: value for key, value in figures.items() if not (value is None or value == "" or value != value)
     }
     return {
         "net": group.net,
         "mean": group.result.mean,
         "shown": said(group.objective, group.result),
-        "figures": told,
+        "figures": facts,
         "lost": group.diverged,
         "runs": [numbers[run.path.resolve()] for run in group.runs],
         "copies": [numbers[run.path.resolve()] for run in group.copies],
@@ -152,7 +152,7 @@ def _ids(groups: Sequence[Group]) -> list[str]:
 
 
 def _verdicts(groups: Sequence[Group], best: int | None) -> list[str]:
-    """Say of each group whether it can be told from the best one, with Holm's correction as the conclusion has it."""
+    """Say of each group whether it differs from the best one, with Holm's correction as the conclusion has it."""
     words = [""] * len(groups)
     if best is None:
         return words
@@ -204,8 +204,8 @@ def _heat(groups: Sequence[Group]) -> dict[str, Any]:
             for line in pooled.lines:
                 cells.append([list(line.by.values()), cell(line, n=True), line.result.mean, line.diverged])
             found[f"{rows} {columns}"] = {"keys": pooled.keys, "cells": cells, "note": pooled.caption}
-    told = dict.fromkeys([*keys, *(key for pair in found.values() for key in pair["keys"])])
-    return {"keys": keys, "words": headings(told), "pairs": found}
+    facts = dict.fromkeys([*keys, *(key for pair in found.values() for key in pair["keys"])])
+    return {"keys": keys, "words": headings(facts), "pairs": found}
 
 
 def _varies(groups: Sequence[Group], key: str) -> bool:
@@ -250,7 +250,7 @@ def _configurations(runs: Sequence[Run]) -> tuple[dict[str, Any], list[dict[str,
 
 def _run(run: Run, name: str, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[str, Any]:
     record = run.record
-    told = {
+    facts = {
         "id": hashlib.sha256(str(run.path).encode(errors="backslashreplace")).hexdigest()[:8],
         "name": name,
         "folder": run.path.name,
@@ -269,7 +269,7 @@ def _run(run: Run, name: str, own: Mapping[str, Any], curves: Any, *, log: bool)
         "curves": curves,
         "log": _ended_with(run.path / "log.txt") if log else "",
     }
-    return {key: value for key, value in told.items() if value not in (None, "", {}, [])}
+    return {key: value for key, value in facts.items() if value not in (None, "", {}, [])}
 
 
 def _worth_a_log(run: Run, runs: int) -> bool:

@@ -72,7 +72,7 @@ class _Process:
     job: Job
     slot: Slot
     pid: int | None = None  # None until the server has answered
-    overdue: float | None = None  # when it was told to stop, for run_timeout
+    overdue: float | None = None  # when it was asked to stop, for run_timeout
 
 
 class Local:
@@ -157,7 +157,7 @@ class Local:
         if self._processes and not hurry:
             with suppress(subprocess.TimeoutExpired):
                 server.wait(GRACE + 5)
-        for answer in list(self._answers(timeout=0.0)):  # what it told last
+        for answer in list(self._answers(timeout=0.0)):  # its last messages
             if "pid" in answer:
                 self._processes[answer["name"]].pid = answer["pid"]
             else:
@@ -232,7 +232,7 @@ class Local:
         return int(said[-1])
 
     def _answers(self, timeout: float | None) -> Iterator[dict[str, Any]]:
-        """What the server told since the last call; when it was killed, the end of all its runs."""
+        """What the server reported since the last call; when it was killed, the end of all its runs."""
         if self._server is None or self._server.stdout is None:
             return
         if not select.select([self._server.stdout], [], [], timeout)[0]:

@@ -185,7 +185,7 @@ class Ray:
 
     def _no_answer(self, error: Exception) -> UserError:
         said = (str(error).splitlines() or [type(error).__name__])[0]
-        # Ray gives its token to no address that it was told, unless this variable says so.
+        # Ray gives its token to no address that it was given, unless this variable says so.
         token = "" if "RAY_AUTH_MODE" in os.environ else "; if it asks for a token, set RAY_AUTH_MODE=token"
         address = f"hydra.launcher.address={self._options.address}"
         return UserError(f"{address}: no Ray cluster answers: {said}{token}")

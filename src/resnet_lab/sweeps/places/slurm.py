@@ -88,7 +88,7 @@ class Slurm:
         self._options = options
         self._ids: dict[Job, str] = {}
         self._started: set[Job] = set()
-        self._queue: dict[str, str] = {}  # state by job id, as far as squeue told it
+        self._queue: dict[str, str] = {}  # state by job id, as far as squeue reported it
         self._absent: dict[Job, int] = {}  # how many looks in a row did not find a job
         self._looked = 0.0
 
