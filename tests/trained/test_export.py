@@ -143,13 +143,14 @@ def test_weights_that_a_run_wrote_see_as_the_run_and_a_file_that_was_put_there_d
 ) -> None:
     inside = run / "checkpoints" / "00000010.ckpt"
     inside.parent.mkdir(exist_ok=True)
-    weights = {"state_dict": build(answering.model(3, depth=20, width=16)).state_dict()}
+    weights = {"state_dict": build(answering.model(3)).state_dict()}
+    choices = {"depth": 8, "width": 4, "zero_channels": "append"}
     torch.save(weights | {RUN: {"chosen": chosen(RunFolder(run).config())}}, inside)
-    of_run = nets.of_name("cifar_resnet20", str(inside), {"zero_channels": "append"})
+    of_run = nets.of_name("cifar_resnet20", str(inside), choices)
     assert of_run.seen is not None
     assert of_run.seen.class_names == CLASSES
     torch.save(weights, inside)
-    assert nets.of_name("cifar_resnet20", str(inside), {"zero_channels": "append"}).seen is None
+    assert nets.of_name("cifar_resnet20", str(inside), choices).seen is None
     assert main(["export", str(inside), "--out", str(tmp_path / "net")]) == 2
 
 

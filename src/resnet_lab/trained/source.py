@@ -112,12 +112,12 @@ def of_name(
     """The net of this name, with `choices` of its description. Raises UserError for what does not exist or fit."""
     choices = dict(choices or {})
     ends: dict[str, Any] = {}
+    if weights is not None and (Path(weights).expanduser() / "config.yaml").exists():
+        raise UserError(f"{weights} is a run, which knows its net: --run {weights}")
     net = check(named(name, **choices, weights=weights))
     entry = published.entry(net) if weights is not None else None
     path = None if weights is None or entry is not None else Path(weights).expanduser()
     seen = None
-    if path is not None and (path / "config.yaml").exists():
-        raise UserError(f"{weights} is a run, which knows its net: --run {weights}")
     if path is not None and (told := described(path, trust=trust)) is not None:
         ours, seen = told
         _check_same(net, ours, path)
