@@ -150,6 +150,7 @@ MISTAKES = {
     ),
     "no loss": (["module._target_=my_modules.Scores"], "Scores.training_loss gives (2, 10)"),
     "unknown key": (["module={_target_: my_modules.Fgsm, epsilon: 1}"], "epsilon"),
+    "logger": (["logger.extra={none: {_target_: torch.nn.ReLU}}"], "logger.extra.none gives ReLU"),
     "mode": ([*MODULES["any module"], "objective.mode=most"], "objective.mode"),
 }
 

@@ -222,6 +222,10 @@ def _try_own(config: TrainConfig, facts: DataInfo, *, free: bool) -> None:
         bare, shape = config.model.without_weights(), (facts.channels, facts.height, facts.width)
         parts = config.module._target_, config.module.args, config.recipe
         try_module(*parts, lambda: build(bare), shape, facts.classes)
+    if config.logger.extra:
+        from resnet_lab.training.run_logger import own_loggers
+
+        own_loggers(config.logger.extra)
     if config.callbacks.extra:
         from resnet_lab.training import extra
 
