@@ -25,3 +25,12 @@ def test_a_docstring_is_a_sentence() -> None:
 def test_things_have_names_of_their_own() -> None:
     words = (re.findall(r"\btold\b", path.read_text(encoding="utf-8")) for path in SOURCE.rglob("*.py"))
     assert sum(map(len, words)) <= 40
+
+
+def test_no_public_class_name_means_two_things() -> None:
+    names = [
+        node.name
+        for path, node in nodes(ast.ClassDef)
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and "template" not in path.parts
+    ]
+    assert not {name for name in names if names.count(name) > 1}

@@ -14,7 +14,7 @@ from resnet_lab.config.identity import path_of
 from resnet_lab.config.request import compose
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.reference import table
-from resnet_lab.report import Run, summarise
+from resnet_lab.report import FoundRun, summarise
 from resnet_lab.report.choices import complete
 from resnet_lab.report.paper import different_question, figures
 from resnet_lab.runs.folder import RunFolder
@@ -64,11 +64,11 @@ def test_an_experiment_answers_the_figures_of_its_table_as_the_paper_made_them(
         assert None in reasons, f"{group.kind}, {group.depth} layers: {reasons}"
 
 
-def planned(config: TrainConfig) -> Run:
+def planned(config: TrainConfig) -> FoundRun:
     """A run as the report finds it before it starts."""
     choices = complete(asdict(config))
     facts = {"depth": config.model.depth, "kind": config.model.kind, "label": config.model.label}
-    return Run(path_of(config), "new", choices, Record(), {}, seed=config.seed, **facts)
+    return FoundRun(path_of(config), "new", choices, Record(), {}, seed=config.seed, **facts)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import Any
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.models.description import ModelConfig
-from resnet_lab.report import Group, Run
+from resnet_lab.report import FoundRun, Group
 from resnet_lab.report.choices import complete
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Cost, DataFacts, Failure, Record, State
@@ -80,11 +80,11 @@ def group(depth: int, shortcut: str, *errors: float, diverged: int = 0, **more: 
     return Group(tuple(run_of(config, record) for config, record in zip(configs, records, strict=True)))
 
 
-def run_of(config: TrainConfig, record: Record) -> Run:
+def run_of(config: TrainConfig, record: Record) -> FoundRun:
     """What is read from a folder with this record and no history."""
     path, choices = Path("runs") / config.model.label, complete(asdict(config))
     net = {"depth": config.model.depth, "kind": config.model.kind, "label": config.model.label}
-    return Run(path, record.state, choices, record, {}, seed=config.seed, **net)
+    return FoundRun(path, record.state, choices, record, {}, seed=config.seed, **net)
 
 
 def ended(

@@ -5,15 +5,15 @@ import time
 import pytest
 
 from resnet_lab.runs import cost
-from resnet_lab.runs.cost import Cost
+from resnet_lab.runs.cost import CostMeter
 
 
-def trained(seconds: float, waited: float | None, monkeypatch: pytest.MonkeyPatch) -> Cost:
+def trained(seconds: float, waited: float | None, monkeypatch: pytest.MonkeyPatch) -> CostMeter:
     """A cost after so many seconds of training, of which a thread waited some for a core."""
     clocks = [(100.0, 50.0, None if waited is None else 3.0)]
     clocks.append((100.0 + seconds, 50.0 + seconds, None if waited is None else 3.0 + waited))
     monkeypatch.setattr(cost, "_clocks", lambda: clocks.pop(0))
-    found = Cost()
+    found = CostMeter()
     found.on_train_start(None, None)  # type: ignore[arg-type]
     found._pause()
     return found
@@ -42,6 +42,6 @@ def test_the_clocks_count_what_the_processor_did() -> None:
 
 
 def test_an_earlier_checkpoint_says_nothing_of_waiting() -> None:
-    found = Cost()
+    found = CostMeter()
     found.load_state_dict({"images": 5, "train_seconds": 2.0, "total_seconds": 3.0})
     assert (found.waited_seconds, found.shared_cores) == (None, None)

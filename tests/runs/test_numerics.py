@@ -13,7 +13,7 @@ from forked import ended, forked, killed
 from resnet_lab.config.identity import identity
 from resnet_lab.config.schema import TrainConfig, TrainerConfig
 from resnet_lab.runs import numerics
-from resnet_lab.runs.cost import Cost
+from resnet_lab.runs.cost import CostMeter
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 
@@ -104,7 +104,7 @@ def test_peak_memory_of_a_gpu_is_that_of_steps_after_the_trials(monkeypatch: pyt
     used = {"most": 0.0}
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: used["most"])
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: used.update(most=0.0))
-    cost = Cost()
+    cost = CostMeter()
     strategy = SimpleNamespace(root_device=GPU)
     trainer: Any = SimpleNamespace(strategy=strategy, world_size=1)
     # MiB: trials, steps, trials of the last batch's shape.

@@ -16,7 +16,7 @@ from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.training.averaging import Average
 from resnet_lab.training.evaluation import evaluate
-from resnet_lab.training.protocols import Images, Protocol
+from resnet_lab.training.protocols import Protocol, ScaledImages
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -156,6 +156,6 @@ def test_whole_images_of_any_shape_are_tested_without_timing_algorithms(
     net = toy.net().cuda()
     net.register_forward_hook(lambda *_: seen.append(cudnn.benchmark))
     images = [torch.randn(1, 8 + side, 9 + side) for side in range(6)]
-    whole = Protocol("multi_scale", (Images(8),))
+    whole = Protocol("multi_scale", (ScaledImages(8),))
     evaluate(net, [[(images, torch.zeros(6, dtype=torch.long))]], whole, torch.device("cuda"))
     assert seen == [False] * 6

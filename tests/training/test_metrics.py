@@ -17,7 +17,7 @@ from resnet_lab.training.callbacks import COLUMNS, History
 from resnet_lab.training.csv_file import CsvFile
 from resnet_lab.training.evaluation import evaluate
 from resnet_lab.training.metrics import Metrics
-from resnet_lab.training.protocols import Images, Protocol
+from resnet_lab.training.protocols import Protocol, ScaledImages
 
 NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
 KIND = "torchmetrics.classification.Multiclass"
@@ -78,7 +78,9 @@ def test_a_final_test_gives_the_metrics_of_the_mean_over_views() -> None:
     net, (images, labels) = toy.net().eval(), toy.images(20)
     loaders = [[(images[:12], labels[:12]), (images[12:], labels[12:])], [(2 * images[:12], labels[:12])]]
     loaders[1].append((2 * images[12:], labels[12:]))
-    found = evaluate(net, loaders, Protocol("two", (Images(), Images())), CPU, Metrics(CHOSEN, NAMES))
+    found = evaluate(
+        net, loaders, Protocol("two", (ScaledImages(), ScaledImages())), CPU, Metrics(CHOSEN, NAMES)
+    )
     with torch.no_grad():
         mean = torch.stack([net(scale * images).softmax(1) for scale in (1, 2)]).mean(0)
     assert {name: found[name] for name in at_once(mean, labels)} == pytest.approx(at_once(mean, labels))

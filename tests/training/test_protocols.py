@@ -8,7 +8,7 @@ from torch.backends import cudnn
 
 from resnet_lab.errors import UserError
 from resnet_lab.training.evaluation import Ensemble, evaluate, probabilities
-from resnet_lab.training.protocols import Images, Protocol, protocol
+from resnet_lab.training.protocols import Protocol, ScaledImages, protocol
 
 CPU = torch.device("cpu")
 
@@ -36,16 +36,16 @@ def batches(sizes: list[int], side: int = 16) -> list[tuple[Tensor, Tensor]]:
 
 
 def test_papers_protocols_have_the_papers_sizes() -> None:
-    assert protocol("single_view").scales == (Images(),)
-    assert protocol("center_crop").scales == (Images(256, 224),)
-    assert protocol("center_crop_320").scales == (Images(320, 320),)
-    assert protocol("ten_crop") == Protocol("ten_crop", (Images(256, 256),), ten_crop=224)
+    assert protocol("single_view").scales == (ScaledImages(),)
+    assert protocol("center_crop").scales == (ScaledImages(256, 224),)
+    assert protocol("center_crop_320").scales == (ScaledImages(320, 320),)
+    assert protocol("ten_crop") == Protocol("ten_crop", (ScaledImages(256, 256),), ten_crop=224)
     assert [scale.resize for scale in protocol("multi_scale").scales] == [224, 256, 384, 480, 640]
     assert all(scale.crop is None for scale in protocol("multi_scale").scales)
 
 
 def test_sizes_keep_their_proportion_for_nets_trained_on_smaller_crops() -> None:
-    assert protocol("ten_crop", crop=56) == Protocol("ten_crop", (Images(64, 64),), ten_crop=56)
+    assert protocol("ten_crop", crop=56) == Protocol("ten_crop", (ScaledImages(64, 64),), ten_crop=56)
     assert [scale.resize for scale in protocol("multi_scale", crop=56).scales] == [56, 64, 96, 120, 160]
 
 
@@ -71,7 +71,7 @@ def test_ten_crop_averages_corners_centre_and_their_mirror_images() -> None:
     crops = [images[..., top : top + 12, left : left + 12] for top, left in corners]
     views = crops + [crop.flip(-1) for crop in crops]
     expected = torch.stack([net(view).softmax(1) for view in views]).mean(0)
-    ten = Protocol("ten_crop", (Images(16, 16),), ten_crop=12)
+    ten = Protocol("ten_crop", (ScaledImages(16, 16),), ten_crop=12)
     torch.testing.assert_close(probabilities(net, images, ten, CPU), expected)
     assert net.seen[-1] == (3, 1, 12, 12)
 
@@ -84,7 +84,7 @@ def test_crops_larger_than_the_images_are_refused() -> None:
 def test_scales_are_averaged_image_by_image() -> None:
     net, small, large = Count(), batches([4, 2], 8), batches([4, 2], 12)
     large = [(images, labels) for (images, _), (_, labels) in zip(large, small, strict=True)]
-    two = Protocol("two", (Images(8), Images(12)))
+    two = Protocol("two", (ScaledImages(8), ScaledImages(12)))
     found = evaluate(net, [small, large], two, CPU)
     labels = torch.cat([labels for _, labels in small])
     means = [(net(a).softmax(1) + net(b).softmax(1)) / 2 for (a, _), (b, _) in zip(small, large, strict=True)]
@@ -103,7 +103,7 @@ def test_whole_images_of_different_shapes_keep_their_order() -> None:
 
 
 def test_loaders_that_do_not_match_are_refused() -> None:
-    two = Protocol("two", (Images(8), Images(12)))
+    two = Protocol("two", (ScaledImages(8), ScaledImages(12)))
     with pytest.raises(ValueError, match="differ in their images or their order"):
         evaluate(Count(), [batches([4, 2]), batches([2, 4])[::-1]], two, CPU)
 

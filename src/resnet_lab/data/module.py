@@ -11,9 +11,9 @@ from torch import Tensor
 
 from resnet_lab.data.order import (
     CPU,
+    BatchOrder,
     EvalOrder,
     Loader,
-    Order,
     Reader,
     TrainLoader,
     TrainOrder,
@@ -49,11 +49,11 @@ class Images(ABC):
         """Choose the images that train, validate and test."""
         self.chosen = shared_out(config, self.counts, self.labels, published=self.published)
 
-    def order(self, batch_size: int, drop_last: bool, seed: int) -> Order:
+    def order(self, batch_size: int, drop_last: bool, seed: int) -> BatchOrder:
         """Return the training batches of every epoch."""
         return TrainOrder(len(self.chosen["train"][1]), batch_size, drop_last, seed, *rank_and_world())
 
-    def eval_order(self, name: str, batch_size: int) -> Order:
+    def eval_order(self, name: str, batch_size: int) -> BatchOrder:
         """Return the batches of val or test."""
         return EvalOrder(len(self.chosen[name][1]), batch_size, *rank_and_world())
 

@@ -160,7 +160,7 @@ class EvalOrder:
         ]
 
 
-class Order(Protocol):
+class BatchOrder(Protocol):
     """What batches an epoch has, as indices."""
 
     def __len__(self) -> int: ...
@@ -182,7 +182,7 @@ class Reader(ABC):
 class Loader:
     """The batches of an order, as a reader makes them: those of an evaluation."""
 
-    def __init__(self, order: Order, reader: Reader) -> None:
+    def __init__(self, order: BatchOrder, reader: Reader) -> None:
         self.order, self.reader = order, reader
 
     def __len__(self) -> int:
@@ -203,7 +203,7 @@ class TrainLoader(Loader):
     Lightning calls `set_epoch` through `sampler`, and saves and restores the position through the state dict.
     """
 
-    def __init__(self, order: Order, reader: Reader) -> None:
+    def __init__(self, order: BatchOrder, reader: Reader) -> None:
         super().__init__(order, reader)
         self.epoch = 0
         self._start = 0  # the first batch of the next iteration

@@ -26,7 +26,7 @@ SHARED_PREACTIVATION = {
 }
 
 
-class Unit(Protocol):
+class UnitParts(Protocol):
     """What an order finds in a unit."""
 
     def relu(self, x: "Tensor", /) -> "Tensor":
@@ -60,7 +60,7 @@ class Order:
             ORDERS[name] = cls
 
     @staticmethod
-    def forward(unit: Unit, x: "Tensor") -> "Tensor":
+    def forward(unit: UnitParts, x: "Tensor") -> "Tensor":
         """What a unit gives for x."""
         raise NotImplementedError
 
@@ -82,7 +82,7 @@ class Original(Order, name="original"):
     """Figure 4(a), and he2015 Figure 2: conv-BN-ReLU-...-conv-BN, addition, ReLU."""
 
     @staticmethod
-    def forward(unit: Unit, x: "Tensor") -> "Tensor":
+    def forward(unit: UnitParts, x: "Tensor") -> "Tensor":
         return unit.relu(unit.add(x, unit.bn(unit.convolutions(x))))
 
 
@@ -93,7 +93,7 @@ class BNAfterAddition(Order, name="bn_after_addition"):
     norm_after_addition = True
 
     @staticmethod
-    def forward(unit: Unit, x: "Tensor") -> "Tensor":
+    def forward(unit: UnitParts, x: "Tensor") -> "Tensor":
         return unit.relu(unit.bn(unit.add(x, unit.convolutions(x))))
 
 
@@ -103,7 +103,7 @@ class ReLUBeforeAddition(Order, name="relu_before_addition"):
     in_he2016 = "ReLU before addition"
 
     @staticmethod
-    def forward(unit: Unit, x: "Tensor") -> "Tensor":
+    def forward(unit: UnitParts, x: "Tensor") -> "Tensor":
         return unit.add(x, unit.relu(unit.bn(unit.convolutions(x))))
 
 
@@ -114,7 +114,7 @@ class ReLUOnlyPreactivation(Order, name="relu_only_preactivation"):
     activates_first = True
 
     @staticmethod
-    def forward(unit: Unit, x: "Tensor") -> "Tensor":
+    def forward(unit: UnitParts, x: "Tensor") -> "Tensor":
         activated = unit.relu(x)
         return unit.add(unit.for_shortcut(x, activated), unit.bn(unit.convolutions(activated)))
 
@@ -127,6 +127,6 @@ class FullPreactivation(Order, name="full_preactivation"):
     norm_first = True
 
     @staticmethod
-    def forward(unit: Unit, x: "Tensor") -> "Tensor":
+    def forward(unit: UnitParts, x: "Tensor") -> "Tensor":
         activated = unit.relu(unit.bn(x))
         return unit.add(unit.for_shortcut(x, activated), unit.convolutions(activated))

@@ -26,7 +26,7 @@ RUNS_PER_GPU = (2, 4)  # that are measured beside each other
 
 
 @dataclass(frozen=True)
-class Line:
+class PlannedRuns:
     """Runs that differ only in their seed, and what each of them costs."""
 
     configs: tuple[TrainConfig, ...]
@@ -70,7 +70,7 @@ def plan(
             key = repr((first.model, first.recipe, first.data, first.precision))
             if key not in costs:
                 costs[key] = estimate(first, clock, kept, LAUNCH if gpu else 0.0)
-            lines.append(Line(tuple(alike), costs[key]))
+            lines.append(PlannedRuns(tuple(alike), costs[key]))
         most = max(lines, key=lambda line: line.seconds_left)
         status.update("measuring what would be faster …")
         ways: Mapping[str, float] = {}
@@ -133,7 +133,7 @@ def _gpus() -> int:
     return torch.cuda.device_count()
 
 
-def _table(lines: Sequence[Line], console: Console) -> tuple[Table, list[str]]:
+def _table(lines: Sequence[PlannedRuns], console: Console) -> tuple[Table, list[str]]:
     keys = _told_apart_by(lines)
     names = [key.removesuffix(".name").rpartition(".")[2] for key in keys]
     rows = []
@@ -160,7 +160,7 @@ def _table(lines: Sequence[Line], console: Console) -> tuple[Table, list[str]]:
     return fitted(rows, console, words=("run", *names, "data", "seeds", "state"), spare=spare)
 
 
-def _told_apart_by(lines: Sequence[Line]) -> list[str]:
+def _told_apart_by(lines: Sequence[PlannedRuns]) -> list[str]:
     """The choices, beside net and data, in which lines differ: as recipe.lr; a recipe's name stands for it."""
     choices: list[dict[str, Any]] = [identity_part(line.configs[0]) for line in lines]
     names = {each["recipe.name"] for each in choices}

@@ -4,7 +4,7 @@ In a notebook: ``compare(folder)`` is a data frame; ``groups = summarise(collect
 ``draw_depth(groups)``, ``draw_curves(groups)`` and ``conclude(groups)``. The command ``resnet-lab report`` is `report`.
 """
 
-from resnet_lab.report.collect import Run, collect
+from resnet_lab.report.collect import FoundRun, collect
 from resnet_lab.report.compare import Group, summarise
 from resnet_lab.report.conclude import conclude
 from resnet_lab.report.draw import draw_curves
@@ -21,8 +21,8 @@ from resnet_lab.report.tabular import Table
 
 __all__ = [
     "Beside",
+    "FoundRun",
     "Group",
-    "Run",
     "Spread",
     "Table",
     "beside_the_paper",

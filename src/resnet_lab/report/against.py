@@ -31,7 +31,7 @@ def shared_variance(lines: Sequence[Line]) -> Pooled | None:
 
 
 @dataclass(frozen=True)
-class Held:
+class AgainstBaseline:
     """One line beside its baseline: the difference of the results, or why there is none."""
 
     difference: Difference = field(default_factory=Difference)
@@ -39,14 +39,16 @@ class Held:
     others: tuple[str, ...] = ()  # in what the baseline that was taken differs, too
 
 
-def held_against(lines: Sequence[Line], baseline: Sequence[str], varying: Sequence[str]) -> list[Held]:
+def held_against(
+    lines: Sequence[Line], baseline: Sequence[str], varying: Sequence[str]
+) -> list[AgainstBaseline]:
     """The result minus that of the line that has the baseline's choices, and else the same of those that vary.
 
     Where no line is like that, the one that differs least is taken and the note says in what. Without a baseline there
     are no differences. Raises UserError where no line has the baseline's choices.
     """
     if not baseline:
-        return [Held()] * len(lines)
+        return [AgainstBaseline()] * len(lines)
     asked = [Condition.of(text, "--baseline") for text in baseline]
     for each in asked:
         check_key(each.key, [line.choices for line in lines], "--baseline")
@@ -59,10 +61,12 @@ def held_against(lines: Sequence[Line], baseline: Sequence[str], varying: Sequen
     return [held(line, bases, rest, shared) for line in lines]
 
 
-def held(line: Line, bases: Sequence[Line], varying: Sequence[str], shared: Pooled | None = None) -> Held:
+def held(
+    line: Line, bases: Sequence[Line], varying: Sequence[str], shared: Pooled | None = None
+) -> AgainstBaseline:
     """One line against the baseline that differs from it in the fewest of these choices."""
     if any(line is base for base in bases):
-        return Held(note="the baseline")
+        return AgainstBaseline(note="the baseline")
     apart = {
         index: [key for key in varying if base.choices.get(key) != line.choices.get(key)]
         for index, base in enumerate(bases)
@@ -70,13 +74,13 @@ def held(line: Line, bases: Sequence[Line], varying: Sequence[str], shared: Pool
     least = min(len(keys) for keys in apart.values())
     nearest = [index for index, keys in apart.items() if len(keys) == least]
     if len(nearest) > 1:
-        return Held(note=f"no one baseline: {len(nearest)} lines are as near")
+        return AgainstBaseline(note=f"no one baseline: {len(nearest)} lines are as near")
     others = apart[nearest[0]]
     if unlike := [key for key in others if asks(key)]:
-        return Held(note=f"not comparable: {', '.join(unlike)} differs")
+        return AgainstBaseline(note=f"not comparable: {', '.join(unlike)} differs")
     ours, theirs = line.result, bases[nearest[0]].result
     if not ours.n or not theirs.n:
-        return Held(note="not comparable: no run has finished")
+        return AgainstBaseline(note="not comparable: no run has finished")
     found = difference(ours, theirs, shared)
     also = f"also differs in {', '.join(others)}; " if others else ""
-    return Held(found, f"{also}{found.how}", tuple(others))
+    return AgainstBaseline(found, f"{also}{found.how}", tuple(others))

@@ -27,7 +27,7 @@ UNREADABLE = (
 
 
 @dataclass(frozen=True)
-class Run:
+class FoundRun:
     """One run folder as it was found."""
 
     path: Path
@@ -65,7 +65,7 @@ def to_stderr(line: str) -> None:
     print(f"resnet-lab: {line}", file=sys.stderr)
 
 
-def collect(folder: Path, warn: Callable[[str], None] = to_stderr) -> list[Run]:
+def collect(folder: Path, warn: Callable[[str], None] = to_stderr) -> list[FoundRun]:
     """Every run at or below a folder, in the order of their paths; links are followed, and each run is read once.
 
     A folder that cannot be read as a run is left out and costs one line to `warn`.
@@ -80,7 +80,7 @@ def collect(folder: Path, warn: Callable[[str], None] = to_stderr) -> list[Run]:
     return runs
 
 
-def read(path: Path) -> Run:
+def read(path: Path) -> FoundRun:
     """One run folder. Raises one of UNREADABLE where it is none, or is damaged."""
     state, left = RunFolder(path).state_and_record()
     record = left or Record()
@@ -88,7 +88,7 @@ def read(path: Path) -> Run:
     config = record.config or read_yaml(path / "config.yaml")
     model = model_of(config)
     choices = complete(config, record)
-    return Run(
+    return FoundRun(
         path,
         state,
         choices,

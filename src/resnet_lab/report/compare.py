@@ -13,7 +13,7 @@ from typing import Any
 
 from resnet_lab.columns import Column, objective
 from resnet_lab.report.choices import Choices, but_for_the_seed, conditions, differing
-from resnet_lab.report.collect import Run
+from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.spread import Spread
 from resnet_lab.runs.record import State
 
@@ -28,8 +28,8 @@ BUILT_IN = ("test/loss", "test/error", "test/top5_error")
 class Group:
     """Runs of one configuration under the same conditions, each with its own seed."""
 
-    runs: tuple[Run, ...]
-    copies: tuple[Run, ...] = ()  # further runs of seeds that are among `runs`
+    runs: tuple[FoundRun, ...]
+    copies: tuple[FoundRun, ...] = ()  # further runs of seeds that are among `runs`
     settings: int = 1  # of which a Pool can have several
 
     @property
@@ -54,7 +54,7 @@ class Group:
         return {**self.runs[0].choices, **known}
 
     @cached_property
-    def finished(self) -> tuple[Run, ...]:
+    def finished(self) -> tuple[FoundRun, ...]:
         return tuple(run for run in self.runs if run.state == State.FINISHED)
 
     @property
@@ -169,15 +169,15 @@ def objective_of(choices: Choices) -> Column:
     return objective(choices.get("objective.metric") or "test/error", choices.get("objective.mode") or "min")
 
 
-def states_of(runs: Iterable[Run]) -> list[str]:
+def states_of(runs: Iterable[FoundRun]) -> list[str]:
     """How many are not finished, as ``1 failed: out_of_memory``, ``2 running``."""
     states = Counter(f"failed: {run.error}" if run.error else run.state for run in runs)
     return [f"{count} {state}" for state, count in sorted(states.items()) if state != State.FINISHED]
 
 
-def summarise(runs: Iterable[Run]) -> list[Group]:
+def summarise(runs: Iterable[FoundRun]) -> list[Group]:
     """The runs in groups that differ only in the seed: plain nets first, then by kind, depth and choices."""
-    alike: dict[frozenset[tuple[str, Any]], list[Run]] = {}
+    alike: dict[frozenset[tuple[str, Any]], list[FoundRun]] = {}
     for run in runs:
         alike.setdefault(frozenset(but_for_the_seed(run.choices).items()), []).append(run)
     made = [_group(members) for same in alike.values() for members in _by_conditions(same)]
@@ -185,9 +185,9 @@ def summarise(runs: Iterable[Run]) -> list[Group]:
     return sorted(made, key=lambda group: (_rank(group), [ranked(group.choices.get(key)) for key in varying]))
 
 
-def _by_conditions(runs: Sequence[Run]) -> list[list[Run]]:
+def _by_conditions(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
     """Runs of one configuration, apart by how they were computed; what is not known yet fits the first of them."""
-    found: list[tuple[dict[str, Any], list[Run]]] = []
+    found: list[tuple[dict[str, Any], list[FoundRun]]] = []
     for run in sorted(runs, key=lambda run: -len(conditions(run.choices))):
         known = conditions(run.choices)
         for shared, members in found:
@@ -200,9 +200,9 @@ def _by_conditions(runs: Sequence[Run]) -> list[list[Run]]:
     return [members for _, members in found]
 
 
-def _group(runs: Sequence[Run]) -> Group:
+def _group(runs: Sequence[FoundRun]) -> Group:
     """Each seed once: a finished run before others, of those the last one finished, then the first by its path."""
-    chosen: dict[int, Run] = {}
+    chosen: dict[int, FoundRun] = {}
     copies = []
     by_path = sorted(runs, key=lambda run: run.path)
     newest_first = sorted(by_path, key=lambda run: run.record.finished or "", reverse=True)

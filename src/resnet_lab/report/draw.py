@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_lab.columns import word
 from resnet_lab.report.choices import shown
-from resnet_lab.report.collect import Run
+from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.compare import Group, told_apart_by
 from resnet_lab.report.style import canvas, legend, looks, marker, panels_of, plain_numbers, wrapped
 
@@ -96,7 +96,7 @@ def _over_seeds(group: Group, metric: str) -> tuple[list[float], list[tuple[floa
     return [iteration for iteration, _ in found], [values for _, values in found]
 
 
-def _followed(group: Group) -> list[Run]:
+def _followed(group: Group) -> list[FoundRun]:
     """The runs whose curves count: the finished ones, or before there are any all with a whole epoch."""
     runs = group.finished or group.runs
     return [run for run in runs if run.history.get("iteration")]

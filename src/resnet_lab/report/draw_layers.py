@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from resnet_lab import reference
-from resnet_lab.report.collect import Run
+from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.compare import Group
 from resnet_lab.report.style import canvas, legend, looks
 from resnet_lab.runs.history import read_columns
@@ -72,7 +72,7 @@ def measured(group: Group, what: str, *, last: bool = True) -> Profile:
     return {layer: statistics.fmean(profile[layer] for profile in profiles) for layer in layers}
 
 
-def _measured(run: Run, what: str, last: bool) -> Profile:
+def _measured(run: FoundRun, what: str, last: bool) -> Profile:
     path = os.path.join(run.path, f"{what}.csv")  # noqa: PTH118 (asked of every run, where few have it)
     if not os.path.exists(path):  # noqa: PTH110
         return {}

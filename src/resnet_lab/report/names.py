@@ -5,7 +5,7 @@ from typing import Any
 
 from resnet_lab.columns import names, run_names
 from resnet_lab.report.choices import FOLD, Choices, differing
-from resnet_lab.report.collect import Run
+from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.compare import Group
 
 MOST = 3  # names that a sentence lists, if none is
@@ -20,7 +20,7 @@ def names_of(groups: Sequence[Group]) -> list[str]:
     )
 
 
-def names_of_runs(runs: Sequence[Run]) -> list[str]:
+def names_of_runs(runs: Sequence[FoundRun]) -> list[str]:
     """Return a name of each run, for example ``resnet-20 lr=0.1 s0``."""
     return run_names(
         [run.label for run in runs],

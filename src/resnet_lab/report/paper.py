@@ -11,7 +11,7 @@ import yaml
 
 from resnet_lab import reference
 from resnet_lab.errors import several
-from resnet_lab.report.collect import Run
+from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.compare import Group
 from resnet_lab.report.spread import Difference, Spread, against_figure, welch
 
@@ -88,7 +88,7 @@ class Beside:
         return self.figure.against(self.group.test)
 
 
-def answered(runs: Sequence[Run], groups: Sequence[Group]) -> tuple[str | None, list[Beside]]:
+def answered(runs: Sequence[FoundRun], groups: Sequence[Group]) -> tuple[str | None, list[Beside]]:
     """The paper's table that runs answer, and each of its figures beside those of their groups; None without one."""
     answers = next((run.answers for run in runs if run.answers), None)
     return answers, beside_the_paper(groups, answers) if answers else []

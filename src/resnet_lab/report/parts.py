@@ -6,7 +6,7 @@ from typing import Any
 
 from resnet_lab.columns import word
 from resnet_lab.report.choices import Choices
-from resnet_lab.report.collect import Run
+from resnet_lab.report.collect import FoundRun
 
 # Keys, or beginnings of keys, that decide which images are tested, how, and what is measured. Other choices of `data`
 # say how the images are trained on or shown (augmentation, normalisation, size): the same images are tested.
@@ -28,9 +28,9 @@ def asks(key: str) -> bool:
     return any(key == each or (each.endswith(".") and key.startswith(each)) for each in QUESTION)
 
 
-def parted(runs: Iterable[Run]) -> dict[str, list[Run]]:
+def parted(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
     """The runs by what they answer, under a short name that says only in what the parts differ; in their order."""
-    found: dict[tuple[tuple[str, str], ...], list[Run]] = {}
+    found: dict[tuple[tuple[str, str], ...], list[FoundRun]] = {}
     for run in runs:
         question = tuple(sorted((key, str(value)) for key, value in _question(run.choices).items()))
         found.setdefault(question, []).append(run)

@@ -7,7 +7,7 @@ from typing import Any
 
 from resnet_lab.columns import choice_word, headings
 from resnet_lab.errors import UserError
-from resnet_lab.report.against import Held, held_against
+from resnet_lab.report.against import AgainstBaseline, held_against
 from resnet_lab.report.choices import shown
 from resnet_lab.report.compare import Group, ranked
 from resnet_lab.report.pool import Pool, Pools, pools
@@ -27,7 +27,7 @@ NOTHING = "–"
 
 
 @dataclass(frozen=True)
-class View:
+class PivotTable:
     """One table, in words and in figures, and what it says beneath."""
 
     table: Table
@@ -42,12 +42,12 @@ def drawn_by(
     show: Sequence[str] = (),
     *,
     all_runs: bool = False,
-) -> View:
+) -> PivotTable:
     """A line for each value of these choices."""
     found = pools(groups, by, all_runs=all_runs)
     lines, keys = found.lines, found.keys
     fields = _fields(lines, keys, held_against(lines, baseline, keys), baseline, show)
-    return View(table_of(fields, lines), figures_of(fields, len(lines)), _caption(found))
+    return PivotTable(table_of(fields, lines), figures_of(fields, len(lines)), _caption(found))
 
 
 def pivot(
@@ -57,7 +57,7 @@ def pivot(
     baseline: Sequence[str] = (),
     *,
     all_runs: bool = False,
-) -> View:
+) -> PivotTable:
     """A row for each value of one choice, a column for each of another; test error in per cent, mean ± std (n).
 
     With a baseline each cell is the difference to its own, and the interval. Conditions that differ within a cell
@@ -96,10 +96,10 @@ def pivot(
     if baseline:
         said += f"; where the baseline is another cell, the difference to {' '.join(baseline)} and its 95 % interval"
     fields = _fields(lines, found.keys, held, baseline, ())
-    return View(table, figures_of(fields, len(lines)), _caption(found) + said)
+    return PivotTable(table, figures_of(fields, len(lines)), _caption(found) + said)
 
 
-def cell(line: Pool, against: Held | None = None, *, n: bool) -> str:
+def cell(line: Pool, against: AgainstBaseline | None = None, *, n: bool) -> str:
     """Return ``0.93 ± 0.32 (3)``, or against a baseline the difference, ``+0.37 (-0.20 to +0.94)``."""
     test, column = line.result, line.objective
     lost = f"; {line.diverged} diverged" if line.diverged else ""
@@ -118,7 +118,7 @@ def cell(line: Pool, against: Held | None = None, *, n: bool) -> str:
 def _fields(
     lines: Sequence[Pool],
     keys: Sequence[str],
-    held: Sequence[Held],
+    held: Sequence[AgainstBaseline],
     baseline: Sequence[str],
     show: Sequence[str],
 ) -> list[Field]:

@@ -15,7 +15,7 @@ from typing import Any
 from resnet_lab.columns import Column, value_word, word
 from resnet_lab.errors import UserError, several
 from resnet_lab.report.choices import CONDITIONS, but_for_the_seed, differing
-from resnet_lab.report.collect import Run
+from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.compare import Group, ranked, states_of
 from resnet_lab.report.select import check_key
 from resnet_lab.report.spread import Spread
@@ -39,7 +39,7 @@ class Pool:
         return self.by
 
     @cached_property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[FoundRun, ...]:
         return tuple(run for group in self.every or self.groups for run in group.runs)
 
     @property

@@ -11,7 +11,7 @@ from pathlib import Path
 from resnet_lab.columns import COLUMNS, word
 from resnet_lab.errors import UserError, several, unknown
 from resnet_lab.report.against import shared_variance
-from resnet_lab.report.collect import Run, collect, to_stderr
+from resnet_lab.report.collect import FoundRun, collect, to_stderr
 from resnet_lab.report.compare import Group, summarise
 from resnet_lab.report.conclude import conclude
 from resnet_lab.report.draw import draw_curves
@@ -82,7 +82,7 @@ def report(folders: Path | Sequence[Path], out: Path | None = None, asked: Asked
 
 def gathered(
     folders: Sequence[Path], where: Sequence[str] = (), warn: Callable[[str], None] = to_stderr
-) -> list[Run]:
+) -> list[FoundRun]:
     """The runs below all these folders for which the conditions hold; UserError where there is none."""
     found = []
     for folder in folders:
@@ -102,12 +102,12 @@ def home(folders: Sequence[Path]) -> Path:
     )
 
 
-def _sweeps(folders: Sequence[Path], asked: Asked) -> dict[Path, list[Run]]:
+def _sweeps(folders: Sequence[Path], asked: Asked) -> dict[Path, list[FoundRun]]:
     """Where a report goes -> its runs."""
     runs = gathered(folders, asked.where)
     if len(folders) > 1:
         return {asked.out or home(folders): runs}
-    sweeps: dict[Path, list[Run]] = {}
+    sweeps: dict[Path, list[FoundRun]] = {}
     (folder,) = folders
     for run in runs:
         sweeps.setdefault(folder if run.path == folder else run.path.parent, []).append(run)
@@ -123,7 +123,7 @@ class Part:
     """Runs that can be compared, and what a report says of them."""
 
     name: str  # empty where all runs can be compared
-    runs: Sequence[Run]
+    runs: Sequence[FoundRun]
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -197,12 +197,12 @@ class Part:
         print(self.conclusion)
 
 
-def parts_of(runs: Sequence[Run]) -> list[Part]:
+def parts_of(runs: Sequence[FoundRun]) -> list[Part]:
     """The runs, apart where they cannot be compared."""
     return [Part(name, members) for name, members in parted(runs).items()]
 
 
-def _publish(runs: Sequence[Run], target: Path | None, asked: Asked) -> None:
+def _publish(runs: Sequence[FoundRun], target: Path | None, asked: Asked) -> None:
     """Print one sweep's report and write its files."""
     parts = parts_of(runs)
     files: dict[str, str] = {}
@@ -261,7 +261,7 @@ def by_part(figures: Mapping[str, Sequence[Figures]]) -> list[Figures]:
     ]
 
 
-def title_of(runs: Sequence[Run]) -> str:
+def title_of(runs: Sequence[FoundRun]) -> str:
     """Return a title such as ``quickstart: 8 runs, 6 finished, 2 running``."""
     states = Counter(run.state for run in runs)
     said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))

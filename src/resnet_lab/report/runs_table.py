@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from resnet_lab.columns import COLUMNS
 from resnet_lab.report.choices import FOLD, differing
-from resnet_lab.report.collect import Run
+from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.compare import Group
 from resnet_lab.report.table import metrics_of
 from resnet_lab.report.tabular import Figures
@@ -30,7 +30,7 @@ def run_figures(groups: Sequence[Group]) -> list[Figures]:
     ]
 
 
-def _line(run: Run, keys: Sequence[str], further: Sequence[str], *, counted: bool) -> Figures:
+def _line(run: FoundRun, keys: Sequence[str], further: Sequence[str], *, counted: bool) -> Figures:
     last, best, cost = run.record.last, run.record.best, run.record.cost
     environment = run.record.environment
     return {

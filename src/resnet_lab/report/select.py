@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_lab.errors import UserError, nearest
-from resnet_lab.report.collect import Run
+from resnet_lab.report.collect import FoundRun
 
 MOST = 12  # values or keys that an error lists
 
@@ -48,12 +48,12 @@ def says(value: Any, text: str) -> bool:
     return str(value).lower() == text.lower()
 
 
-def choices_of(run: Run) -> dict[str, Any]:
+def choices_of(run: FoundRun) -> dict[str, Any]:
     """What a condition may ask of a run: every choice, its state and its kind of unit."""
     return {**run.choices, "state": run.state, "kind": run.kind}
 
 
-def selected(runs: Sequence[Run], where: Iterable[str]) -> list[Run]:
+def selected(runs: Sequence[FoundRun], where: Iterable[str]) -> list[FoundRun]:
     """The runs for which every condition holds; UserError where none is left, or for a key that no run has."""
     conditions = [Condition.of(text, "--where") for text in where]
     if not conditions:

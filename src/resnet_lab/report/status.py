@@ -8,7 +8,7 @@ from pathlib import Path
 
 from resnet_lab.columns import COLUMNS, seconds
 from resnet_lab.errors import several
-from resnet_lab.report.collect import Run
+from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.compare import objective_of
 from resnet_lab.report.names import names_of_runs
 from resnet_lab.report.publish import gathered
@@ -28,10 +28,10 @@ MOST = 40  # finished runs beyond which only their number is shown
 
 
 @dataclass(frozen=True)
-class Line:
+class StatusRow:
     """One run as the table shows it."""
 
-    run: Run
+    run: FoundRun
     far: Progress
     name: str  # among the others
 
@@ -57,7 +57,7 @@ def status(folders: Sequence[Path]) -> int:
     Raises UserError where there is no run.
     """
     runs = gathered(folders)
-    lines = [Line(run, _far(run), name) for run, name in zip(runs, names_of_runs(runs), strict=True)]
+    lines = [StatusRow(run, _far(run), name) for run, name in zip(runs, names_of_runs(runs), strict=True)]
     lines.sort(key=lambda line: ORDER.index(line.run.state))
     finished = sum(line.run.state == State.FINISHED for line in lines)
     left_out = max(0, finished - MOST)
@@ -72,7 +72,7 @@ def status(folders: Sequence[Path]) -> int:
     return 1 if any(line.run.state == State.FAILED for line in lines) else 0
 
 
-def headline(lines: Sequence[Line]) -> str:
+def headline(lines: Sequence[StatusRow]) -> str:
     """Return a line such as ``8 runs: 2 running, 1 new, 5 finished; about 12 min left, 2 at a time``."""
     counts = Counter(line.run.state for line in lines)
     words = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
@@ -87,7 +87,7 @@ def headline(lines: Sequence[Line]) -> str:
     return f"{head}; about {said(left)} left, {counts[State.RUNNING]} at a time"
 
 
-def table(lines: Sequence[Line]) -> list[dict[str, str]]:
+def table(lines: Sequence[StatusRow]) -> list[dict[str, str]]:
     """Return one row a run: state, epoch, result, seconds, images a second, memory."""
     titles = {objective_of(line.run.choices).title for line in lines}
     title = titles.pop() if len(titles) == 1 else "result"
@@ -117,11 +117,11 @@ def _print(rows: Sequence[dict[str, str]]) -> None:
         print(f"\n{Table.of(rows, words=set(WORDS)).markdown()}")
 
 
-def _far(run: Run) -> Progress:
+def _far(run: FoundRun) -> Progress:
     return Progress.of(run.choices, run.history, run.record.cost if run.state == State.FINISHED else None)
 
 
-def _result(run: Run) -> str:
+def _result(run: FoundRun) -> str:
     """Return what the finished run is judged by, or that of the last epoch so far."""
     column = objective_of(run.choices)
     if run.state == State.FINISHED:

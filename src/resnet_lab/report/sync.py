@@ -15,7 +15,7 @@ from resnet_lab.config.schema import LoggerConfig, TrainConfig
 from resnet_lab.errors import UserError, printable, several
 from resnet_lab.fields import check
 from resnet_lab.models.stored import checkpoints_in
-from resnet_lab.report.collect import Run, collect, to_stderr
+from resnet_lab.report.collect import FoundRun, collect, to_stderr
 from resnet_lab.report.names import names_of_runs
 from resnet_lab.report.sync_sweep import results_of, view_of
 from resnet_lab.report.walk import run_folders
@@ -122,9 +122,9 @@ def _bring_level(run: RunFolder, target: Target, name: str) -> int | None:
     return lacking
 
 
-def _tell_sweeps(target: Target, runs: list[Run]) -> int:
+def _tell_sweeps(target: Target, runs: list[FoundRun]) -> int:
     """The results of each experiment; how many of them could not be sent."""
-    sweeps: dict[str, list[Run]] = {}
+    sweeps: dict[str, list[FoundRun]] = {}
     for run in runs:
         sweeps.setdefault(str(run.choices["name"]), []).append(run)
     failed = 0
@@ -138,7 +138,7 @@ def _tell_sweeps(target: Target, runs: list[Run]) -> int:
     return failed
 
 
-def _save_view(target: Target, runs: list[Run]) -> int:
+def _save_view(target: Target, runs: list[FoundRun]) -> int:
     """1: it could not be saved."""
     try:
         if (reason := reason_offline("auto")) is not None:
@@ -150,7 +150,7 @@ def _save_view(target: Target, runs: list[Run]) -> int:
     return 0
 
 
-def _tell_results(target: Target, runs: list[Run]) -> None:
+def _tell_results(target: Target, runs: list[FoundRun]) -> None:
     """Upload the results as a W&B run, whose id is noted in the experiment's folder."""
     home = Path(os.path.commonpath([run.path.resolve().parent for run in runs]))
     sent = results.tell(results_of(runs), target.of(_logger(runs[0])), home, target.folder)
@@ -158,13 +158,13 @@ def _tell_results(target: Target, runs: list[Run]) -> None:
         raise UserError(f"{sent.offline}; they lie in {target.folder / 'wandb'}")
 
 
-def _view(target: Target, runs: list[Run]) -> workspace.View:
+def _view(target: Target, runs: list[FoundRun]) -> workspace.View:
     config = target.of(_logger(runs[0]))
     entity = config.entity or ("YOUR-ENTITY" if target.dry_run else workspace.own_entity())
     return view_of(runs, target.folder, config.project or PROJECT, entity)
 
 
-def _logger(run: Run) -> LoggerConfig:
+def _logger(run: FoundRun) -> LoggerConfig:
     return RunFolder(run.path).config().logger
 
 

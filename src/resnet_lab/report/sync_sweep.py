@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from resnet_lab.report.collect import Run
+from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.compare import summarise
 from resnet_lab.report.parts import slug
 from resnet_lab.report.publish import parts_of, title_of
@@ -13,7 +13,7 @@ from resnet_lab.tracking import workspace
 from resnet_lab.tracking.results import Results
 
 
-def results_of(runs: Sequence[Run]) -> Results:
+def results_of(runs: Sequence[FoundRun]) -> Results:
     """The tables of a report on the runs of one experiment, and what it concludes."""
     parts = parts_of(runs)
     tables: dict[str, Table] = {}
@@ -29,13 +29,13 @@ def results_of(runs: Sequence[Run]) -> Results:
     )
 
 
-def view_of(runs: Sequence[Run], folder: Path, project: str, entity: str) -> workspace.View:
+def view_of(runs: Sequence[FoundRun], folder: Path, project: str, entity: str) -> workspace.View:
     """The view of all experiments among the runs: a line each net, or each configuration where a net has several."""
     groups = summarise(runs)
     labels = {group.runs[0].label for group in groups}
     names = list(dict.fromkeys(str(run.choices["name"]) for run in runs))
 
-    def of_experiment(name: str) -> list[Run]:
+    def of_experiment(name: str) -> list[FoundRun]:
         return [run for run in runs if str(run.choices["name"]) == name]
 
     return workspace.View(

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from resnet_lab.columns import COLUMNS, Column, headings, metric, two, value_word
 from resnet_lab.errors import unknown
-from resnet_lab.report.against import Held, held_against, shared_variance
+from resnet_lab.report.against import AgainstBaseline, held_against, shared_variance
 from resnet_lab.report.choices import CONDITIONS, differing
 from resnet_lab.report.compare import Group, told_apart_by
 from resnet_lab.report.paper import Beside
@@ -29,7 +29,7 @@ MEDIAN, BEST, AT_BEST = "median", "best", "at_best_val_epoch"
 SAID = {MEDIAN: "median", BEST: "best", AT_BEST: "at best validation epoch"}
 
 
-class Line(Protocol):
+class TableLine(Protocol):
     """A group, or groups that were pooled."""
 
     @property
@@ -124,7 +124,7 @@ def group_fields(
     ]
 
 
-def choice_field(lines: Sequence[Line], key: str, title: str) -> Field:
+def choice_field(lines: Sequence[TableLine], key: str, title: str) -> Field:
     values = [line.choices.get(key) for line in lines]
     cells = ["" if value is None and key in CONDITIONS else value_word(value) for value in values]
     words = any(isinstance(value, str | bool) for value in values)
@@ -132,8 +132,8 @@ def choice_field(lines: Sequence[Line], key: str, title: str) -> Field:
 
 
 def measures(
-    lines: Sequence[Line],
-    held: Sequence[Held],
+    lines: Sequence[TableLine],
+    held: Sequence[AgainstBaseline],
     baseline: Sequence[str],
     metrics: Sequence[str] = (),
     show: Sequence[str] = (),
@@ -244,7 +244,7 @@ def metrics_of(groups: Sequence[Group]) -> list[str]:
     return list(dict.fromkeys(name for group in groups for name in group.metrics))
 
 
-def table_of(fields: Sequence[Field], lines: Sequence[Line]) -> Table:
+def table_of(fields: Sequence[Field], lines: Sequence[TableLine]) -> Table:
     """The fields that have a title and a cell, the best result marked."""
     shown = [field for field in fields if field.title and any(cell not in ("", "–") for cell in field.cells)]
     best = best_of(lines)
@@ -257,7 +257,7 @@ def table_of(fields: Sequence[Field], lines: Sequence[Line]) -> Table:
     )
 
 
-def best_of(lines: Sequence[Line]) -> list[int]:
+def best_of(lines: Sequence[TableLine]) -> list[int]:
     """The index of the line with the best result; of several where they are the same."""
     means = [line.result.mean for line in lines]
     known = [mean for mean in means if not math.isnan(mean)]
@@ -297,7 +297,7 @@ def _ranked(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
     return order[:CHOICES], order[CHOICES:]
 
 
-def _spread(column: Column, lines: Sequence[Line], *, shown: bool) -> Field:
+def _spread(column: Column, lines: Sequence[TableLine], *, shown: bool) -> Field:
     """A figure of the record over the runs of each line: mean and standard deviation, or a fact of the net."""
     found = [line.figure(column) for line in lines]
     if column.part == "model":
@@ -333,7 +333,7 @@ def _interval(column: Column, found: Difference) -> str:
     return f"{column.text(low)} to {column.text(high)}"
 
 
-def _differences(held: Sequence[Held], baseline: Sequence[str], column: Column) -> list[Field]:
+def _differences(held: Sequence[AgainstBaseline], baseline: Sequence[str], column: Column) -> list[Field]:
     """The columns of lines that are held against a baseline; none without one."""
     if not baseline:
         return []
@@ -354,12 +354,12 @@ def _differences(held: Sequence[Held], baseline: Sequence[str], column: Column) 
     ]
 
 
-def _remarks(lines: Sequence[Line]) -> Field:
+def _remarks(lines: Sequence[TableLine]) -> Field:
     remarks = [line.remarks for line in lines]
     return Field("remarks", remarks, {"remarks": remarks}, words=True)
 
 
-def _held(groups: Sequence[Group], baseline: Sequence[str]) -> Sequence[Held]:
+def _held(groups: Sequence[Group], baseline: Sequence[str]) -> Sequence[AgainstBaseline]:
     return held_against(groups, baseline, differing(group.choices for group in groups) if baseline else ())
 
 

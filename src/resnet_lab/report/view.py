@@ -8,7 +8,7 @@ from pathlib import Path
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.report.compare import Group
 from resnet_lab.report.parts import slug
-from resnet_lab.report.pivot import View, drawn_by, pivot
+from resnet_lab.report.pivot import PivotTable, drawn_by, pivot
 from resnet_lab.report.publish import Part, by_part, gathered, note_of, parts_of, print_table, rule_of
 from resnet_lab.report.table import group_figures, group_table
 from resnet_lab.report.tabular import as_csv, as_json
@@ -62,7 +62,7 @@ def show(folders: Sequence[Path], where: Sequence[str], question: Question) -> i
     return 0
 
 
-def _views(parts: Sequence[Part], question: Question) -> dict[str, View]:
+def _views(parts: Sequence[Part], question: Question) -> dict[str, PivotTable]:
     """The table of each part; without differences where a part has no baseline. UserError where none has."""
     views, missing = {}, []
     for part in parts:
@@ -76,7 +76,7 @@ def _views(parts: Sequence[Part], question: Question) -> dict[str, View]:
     return views
 
 
-def viewed(groups: Sequence[Group], question: Question) -> View:
+def viewed(groups: Sequence[Group], question: Question) -> PivotTable:
     """The groups as a question wants them put together."""
     if question.all_runs and not (question.by or question.rows):
         raise UserError("--all-runs goes with --by, or with --rows and --columns: it says how they average")
@@ -92,4 +92,4 @@ def viewed(groups: Sequence[Group], question: Question) -> View:
         return drawn_by(groups, question.by, question.baseline, question.show, all_runs=question.all_runs)
     table = group_table(groups, question.baseline, question.show)
     said = f"{rule_of(groups)} {note_of(groups)}".strip().removesuffix(".")
-    return View(table, group_figures(groups, question.baseline), said)
+    return PivotTable(table, group_figures(groups, question.baseline), said)

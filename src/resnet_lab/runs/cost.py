@@ -17,7 +17,7 @@ from resnet_lab.runs.record import Cost as CostFacts
 SHARED = 0.05  # of the training seconds that were spent waiting for a core, from which they say little
 
 
-class Cost(Callback):
+class CostMeter(Callback):
     """Counts training seconds (without evaluations) and the training images of all devices."""
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ from resnet_lab.runs.checkpoints import (
     weights_of,
 )
 from resnet_lab.runs.compiled import compile_in_place
-from resnet_lab.runs.cost import Cost
+from resnet_lab.runs.cost import CostMeter
 from resnet_lab.runs.devices import Process, compute_with, trainer_arguments
 from resnet_lab.runs.evidence import SOURCES
 from resnet_lab.runs.final_test import final_test, own_test
@@ -130,7 +130,7 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, parts: Parts, r
         net.to(memory_format=torch.contiguous_format)
     if config.trainer.compile:
         compile_in_place(net)
-    cost, checkpoints = Cost(), parts.checkpoints
+    cost, checkpoints = CostMeter(), parts.checkpoints
     logger, loggers = RunLogger(), own_loggers(config.logger.extra)
     with numerics.as_configured(config), trackers(config, folder, record, first=here.is_first) as told:
         trainer = Trainer(

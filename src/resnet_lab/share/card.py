@@ -6,11 +6,11 @@ from pathlib import Path
 import yaml
 
 from resnet_lab.errors import several
-from resnet_lab.report import Run
+from resnet_lab.report import FoundRun
 from resnet_lab.report.publish import parts_of, rule_of
 
 
-def card(title: str, runs: Mapping[str, Run], folder: Path) -> str:
+def card(title: str, runs: Mapping[str, FoundRun], folder: Path) -> str:
     """README.md in Markdown, with the head that model hubs read.
 
     `runs` by their folders in the archive; `folder` holds its tables and pictures.
@@ -67,7 +67,7 @@ The errors are those on the test images of {", ".join(data)}: on other images th
 """
 
 
-def _made(runs: Iterable[Run]) -> list[str]:
+def _made(runs: Iterable[FoundRun]) -> list[str]:
     """A line for each net and recipe."""
     lines: dict[str, list[int]] = {}
     for run in runs:

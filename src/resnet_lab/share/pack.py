@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from resnet_lab.errors import UserError, printable, several
 from resnet_lab.files import open_file, read_text
-from resnet_lab.report import Run, collect, report
+from resnet_lab.report import FoundRun, collect, report
 from resnet_lab.runs.evidence import SOURCES
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Record, State
@@ -70,7 +70,7 @@ def unpack(path: Path, out: Path | None = None) -> int:
     return 0
 
 
-def _gathered(folder: Path, runs: Sequence[Run], scratch: Path) -> dict[str, Path]:
+def _gathered(folder: Path, runs: Sequence[FoundRun], scratch: Path) -> dict[str, Path]:
     """The files of the archive by their names in it; those that are made for it lie in `scratch`."""
     files: dict[str, Path] = {}
     named = {

@@ -29,7 +29,7 @@ from resnet_lab.training.answering import Answering
 from resnet_lab.training.evaluation import Ensemble
 from resnet_lab.training.evaluation import evaluate as test
 from resnet_lab.training.metrics import Metrics
-from resnet_lab.training.protocols import Images, Protocol, protocol
+from resnet_lab.training.protocols import Protocol, ScaledImages, protocol
 from resnet_lab.training.recipes import loader_batch_size
 
 BATCH = 64  # images, where no run says what fits
@@ -206,7 +206,7 @@ def _row_name(net: Trained, trained: Sequence[Trained]) -> str:
 class _Labelled:
     """Batches of the test images at one scale, whose labels are the net's outputs."""
 
-    def __init__(self, data: DataModule, scale: Images, outputs: Sequence[int]) -> None:
+    def __init__(self, data: DataModule, scale: ScaledImages, outputs: Sequence[int]) -> None:
         self.loader, self.outputs = data.test_views(scale.resize, scale.crop), torch.tensor(outputs)
         self.classes = data.info.class_names
         self.tested = partial(data.tested, self.loader)  # places and names of the images, in the order given

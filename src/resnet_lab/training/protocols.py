@@ -9,7 +9,7 @@ PAPER_CROP = 224  # pixels; the sizes of the papers' protocols belong to nets tr
 
 
 @dataclass(frozen=True)
-class Images:
+class ScaledImages:
     """What the data side delivers for one scale, in pixels."""
 
     resize: int | None = None  # the shorter side; None: the data set's own test view
@@ -21,7 +21,7 @@ class Protocol:
     """Softmax outputs are averaged over the views of each image, and over scales."""
 
     name: str
-    scales: tuple[Images, ...]
+    scales: tuple[ScaledImages, ...]
     ten_crop: int | None = None  # side of the corners, the centre and their mirror images; None: one view
 
 
@@ -41,12 +41,12 @@ def protocol(name: str, crop: int = PAPER_CROP) -> Protocol:
         return round(pixels * crop / PAPER_CROP)
 
     table = {
-        "single_view": Protocol("single_view", (Images(),)),
-        "center_crop": Protocol("center_crop", (Images(size(256), size(224)),)),
-        "center_crop_320": Protocol("center_crop_320", (Images(size(320), size(320)),)),
-        "ten_crop": Protocol("ten_crop", (Images(size(256), size(256)),), ten_crop=size(224)),
+        "single_view": Protocol("single_view", (ScaledImages(),)),
+        "center_crop": Protocol("center_crop", (ScaledImages(size(256), size(224)),)),
+        "center_crop_320": Protocol("center_crop_320", (ScaledImages(size(320), size(320)),)),
+        "ten_crop": Protocol("ten_crop", (ScaledImages(size(256), size(256)),), ten_crop=size(224)),
         "multi_scale": Protocol(
-            "multi_scale", tuple(Images(size(side)) for side in (224, 256, 384, 480, 640))
+            "multi_scale", tuple(ScaledImages(size(side)) for side in (224, 256, 384, 480, 640))
         ),
     }
     if name not in table:

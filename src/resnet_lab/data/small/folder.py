@@ -56,7 +56,7 @@ class SmallFolder(Source[SmallFolderConfig]):
         return found
 
     @cached_property
-    def held(self) -> "Held":
+    def held(self) -> "DecodedImages":
         """The images, decoded."""
         return held(self.config, self.files)
 
@@ -81,7 +81,7 @@ class SmallFolder(Source[SmallFolderConfig]):
 
 
 @dataclass(frozen=True)
-class Held:
+class DecodedImages:
     """Decoded images that lie in a file."""
 
     file: Path
@@ -106,7 +106,7 @@ class Held:
         return {part: (tensors[f"{part}.images"], tensors[f"{part}.labels"]) for part in self.counts}
 
 
-def held(config: SmallFolderConfig, found: FolderImages) -> Held:
+def held(config: SmallFolderConfig, found: FolderImages) -> DecodedImages:
     """The decoded images of a folder, from the cache where they are there.
 
     Raises UserError for images that cannot be held together, for broken ones, and where nothing can be written.
@@ -159,18 +159,20 @@ def _file(config: SmallFolderConfig, found: FolderImages) -> Path:
     return cache_folder() / "small_folder" / f"{found.fingerprint}-{digest}.safetensors"
 
 
-def _opened(file: Path) -> Held | None:
+def _opened(file: Path) -> DecodedImages | None:
     """What a file says of itself, if it is whole; its pixels are not read."""
     try:
         with safe_open(file, framework="numpy") as opened:
             facts: dict[str, Any] = json.loads(opened.metadata()["held"])
             counts = {part: opened.get_slice(f"{part}.images").get_shape()[0] for part in facts["parts"]}
-        return Held(file, facts["height"], facts["width"], facts["channels"], counts, facts["broken"])
+        return DecodedImages(
+            file, facts["height"], facts["width"], facts["channels"], counts, facts["broken"]
+        )
     except (OSError, SafetensorError, KeyError, ValueError, TypeError):
         return None
 
 
-def _made(file: Path, config: SmallFolderConfig, found: FolderImages) -> Held:
+def _made(file: Path, config: SmallFolderConfig, found: FolderImages) -> DecodedImages:
     from safetensors.numpy import save_file
 
     from resnet_lab.data.small.decoding import decoded

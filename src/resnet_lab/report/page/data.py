@@ -12,7 +12,7 @@ from resnet_lab.errors import UserError, printable
 from resnet_lab.files import tail
 from resnet_lab.report.against import held, shared_variance
 from resnet_lab.report.choices import but_for_the_seed, differing
-from resnet_lab.report.collect import Run
+from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.compare import Group, summarise, told_apart_by
 from resnet_lab.report.conclude import best_of, conclude
 from resnet_lab.report.draw_depth import DEPTH, main_choice
@@ -37,12 +37,12 @@ ALIKE = "cannot tell"  # whether it differs from the best
 AXES = 6  # choices of the heat map, two at a time
 
 
-def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
+def page_data(sweeps: Mapping[str, Sequence[FoundRun]]) -> dict[str, Any]:
     """Sweeps by name; of several, a view of all runs together comes first."""
     every = list({run.path.resolve(): run for runs in sweeps.values() for run in runs}.values())
     numbers = {run.path: index for index, run in enumerate(every)}
     by_path = {run.path.resolve(): numbers[run.path] for run in every}
-    alone: dict[str, Sequence[Run]] = {}
+    alone: dict[str, Sequence[FoundRun]] = {}
     for name, runs in sweeps.items():
         alone |= _apart(name, runs)
     together = _apart("all together", every) if len(sweeps) > 1 else {}
@@ -65,12 +65,12 @@ def page_data(sweeps: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     return {name: plain(part, DIGITS) for name, part in data.items()}
 
 
-def _apart(name: str, runs: Sequence[Run]) -> dict[str, Sequence[Run]]:
+def _apart(name: str, runs: Sequence[FoundRun]) -> dict[str, Sequence[FoundRun]]:
     """A view of each part of these runs that can be compared."""
     return {f"{name}: {part}" if part else name: members for part, members in parted(runs).items()}
 
 
-def _view(name: str, runs: Sequence[Run], numbers: Mapping[Path, int]) -> dict[str, Any]:
+def _view(name: str, runs: Sequence[FoundRun], numbers: Mapping[Path, int]) -> dict[str, Any]:
     """One sweep, or all together, as the report tells of it."""
     groups = summarise(runs)
     answers, beside = answered(runs, groups)
@@ -237,7 +237,7 @@ def _paper(answers: str | None, beside: Sequence[Beside]) -> dict[str, Any] | No
     }
 
 
-def _configurations(runs: Sequence[Run]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _configurations(runs: Sequence[FoundRun]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """What all runs share, and what each has of its own."""
     first = runs[0].choices if runs else {}
     shared = {
@@ -248,7 +248,7 @@ def _configurations(runs: Sequence[Run]) -> tuple[dict[str, Any], list[dict[str,
     return shared, [{key: value for key, value in run.choices.items() if key not in shared} for run in runs]
 
 
-def _run(run: Run, name: str, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[str, Any]:
+def _run(run: FoundRun, name: str, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[str, Any]:
     record = run.record
     facts = {
         "id": hashlib.sha256(str(run.path).encode(errors="backslashreplace")).hexdigest()[:8],
@@ -272,7 +272,7 @@ def _run(run: Run, name: str, own: Mapping[str, Any], curves: Any, *, log: bool)
     return {key: value for key, value in facts.items() if value not in (None, "", {}, [])}
 
 
-def _worth_a_log(run: Run, runs: int) -> bool:
+def _worth_a_log(run: FoundRun, runs: int) -> bool:
     """Every run's last lines on a page of few; of many only those of what did not finish."""
     return runs <= MANY * MANY or run.state != State.FINISHED
 
@@ -283,9 +283,9 @@ def _ended_with(log: Path) -> str:
     return "\n".join(lines[-LINES:])
 
 
-def named_sweeps(folders: Sequence[Path], runs: Sequence[Run]) -> dict[str, list[Run]]:
+def named_sweeps(folders: Sequence[Path], runs: Sequence[FoundRun]) -> dict[str, list[FoundRun]]:
     """The runs by the folder that they lie in, named so that no two are alike."""
-    homes: dict[Path, list[Run]] = {}
+    homes: dict[Path, list[FoundRun]] = {}
     for run in runs:
         homes.setdefault(run.path if run.path in folders else run.path.parent, []).append(run)
     if not homes:

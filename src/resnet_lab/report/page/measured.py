@@ -5,7 +5,7 @@ from base64 import b64encode
 from typing import Any
 
 from resnet_lab.files import read_bytes, read_text
-from resnet_lab.report.collect import UNREADABLE, Run
+from resnet_lab.report.collect import UNREADABLE, FoundRun
 from resnet_lab.report.compare import Group
 from resnet_lab.report.draw_layers import measured
 
@@ -56,7 +56,7 @@ def _confusion(group: Group) -> dict[str, Any] | None:
     return {"columns": columns, "labels": labels, "counts": counts}
 
 
-def _read(run: Run) -> tuple[tuple[list[str], list[str]], list[list[int]]] | None:
+def _read(run: FoundRun) -> tuple[tuple[list[str], list[str]], list[list[int]]] | None:
     path = run.path / "confusion.csv"
     if not path.exists():
         return None
