@@ -17,7 +17,7 @@ from resnet_lab.report.spread import ALONE, SAME, STILL, Difference, Pooled, dif
 from resnet_lab.report.table import interval_words, said
 
 SENTENCES = 2
-SERIES = 4  # of learning rates, beyond which a sentence says how many more there are
+SERIES = 2  # of learning rates, beyond which a sentence says how many more there are
 PLURAL = {"agrees": "agree"}
 DIVERGED = "the loss diverges"
 CANNOT_TELL = {
