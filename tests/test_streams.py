@@ -141,6 +141,7 @@ def test_what_the_system_cannot_give_is_said_with_what_can_be_done(
     assert told is None if words is None else words in str(told)
 
 
+@pytest.mark.slow
 def test_a_file_too_large_for_the_system_is_one_line(tmp_path: Path) -> None:
     small = "data=digits data.train_images=64 data.test_images=32 model.depth=8 recipe.epochs=1 trainer.progress=false"
     done = shell(f"ulimit -f 50; {CLI} train {small} runs_root={tmp_path} 2>&1 | tail -1")

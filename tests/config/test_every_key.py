@@ -250,6 +250,7 @@ def outcome(overrides: Sequence[str]) -> tuple[str, str]:
     return identity(config), trained(str(RunFolder.create(config).path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("key", READ)
 def test_a_key_that_makes_another_run_changes_what_comes_out(key: str, tried: Callable[..., Any]) -> None:
     value, context = READ[key]

@@ -48,6 +48,7 @@ def test_a_fold_that_is_not_there_is_refused() -> None:
         info(SmallImagesConfig(name="digits", pad=1, fold=5))
 
 
+@pytest.mark.slow
 def test_a_report_takes_folds_for_replicas(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

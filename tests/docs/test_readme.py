@@ -37,11 +37,14 @@ def test_the_caption_of_its_picture_states_the_differences_of_the_results() -> N
         assert words.format(*prefix) in README.replace("\n", " ")
 
 
-def test_its_own_ablation_is_12_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    text = documented.files("README.md")["configs/experiment/norm.yaml"]
-    (tmp_path / "experiment").mkdir()
-    (tmp_path / "experiment" / "norm.yaml").write_text(text, encoding="utf-8")
-    assert cli.main(["plan", "-m", "experiment=norm", f"--config-dir={tmp_path}", "--gpu", "a100"]) == 0
+def test_its_own_ablation_is_12_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "configs" / "experiment" / "norm.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(documented.files("README.md")["configs/experiment/norm.yaml"], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["plan", "-m", "experiment=norm", "--gpu", "a100"]) == 0
     assert "12 runs, 0 finished" in capsys.readouterr().out
 
 

@@ -140,6 +140,7 @@ def test_an_example_has_its_debug_modes(name: str, debug: str) -> None:
     assert execute(run.path).error is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["rotation", "tags"])
 def test_two_processes_find_what_one_does(name: str) -> None:
     """Turns go by the place in a batch, so of rotations only the number of images is the same."""

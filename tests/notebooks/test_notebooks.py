@@ -65,7 +65,13 @@ TRUE = {
 }
 
 
-@each
+# The one that trains 12 runs is slow.
+LONG = [
+    pytest.param(path, marks=pytest.mark.slow) if path.stem.startswith("04") else path for path in NOTEBOOKS
+]
+
+
+@pytest.mark.parametrize("path", LONG, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_what_its_text_says_is_true(path: Path, checkout: Path) -> None:
     executed(path=checkout / "notebooks" / path.name, facts=TRUE[path.stem])
 

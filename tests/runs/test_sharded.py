@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable
 
+import pytest
 import torch
 from lightning.pytorch.strategies import FSDPStrategy
 from torch import nn
@@ -36,6 +37,7 @@ def train(folder: RunFolder, until: int | None = None) -> list[int]:
     return as_torchrun(ranked)
 
 
+@pytest.mark.slow
 def test_fsdp_run_that_is_killed_goes_on_bit_for_bit(make_config: MakeConfig) -> None:
     """With momentum of each weight where it belongs: FSDP scrambled that of weights which lay channels-last."""
     trainer = TrainerConfig(strategy="fsdp", threads=1, progress=False, devices=2)
