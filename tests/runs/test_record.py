@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,11 +19,13 @@ OLD = Path(__file__).parent / "schema1" / "resnet-8-width_2-s0-ba5cd526"
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A copy of this package, as it may be installed without git."""
     copy = shutil.copytree(recording.PACKAGE, tmp_path / "src" / "resnet_lab")
     monkeypatch.setattr(recording, "PACKAGE", copy)
-    return copy
+    yield copy
+    recording.code_digest.cache_clear()
+    recording.environment.cache_clear()
 
 
 def code() -> str:
@@ -54,7 +57,6 @@ def test_digest_of_the_code_follows_what_can_change_a_result_and_nothing_else(pa
     assert code() == before
     file.rename(file.with_name("unit.py"))
     assert code() != before
-    recording.code_digest.cache_clear()
 
 
 def test_folder_of_the_first_schema_is_still_read(tmp_path: Path) -> None:
