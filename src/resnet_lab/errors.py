@@ -1,5 +1,6 @@
 """Mistakes a user can make, each reported in one line."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from errno import (
@@ -54,6 +55,22 @@ def lacking(error: BaseException) -> str | None:
     if code in NO_LOCKS:
         return f"the file system knows no locks{on}"
     return None
+
+
+# What may be a mistake, or something that the system could not give.
+REPORTED = (UserError, MemoryError, ImportError, OSError, RuntimeError)
+
+
+def reported(error: Exception) -> int:
+    """Print the error in one line and return the exit code: 2 for a mistake, 1 for what the system could not give.
+
+    Raises any other error again.
+    """
+    line, code = (str(error), 2) if isinstance(error, UserError) else (lacking(error), 1)
+    if line is None:
+        raise error
+    print(f"resnet-lab: {line}", file=sys.stderr)
+    return code
 
 
 def _is_unloaded(error: BaseException) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from resnet_lab.cli import completion, core
 from resnet_lab.cli.parser import parsed
-from resnet_lab.errors import UserError, lacking
+from resnet_lab.errors import REPORTED, UserError, reported
 from resnet_lab.extras import commands
 from resnet_lab.streams import sturdy
 
@@ -39,14 +39,8 @@ def _run(args: Namespace) -> int:
             if (code := run(args)) is not None:
                 return code
         return 0
-    except UserError as error:
-        print(f"resnet-lab: {error}", file=sys.stderr)
-        return 2
-    except (MemoryError, ImportError, OSError, RuntimeError) as error:
-        if (line := lacking(error)) is None:
-            raise
-        print(f"resnet-lab: {line}", file=sys.stderr)
-        return 1
+    except REPORTED as error:
+        return reported(error)
     except SystemExit as leaving:
         if leaving.code:
             raise

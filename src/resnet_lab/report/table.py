@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from resnet_lab.columns import COLUMNS, Column, headings, metric, two, value_word
 from resnet_lab.errors import unknown
-from resnet_lab.report.against import AgainstBaseline, held_against, shared_variance
+from resnet_lab.report.against import AgainstBaseline, Line, held_against, shared_variance
 from resnet_lab.report.choices import CONDITIONS, differing
 from resnet_lab.report.compare import Group, told_apart_by
 from resnet_lab.report.paper import Beside
@@ -29,26 +29,17 @@ MEDIAN, BEST, AT_BEST = "median", "best", "at_best_val_epoch"
 SAID = {MEDIAN: "median", BEST: "best", AT_BEST: "at best validation epoch"}
 
 
-class TableLine(Protocol):
-    """A group, or groups that were pooled."""
-
-    @property
-    def choices(self) -> Mapping[str, Any]: ...
+class TableLine(Line, Protocol):
+    """A group, or groups that were pooled, with what a table shows of it."""
 
     @property
     def n(self) -> int: ...
-
-    @property
-    def settings(self) -> int: ...
 
     @property
     def remarks(self) -> str: ...
 
     @property
     def objective(self) -> Column: ...
-
-    @property
-    def result(self) -> Spread: ...
 
     def figure(self, column: Column) -> Spread: ...
 

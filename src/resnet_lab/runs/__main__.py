@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from resnet_lab.errors import UserError, lacking
+from resnet_lab.errors import REPORTED, reported
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.parent import end_with_named_parent
 from resnet_lab.streams import sturdy
@@ -26,14 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _code(run_dir: Path) -> int:
     try:
         record = execute(run_dir)
-    except UserError as error:
-        print(f"resnet-lab: {error}", file=sys.stderr)
-        return 2
-    except (MemoryError, ImportError, OSError, RuntimeError) as error:
-        if (line := lacking(error)) is None:
-            raise
-        print(f"resnet-lab: {line}", file=sys.stderr)
-        return 1
+    except REPORTED as error:
+        return reported(error)
     except KeyboardInterrupt:
         return 130
     failure = record.error if record else None

@@ -271,15 +271,7 @@ function readPoints(svg, { width, near, readout }) {
   };
   svg.addEventListener("pointermove", (event) => {
     const [px, py] = pixelOf(svg, event, width);
-    let best = -1,
-      least = 900;
-    near.forEach(([a, b], at) => {
-      const far = (a - px) ** 2 + (b - py) ** 2;
-      if (far < least) {
-        least = far;
-        best = at;
-      }
-    });
+    const best = closest(near, ([a, b]) => (a - px) ** 2 + (b - py) ** 2, 900);
     if (best >= 0) show(best);
   });
   svg.addEventListener("keydown", (event) => {
@@ -287,6 +279,19 @@ function readPoints(svg, { width, near, readout }) {
     show(order[Math.min(Math.max(place + STEPS[event.key], 0), order.length - 1)]);
     event.preventDefault();
   });
+}
+
+// The place of the one that is nearest, less than `least` far; -1: none is.
+function closest(list, distance, least = Infinity) {
+  let best = -1;
+  list.forEach((each, at) => {
+    const far = distance(each);
+    if (far < least) {
+      least = far;
+      best = at;
+    }
+  });
+  return best;
 }
 
 // A vertical hair at one of these x, moved by the pointer or the arrow keys; `crossed` is told of each.
@@ -305,15 +310,7 @@ function crossHair(svg, { X, left, top, inner, width }, values, crossed) {
   };
   svg.addEventListener("pointermove", (event) => {
     const px = pixelOf(svg, event, width)[0];
-    let best = -1,
-      least = Infinity;
-    values.forEach((value, at) => {
-      const far = Math.abs(X.at(value) - px);
-      if (far < least) {
-        least = far;
-        best = at;
-      }
-    });
+    const best = closest(values, (value) => Math.abs(X.at(value) - px));
     if (best >= 0) show(best);
   });
   svg.addEventListener("keydown", (event) => {
