@@ -35,8 +35,8 @@ def execute(run_dir: Path | str) -> Record | None:
     folder = RunFolder(run_dir)
     config = folder.config()
     if folder.state() == State.FINISHED:
-        if told := of_other_code(folder):
-            print(f"resnet-lab: {folder.path} was {told}", file=sys.stderr)
+        if remark := of_other_code(folder):
+            print(f"resnet-lab: {folder.path} was {remark}", file=sys.stderr)
         return folder.record()
     folder.check()
     config = replace(config, trainer=counted(config.trainer))

@@ -170,8 +170,8 @@ class Record:
 
     def to_json(self) -> str:
         """Write the record with a digest of all that it says."""
-        told = asdict(self)
-        return json.dumps(told | {"digest": _digest(told)}, indent=2) + "\n"
+        facts = asdict(self)
+        return json.dumps(facts | {"digest": _digest(facts)}, indent=2) + "\n"
 
     def check(self) -> None:
         """Raise ValueError for the first figure that no run leaves, or that is not there."""
@@ -201,8 +201,8 @@ class Record:
                 raise ValueError(f"it has no {key}")
 
 
-def _digest(told: dict[str, Any]) -> str:
-    said = {key: value for key, value in told.items() if key != "digest"}
+def _digest(facts: dict[str, Any]) -> str:
+    said = {key: value for key, value in facts.items() if key != "digest"}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 

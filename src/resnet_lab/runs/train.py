@@ -132,7 +132,7 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, parts: Parts, r
         compile_in_place(net)
     cost, checkpoints = CostMeter(), parts.checkpoints
     logger, loggers = RunLogger(), own_loggers(config.logger.extra)
-    with numerics.as_configured(config), trackers(config, folder, record, first=here.is_first) as told:
+    with numerics.as_configured(config), trackers(config, folder, record, first=here.is_first) as tracked:
         trainer = Trainer(
             **trainer_arguments(config.trainer, here, config.precision, units=isinstance(net, ResNet)),
             **recipes.trainer_arguments(recipe),
@@ -146,7 +146,7 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, parts: Parts, r
                 *_steps(folder, config, logger),
                 cost,
                 checkpoints,
-                *told.callbacks,
+                *tracked.callbacks,
             ],
             logger=[logger, *loggers],
             log_every_n_steps=config.trainer.extra.get(
@@ -206,7 +206,7 @@ def train(folder: RunFolder, config: TrainConfig, here: Process, parts: Parts, r
             )
             found.files = {path.name: digest_of(path) for path in sorted(left) if path.is_file()}
             found.last, found.best = scores(folder.history_file, error, config.objective)
-        told.record = found
+        tracked.record = found
     return found
 
 
@@ -276,8 +276,8 @@ def _check_statistics(config: TrainConfig, trainer: Trainer, module: Any, stage:
 
 def _tell_preprocessing(folder: RunFolder, trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001
     """Before the first checkpoint, whose net needs it as much as the last one's."""
-    told = trainer.datamodule.preprocessing().to_json()  # type: ignore[attr-defined]
-    write_text(folder.preprocessing_file, f"{told}\n")
+    text = trainer.datamodule.preprocessing().to_json()  # type: ignore[attr-defined]
+    write_text(folder.preprocessing_file, f"{text}\n")
 
 
 def _tell_emulation(config: TrainConfig, trainer: Trainer, module: Any, stage: str) -> None:  # noqa: ARG001

@@ -56,10 +56,10 @@ def of_itself(path: Path | str, *, trust: bool = False) -> Trained:
     if os.path.isfile(path):  # noqa: PTH113 (which answers no where it may not look)
         if (run := _run_of(path)) is not None:
             return of_run(run.path, path, trust=trust)
-        told = described(path, trust=trust)
-        if told is None:
+        found = described(path, trust=trust)
+        if found is None:
             raise UserError(f"{path} does not say what net it is of: --model NAME --weights {path}")
-        model, seen = told
+        model, seen = found
         return Trained(path.name, path, model, seen, lambda: _filled(model, path))
     return of_run(path, trust=trust)
 
@@ -118,8 +118,8 @@ def of_name(
     entry = published.entry(net) if weights is not None else None
     path = None if weights is None or entry is not None else Path(weights).expanduser()
     seen = None
-    if path is not None and (told := described(path, trust=trust)) is not None:
-        ours, seen = told
+    if path is not None and (facts := described(path, trust=trust)) is not None:
+        ours, seen = facts
         _check_same(net, ours, path)
         ends = {"num_classes": ours.num_classes, "in_channels": ours.in_channels}
     elif (
