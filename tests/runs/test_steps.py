@@ -57,6 +57,11 @@ def rows(folder: RunFolder, name: str) -> list[dict[str, str]]:
         ]
 
 
+def speeds(folder: RunFolder) -> list[float]:
+    with (folder.path / "steps.csv").open(newline="") as file:
+        return [float(row["images_per_second"]) for row in csv.DictReader(file)]
+
+
 def run(*asked: str) -> RunFolder:
     return RunFolder.create(compose([*SMALL, "logger.every_steps=1", *asked]))
 
@@ -69,6 +74,7 @@ def test_steps_have_loss_rate_speed_and_images_seen() -> None:
     assert [int(row["images"]) for row in found] == [32 * each for each in range(1, 10)]
     assert float(found[-1]["lr"]) == pytest.approx(float(rows(here, "history.csv")[-1]["lr"]))
     assert all(float(row["gradient_norm"]) > 0 for row in found)
+    assert all(speed > 0 for speed in speeds(here))
     epochs: list[Any] = [found[:3], found[3:6], found[6:]]
     means = [sum(float(row["train/loss"]) for row in epoch) / 3 for epoch in epochs]
     assert means == pytest.approx([float(row["train/loss"]) for row in rows(here, "history.csv")], rel=1e-4)
@@ -83,6 +89,7 @@ def test_steps_are_killed_and_resumed_as_the_history_is() -> None:
     execute(here.path)
     for name in ("steps.csv", "history.csv"):
         assert rows(here, name) == rows(whole, name)
+    assert not [speed for speed in speeds(here) if speed <= 0]
 
 
 def test_what_callbacks_log_has_its_column() -> None:
@@ -101,9 +108,12 @@ def test_what_callbacks_log_has_its_column() -> None:
     assert "weight" not in epochs[0]
 
 
-def test_a_long_run_has_rows_further_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "length", [(), ("recipe.epochs=null", "recipe.iterations=9", "recipe.schedule=step")]
+)
+def test_a_long_run_has_rows_further_apart(length: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_logger, "MOST", 3)
-    here = run()
+    here = run(*length)
     execute(here.path)
     assert [int(row["iteration"]) for row in rows(here, "steps.csv")] == [3, 6, 9]
 

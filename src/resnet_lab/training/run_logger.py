@@ -106,7 +106,7 @@ class Steps(Checkpoint):
         self._norm: Tensor | None = None
         self._written = 0.0  # when
         self._began, self._images = time.monotonic(), 0.0
-        if not gradient_norm:  # a hook that does nothing costs each step its call
+        if not gradient_norm:  # Lightning skips a hook that is None, and saves each step a call
             self.on_before_optimizer_step = None  # type: ignore[method-assign,assignment]
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -121,16 +121,22 @@ class Steps(Checkpoint):
             self._logger.of_step = dict(state["logged"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        total = int(pl_module.total_iterations) or (  # type: ignore[arg-type]
-            int(trainer.num_training_batches) * (trainer.max_epochs or 1)
-        )
-        self._every = max(self._asked, math.ceil(total / MOST))
         self._began, self._images = time.monotonic(), self._seen(trainer, trainer.fit_loop.batch_idx + 1)
         if trainer.is_global_zero:
             self._file.begin()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._began, self._images = time.monotonic(), self._seen(trainer, trainer.fit_loop.batch_idx + 1)
+        self._began, self._images = time.monotonic(), self._seen(trainer, 0)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        # Only now is the length known: the module's own on_train_start comes after a callback's.
+        total = int(pl_module.total_iterations) or (  # type: ignore[arg-type]
+            int(trainer.num_training_batches) * (trainer.max_epochs or 1)
+        )
+        self._every = max(self._asked, math.ceil(total / MOST))
+        self.on_train_batch_start = None  # type: ignore[method-assign,assignment]
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Any) -> None:
         if not (trainer.global_step + 1) % self._every:
