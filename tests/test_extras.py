@@ -1,16 +1,14 @@
 """Deleting the folder of an extra leaves everything else working."""
 
-import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import resnet_lab
-import resnet_lab.cli
-from resnet_lab.extras import commands
 
 PACKAGE = Path(resnet_lab.__file__).parent
 TINY = [
@@ -24,30 +22,45 @@ TINY = [
     ),
     *("recipe.batch_size=16", "trainer.accelerator=cpu", "trainer.progress=false", "trainer.threads=1"),
 ]
-EXTRAS = {  # a folder: commands that go with it, and options
-    "share": ({"pack", "unpack"}, set()),
-    "plan": ({"plan"}, set()),
-    "template": ({"new"}, set()),
-    "report/page": (set(), {"--page", "--serve"}),
+EXTRAS: dict[str, set[str]] = {  # a folder or a file of the package: what goes with it
+    "share": {"pack", "unpack"},
+    "plan": {"plan"},
+    "template": {"new"},
+    "report/page": {"report --page", "report --serve"},
+    "sweeps/ray": {"place ray"},
+    "sweeps/search": {"sweeper SearchSweeper"},
 }
+LIST = """
+import resnet_lab.cli
+from resnet_lab.extras import commands, registered
+for name, command in commands().items():
+    print(name)
+    print(*(f"{name} {each}" for option in command.options for each in option.names), sep="\\n")
+for kind in ("place", "sweeper"):
+    print(*(f"{kind} {name}" for name in registered(kind)), sep="\\n")
+"""
 
 
-@pytest.fixture(scope="module")
-def without_extras(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package without any of them, beside its configurations."""
-    root = tmp_path_factory.mktemp("core")
-    left_out = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(PACKAGE, root / "src/resnet_lab", ignore=left_out)
-    shutil.copytree(PACKAGE.parent / "hydra_plugins", root / "src/hydra_plugins", ignore=left_out)
-    shutil.copytree(PACKAGE.parents[1] / "configs", root / "configs")
-    for extra in EXTRAS:
-        shutil.rmtree(root / "src/resnet_lab" / extra)
-    return root
+@pytest.fixture
+def without(tmp_path: Path) -> Callable[..., Path]:
+    """The package without some extras, beside its configurations."""
+
+    def copied(*extras: str) -> Path:
+        left_out = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PACKAGE, tmp_path / "src/resnet_lab", ignore=left_out)
+        shutil.copytree(PACKAGE.parent / "hydra_plugins", tmp_path / "src/hydra_plugins", ignore=left_out)
+        shutil.copytree(PACKAGE.parents[1] / "configs", tmp_path / "configs")
+        for extra in extras:
+            path = tmp_path / "src/resnet_lab" / extra
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        return tmp_path
+
+    return copied
 
 
-def resnet_lab_of(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def python(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "resnet_lab", *arguments],
+        [sys.executable, *arguments],
         capture_output=True,
         text=True,
         cwd=root,
@@ -57,40 +70,46 @@ def resnet_lab_of(root: Path, *arguments: str) -> subprocess.CompletedProcess[st
     )
 
 
+def listed(root: Path) -> set[str]:
+    """The commands, their options and what else is registered, in the package below a folder."""
+    done = python(root, "-c", LIST)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines())
+
+
 @pytest.mark.parametrize("extra", EXTRAS)
-def test_what_an_extra_adds_lies_in_its_folder(extra: str) -> None:
-    added, options = EXTRAS[extra]
-    text = (PACKAGE / extra / "register.py").read_text()
-    assert added <= set(commands())
-    assert all(f"def {name}(" in text for name in added)
-    assert options <= {name for each in commands()["report"].options for name in each.names}
-    assert all(f'"{name}' in text for name in options)
+def test_deleting_an_extra_takes_away_what_it_adds_and_nothing_else(
+    extra: str, without: Callable[..., Path]
+) -> None:
+    every = listed(PACKAGE.parents[1])
+    gone = every - listed(without(extra))
+    assert EXTRAS[extra] <= gone
+    assert gone - EXTRAS[extra] <= {each for each in every if each.split()[0] in EXTRAS[extra]}
 
 
-def test_without_the_folders_of_the_extras_their_commands_are_gone_and_told(without_extras: Path) -> None:
-    listed = resnet_lab_of(without_extras, "--help").stdout
-    assert "\n  train " in listed
-    for added, _ in EXTRAS.values():
-        assert not any(f"\n  {name} " in listed for name in added)
-    assert "--page" not in resnet_lab_of(without_extras, "report", "--help").stdout
-    done = resnet_lab_of(without_extras, "pack", "runs")
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
-    assert "unknown command 'pack'" in done.stderr
+def test_what_an_extra_adds_is_unknown_without_it(without: Callable[..., Path]) -> None:
+    root = without(*EXTRAS)
+    for command, words in {
+        ("pack", "runs"): "unknown command 'pack'",
+        ("train", "-m", "hydra/launcher=ray"): "unknown hydra.launcher.place 'ray'",
+        ("train", "-m", "hydra/sweeper=optuna"): "hydra/sweeper=optuna",
+    }.items():
+        done = python(root, "-m", "resnet_lab", *command)
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert words in done.stderr
 
 
 @pytest.mark.slow
-def test_without_the_folders_of_the_extras_the_rest_trains_sweeps_and_reports(without_extras: Path) -> None:
-    for command in ([*TINY, "name=one"], [*TINY, "-m", "name=two", "seed=0,1"], ["report", "runs"]):
-        done = resnet_lab_of(without_extras, *command)
+def test_without_the_extras_the_rest_trains_sweeps_reports_and_evaluates(
+    without: Callable[..., Path],
+) -> None:
+    root = without(*EXTRAS)
+    for command in (
+        [*TINY, "name=one"],
+        [*TINY, "-m", "name=two", "seed=0,1"],
+        ["report", "runs"],
+        ["evaluate", "--run", "runs/one/ONE"],
+    ):
+        one = next((root / "runs/one").glob("resnet*"), root)
+        done = python(root, "-m", "resnet_lab", *(word.replace("ONE", one.name) for word in command))
         assert done.returncode == 0, done.stderr
-    done = resnet_lab_of(
-        without_extras, "evaluate", "--run", *map(str, (without_extras / "runs/one").glob("resnet*"))
-    )
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize("extra", EXTRAS)
-def test_nothing_outside_an_extra_imports_it(extra: str) -> None:
-    name = f"resnet_lab.{extra.replace('/', '.')}"
-    others = [each for each in PACKAGE.rglob("*.py") if not each.is_relative_to(PACKAGE / extra)]
-    assert [str(each) for each in others if re.search(rf"(from|import) {name}\b", each.read_text())] == []

@@ -1,5 +1,7 @@
-"""Hydra takes plugins only from this package: the sweepers and the launchers of `resnet_lab.sweeps`."""
+"""Hydra takes plugins only from this package, which it searches: our launcher, and the sweepers of extras."""
 
-from resnet_lab.sweeps.plugins import LocalLauncher, RayLauncher, SearchSweeper, SlurmLauncher
+from resnet_lab.extras import registered
+from resnet_lab.sweeps.plugins import FolderLauncher
 
-__all__ = ["LocalLauncher", "RayLauncher", "SearchSweeper", "SlurmLauncher"]
+__all__ = ["FolderLauncher"]
+globals().update({name: sweeper() for name, sweeper in registered("sweeper").items()})

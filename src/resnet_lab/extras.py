@@ -1,10 +1,11 @@
-"""Commands, and how rooms add them: the command line never imports a room that only some need.
+"""Commands, and how extras add these and whatever else: the core never imports a room that only some need.
 
 A folder of this package with a `register.py` is asked for what it adds; delete the folder, and the rest works on. Such
 a file imports its room only inside its functions. Standard library only.
 """
 
 from argparse import Namespace
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import module_from_spec, spec_from_file_location
@@ -54,6 +55,7 @@ class Command:
     before: tuple[Handler, ...] = ()  # asked first: None leaves it to the next
 
 
+_registered: defaultdict[str, dict[str, Callable[..., Any]]] = defaultdict(dict)
 _commands: dict[str, Command] = {}
 _extensions: list[
     tuple[str, tuple[Option, ...], Handler]
@@ -107,8 +109,33 @@ def extend(name: str, *options: Option) -> Callable[[Handler], Handler]:
     return register
 
 
+def register(kind: str, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function of an extra, which the core finds by its `kind`, for example the place ``ray``."""
+
+    def add(function: Callable[..., Any]) -> Callable[..., Any]:
+        _registered[kind][name] = function
+        return function
+
+    return add
+
+
+def registered(kind: str) -> Mapping[str, Callable[..., Any]]:
+    """Return what the extras have of a kind, by name; each function imports its room when it is called."""
+    _read_extras()
+    return _registered[kind]
+
+
 def commands() -> dict[str, Command]:
     """Return every command by its name, in the order of --help."""
+    _read_extras()
+    found = dict(sorted(_commands.items(), key=lambda each: GROUPS.index(each[1].group)))
+    for name, options, run in _extensions:
+        if known := found.get(name):
+            found[name] = replace(known, options=known.options + options, before=(*known.before, run))
+    return found
+
+
+def _read_extras() -> None:
     package = Path(__file__).parent
     for file in sorted({*package.glob("*/register.py"), *package.glob("*/*/register.py")} - _read):
         _read.add(file)
@@ -117,8 +144,3 @@ def commands() -> dict[str, Command]:
         assert spec is not None
         assert spec.loader is not None
         spec.loader.exec_module(module_from_spec(spec))
-    found = dict(sorted(_commands.items(), key=lambda each: GROUPS.index(each[1].group)))
-    for name, options, run in _extensions:
-        if known := found.get(name):
-            found[name] = replace(known, options=known.options + options, before=(*known.before, run))
-    return found

@@ -15,7 +15,7 @@ from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Failure, Record, State
 from resnet_lab.sweeps import start
 from resnet_lab.sweeps.jobs import Job
-from resnet_lab.sweeps.plugins import LocalLauncher
+from resnet_lab.sweeps.plugins import FolderLauncher
 from run_folders import finished
 from swept import configurations, runs_of_experiment
 
@@ -127,7 +127,7 @@ def test_launcher_of_an_experiment_is_obeyed_unless_another_is_typed(
 ) -> None:
     launched = []
     set_launch(monkeypatch, lambda _, jobs, **__: launched.append(jobs))
-    monkeypatch.setattr(LocalLauncher, "launch", lambda *_, **__: None)
+    monkeypatch.setattr(FolderLauncher, "launch", lambda *_, **__: None)
     experiment("mine", launcher="basic")
     experiment("other", launcher="local")
     cli.main(["train", "-m", "experiment=mine", "seed=0,1"])
@@ -142,7 +142,7 @@ def test_sweeper_of_an_experiment_is_obeyed(
     experiment: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr("resnet_lab.sweeps.plugins.Search", lambda *given: asked.append(given))
+    monkeypatch.setattr("resnet_lab.sweeps.search.Search", lambda *given: asked.append(given))
     experiment("mine", "{n_trials: 7}", sweeper="optuna")
     with suppress(AttributeError):  # the search that is none
         start.train(["experiment=mine", "model.depth=20,32"], multirun=True)

@@ -1,14 +1,11 @@
-"""Hydra's side of a sweep: the sweeper that chooses the jobs of a search, and the launchers that end jobs."""
+"""Hydra's side of a sweep: the task, and the launcher that brings jobs to their end at a place."""
 
-from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher
-from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -17,20 +14,22 @@ from resnet_lab.config.compose import typed
 from resnet_lab.config.grid import apart
 from resnet_lab.config.identity import path_of
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.errors import UserError
+from resnet_lab.errors import UserError, unknown
+from resnet_lab.extras import registered
 from resnet_lab.runs.record import State
 from resnet_lab.sweeps.board import Board, print_summary
 from resnet_lab.sweeps.jobs import Job, name_jobs
 from resnet_lab.sweeps.places.local import Local, LocalOptions
-from resnet_lab.sweeps.places.ray import Ray, RayOptions
 from resnet_lab.sweeps.places.slurm import Slurm, SlurmOptions
-from resnet_lab.sweeps.search import Search, SearchOptions
 from resnet_lab.sweeps.sweep import Place, run_sweep
 
-# Hydra takes plugins only from the package `hydra_plugins`, which it searches in every program of the
-# environment. Ours are registered by hand, under a name there, so that they appear in this program alone.
-NAMESPACE = "hydra_plugins.resnet_lab"
+NAMESPACE = "hydra_plugins.resnet_lab"  # where Hydra looks for plugins
 
+# By hydra.launcher.place, each with the class of its options; extras register theirs.
+PLACES: dict[str, tuple[Callable[[Any], Place], type]] = {
+    "local": (Local, LocalOptions),
+    "slurm": (Slurm, SlurmOptions),
+}
 
 INTERRUPTED = 130  # what a run ends with after Ctrl-C
 
@@ -65,41 +64,18 @@ class Task:
         return job.objective()
 
 
-class SearchSweeper(Sweeper):
-    """hydra/sweeper=optuna: what is tried next follows from what was found."""
-
-    __module__ = NAMESPACE
-
-    def __init__(self, **options: Any) -> None:
-        self.options = options
-
-    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
-
-    def sweep(self, arguments: list[str]) -> Any:
-        assert self.launcher is not None
-        launch = self.launcher.launch
-
-        def objectives(jobs: list[list[str]]) -> list[Any]:
-            return [each.return_value for each in launch(jobs, initial_job_idx=0)]
-
-        search = Search(options_of(SearchOptions, self.options, "hydra.sweeper"), arguments)
-        print(search.run(objectives))
-
-
 class FolderLauncher(Launcher):
-    """Makes the folder of every job, then executes them at a place; nothing is composed later.
+    """Makes the folder of every job, then executes them at a `place`; nothing is composed later.
 
     A job returns what a search minimises, its validation error in per cent, and None when it failed.
     """
 
-    def __init__(self, max_failures: int | None = None, **options: Any) -> None:
+    __module__ = NAMESPACE
+
+    def __init__(self, place: str, max_failures: int | None = None, **options: Any) -> None:
+        self.place = place
         self.max_failures = max_failures
         self.options = options
-
-    @abstractmethod
-    def place(self) -> Place:
-        """Where the runs are executed."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
@@ -112,7 +88,7 @@ class FolderLauncher(Launcher):
         most = self.max_failures
         if most is not None and not (type(most) is int and most >= 1):
             raise UserError(f"hydra.launcher.max_failures={most}: a number of runs is needed, 1 or more")
-        place = self.place()
+        place = place_of(self.place, self.options)
         configs = apart([self._composed(overrides) for overrides in job_overrides])
         # What can never run here is reported before a folder is made.
         cores = [place.cores(config) for config in configs]
@@ -144,31 +120,13 @@ class FolderLauncher(Launcher):
         )
 
 
-class LocalLauncher(FolderLauncher):
-    """hydra/launcher=local: slots of this machine."""
-
-    __module__ = NAMESPACE
-
-    def place(self) -> Local:
-        return Local(options_of(LocalOptions, self.options))
-
-
-class SlurmLauncher(FolderLauncher):
-    """hydra/launcher=slurm: jobs of a cluster."""
-
-    __module__ = NAMESPACE
-
-    def place(self) -> Slurm:
-        return Slurm(options_of(SlurmOptions, self.options))
-
-
-class RayLauncher(FolderLauncher):
-    """hydra/launcher=ray: tasks of a cluster, or of one that is started here."""
-
-    __module__ = NAMESPACE
-
-    def place(self) -> Ray:
-        return Ray(options_of(RayOptions, self.options))
+def place_of(name: str, options: dict[str, Any]) -> Place:
+    """Return one of PLACES or of the extras' places; UserError where there is none, or an option is wrong."""
+    extras = registered("place")
+    if name not in PLACES and name not in extras:
+        raise unknown("hydra.launcher.place", name, [*PLACES, *extras])
+    place, kind = PLACES.get(name) or extras[name]()
+    return place(options_of(kind, options))
 
 
 def options_of(kind: type, given: dict[str, Any], where: str = "hydra.launcher") -> Any:
@@ -177,9 +135,3 @@ def options_of(kind: type, given: dict[str, Any], where: str = "hydra.launcher")
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), given))
     except OmegaConfBaseException as error:
         raise UserError(f"{where}.{error.full_key}: {str(error).splitlines()[0]}") from None
-
-
-def register() -> None:
-    """Make the launchers and the sweepers known to Hydra."""
-    for plugin in (SearchSweeper, LocalLauncher, SlurmLauncher, RayLauncher):
-        Plugins.instance().register(plugin)

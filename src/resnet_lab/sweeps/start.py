@@ -28,7 +28,7 @@ from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.recording import lacking
 from resnet_lab.sweeps.board import print_summary
 from resnet_lab.sweeps.jobs import Job, name_jobs
-from resnet_lab.sweeps.plugins import Task, register
+from resnet_lab.sweeps.plugins import Task
 from resnet_lab.tracking.account import announced, patience
 from resnet_lab.tracking.unsent import waited_for
 
@@ -117,7 +117,6 @@ def _tested(record: Record) -> str:
 
 def sweep(request: Request, *, fresh: bool = False, retry_failed: bool = False) -> list[Job]:
     """Bring every run of a multirun to its end, by Hydra's sweeper and launcher, and return what became of each."""
-    register()
     with tempfile.TemporaryDirectory() as scratch:
         hydra = request.hydra(f"hydra.sweep.dir={scratch}")  # where other launchers than ours write
         # A search composes as it goes, and checks what it may choose from.
@@ -171,9 +170,11 @@ def _launch(config: DictConfig, task: Task, arguments: list[str]) -> None:
     except Exception as error:
         if task.ours:
             raise
-        name = config.hydra.runtime.choices["hydra/launcher"]
+        kind = "hydra/launcher" if is_grid(config) else "hydra/sweeper"
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]  # of many, the last decided
-        raise UserError(f"hydra/launcher={name} cannot start the runs: {reason}") from error
+        raise UserError(
+            f"{kind}={config.hydra.runtime.choices[kind]} cannot start the runs: {reason}"
+        ) from error
 
 
 def _tell_other_code(jobs: Sequence[Job]) -> None:

@@ -20,7 +20,7 @@ from rich.console import Console
 from resnet_lab.errors import UserError
 from resnet_lab.sweeps.board import Board
 from resnet_lab.sweeps.jobs import Job
-from resnet_lab.sweeps.places.ray import CLUSTERS, Ray, RayOptions
+from resnet_lab.sweeps.ray import CLUSTERS, Ray, RayOptions
 from resnet_lab.sweeps.sweep import run_sweep
 
 MakeJob = Callable[..., Job]

@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
 
 from resnet_lab.config.compose import compose_raw
 from resnet_lab.config.grid import assignments
@@ -23,6 +26,7 @@ from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.request import Request
 from resnet_lab.config.schema import ObjectiveConfig, TrainConfig
 from resnet_lab.errors import UserError, unknown
+from resnet_lab.sweeps.plugins import NAMESPACE, options_of
 
 JOURNAL = "search.journal"
 SAMPLERS = ("tpe", "random")
@@ -54,6 +58,28 @@ class SearchOptions:
                 raise UserError(
                     f"hydra.sweeper.{name} is of a grid: a search takes hydra.sweeper.params alone"
                 )
+
+
+class SearchSweeper(Sweeper):
+    """hydra/sweeper=optuna: what is tried next follows from what was found."""
+
+    __module__ = NAMESPACE
+
+    def __init__(self, **options: Any) -> None:
+        self.options = options
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.launcher = Plugins.instance().instantiate_launcher(hydra_context, task_function, config)
+
+    def sweep(self, arguments: list[str]) -> Any:
+        assert self.launcher is not None
+        launch = self.launcher.launch
+
+        def objectives(jobs: list[list[str]]) -> list[Any]:
+            return [each.return_value for each in launch(jobs, initial_job_idx=0)]
+
+        search = Search(options_of(SearchOptions, self.options, "hydra.sweeper"), arguments)
+        print(search.run(objectives))
 
 
 class Search:
