@@ -21,6 +21,7 @@ class KeptRun:
     project: str = ""
     job_type: str = ""
     exit_code: int | None = None
+    told: dict[str, Any] = field(default_factory=dict)  # what else, as GraphQL names it
 
     @property
     def history(self) -> list[dict[str, Any]]:
@@ -36,6 +37,8 @@ class WandbServer:
     def __init__(self) -> None:
         self.runs: dict[str, KeptRun] = {}
         self.refuse: int | None = None
+        self.stopped = False  # by somebody in the UI
+        self.alerts: list[dict[str, Any]] = []
         self.artifacts: list[dict[str, Any]] = []
         self.files: dict[str, bytes] = {}
         self.views: dict[str, dict[str, Any]] = {}
@@ -56,11 +59,15 @@ class WandbServer:
         project = {"id": "cA==", "name": "resnet-lab", "entity": {"id": "ZQ==", "name": "somebody"}}
         if "RunResumeStatus" in query:
             return {"model": project | {"internalId": "1", "bucket": self._bucket(given["name"])}}
+        if "notifyScriptableRunAlert" in query:
+            self.alerts.append(given)
+            return {"notifyScriptableRunAlert": {"success": True}}
         if "upsertBucket" in query:
             new = given.get("name") not in self.runs
             run = self.runs.setdefault(given.get("name") or "cg==", KeptRun())
             run.name, run.project = given.get("displayName") or run.name, given.get("project") or run.project
             run.job_type = given.get("jobType") or run.job_type
+            run.told |= {key: value for key, value in given.items() if value is not None}
             if given.get("config"):
                 told = json.loads(given["config"])
                 run.config = {key: each["value"] for key, each in told.items() if key != "_wandb"}
@@ -146,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
             told = {}
         if self.path.endswith("/file_stream"):
             server.stream(server.runs.setdefault(self.path.split("/")[-2], KeptRun()), told)
-            self._send(200, {})
+            self._send(200, {"stopped": server.stopped})
         else:
             self._send(200, {"data": server.answer(told)})
 

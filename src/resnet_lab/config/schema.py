@@ -83,8 +83,12 @@ class LoggerConfig:
     mode: str = choice("auto", ("auto", "online", "offline", "disabled"))
     # tags of the runs in W&B
     tags: list[str] = field(default_factory=list, metadata={"text": Text(most=64)})
+    # notes on the runs in W&B
+    notes: str | None = None
     # upload the weights of a finished run as a W&B artifact
     artifacts: bool = False
+    # upload the newest checkpoint as a W&B artifact, every 10 minutes and when the run is interrupted
+    checkpoints: bool = False
     # iterations between the rows of steps.csv, at least so many that there are at most 1,000; 0: none
     every_steps: int = number(50, least=0)
     # the norm of the gradients in steps.csv

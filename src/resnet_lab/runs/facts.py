@@ -44,6 +44,8 @@ def facts_of(config: TrainConfig, record: Record, folder: Path, host: str | None
         config=_nested(identity_part(config))
         | {name: value for name, value in values.items() if value is not None},
         summary=_summary(record),
+        objective=config.objective.validated,
+        mode=config.objective.mode,
         started=record.started or None,
         error=f"{error.kind}: {error.message}" if error else None,
     )

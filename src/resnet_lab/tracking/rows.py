@@ -6,12 +6,14 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from resnet_lab.files import read_text
 
 Row = dict[str, float]
 
+AXES = ("iteration", "epoch", "images")
 PATIENCE = 60.0  # seconds: a killed run's trackers get what is certain, and then the run goes on
 
 
@@ -52,13 +54,17 @@ def read_rows(history: Path) -> list[Row]:
 def all_rows(folder: Path) -> list[Row]:
     """Return the rows of a run, those of steps.csv as ``step/…`` before that of their epoch, by iteration.
 
-    Rows up to an iteration that a checkpoint knows stay as they are and where they are.
+    Each has what a curve may be drawn against: iteration, epoch and, where there are steps, images seen. Rows up to an
+    iteration that a checkpoint knows stay as they are and where they are.
     """
-    steps = [
-        {name if name in ("iteration", "images") else f"step/{name}": value for name, value in row.items()}
-        for row in read_rows(folder / "steps.csv")
+    steps, epochs = read_rows(folder / "steps.csv"), read_rows(folder / "history.csv")
+    if steps and "epoch" in steps[0]:
+        images = steps[0]["images"] / steps[0]["epoch"]
+        epochs = [row | {"images": round(row["epoch"] * images)} for row in epochs]
+    named = [
+        {name if name in AXES else f"step/{name}": value for name, value in row.items()} for row in steps
     ]
-    return sorted([*steps, *read_rows(folder / "history.csv")], key=lambda row: row["iteration"])
+    return sorted([*named, *epochs], key=lambda row: row["iteration"])
 
 
 def rows_to(rows: Sequence[Row], iteration: int | None) -> list[Row]:
@@ -83,3 +89,11 @@ def seconds_after_start(rows: Sequence[Row]) -> list[float]:
         passed += row.get("seconds", 0.0)
         ends.append(passed)
     return ends
+
+
+def seconds_of(when: str | None) -> float:
+    """Return seconds since 1970 of an ISO 8601 time; now where there is none."""
+    try:
+        return datetime.fromisoformat(when or "").timestamp()
+    except ValueError:
+        return time.time()

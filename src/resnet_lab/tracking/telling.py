@@ -84,11 +84,13 @@ def telling(config: LoggerConfig, folder: Path, facts: Callable[[], Facts]) -> I
         yield None
         return
     if "tensorboard" in config.trackers and find_spec("tensorboard") is None:
-        raise UserError("logger=tensorboard needs a package: pip install tensorboard")
+        raise UserError("logger=tensorboard needs a package: pip install 'resnet-lab[tensorboard]'")
     teller = Teller(config, folder, facts())
     try:
         yield teller
     except BaseException as error:
-        teller.end(replace(facts(), error=str(error) or type(error).__name__), complete=False)
+        diverged = isinstance(error, ArithmeticError)  # as NonFiniteLoss and NonFiniteWeights are
+        ended = replace(facts(), error=str(error) or type(error).__name__, diverged=diverged)
+        teller.end(ended, complete=False)
         raise
     teller.end(facts(), complete=True)

@@ -1,22 +1,31 @@
-"""What a finished run got wrong, as W&B shows it: made of the files that the run left. Free of torch."""
+"""What a run leaves beside its rows, as W&B shows it: tables, a chart, and artifacts. Free of torch."""
 
+import csv
 import re
 from pathlib import Path
 from typing import Any
 
+from resnet_lab.files import read_text
 from resnet_lab.tracking.facts import Facts
 from resnet_lab.training import answers as answered
 from resnet_lab.training import mistakes
 
 MOST = 100  # classes, beyond which a matrix is no picture
+PROBES = ("layer_responses", "gradient_norms")
 
 
 def tables(folder: Path) -> dict[str, Any]:
-    """`mistakes`, the surest with their images, and `per_class`; none where the run left no answers."""
+    """`mistakes`, the surest with their images, `per_class`, and what the probes measured: what there is of them."""
     import wandb
 
+    found = {}
+    for name in PROBES:
+        if (file := folder / f"{name}.csv").exists():
+            header, *lines = csv.reader(read_text(file).splitlines())
+            data = [[int(epoch), int(index), layer, float(value)] for epoch, index, layer, value in lines]
+            found[name] = wandb.Table(columns=list[str | int](header), data=data)
     if (answers := answered.read(folder)) is None:
-        return {}
+        return found
     images = mistakes.read(folder)
     rows = answers.per_class()
     wrong = [
@@ -24,7 +33,7 @@ def tables(folder: Path) -> dict[str, Any]:
         for pixels, each in zip(images, answers.mistakes(), strict=False)
     ]
     columns: list[str | int] = ["picture", "image", "label", "prediction", "probability"]
-    return {
+    return found | {
         "mistakes": wandb.Table(columns=columns, data=wrong),
         "per_class": wandb.Table(columns=list(rows[0]), data=[list(row.values()) for row in rows]),
     }
@@ -53,4 +62,16 @@ def weights(facts: Facts, given: str, file: Path) -> Any:
     name = re.sub(r"[^\w.-]", "-", f"{facts.name}-{given.rpartition('-')[2]}")
     artifact = wandb.Artifact(name[:128], type="model", metadata=facts.config)
     artifact.add_file(str(file), policy="immutable", skip_cache=True)
+    return artifact
+
+
+def checkpoint(given: str, folder: Path, newest: Path) -> Any:
+    """A folder from which another machine resumes the run, with this checkpoint, as an artifact."""
+    import wandb
+
+    artifact = wandb.Artifact(
+        f"checkpoint-{given}", type="checkpoint", metadata={"iteration": int(newest.stem)}
+    )
+    for file in (folder / "config.yaml", folder / "wandb.json", newest):
+        artifact.add_file(str(file), name=file.relative_to(folder).as_posix(), skip_cache=True)
     return artifact

@@ -6,20 +6,24 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.files import read_text, write_text
+from resnet_lab.models.stored import checkpoints_in
 from resnet_lab.tracking import wandb_answers
 from resnet_lab.tracking.account import patience, why_offline
 from resnet_lab.tracking.facts import Facts
-from resnet_lab.tracking.rows import Row, seconds_after_start
+from resnet_lab.tracking.rows import AXES, Row, seconds_after_start, seconds_of
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +34,17 @@ SYNCED = ".synced"  # how `wandb sync` marks the file that it has sent
 SETTINGS: dict[str, Any] = {
     "console": "off",  # log.txt has it
     "silent": True,
-    "disable_git": True,  # the record tells the commit
-    "disable_code": True,
-    "x_save_requirements": False,
     "x_transaction_log_flush_interval": 1.0,  # seconds: at 15, a run killed early leaves nothing
 }
-ABSENT = {
+ABSENT: dict[str, Any] = {  # when syncing later: this machine and its code are not those of the run
     "x_disable_stats": True,
     "x_disable_meta": True,
-}  # when syncing later: do not report this machine's hardware
+    "x_save_requirements": False,
+    "disable_git": True,
+    "disable_code": True,
+}
+OFTEN = 600.0  # seconds, at least, between two checkpoints that are uploaded
+ALERTED = 64  # characters of an alert's title, W&B's limit
 
 
 class WandbRun:
@@ -54,13 +60,15 @@ class WandbRun:
     ) -> None:
         """`config` with the environment's part filled in; W&B's files go to `place`/wandb, by default the folder's.
 
-        `pid` trains: its machine is shown, and its use of it. Raises whatever W&B raises, where it takes no run at all.
+        `pid` trains: its machine is shown, and its use of it, and it is stopped when the run is stopped in W&B. Raises
+        whatever W&B raises, where it takes no run at all.
         """
         place = place or folder
         # What artifacts stage until they are sent lies with W&B's other files, not in the user's home.
         os.environ.setdefault("WANDB_DATA_DIR", str((place / "wandb").resolve()))
         given = id_of(folder, facts.hash)
-        self._folder, self._id, self._artifacts = folder, given, config.artifacts
+        self._folder, self._id, self._config = folder, given, config
+        self._live = pid is not None
         sent = clear(given, folder, place)
         facts_: dict[str, Any] = {
             "id": given,
@@ -69,18 +77,26 @@ class WandbRun:
             "name": f"{facts.name}-{given.rpartition('-')[2]}"[:128],
             "job_type": "train",
             "tags": facts.tags,
+            "notes": config.notes,
             "config": facts.config,
         }
-        used = {"x_stats_pid": pid} if pid is not None else ABSENT | {"host": facts.config.get("host", "")}
+        if pid is None:
+            used = ABSENT | {"host": facts.config.get("host", "")}
+        else:
+            used = {"x_stats_pid": pid, "stop_fn": partial(_stop, pid), "git_root": str(Path.cwd())}
         begun = begin(config, place, facts_, used, lambda: clear(given, folder, place))
         self._run, self.offline, self.refused = begun.run, begun.offline, begun.refused
         self._told = max(self._run.starting_step - 1, sent)  # rows that W&B has
-        self._started = _seconds(facts.started)
+        self._started = seconds_of(facts.started)
+        self._kept, self._kept_at = (
+            -1,
+            time.monotonic(),
+        )  # the iteration of the checkpoint that was uploaded last
         self._run.define_metric("*", step_metric="iteration")
-        self._run.define_metric("val/error", step_metric="iteration", summary="min")
+        self._run.define_metric(facts.objective, step_metric="iteration", summary=facts.mode)
         for name in ("lr", "seconds"):  # of an epoch, and no figures of the run
             self._run.define_metric(name, step_metric="iteration", summary="none")
-        for name in ("epoch", "iteration", "images"):  # charts that tell nothing, but axes of others
+        for name in AXES:  # charts that tell nothing, but axes of others
             self._run.define_metric(name, hidden=True)
 
     def level(self, rows: Sequence[Row]) -> int:
@@ -88,27 +104,44 @@ class WandbRun:
         lacking = 0
         for step, (row, end) in enumerate(zip(rows, seconds_after_start(rows), strict=True), start=1):
             if step > self._told:
-                when = {} if self._started is None else {"_timestamp": self._started + end}
-                self._run.log(row | when, step=step, commit=True)
+                self._run.log(row | {"_timestamp": self._started + end}, step=step, commit=True)
                 self._told = step
                 lacking += 1
+        if time.monotonic() > self._kept_at + OFTEN:
+            self._upload_checkpoint()
         return lacking
 
     def finish(self, facts: Facts) -> None:
         """The final figures, and the end, in bounded time."""
         self._run.config.update(facts.config, allow_val_change=True)
-        # val/error has its minimum there, and each figure stands there once.
-        summary = {name: value for name, value in facts.summary.items() if name != "val/error"}
+        # The objective has its best there, and each figure stands there once.
+        summary = {name: value for name, value in facts.summary.items() if name != facts.objective}
         if facts.error is not None or self._run.summary.get("error"):
             summary["error"] = facts.error
         self._run.summary.update(summary)
+        if facts.diverged and self._live:
+            self._run.alert(f"{facts.name} diverged"[: ALERTED - 1], facts.error or "", level="ERROR")
         # A server that was lost would keep artifacts waiting; the files are there for the next sync.
-        if facts.error is None and (self.offline is not None or why_offline("auto") is None):
-            self._show(facts)
+        if self.offline is not None or why_offline("auto") is None:
+            if facts.error is None:
+                self._show(facts)
+            else:
+                self._upload_checkpoint()
         self._run.finish(exit_code=0 if facts.error is None else 1)
 
+    def _upload_checkpoint(self) -> None:
+        """Upload the newest checkpoint where this is asked for: from it, the run can be resumed anywhere."""
+        newest = next(iter(checkpoints_in(self._folder / "checkpoints")), None)
+        if not self._config.checkpoints or self.offline or newest is None or int(newest.stem) == self._kept:
+            return
+        try:
+            self._run.log_artifact(wandb_answers.checkpoint(self._id, self._folder, newest))
+        except Exception:  # it was removed meanwhile, for example
+            log.warning("W&B does not get %s", newest, exc_info=True)
+        self._kept, self._kept_at = int(newest.stem), time.monotonic()
+
     def _show(self, facts: Facts) -> None:
-        """What the net got wrong, and its weights where they are asked for.
+        """What the net got wrong, its layers' measurements, and its weights where they are asked for.
 
         In the summary, which may be written again: a chart that is logged would be a row, and rows are those of
         history.csv. So of `log` only the part is called that makes a table and its place in the configuration of one.
@@ -118,10 +151,16 @@ class WandbRun:
                 self._run.summary[name] = table
             if (chart := wandb_answers.confusion(self._folder)) is not None:
                 self._run.summary.update(self._run._serialize_custom_charts({"confusion": chart}))
-            if self._artifacts:
+            if self._config.artifacts:
                 self._run.log_artifact(wandb_answers.weights(facts, self._id, self._folder / WEIGHTS))
         except Exception:
             log.warning("W&B does not show what the net of %s gets wrong", self._folder, exc_info=True)
+
+
+def _stop(pid: int) -> None:
+    """Stop the run as SIGTERM does: it writes a checkpoint first."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -219,10 +258,3 @@ def _last_step(file: Path) -> int:
     leet = [sys.executable, "-P", "-m", "wandb", "leet", "inspect", "--json", str(file)]
     facts = subprocess.run(leet, capture_output=True, text=True, check=False).stdout
     return max((int(step) for step in re.findall(r'"step":\{"num":(\d+)', facts)), default=0)
-
-
-def _seconds(when: str | None) -> float | None:
-    try:
-        return datetime.fromisoformat(when).timestamp() if when else None
-    except ValueError:
-        return None

@@ -20,7 +20,7 @@ from resnet_lab.targets import instance
 from resnet_lab.training.csv_file import CsvFile
 
 STEPS = "steps.csv"
-COLUMNS = ("iteration", "images", "train/loss", "lr", "images_per_second")
+COLUMNS = ("iteration", "epoch", "images", "train/loss", "lr", "images_per_second")
 MOST = 1000  # rows: of a longer run, steps further apart are written
 WRITE_EVERY = 2.0  # seconds, at most, between two writes of the file within an epoch
 EVERY = 50  # iterations between looks at what is logged by step, where steps.csv has none
@@ -157,6 +157,7 @@ class Steps(Checkpoint):
             **({"train/loss": float(loss)} if isinstance(loss, Tensor) else {}),
             **logged,
             **self._logger.of_step,
+            "epoch": images / trainer.datamodule.sizes["train"],  # type: ignore[attr-defined]
             "images": images,
             "images_per_second": (images - self._images) / max(now - self._began, 1e-9),
         }
