@@ -7,8 +7,7 @@ import pytest
 
 from resnet_lab.cli import main
 from resnet_lab.config.schema import LoggerConfig
-from resnet_lab.sweeps import start
-from resnet_lab.sweeps.plugins import Task
+from resnet_lab.extras import registered
 from resnet_lab.tracking.account import from_environment, why_offline
 from resnet_lab.tracking.wandb_run import id_of, one_line
 from swept import composed
@@ -146,15 +145,9 @@ def test_an_id_belongs_to_a_folder_and_a_new_folder_has_a_new_one(tmp_path: Path
     assert id_of(tmp_path, "0a1b") in ids
 
 
-def test_a_sweep_says_once_that_its_runs_are_offline_and_why(capsys: pytest.CaptureFixture[str]) -> None:
-    start.announce(Task(composed(["logger=wandb", "seed=0,1,2", "name=of three"])))
-    [line] = capsys.readouterr().out.splitlines()
-    assert line == (
-        "W&B is offline (no key: set WANDB_API_KEY, in .env for example): "
-        "resnet-lab sync 'runs/of three' sends the runs"
-    )
-
-
-def test_a_sweep_without_wandb_says_nothing_of_it(capsys: pytest.CaptureFixture[str]) -> None:
-    start.announce(Task(composed(["seed=0,1"])))
-    assert capsys.readouterr().out == ""
+def test_a_sweep_says_once_that_its_runs_are_offline_and_why() -> None:
+    tell = registered("before runs")["wandb"]
+    [line] = tell(list(composed(["logger=wandb", "seed=0,1,2", "name=of three"]).values()))
+    assert "no key" in line
+    assert "resnet-lab sync 'runs/of three'" in line
+    assert not list(tell(list(composed(["seed=0,1"]).values())))

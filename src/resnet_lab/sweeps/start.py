@@ -1,10 +1,9 @@
 """Start what `resnet-lab train` asks for: one run, or a sweep. Free of torch at import."""
 
-import shlex
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra._internal.callbacks import Callbacks
@@ -14,11 +13,11 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from resnet_lab.config.compose import config_loader
-from resnet_lab.config.identity import path_of
 from resnet_lab.config.mistakes import one_line
 from resnet_lab.config.request import Request, is_grid
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError, several
+from resnet_lab.extras import registered
 from resnet_lab.runs.devices import check, this_process
 from resnet_lab.runs.extend import extended
 from resnet_lab.runs.folder import RunFolder
@@ -29,8 +28,6 @@ from resnet_lab.runs.recording import lacking
 from resnet_lab.sweeps.board import print_summary
 from resnet_lab.sweeps.jobs import Job, name_jobs
 from resnet_lab.sweeps.plugins import Task
-from resnet_lab.tracking.account import announced, patience
-from resnet_lab.tracking.unsent import waited_for
 
 
 def train(overrides: list[str], multirun: bool, *, fresh: bool = False, retry_failed: bool = False) -> int:
@@ -59,7 +56,7 @@ def run(request: Request, *, fresh: bool = False) -> tuple[RunFolder, int]:
     if fresh:
         (config,) = trained_anew([config])
     check(config.trainer, config.precision)
-    announced(config.logger)  # the run itself says why it is offline
+    list(_told("before runs", [config]))  # the run itself tells these lines
     first = this_process(config.trainer).is_first  # torchrun and srun start this command once a device
     if first and (runs := request.runs_of_experiment()) > 1:
         print(
@@ -126,7 +123,8 @@ def sweep(request: Request, *, fresh: bool = False, retry_failed: bool = False) 
         if fresh:
             jobs = dict(zip(jobs, trained_anew(list(jobs.values())), strict=True))
         task = Task(jobs, retry_failed=retry_failed)
-        announce(task)
+        for line in _told("before runs", list(task.composed.values())):
+            print(line, flush=True)
         _launch(hydra, task, request.arguments)
     # A launcher that is not ours may have called the task in other processes.
     ended = task.jobs or [Job.left(config) for config in task.composed.values()]
@@ -134,19 +132,15 @@ def sweep(request: Request, *, fresh: bool = False, retry_failed: bool = False) 
         name_jobs(ended)
         print_summary(ended)
     _tell_other_code(ended)
-    _tell_unsent(ended)
+    for line in _told("after a sweep", [job.config for job in ended]):
+        print(line)
     return ended
 
 
-def _tell_unsent(jobs: Sequence[Job]) -> None:
-    """Say of how many runs W&B lacks something, once what is under way has come through or had its time."""
-    asked = [job.folder.path for job in jobs if "wandb" in job.config.logger.trackers]
-    if asked and (lacking := waited_for(asked, sum(patience()))):
-        roots = sorted({str(path.parent) for path in lacking})
-        verb = "is" if len(lacking) == 1 else "are"
-        print(
-            f"{len(lacking)} of {several(len(asked), 'run')} {verb} not in W&B: resnet-lab sync {' '.join(roots)}"
-        )
+def _told(when: str, configs: Sequence[TrainConfig]) -> Iterator[str]:
+    """Yield what the extras say of runs that begin or have ended, a line each; UserError where none may begin."""
+    for tell in registered(when).values():
+        yield from tell(configs)
 
 
 def _launch(config: DictConfig, task: Task, arguments: list[str]) -> None:
@@ -183,12 +177,3 @@ def _tell_other_code(jobs: Sequence[Job]) -> None:
     for line, count in counts.items():
         if line:
             print(f"resnet-lab: {count} of {len(jobs)} runs: {line}", file=sys.stderr)
-
-
-def announce(task: Task) -> None:
-    """Say once what else only each log.txt would: that W&B is offline, and why."""
-    for config in task.composed.values():
-        if (reason := announced(config.logger)) is not None:
-            place = shlex.quote(str(path_of(config).parent))
-            print(f"W&B is offline ({reason}): resnet-lab sync {place} sends the runs", flush=True)
-            return

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from resnet_lab.config.schema import LoggerConfig
+from resnet_lab.cores import IN_SWEEP
 from resnet_lab.errors import UserError
 from resnet_lab.tracking.account import from_environment, patience
 from resnet_lab.tracking.facts import Facts
-from resnet_lab.tracking.unsent import IN_SWEEP, note
+from resnet_lab.tracking.unsent import note
 
 GRACE = 10.0  # seconds more, to start and to end
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from resnet_lab.files import read_text, write_text
 
 NOTE = "wandb-unsent.json"  # in the run folder
-IN_SWEEP = "RESNET_LAB_IN_SWEEP"  # set for the runs of a sweep, whose slots do not wait for a tracker
 LOOK = 0.2  # seconds between two looks
 
 

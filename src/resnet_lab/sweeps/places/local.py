@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.cores import THREAD_VARIABLES, cores
+from resnet_lab.cores import IN_SWEEP, THREAD_VARIABLES, cores
 from resnet_lab.errors import UserError
 from resnet_lab.runs import gpus
 from resnet_lab.runs.devices import RANK_VARIABLES, check
@@ -24,7 +24,6 @@ from resnet_lab.runs.threads import threads_of
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places.server import kill, terminate
 from resnet_lab.sweeps.places.slots import Slot, Slots, core_slots, gpu_slots
-from resnet_lab.tracking.unsent import IN_SWEEP
 
 PROGRAM = "resnet_lab.runs.__main__"
 # What a run would otherwise import itself; of scikit-learn, the digits and their split.
