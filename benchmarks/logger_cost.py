@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from resnet_lab.tracking import read_rows
+from resnet_lab.tracking.rows import read_rows
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from measuring import Claim, leave

@@ -26,6 +26,7 @@ EXTRAS: dict[str, set[str]] = {  # a folder or a file of the package: what goes 
     "share": {"pack", "unpack"},
     "plan": {"plan"},
     "template": {"new"},
+    "tracking": {"sync", "tracker wandb", "tracker tensorboard"},
     "report/page": {"report --page", "report --serve"},
     "sweeps/ray": {"place ray"},
     "sweeps/search": {"sweeper SearchSweeper"},
@@ -36,7 +37,7 @@ from resnet_lab.extras import commands, registered
 for name, command in commands().items():
     print(name)
     print(*(f"{name} {each}" for option in command.options for each in option.names), sep="\\n")
-for kind in ("place", "sweeper"):
+for kind in ("place", "sweeper", "tracker"):
     print(*(f"{kind} {name}" for name in registered(kind)), sep="\\n")
 """
 
@@ -93,6 +94,7 @@ def test_what_an_extra_adds_is_unknown_without_it(without: Callable[..., Path]) 
         ("pack", "runs"): "unknown command 'pack'",
         ("train", "-m", "hydra/launcher=ray"): "unknown hydra.launcher.place 'ray'",
         ("train", "-m", "hydra/sweeper=optuna"): "hydra/sweeper=optuna",
+        ("train", "logger=wandb"): "logger=csv",
     }.items():
         done = python(root, "-m", "resnet_lab", *command)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr

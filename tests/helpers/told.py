@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.tracking import read_rows
-from resnet_lab.tracking.rows import told_by_one
+from resnet_lab.tracking.rows import read_rows, told_by_one
 
 WANDB = find_spec("wandb")
 assert WANDB is not None

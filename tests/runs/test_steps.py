@@ -14,7 +14,7 @@ from resnet_lab.config.request import compose
 from resnet_lab.errors import UserError
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.tracking import all_rows
+from resnet_lab.tracking.rows import all_rows
 from resnet_lab.training import run_logger
 
 CODE = """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_lab.report import sync
+from resnet_lab.tracking import sync
 from wandb_server import KEY, WandbServer
 
 

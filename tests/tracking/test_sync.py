@@ -1,6 +1,8 @@
 """`resnet-lab sync FOLDER`: W&B is brought level with what lies there, as often as one likes."""
 
+import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,12 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import told
 from resnet_lab.cli import main
 from resnet_lab.config.grid import apart
-from resnet_lab.report import sync as module
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.sweeps.board import Board
+from resnet_lab.sweeps.jobs import Job
+from resnet_lab.tracking import sync as module
+from resnet_lab.tracking import unsent
 from resnet_lab.training import mistakes
 from resnet_lab.training.answers import Answer, Answers
 from run_folders import configured, failed, finished, interrupted, started, write_history
@@ -109,19 +115,6 @@ def test_what_wandb_sync_has_sent_is_not_written_again(sweep: list[RunFolder]) -
     assert told.offline_rows(run) == [sent, told.rows(run)[2:]]
 
 
-def test_broken_files_are_named_and_passed_over(
-    sweep: list[RunFolder], server: WandbServer, capsys: pytest.CaptureFixture[str]
-) -> None:
-    contents = (b"", b":W&B\x00\x00\x00", b"\x00" * 4000)
-    for run, content in zip(sweep, contents, strict=True):
-        file = run.path / "wandb" / "offline-run-20200101_000000-of_old" / "run-of_old.wandb"
-        file.parent.mkdir(parents=True)
-        file.write_bytes(content)
-    assert main(["sync", str(place(sweep))]) == 0
-    assert capsys.readouterr().err.count("run-of_old.wandb") == 3
-    assert kept(server, sweep) == [told.rows(run) for run in sweep]
-
-
 def test_one_run_that_fails_does_not_stop_the_others(
     sweep: list[RunFolder], server: WandbServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,6 +204,35 @@ def test_results_of_a_sweep_are_a_run_of_type_report_and_the_same_one_again(
     table = json.loads(server.files[results.summary["results"]["path"]])
     row = dict(zip(table["columns"], table["data"][0], strict=True))
     assert (row["depth"], row["test error (%)"], row["n"]) == ("20", "1.50", "1")
+
+
+def test_a_sweep_that_ends_sends_its_results_and_an_alert_once(tmp_path: Path, server: WandbServer) -> None:
+    configs = [configured(tmp_path / "runs", seed=seed, **{"logger.name": "wandb"}) for seed in range(2)]
+    for config in configs:
+        finished(config, 1.0)
+    for _ in range(2):
+        assert list(unsent.ended(configs)) == []
+    [alert] = server.alerts
+    assert (alert["title"], alert["text"]) == ("quickstart ended", "quickstart: 2 runs, 2 finished")
+    [results] = server.runs.values()
+    assert results.job_type == "report"
+
+
+def test_a_run_that_wandb_lost_is_a_line_of_the_board(tmp_path: Path) -> None:
+    configs = [configured(tmp_path / "runs", seed=seed, **{"logger.name": "wandb"}) for seed in range(2)]
+    jobs = [Job.of(config) for config in configs]
+    shown = io.StringIO()
+    with Board(jobs, Console(file=shown, width=200)) as board:
+        unsent.note(jobs[0].folder.path, "it is being sent", os.getpid())
+        board.changed(jobs[0])
+        assert "not in W&B" not in shown.getvalue()
+        unsent.note(jobs[0].folder.path, "W&B was lost")
+        for job in jobs:
+            board.changed(job)
+    assert shown.getvalue().count("1 of 2 runs is not in W&B: resnet-lab sync") == 1
+    live = Console(file=io.StringIO(), width=200, height=20, force_terminal=True)
+    live.print(Board(jobs, live)._picture())
+    assert "not in W&B: resnet-lab sync" in live.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_results_tell_the_papers_figure_and_the_verdict(tmp_path: Path, server: WandbServer) -> None:

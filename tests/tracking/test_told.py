@@ -26,7 +26,7 @@ from resnet_lab.runs.checkpoints import Checkpoints
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.places import local
-from resnet_lab.tracking.unsent import waited_for
+from resnet_lab.tracking.unsent import lost
 from wandb_server import KEY, WandbServer
 
 MakeConfig = Callable[..., TrainConfig]
@@ -218,12 +218,13 @@ def test_server_that_is_lost_during_a_run_costs_bounded_time_and_no_result(
     assert time.monotonic() - began < 45
     assert "W&B was lost (cannot reach 127.0.0.1" in capfd.readouterr().out
     assert told.offline_rows(folder) == [told.rows(folder)]
-    assert waited_for([folder.path], 0) == [folder.path]
+    [line] = lost([folder.config()])
+    assert line == f"1 of 1 run is not in W&B: resnet-lab sync {folder.path.parent}"
     back = WandbServer()
     monkeypatch.setenv("WANDB_BASE_URL", back.address)
     assert main(["sync", str(folder.path)]) == 0
     assert told.plain(back.runs[told.run_id(folder)].history) == told.rows(folder)
-    assert waited_for([folder.path], 0) == []
+    assert list(lost([folder.config()])) == []
     back.lose()
 
 

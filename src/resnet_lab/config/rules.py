@@ -15,6 +15,7 @@ from typing import Any
 from resnet_lab.config.schema import ALL, TrainConfig, TrainerConfig
 from resnet_lab.data.spec import DataInfo, check_batches
 from resnet_lab.errors import UserError, unknown
+from resnet_lab.extras import registered
 from resnet_lab.training import recipes
 
 Rules = Iterable[tuple[object, str]]  # a condition, and what is said where it holds
@@ -112,6 +113,8 @@ def _of_choices(config: TrainConfig) -> Rules:
         config.test_with == "best" and best is None,
         "test_with=best needs a figure to choose by: callbacks.checkpoint.best=val/error",
     )
+    for tracker in set(config.logger.trackers) - set(registered("tracker")):
+        yield True, f"logger={tracker} needs the extra resnet_lab/tracking, which is not here: logger=csv"
     # A device has a part of each weight and of each gradient.
     sharded = config.trainer.strategy == "fsdp"
     no_momentum = recipe.optimizer == "sgd" and not recipe.momentum

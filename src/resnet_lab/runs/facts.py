@@ -1,7 +1,7 @@
 """What a tracker gets of a run: made from its configuration and its record alone. Free of torch."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,30 @@ from resnet_lab.config.identity import identity, identity_part
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Record
-from resnet_lab.tracking import Facts
 
 NET = ("layers", "parameters", "multiply_adds")
 COST = ("train_seconds", "total_seconds", "images_per_second", "peak_memory_mib", "accelerator", "devices")
 LONGEST = 64  # characters of a tag, W&B's limit
+IN_SWEEP = (
+    "RESNET_LAB_IN_SWEEP"  # in the environment of a sweep's runs, whose slots do not wait for a tracker
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a tracker gets of a run besides its rows: plain values, so that they may go to another process as JSON."""
+
+    hash: str
+    name: str  # of the net and the seed; a tracker adds what tells two folders apart
+    group: str  # the experiment
+    tags: list[str]  # words one filters by
+    config: dict[str, Any]  # what can change the result, and what the run is
+    summary: dict[str, Any]  # each final figure once; empty before the run has ended
+    objective: str  # by which the best epoch is chosen, val/error for example
+    mode: str  # min or max: which of its values is the best
+    started: str | None  # ISO 8601
+    error: str | None  # what stopped a failed run, in one line
+    diverged: bool = False
 
 
 def facts_of(config: TrainConfig, record: Record, folder: Path, host: str | None = None) -> Facts:

@@ -3,36 +3,36 @@
 # ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback, Checkpoint
 
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.runs.facts import facts_of
+from resnet_lab.extras import registered
+from resnet_lab.runs.facts import Facts, facts_of
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Record
 from resnet_lab.runs.signals import Interrupted
-from resnet_lab.tracking import Facts, Teller, telling
 
 
 class Tell(Checkpoint):
     """To be listed after `Checkpoints`: Lightning calls these in order."""
 
-    def __init__(self, teller: Teller) -> None:
-        self._teller = teller
+    def __init__(self, reached: Callable[[int], None]) -> None:
+        self._reached = reached
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._teller.reached(trainer.global_step)
+        self._reached(trainer.global_step)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._teller.reached(trainer.global_step)
+        self._reached(trainer.global_step)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         if isinstance(exception, Interrupted):  # which is raised once a checkpoint is written
-            self._teller.reached(trainer.global_step)
+            self._reached(trainer.global_step)
 
 
 @dataclass
@@ -54,7 +54,9 @@ def trackers(config: TrainConfig, folder: RunFolder, record: Record, *, first: b
     def facts() -> Facts:
         return facts_of(config, told.record, folder.path, socket.gethostname())
 
-    with telling(config.logger, folder.path, facts) as teller:
-        if teller is not None:
-            told.callbacks.append(Tell(teller))
+    with ExitStack() as until_the_end:
+        for telling in registered("during a run").values():
+            reached = until_the_end.enter_context(telling(config.logger, folder.path, facts))
+            if reached is not None:
+                told.callbacks.append(Tell(reached))
         yield told

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from resnet_lab.columns import COLUMNS
 from resnet_lab.errors import several
+from resnet_lab.extras import registered
 from resnet_lab.runs.progress import seconds_left
 from resnet_lab.runs.record import State
 from resnet_lab.sweeps.jobs import Job, count
@@ -37,7 +38,7 @@ class Board:
     def __init__(self, jobs: Sequence[Job], console: Console | None = None) -> None:
         self._jobs = jobs
         self._console = console or lines_console()
-        self._message = ""
+        self._message = self._lost_said = ""
         self._drawn = 0.0
         self._asked, self._said, self._at_once = -ASK, "", 1
         self._last_line: dict[Job, float] = {}  # when a plain line last showed a running run
@@ -81,6 +82,7 @@ class Board:
         )
         left = f"; {left}" if of and (left := self._left(now=True)) else ""
         self._line(f"{of}{job.name} {job.status}{_tail(job)}{left}")
+        self._tell_lost()
 
     def refresh(self, now: bool = False) -> None:
         """Draw the table again when it is time, or tell of the runs that have been quiet for long."""
@@ -94,6 +96,7 @@ class Board:
                     self._last_line[job] = moment
                     left = f"; of the sweep {left}" if (left := self._left()) else ""
                     self._line(f"{job.name} {job.status}{_tail(job)}{left}")
+                    self._tell_lost()
 
     def _left(self, now: bool = False) -> str:
         """How long the rest will take, as ``about 12 min left``; empty while nobody knows, or nothing is left."""
@@ -130,8 +133,18 @@ class Board:
             counts.append(left)
         more = len(self._jobs) - len(shown)
         foot = [f"and {more} more"] if more else []
-        foot += [self._message] if self._message else []
+        foot += filter(None, (self._lost(), self._message))
         return Group(Text(", ".join(counts)), run_table(shown, self._console), *lines, *foot)
+
+    def _lost(self) -> str:
+        """Return what the extras say while the runs train: how many a tracker has lost."""
+        configs = [job.config for job in self._jobs]
+        return "; ".join(line for tell in registered("during a sweep").values() for line in tell(configs))
+
+    def _tell_lost(self) -> None:
+        if (line := self._lost()) and line != self._lost_said:
+            self._line(line)
+        self._lost_said = line
 
     def _line(self, text: str) -> None:
         self._console.print(Text(f"{time.strftime('%H:%M:%S')} {text}"), soft_wrap=True)

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from resnet_lab.config.schema import LoggerConfig
+from resnet_lab.extras import registered
+from resnet_lab.runs.facts import Facts
 from resnet_lab.tracking.account import NO_KEY, why_offline
-from resnet_lab.tracking.facts import Facts
 from resnet_lab.tracking.rows import Row, all_rows, rows_to, told_by_one
-from resnet_lab.tracking.tensorboard import TensorBoard
 from resnet_lab.tracking.unsent import note, sent
-from resnet_lab.tracking.wandb_run import WandbRun, one_line
+from resnet_lab.tracking.wandb_run import one_line
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ LOOK = 1.0  # seconds between two looks whether the run is still there
 
 class Tracker(Protocol):
     """W&B, TensorBoard: brought level with a run's rows as often as one likes."""
+
+    offline: str | None  # why it is not online; None: it is, or is never
 
     def level(self, rows: list[Row]) -> int: ...
     def finish(self, facts: Facts) -> None: ...
@@ -65,8 +67,7 @@ def _follow(first: dict[str, Any], folder: Path, messages: Iterator[dict[str, An
         _level(trackers, folder, reached)
     _level(trackers, folder, reached)
     for name, tracker in trackers.items():
-        offline = getattr(tracker, "offline", None)
-        lost = why_offline("auto") if name == "wandb" and offline is None else None
+        lost = why_offline("auto") if name == "wandb" and tracker.offline is None else None
         if lost:
             _lose(name, folder, f"W&B was lost ({lost})")
         try:
@@ -74,7 +75,7 @@ def _follow(first: dict[str, Any], folder: Path, messages: Iterator[dict[str, An
         except Exception as error:
             _lose(name, folder, f"{name} could not be closed ({one_line(error)})")
             continue
-        if name == "wandb" and not lost and (offline is None or _is_meant(offline)):
+        if name == "wandb" and not lost and (tracker.offline is None or _is_meant(tracker.offline)):
             sent(folder)
 
 
@@ -92,17 +93,15 @@ def _lose(name: str, folder: Path, why: str) -> None:
 
 def _open(name: str, config: LoggerConfig, facts: Facts, folder: Path, pid: int) -> Tracker | None:
     try:
-        if name == "tensorboard":
-            return TensorBoard(facts, folder)
-        run = WandbRun(config, facts, folder, pid=pid)
+        tracker: Tracker = registered("tracker")[name](config, facts, folder, pid)
     except Exception as error:
         _lose(name, folder, f"{name} takes no run ({one_line(error)})")
         return None
-    if run.offline is not None and not _is_meant(run.offline):
-        note(folder, f"W&B is offline ({run.offline})")
-    if run.offline is not None:
-        _tell(f"W&B is offline ({run.offline}): {_later(name, folder)}")
-    return run
+    if tracker.offline is not None:
+        if not _is_meant(tracker.offline):
+            note(folder, f"W&B is offline ({tracker.offline})")
+        _tell(f"W&B is offline ({tracker.offline}): {_later(name, folder)}")
+    return tracker
 
 
 def _level(trackers: dict[str, Tracker], folder: Path, reached: int | None) -> None:

@@ -1,7 +1,7 @@
 """The rows of a history.csv, as a tracker takes them: whatever columns it has, a number each."""
 
-import csv
 import fcntl
+import math
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from resnet_lab.files import read_text
+from resnet_lab.runs.history import read_columns
 
 Row = dict[str, float]
 
@@ -41,14 +41,13 @@ def _lock(descriptor: int, folder: Path) -> None:
             return None
 
 
-def read_rows(history: Path) -> list[Row]:
-    """One row an epoch, empty cells left out; none without a file, and none of a line that is not whole."""
-    try:
-        whole, _, _ = read_text(history).rpartition("\n")
-    except FileNotFoundError:
-        return []
-    header, *lines = csv.reader(whole.splitlines() or [""])
-    return [_row(header, line) for line in lines if len(line) == len(header)]
+def read_rows(file: Path) -> list[Row]:
+    """Return the rows of a CSV file, empty cells left out; none without a file."""
+    columns = read_columns(file)
+    return [
+        {name: value for name, value in zip(columns, row, strict=True) if not math.isnan(value)}
+        for row in zip(*columns.values(), strict=True)
+    ]
 
 
 def all_rows(folder: Path) -> list[Row]:
@@ -70,16 +69,6 @@ def all_rows(folder: Path) -> list[Row]:
 def rows_to(rows: Sequence[Row], iteration: int | None) -> list[Row]:
     """Return the rows up to an iteration; None: all."""
     return [row for row in rows if iteration is None or row["iteration"] <= iteration]
-
-
-def _row(header: list[str], line: list[str]) -> Row:
-    row: Row = {}
-    for name, cell in zip(header, line, strict=True):
-        try:
-            row[name] = int(cell) if cell.isdecimal() else float(cell)
-        except ValueError:
-            continue
-    return row
 
 
 def seconds_after_start(rows: Sequence[Row]) -> list[float]:

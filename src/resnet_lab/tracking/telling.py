@@ -14,8 +14,8 @@ from typing import Any
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.cores import IN_SWEEP
 from resnet_lab.errors import UserError
+from resnet_lab.runs.facts import Facts
 from resnet_lab.tracking.account import from_environment, patience
-from resnet_lab.tracking.facts import Facts
 from resnet_lab.tracking.unsent import note
 
 GRACE = 10.0  # seconds more, to start and to end
@@ -73,8 +73,10 @@ def _line(message: dict[str, Any]) -> bytes:
 
 
 @contextmanager
-def telling(config: LoggerConfig, folder: Path, facts: Callable[[], Facts]) -> Iterator[Teller | None]:
-    """The teller of a run, which says at the end whether it came through; None if there is no tracker.
+def telling(
+    config: LoggerConfig, folder: Path, facts: Callable[[], Facts]
+) -> Iterator[Callable[[int], None] | None]:
+    """Tell trackers of a run: what says up to which iteration its rows are certain; None if there is no tracker.
 
     `facts` is asked again at the end. Raises UserError where a tracker's package is missing or the environment is
     wrong.
@@ -88,7 +90,7 @@ def telling(config: LoggerConfig, folder: Path, facts: Callable[[], Facts]) -> I
         raise UserError("logger=tensorboard needs a package: pip install 'resnet-lab[tensorboard]'")
     teller = Teller(config, folder, facts())
     try:
-        yield teller
+        yield teller.reached
     except BaseException as error:
         diverged = isinstance(error, ArithmeticError)  # as NonFiniteLoss and NonFiniteWeights are
         ended = replace(facts(), error=str(error) or type(error).__name__, diverged=diverged)

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from resnet_lab.columns import COLUMNS
+from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.fields import flatten
-from resnet_lab.tracking.facts import Facts
+from resnet_lab.runs.facts import Facts
 from resnet_lab.tracking.rows import Row, seconds_after_start, seconds_of
 
 FOLDER = "tensorboard"
@@ -14,7 +15,9 @@ FOLDER = "tensorboard"
 class TensorBoard:
     """Scalars against the iteration, in a file that each start writes anew, so that no row is there twice."""
 
-    def __init__(self, facts: Facts, folder: Path) -> None:
+    offline = None
+
+    def __init__(self, config: LoggerConfig, facts: Facts, folder: Path, pid: int) -> None:  # noqa: ARG002
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
         from tensorboard.summary import Writer

@@ -1,20 +1,26 @@
-"""What W&B lacks of a run: a note in its folder, which goes once everything is there. Standard library only."""
+"""What W&B lacks of runs: a note in the folder of each, which goes once everything is there, and what a sweep says."""
 
 import json
 import os
+import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from resnet_lab.config.identity import path_of
+from resnet_lab.config.schema import TrainConfig
+from resnet_lab.errors import several
 from resnet_lab.files import read_text, write_text
+from resnet_lab.tracking.account import announced, patience
 
 NOTE = "wandb-unsent.json"  # in the run folder
 LOOK = 0.2  # seconds between two looks
+NOBODY = 0  # who sends what was lost, until the next sync
 
 
-def note(folder: Path, why: str, pid: int | None = None) -> None:
-    """Say that a process, by default this one, has not sent everything of a run, and why."""
-    write_text(folder / NOTE, json.dumps({"why": why, "pid": os.getpid() if pid is None else pid}) + "\n")
+def note(folder: Path, why: str, sender: int = NOBODY) -> None:
+    """Say that W&B does not have everything of a run, why, and which process is sending it."""
+    write_text(folder / NOTE, json.dumps({"why": why, "pid": sender}) + "\n")
 
 
 def sent(folder: Path) -> None:
@@ -22,25 +28,55 @@ def sent(folder: Path) -> None:
     (folder / NOTE).unlink(missing_ok=True)
 
 
-def unsent(folder: Path) -> tuple[str, int] | None:
-    """Return why W&B lacks a part of a run and the process that sends it; None if it lacks nothing."""
-    try:
-        found = json.loads(read_text(folder / NOTE))
-        return str(found["why"]), int(found["pid"])
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError):
-        return "its note cannot be read", 0
+def before(configs: Sequence[TrainConfig]) -> Iterator[str]:
+    """Yield once why runs will be offline. Raises UserError for what W&B does not take."""
+    for config in configs:
+        if (reason := announced(config.logger)) is not None:
+            place = shlex.quote(str(path_of(config).parent))
+            yield f"W&B is offline ({reason}): resnet-lab sync {place} sends the runs"
+            return
 
 
-def waited_for(folders: Iterable[Path], seconds: float) -> list[Path]:
-    """Return the run folders of which W&B lacks something, once nobody sends any more or after so many seconds."""
-    left, deadline = list(folders), time.monotonic() + seconds
-    while True:
-        left = [folder for folder in left if unsent(folder) is not None]
-        if time.monotonic() > deadline or not any(_alive((unsent(folder) or ("", 0))[1]) for folder in left):
-            return left
+def lost(configs: Sequence[TrainConfig], *, wait: bool = False) -> Iterator[str]:
+    """Yield how many runs W&B lacks something of, and what sends it.
+
+    `wait`: until nobody sends any more, or for as long as a server may take; what is still under way is lacking then.
+    """
+    folders = _shown(configs)
+    deadline = time.monotonic() + (sum(patience()) if wait else 0)
+    while any((noted := _noted(folders)).values()) and time.monotonic() < deadline:
         time.sleep(LOOK)
+    lacking = [folder for folder, sending in noted.items() if wait or not sending]
+    if lacking:
+        roots = " ".join(shlex.quote(root) for root in sorted({str(folder.parent) for folder in lacking}))
+        verb = "is" if len(lacking) == 1 else "are"
+        yield f"{len(lacking)} of {several(len(folders), 'run')} {verb} not in W&B: resnet-lab sync {roots}"
+
+
+def ended(configs: Sequence[TrainConfig]) -> Iterator[str]:
+    """Yield what W&B lacks of a sweep that has ended, and send it the results, with an alert."""
+    yield from lost(configs, wait=True)
+    if folders := _shown(configs):
+        from resnet_lab.tracking.sweep import tell_end
+
+        tell_end(configs[0].logger, folders)
+
+
+def _shown(configs: Sequence[TrainConfig]) -> list[Path]:
+    return [path_of(config) for config in configs if "wandb" in config.logger.trackers]
+
+
+def _noted(folders: Iterable[Path]) -> dict[Path, bool]:
+    """The run folders with a note, and whether the process that it names is sending what W&B lacks."""
+    found = {}
+    for folder in folders:
+        try:
+            found[folder] = _alive(int(json.loads(read_text(folder / NOTE))["pid"]))
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, KeyError, TypeError):
+            found[folder] = False
+    return found
 
 
 def _alive(pid: int) -> bool:

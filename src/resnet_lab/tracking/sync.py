@@ -3,7 +3,6 @@
 import logging
 import os
 import shlex
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -17,24 +16,22 @@ from resnet_lab.fields import check
 from resnet_lab.models.stored import checkpoints_in
 from resnet_lab.report.collect import FoundRun, collect, to_stderr
 from resnet_lab.report.names import names_of_runs
-from resnet_lab.report.sync_sweep import results_of, view_of
 from resnet_lab.report.walk import run_folders
 from resnet_lab.runs.facts import facts_of
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import holder
 from resnet_lab.runs.record import Environment, Failure, Record, State
 from resnet_lab.runs.recording import opened
-from resnet_lab.tracking import Row, all_rows, results, workspace
+from resnet_lab.tracking import workspace
 from resnet_lab.tracking.account import PROJECT, from_environment, why_offline
-from resnet_lab.tracking.rows import rows_to, told_by_one
+from resnet_lab.tracking.rows import Row, all_rows, rows_to, told_by_one
+from resnet_lab.tracking.sweep import home_of, results_of, tell, view_of
 from resnet_lab.tracking.unsent import sent
 from resnet_lab.tracking.wandb_run import WandbRun, close, one_line
 
 log = logging.getLogger(__name__)
 
 PASSED_OVER = {State.NEW: "it has not begun", State.RUNNING: "it tells by itself while it trains"}
-MAGIC = b":W&B"  # how a file of W&B's begins
-HEADER = 7  # bytes of one that holds nothing yet
 
 
 @dataclass(frozen=True)
@@ -76,8 +73,6 @@ def sync(target: Target) -> int:
         return 0
     os.environ["WANDB_SILENT"] = "true"
     logging.getLogger("wandb").setLevel(logging.CRITICAL)
-    for path in _broken(target.folder):
-        to_stderr(f"passed over {printable(path)}: it holds nothing, as its run was killed early")
     runs = collect(target.folder, log.debug)
     names = dict(zip((run.path for run in runs), names_of_runs(runs), strict=True))
     level, rows, failed = 0, 0, 0
@@ -112,7 +107,7 @@ def _bring_level(run: RunFolder, target: Target, name: str) -> int | None:
     facts = facts_of(config, record, run.path, holder(run.lock_file).get("host"))
     facts = replace(facts, name=run.title() or name or facts.name)
     with told_by_one(run.path):
-        shown = WandbRun(target.of(config.logger), facts, run.path, target.folder)
+        shown = WandbRun(target.of(config.logger), facts, run.path, place=target.folder)
         lacking = shown.level(_certain(run, state))
         shown.finish(facts)
     if shown.refused:
@@ -152,8 +147,8 @@ def _save_view(target: Target, runs: list[FoundRun]) -> int:
 
 def _tell_results(target: Target, runs: list[FoundRun]) -> None:
     """Upload the results as a W&B run, whose id is noted in the experiment's folder."""
-    home = Path(os.path.commonpath([run.path.resolve().parent for run in runs]))
-    sent = results.tell(results_of(runs), target.of(_logger(runs[0])), home, target.folder)
+    home = home_of([run.path for run in runs])
+    sent = tell(results_of(runs), target.of(_logger(runs[0])), home, target.folder)
     if sent.refused:
         raise UserError(f"{sent.offline}; they lie in {target.folder / 'wandb'}")
 
@@ -180,18 +175,6 @@ def _certain(run: RunFolder, state: State) -> list[Row]:
     rows = all_rows(run.path)
     known = [int(path.stem) for path in checkpoints_in(run.checkpoints)]
     return rows if state == State.FINISHED else rows_to(rows, max(known, default=None))
-
-
-def _broken(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*.wandb")):
-        try:
-            with path.open("rb") as file:
-                head = file.read(HEADER + 1)
-        except OSError:
-            yield path
-        else:
-            if len(head) <= HEADER or not head.startswith(MAGIC):
-                yield path
 
 
 @cache
