@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import resnet_lab
-from forked import ForkedServer
+from forked import forked_server
 from resnet_lab.api import as_overrides
 from resnet_lab.config.overrides import parse
 from resnet_lab.errors import UserError
@@ -58,7 +58,7 @@ def test_a_sweep_gives_its_runs(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_sweep_trains_a_run_for_each_value(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "server_process", ForkedServer)
+    monkeypatch.setattr(local, "server_process", forked_server)
     runs = resnet_lab.sweep({**SMALL, "seed": [0, 1], "runs_root": tmp_path})
     assert [(run.config.seed, run.state) for run in runs] == [(0, "finished"), (1, "finished")]
 
@@ -95,7 +95,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 @pytest.mark.slow
 def test_the_code_of_the_page_in_docs_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "server_process", ForkedServer)
+    monkeypatch.setattr(local, "server_process", forked_server)
     monkeypatch.chdir(tmp_path)
     page = (Path(__file__).parents[1] / "docs" / "python.md").read_text()
     code = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))

@@ -15,10 +15,9 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from multiprocessing.connection import wait
+from multiprocessing.connection import Client, Connection, Listener, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -75,31 +74,30 @@ def forked(action: Callable[[], Any]) -> int:
     return process.pid
 
 
+def forked_server(
+    preloaded: Sequence[str], environment: Mapping[str, str]
+) -> "tuple[ForkedServer, Connection[Any, Any]]":
+    """What `Local` starts its runs from, in place of `server_process`; forked, so that nothing is imported."""
+    with Listener(family="AF_UNIX") as listener:
+        address = str(listener.address)
+
+        def serve() -> None:
+            os.setsid()
+            os.environ.clear()
+            os.environ.update(environment)
+            sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it
+            server = Server(Client(address))
+            server.load(list(preloaded))
+            server.serve()
+
+        return ForkedServer(PROCESSES.pop(forked(serve))), listener.accept()
+
+
 class ForkedServer:
-    """What `Local` starts its runs from, as `subprocess.Popen` would give it; forked, so that nothing is imported."""
+    """A forked process with what `Local` uses of `subprocess.Popen`."""
 
-    def __init__(self, preloaded: Sequence[str], environment: Mapping[str, str]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            requests, answers = f"{folder}/requests", f"{folder}/answers"
-            os.mkfifo(requests)
-            os.mkfifo(answers)
-
-            def serve() -> None:
-                os.setsid()
-                os.environ.clear()
-                os.environ.update(environment)
-                os.dup2(os.open(requests, os.O_RDONLY), 0)
-                os.dup2(os.open(answers, os.O_WRONLY), 1)
-                sys.path.insert(0, str(Path.cwd()))  # as `python -m` has it
-                server = Server()
-                server.load(list(preloaded))
-                server.serve()
-
-            self._process = PROCESSES.pop(forked(serve))
-            self.stdin, self.stdout = (
-                os.fdopen(os.open(requests, os.O_WRONLY), "wb"),
-                os.fdopen(os.open(answers, os.O_RDONLY), "rb"),
-            )
+    def __init__(self, process: BaseProcess) -> None:
+        self._process = process
 
     def kill(self) -> None:
         self._process.kill()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from forked import ForkedServer
+from forked import forked_server
 from resnet_lab.cli import main
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.places import local
@@ -30,7 +30,7 @@ def project(folder: Path, patch: pytest.MonkeyPatch, modules: Mapping[str, str])
         (folder / f"{name}.py").write_text(code)
     patch.chdir(folder)
     patch.setattr(sys, "path", [str(folder), *sys.path])
-    patch.setattr(local, "server_process", ForkedServer)
+    patch.setattr(local, "server_process", forked_server)
     try:
         yield folder
     finally:

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 import folders
-from forked import ForkedServer, ended, forked, killed
+from forked import ended, forked, forked_server, killed
 from resnet_lab.config.schema import TrainConfig, TrainerConfig
 from resnet_lab.data.spec import (
     DataConfig,
@@ -121,7 +121,7 @@ def test_memory_that_a_step_frees_is_there_for_the_next() -> None:
 def test_run_ends_with_the_same_bits_alone_beside_another_and_after_an_interruption(
     make_config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "server_process", ForkedServer)
+    monkeypatch.setattr(local, "server_process", forked_server)
     place = Local(LocalOptions())
 
     def made(where: str, seed: int = 3) -> Job:

@@ -189,17 +189,6 @@ def test_search_with_nothing_to_choose_is_refused(search: Callable[..., Search])
         search(axes=[])
 
 
-@pytest.mark.parametrize("option", ["n_trials", "batch"])
-def test_an_option_below_one_is_refused(option: str) -> None:
-    with pytest.raises(UserError, match=f"hydra.sweeper.{option}=0"):
-        SearchOptions(**{option: 0})  # type: ignore[arg-type]
-
-
-def test_unknown_sampler_is_told_with_the_nearest() -> None:
-    with pytest.raises(UserError, match="did you mean 'tpe'"):
-        SearchOptions(sampler="tpee")
-
-
 def test_missing_optuna_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UserError, match=r"pip install 'resnet-lab\[search\]'"):

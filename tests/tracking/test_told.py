@@ -18,7 +18,7 @@ from tensorboard.util.tensor_util import make_ndarray
 
 import told
 from documented import blocks
-from forked import ForkedServer, ended, forked, killed, on_batch, running
+from forked import ended, forked, forked_server, killed, on_batch, running
 from own_project import SMALL
 from resnet_lab.cli import main
 from resnet_lab.config.schema import CheckpointConfig, LoggerConfig, TrainConfig
@@ -290,7 +290,7 @@ def test_a_run_that_an_agent_of_a_wandb_sweep_starts_is_the_run_that_the_sweep_k
 def test_a_sweep_ends_with_how_many_runs_wandb_lacks(
     server: WandbServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(local, "server_process", ForkedServer)
+    monkeypatch.setattr(local, "server_process", forked_server)
     server.lose()
     assert main(["train", "-m", *SMALL, "recipe.epochs=1", "logger=wandb", "name=lost", "seed=0,1"]) == 0
     assert "2 of 2 runs are not in W&B: resnet-lab sync runs/lost" in capfd.readouterr().out

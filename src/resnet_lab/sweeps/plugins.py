@@ -16,6 +16,7 @@ from resnet_lab.config.identity import path_of
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.extras import registered
+from resnet_lab.fields import check
 from resnet_lab.runs.record import State
 from resnet_lab.sweeps.board import Board, print_summary
 from resnet_lab.sweeps.jobs import Job, name_jobs
@@ -132,6 +133,8 @@ def place_of(name: str, options: dict[str, Any]) -> Place:
 def options_of(kind: type, given: dict[str, Any], where: str = "hydra.launcher") -> Any:
     """A launcher's or a sweeper's options, typed; UserError names the key that is wrong."""
     try:
-        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), given))
+        options = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), given))
     except OmegaConfBaseException as error:
         raise UserError(f"{where}.{error.full_key}: {str(error).splitlines()[0]}") from None
+    check(options, f"{where}.")
+    return options

@@ -2,11 +2,11 @@
 
 import signal
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import Protocol
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.record import State
@@ -17,24 +17,29 @@ PAUSE = 0.05  # seconds between two looks at what ended
 ASK = 1.0  # seconds between two looks at what other processes train
 
 
-class Place(Protocol):
+class Place(ABC):
     """Where runs are executed: this machine, a SLURM cluster, a Ray cluster."""
 
+    @abstractmethod
     def cores(self, config: TrainConfig) -> int:
         """The cores that a run may have here on each node; UserError when it can never run here."""
 
+    @abstractmethod
     def open(self, jobs: Sequence[Job]) -> None:
         """Get ready for these runs, or for these as well; UserError when one can never run here."""
 
+    @abstractmethod
     def start(self, job: Job) -> bool:
         """Begin a run; False while there is no room for it."""
 
-    def take_back(self, jobs: Sequence[Job]) -> None:
+    def take_back(self, jobs: Sequence[Job]) -> None:  # noqa: B027 (most places ask for a run as it begins)
         """Forget runs that were to begin here, and have not."""
 
+    @abstractmethod
     def ended(self) -> Iterator[tuple[Job, str]]:
         """The runs that ended since the last call, each with what was odd about its end in one line."""
 
+    @abstractmethod
     def close(self) -> None:
         """Stop what still runs and leave nothing behind; called again, it does so without waiting."""
 

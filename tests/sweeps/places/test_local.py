@@ -15,12 +15,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from resnet_lab.cores import cores
+from resnet_lab.cores import SHARE, cores
 from resnet_lab.errors import UserError
 from resnet_lab.sweeps.board import Board
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places import local
-from resnet_lab.sweeps.places.local import PRELOADED, Local, LocalOptions
+from resnet_lab.sweeps.places.local import PRELOADED, Local, LocalOptions, Slots
+from resnet_lab.sweeps.places.slurm import SlurmOptions
+from resnet_lab.sweeps.plugins import options_of
+from resnet_lab.sweeps.ray import RayOptions
+from resnet_lab.sweeps.search import SearchOptions
 from resnet_lab.sweeps.sweep import run_sweep
 
 MakeJob = Callable[..., Job]
@@ -147,9 +151,10 @@ def test_a_file_of_the_working_folder_named_as_the_standard_librarys_does_no_har
     for name in ("queue", "profile", "json"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('not the standard library')")
     monkeypatch.chdir(tmp_path)
-    server = local.server_process(["queue", "profile"], os.environ)
-    told, _ = server.communicate(timeout=60)
-    assert json.loads(told) == {"ready": True}
+    server, connection = local.server_process(["queue", "profile"], os.environ)
+    assert connection.recv() == {"ready": True}
+    connection.close()
+    server.wait()
 
 
 def test_killed_server_costs_only_the_runs_it_had_forked(
@@ -250,6 +255,10 @@ def test_killed_sweep_leaves_no_process_behind(
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places.local import Local, LocalOptions
+from resnet_lab.sweeps.places.slurm import SlurmOptions
+from resnet_lab.sweeps.plugins import options_of
+from resnet_lab.sweeps.ray import RayOptions
+from resnet_lab.sweeps.search import SearchOptions
 from resnet_lab.sweeps.sweep import run_sweep
 from resnet_lab.sweeps.board import Board
 jobs = [Job.of(RunFolder({str(job.folder.path)!r}).config())]
@@ -279,7 +288,47 @@ def test_run_starts_in_well_under_a_second(make_job: MakeJob, make_place: MakePl
     assert min(after - before for before, after in pairwise(starts)) < 0.5
 
 
-@pytest.mark.parametrize("option", ["slots", "gpus_per_run", "runs_per_gpu", "run_timeout"])
-def test_an_option_below_one_is_refused(option: str, make_place: MakePlace) -> None:
-    with pytest.raises(UserError, match=f"hydra.launcher.{option}=0"):
-        make_place(**{option: 0})
+@pytest.mark.parametrize(
+    ("kind", "option", "value", "allowed"),
+    [
+        (LocalOptions, "slots", 0, "at least 1"),
+        (LocalOptions, "run_timeout", 0.0, "greater than 0"),
+        (SlurmOptions, "cpus_per_task", 0, "at least 1"),
+        (RayOptions, "num_gpus", -1.0, "at least 0"),
+        (SearchOptions, "n_trials", 0, "at least 1"),
+        (SearchOptions, "sampler", "tpee", "did you mean 'tpe'"),
+        (LocalOptions, "slots", "many", "many"),
+    ],
+)
+def test_an_option_that_is_not_allowed_is_refused(kind: type, option: str, value: Any, allowed: str) -> None:
+    with pytest.raises(UserError) as refused:
+        options_of(kind, {option: value})
+    assert f"hydra.launcher.{option}" in str(refused.value)
+    assert allowed in str(refused.value)
+
+
+@pytest.fixture
+def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local, "cores", lambda: 8)
+
+
+def test_a_run_takes_the_cores_that_it_computes_with_or_an_equal_share_of_them(eight_cores: None) -> None:
+    there = Slots([str(core) for core in range(8)])
+    taken = [there.take(count) for count in (1, 4, 4, 3)]
+    assert [len(places) if places else None for places in taken] == [1, 4, None, 3]
+    assert [Slots(["0"] * count).cores for count in (2, 3, 20)] == [4, 2, 1]
+    assert Slots(["0", "1"]).environment(["0"]) == {"CUDA_VISIBLE_DEVICES": "", SHARE: "4"}
+
+
+def test_small_nets_share_a_gpu_the_emptiest_first(eight_cores: None) -> None:
+    there = Slots(["0", "1"], seats=2, gpu=True)
+    assert [there.take(1) for _ in range(5)] == [("0",), ("1",), ("0",), ("1",), None]
+    there.give_back(["0"])
+    assert there.take(1) == ("0",)
+    assert there.environment(["0", "1"]) == {"CUDA_VISIBLE_DEVICES": "0,1", SHARE: "4"}
+
+
+def test_slots_bound_the_runs_at_a_time() -> None:
+    there = Slots(["0", "1", "2"], seats=2, limit=1, gpu=True)
+    assert there.take(2) == ("0", "1")
+    assert there.take(1) is None

@@ -261,9 +261,3 @@ def test_job_with_fewer_gpus_than_processes_is_refused(
     job.config = replace(job.config, trainer=replace(job.config.trainer, accelerator="auto", devices=devices))
     with pytest.raises(UserError, match=told):
         Slurm(SlurmOptions(gpus_per_node=option)).resources(job)
-
-
-@pytest.mark.parametrize("option", ["timeout_min", "cpus_per_task", "array_parallelism"])
-def test_an_option_below_one_is_refused(option: str) -> None:
-    with pytest.raises(UserError, match=f"hydra.launcher.{option}=0"):
-        SlurmOptions(**{option: 0})  # type: ignore[arg-type]

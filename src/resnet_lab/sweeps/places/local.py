@@ -1,8 +1,6 @@
 """This machine as a place for runs: each is a fresh process on a slot of its own. Free of torch."""
 
-import json
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -11,11 +9,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from typing import Any
 
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.cores import IN_SWEEP, THREAD_VARIABLES, cores
+from resnet_lab.cores import IN_SWEEP, SHARE, THREAD_VARIABLES, cores
 from resnet_lab.errors import UserError
+from resnet_lab.fields import number
 from resnet_lab.runs import gpus
 from resnet_lab.runs.devices import RANK_VARIABLES, check
 from resnet_lab.runs.parent import GRACE
@@ -23,7 +24,7 @@ from resnet_lab.runs.signals import killed_by
 from resnet_lab.runs.threads import threads_of
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places.server import kill, terminate
-from resnet_lab.sweeps.places.slots import Slot, Slots, core_slots, gpu_slots
+from resnet_lab.sweeps.sweep import Place
 
 PROGRAM = "resnet_lab.runs.__main__"
 # What a run would otherwise import itself; of scikit-learn, the digits and their split.
@@ -36,45 +37,88 @@ PRELOADED = (
     "sklearn.model_selection",
     "resnet_lab.runs.train",
 )
-COUNT_DEVICES = "resnet_lab.sweeps.places.devices"
+COUNT_DEVICES = "resnet_lab.sweeps.places.server"
 
 
 @dataclass
 class LocalOptions:
     """The keys of hydra/launcher=local."""
 
-    slots: int | None = None  # runs at a time; None: one a GPU seat, or as many as the cores hold
-    gpus_per_run: int | None = None  # None: trainer.devices of the run
-    runs_per_gpu: int = 1  # more, for nets too small to fill a GPU
-    run_timeout: float | None = None  # seconds that one run may take
-
-    def __post_init__(self) -> None:
-        for name in ("slots", "gpus_per_run", "runs_per_gpu", "run_timeout"):
-            value = getattr(self, name)
-            if isinstance(value, (int, float)) and not value > 0:
-                raise UserError(f"hydra.launcher.{name}={value}: more than 0 is needed")
+    slots: int | None = number(
+        None, least=1
+    )  # runs at a time; None: one a GPU seat, or as many as the cores hold
+    gpus_per_run: int | None = number(None, least=1)  # None: trainer.devices of the run
+    runs_per_gpu: int = number(1, least=1)  # more, for nets too small to fill a GPU
+    run_timeout: float | None = number(None, above=0)  # seconds that one run may take
 
 
-def server_process(preloaded: Sequence[str], environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    """The process from which runs are forked, in a session of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-P", "-m", "resnet_lab.sweeps.places.server", *preloaded],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-        env=environment,
-    )
+def server_process(
+    preloaded: Sequence[str], environment: Mapping[str, str]
+) -> "tuple[subprocess.Popen[bytes], Connection[Any, Any]]":
+    """Start the process from which runs are forked, in a session of its own, and return the connection to it."""
+    ours, theirs = Pipe()
+    with theirs:
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "resnet_lab.sweeps.places.server",
+            str(theirs.fileno()),
+            *preloaded,
+        ]
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+            env=environment,
+        )
+    return process, ours
+
+
+class Slots:
+    """Places with one or more seats each: GPUs, or equal shares of the cores. A run takes seats on so many places."""
+
+    def __init__(
+        self, places: Sequence[str], *, seats: int = 1, limit: int | None = None, gpu: bool = False
+    ) -> None:
+        """`limit`: at most so many runs at a time; None: as many as there are seats."""
+        self.gpu = gpu
+        self.places = list(places)
+        self.cores = max(1, cores() // (len(places) * seats or 1))  # of each seat
+        self._free = dict.fromkeys(places, seats)
+        self._left = limit or len(places) * seats
+
+    def take(self, count: int) -> tuple[str, ...] | None:
+        """Return so many places, the emptiest first; None when there is no room now."""
+        free = sorted((place for place in self.places if self._free[place]), key=lambda p: -self._free[p])
+        if len(free) < count or not self._left:
+            return None
+        for place in free[:count]:
+            self._free[place] -= 1
+        self._left -= 1
+        return tuple(free[:count])
+
+    def give_back(self, taken: Sequence[str]) -> None:
+        for place in taken:
+            self._free[place] += 1
+        self._left += 1
+
+    def environment(self, taken: Sequence[str]) -> dict[str, str]:
+        """Return what must be set before a run with these places touches a device."""
+        visible = ",".join(taken) if self.gpu else ""
+        return {SHARE: str(self.cores * len(taken)), gpus.VISIBLE: visible}
 
 
 @dataclass
 class _Process:
     job: Job
-    slot: Slot
+    places: tuple[str, ...]
     pid: int | None = None  # None until the server has answered
     overdue: float | None = None  # when it was asked to stop, for run_timeout
 
 
-class Local:
+class Local(Place):
     """Runs on this machine's slots."""
 
     def __init__(
@@ -84,9 +128,8 @@ class Local:
         self._program = program
         self._preloaded = preloaded
         self._server: subprocess.Popen[bytes] | None = None
-        self._received = b""
-        self._processes: dict[str, _Process] = {}
-        self._slots = Slots([])
+        self._processes: dict[str, _Process] = {}  # by run folder
+        self._slots: Slots | None = None
         self._closing = False
 
     def cores(self, config: TrainConfig) -> int:
@@ -103,150 +146,138 @@ class Local:
 
     def open(self, jobs: Sequence[Job]) -> None:
         """Start the server and divide the machine; UserError when a run asks for more than there is."""
-        if len(self._slots) == 0:
-            self._divide(jobs)
+        if self._slots is None:
+            self._start_server()
+            self._slots = self._divided(jobs)
         for job in jobs:
-            self._places(job)
+            self._places(job, self._slots)
 
-    def _divide(self, jobs: Sequence[Job]) -> None:
-        self._start_server()
+    def _divided(self, jobs: Sequence[Job]) -> Slots:
         wanted = {job.config.trainer.accelerator for job in jobs} != {"cpu"}
         names = gpus.names(self._ask_device_count()) if wanted else []
-        if any(job.config.trainer.accelerator == "gpu" for job in jobs) and not names:
-            raise UserError("trainer.accelerator=gpu: no GPU is visible here")
-        if wanted and not names and (line := gpus.unseen()):
-            print(line, flush=True)
         if names:
-            self._slots = gpu_slots(names, self._options.runs_per_gpu, self._options.slots)
-        else:
-            self._slots = core_slots(self._options.slots)
+            return Slots(names, seats=self._options.runs_per_gpu, limit=self._options.slots, gpu=True)
+        if any(job.config.trainer.accelerator == "gpu" for job in jobs):
+            raise UserError("trainer.accelerator=gpu: no GPU is visible here")
+        if wanted and (line := gpus.unseen()):
+            print(line, flush=True)
+        return Slots([str(share) for share in range(self._options.slots or cores())])
 
     def start(self, job: Job) -> bool:
         """Begin a run; False while there is no room for it."""
-        slot = self._slots.take(self._places(job))
-        if slot is None:
+        assert self._slots is not None
+        places = self._slots.take(self._places(job, self._slots))
+        if places is None:
             return False
-        self._processes[str(job.folder.path)] = _Process(job, slot)
-        self._request(str(job.folder.path), self._program, job, slot)
+        name = str(job.folder.path)
+        self._processes[name] = _Process(job, places)
+        environment = {**self._slots.environment(places), IN_SWEEP: "1"}
+        if job.config.trainer.accelerator == "cpu":  # a context on a GPU is memory that others miss
+            environment[gpus.VISIBLE] = ""
+        self._ask(name, self._program, [name], str(job.folder.log_file), environment)
         return True
-
-    def take_back(self, jobs: Sequence[Job]) -> None:
-        """A run is asked for as it begins: there is nothing to take back."""
 
     def ended(self) -> Iterator[tuple[Job, str]]:
         """The runs that ended since the last call, each with what was odd about its end in one line."""
+        assert self._slots is not None
         self._stop_overdue()
-        for answer in self._answers(timeout=0.0):
+        for answer in self._answers():
             process = self._processes[answer["name"]]
             if "pid" in answer:
                 process.pid = answer["pid"]
                 continue
             del self._processes[answer["name"]]
-            self._slots.give_back(process.slot)
+            self._slots.give_back(process.places)
             yield process.job, self._explain(process, answer["code"])
 
     def close(self) -> None:
         """Stop the runs that still train, then the server; called again, it waits for none of them."""
         if self._server is None:
             return
-        server, hurry, self._closing = self._server, self._closing, True
-        assert server.stdin is not None
-        assert server.stdout is not None
-        server.stdin.close()  # it stops its children, and ends
-        if self._processes and not hurry:
-            with suppress(subprocess.TimeoutExpired):
-                server.wait(GRACE + 5)
-        for answer in list(self._answers(timeout=0.0)):  # its last messages
-            if "pid" in answer:
-                self._processes[answer["name"]].pid = answer["pid"]
-            else:
-                self._processes.pop(answer["name"], None)
-        for process in self._processes.values():
-            if process.pid is not None:
-                kill(process.pid)
-        server.kill()  # with nothing to stop, it may still be importing
-        server.wait()
-        server.stdout.close()
+        hurry, self._closing = self._closing, True
+        with suppress(OSError):
+            self._connection.send(None)  # the server stops its children, and ends
+        try:  # with nothing to stop, it may still be importing
+            self._server.wait(GRACE + 5 if self._processes and not hurry else 0)
+        except subprocess.TimeoutExpired:
+            self._kill_all()
+        self._connection.close()
         self._processes.clear()
         self._server = None
 
-    def _places(self, job: Job) -> int:
+    def _kill_all(self) -> None:
+        """Kill the server, then the runs that it had not seen end."""
+        assert self._server is not None
+        self._server.kill()
+        self._server.wait()
+        with suppress(EOFError, ConnectionResetError):
+            while True:
+                answer = self._connection.recv()
+                if "pid" in answer:
+                    self._processes[answer["name"]].pid = answer["pid"]
+                elif "code" in answer:
+                    del self._processes[answer["name"]]
+        for process in self._processes.values():
+            if process.pid is not None:
+                kill(process.pid)
+
+    def _places(self, job: Job, slots: Slots) -> int:
         """How many places a run takes; UserError when there are too few."""
-        trainer = job.config.trainer
-        if not self._slots.gpu:
+        trainer, there = job.config.trainer, len(slots.places)
+        if not slots.gpu:
             needed = 1 if self._options.slots else trainer.devices * threads_of(job.config)
-            return min(needed, len(self._slots))  # what was begun on a larger machine shares its cores
+            return min(needed, there)  # what was begun on a larger machine shares its cores
         wanted = self._options.gpus_per_run or trainer.devices
         if trainer.devices > wanted:
             raise UserError(f"trainer.devices={trainer.devices}: hydra.launcher.gpus_per_run is {wanted}")
-        if wanted > len(self._slots):
-            raise UserError(f"{wanted} GPUs for a run: {len(self._slots)} visible here")
-        if wanted > 1 and gpus.are_slices(self._slots.places):
+        if wanted > there:
+            raise UserError(f"{wanted} GPUs for a run: {there} visible here")
+        if wanted > 1 and gpus.are_slices(slots.places):
             raise UserError(f"{wanted} MIG slices for a run: a process sees one; set trainer.devices=1")
         return wanted
 
     def _start_server(self) -> None:
         """Start the server and wait until it is ready: no request is sent before."""
         threads = dict.fromkeys(THREAD_VARIABLES, "1")  # or the libraries start threads, which no fork keeps
-        self._received = b""
         without_rank = {key: text for key, text in os.environ.items() if key not in RANK_VARIABLES}
-        self._server = server_process(self._preloaded, without_rank | threads)
-        ready = False
-        while not ready:
-            for answer in self._answers(timeout=None):
-                if "lacking" in answer:
-                    raise MemoryError(answer["lacking"])
-                ready |= "ready" in answer
-            if self._server is None:
-                raise RuntimeError("the process from which runs are forked ended while it started")
+        self._server, self._connection = server_process(self._preloaded, without_rank | threads)
+        for answer in self._answers(None):
+            if "lacking" in answer:
+                raise MemoryError(answer["lacking"])
+            if "ready" in answer:
+                return
+        raise RuntimeError("the process from which runs are forked ended while it started")
 
-    def _request(self, name: str, program: str, job: Job, slot: Slot) -> None:
-        environment = {**slot.environment(), IN_SWEEP: "1"}
-        if job.config.trainer.accelerator == "cpu":  # a context on a GPU is memory that others miss
-            environment[gpus.VISIBLE] = ""
-        log = str(job.folder.log_file)
-        self._ask(name=name, program=program, arguments=[name], log=log, environment=environment)
-
-    def _ask(self, **request: Any) -> None:
+    def _ask(
+        self, name: str, program: str, arguments: Sequence[str], log: str, environment: Mapping[str, str]
+    ) -> None:
         if self._server is None:
             self._start_server()
-        assert self._server is not None
-        assert self._server.stdin is not None
-        with suppress(BrokenPipeError):  # it was killed: its answers end, which `ended` tells
-            self._server.stdin.write(json.dumps(request).encode() + b"\n")
-            self._server.stdin.flush()
+        request = {"name": name, "program": program, "arguments": arguments, "log": log}
+        with suppress(OSError):  # it was killed: its answers end, which `ended` tells
+            self._connection.send({**request, "environment": environment})
 
     def _ask_device_count(self) -> int:
         """The GPUs that PyTorch sees. Raises UserError with what it said where it cannot count them."""
         with tempfile.NamedTemporaryFile() as log:
-            self._ask(name="devices", program=COUNT_DEVICES, arguments=[], log=log.name, environment={})
-            code = None
-            while self._server is not None and code is None:
-                code = next((each["code"] for each in self._answers(timeout=None) if "code" in each), None)
-            said = log.read().decode(errors="replace").strip().splitlines() or [killed_by(-(code or -9))]
+            self._ask("devices", COUNT_DEVICES, [], log.name, {})
+            code = next((each["code"] for each in self._answers(None) if "code" in each), -signal.SIGKILL)
+            said = log.read().decode(errors="replace").strip().splitlines() or [killed_by(-code)]
         if code:
             raise UserError(
                 f"the GPUs cannot be counted: {said[-1]}; trainer.accelerator=cpu trains without them"
             )
         return int(said[-1])
 
-    def _answers(self, timeout: float | None) -> Iterator[dict[str, Any]]:
-        """What the server reported since the last call; when it was killed, the end of all its runs."""
-        if self._server is None or self._server.stdout is None:
-            return
-        if not select.select([self._server.stdout], [], [], timeout)[0]:
-            return
-        chunk = os.read(self._server.stdout.fileno(), 65536)
-        *lines, self._received = (self._received + chunk).split(b"\n")
-        yield from map(json.loads, lines)
-        if not chunk:
-            self._server.kill()
-            self._server.wait()
-            self._server = None
-            for name, process in list(self._processes.items()):
-                if process.pid is not None:
-                    kill(process.pid)
-                yield {"name": name, "code": -signal.SIGKILL}
+    def _answers(self, timeout: float | None = 0) -> Iterator[dict[str, Any]]:
+        """Yield what the server reports, and the end of all its runs when it was killed."""
+        while self._server is not None and self._connection.poll(timeout):
+            try:
+                yield self._connection.recv()
+            except (EOFError, ConnectionResetError):
+                self._kill_all()
+                self._server = None
+                yield from [{"name": name, "code": -signal.SIGKILL} for name in self._processes]
 
     def _stop_overdue(self) -> None:
         limit = self._options.run_timeout

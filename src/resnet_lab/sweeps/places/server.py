@@ -1,39 +1,42 @@
 """The process from which runs are forked: it has imported everything and touched no device.
 
-`python -m resnet_lab.sweeps.places.server MODULE…` imports the modules, then reads one JSON line a request on stdin
-and answers on stdout. A fork starts in 0.05 s what takes 8 s to import: torch, lightning, torchvision.
+`python -m resnet_lab.sweeps.places.server DESCRIPTOR MODULE…` imports the modules, then forks a run for each request
+that comes through the connection. A fork starts in 0.05 s what takes 8 s to import: torch, lightning, torchvision.
 
-It ends when its stdin does, and stops the runs first, so that a sweep that is killed leaves nothing behind; a run
-whose server was killed stops by itself.
+It ends when it is asked to, or the connection ends, and stops the runs first, so that a sweep that is killed leaves
+nothing behind; a run whose server was killed stops by itself.
+
+Python's own `multiprocessing` has a forkserver, which starts runs as fast. It has no hook after its imports for
+`gc.freeze`, without which each run copies 140 MiB (3 MiB with it); it serves all sweeps of a program, with the
+environment of the first, and only a private function ends it; an import that fails is passed over; and a script without
+``if __name__ == "__main__"`` that calls `resnet_lab.sweep` would be run again in each run.
 """
 
 import gc
 import importlib
-import json
 import os
-import select
 import signal
 import sys
 import time
 import traceback
 from contextlib import suppress
+from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from resnet_lab.errors import lacking
 from resnet_lab.runs.parent import GRACE, end_with
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+LOOK = 0.05  # seconds between two looks at which runs ended
 
 
 class Server:
     """Forks a process for each request and tells its pid, and its exit code when it ends."""
 
-    def __init__(self) -> None:
-        self._requests = os.fdopen(os.dup(0), "rb", buffering=0)
-        self._answers = os.fdopen(os.dup(1), "wb", buffering=0)
-        os.dup2(2, 1)  # what a library prints is no answer
-        self._wake_reader, self._wake_writer = os.pipe()
-        os.set_blocking(self._wake_writer, False)
+    def __init__(self, connection: "Connection[Any, Any]") -> None:
+        self._connection = connection
+        os.set_inheritable(connection.fileno(), False)
+        os.dup2(2, 1)  # what a library prints while it is imported
         # When to end is the sweep's business. What it ignored from the start, as under nohup, so do the runs.
         self._heard = [n for n in ENDING if signal.signal(n, signal.SIG_IGN) != signal.SIG_IGN]
         self._children: dict[int, str] = {}
@@ -46,30 +49,27 @@ class Server:
         self.tell(ready=True)
 
     def serve(self) -> None:
-        """Answer requests until there are no more."""
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the descriptor below is woken
-        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
-        received = b""
-        while True:
-            readable, _, _ = select.select([self._requests.fileno(), self._wake_reader], [], [])
-            if self._wake_reader in readable:
-                os.read(self._wake_reader, 4096)
+        """Answer requests until there are no more, then stop the runs."""
+        with suppress(EOFError, ConnectionResetError):  # the sweep was killed
+            while True:
                 self._reap()
-            if self._requests.fileno() in readable:
-                chunk = self._requests.read(65536)
-                if not chunk:
-                    return self._stop()
-                *lines, received = (received + chunk).split(b"\n")
-                for line in lines:
-                    self._fork(json.loads(line))
+                if self._connection.poll(LOOK):
+                    if (request := self._connection.recv()) is None:
+                        break
+                    self._fork(request)
+        for pid in self._children:
+            terminate(pid)
+        deadline = time.monotonic() + GRACE
+        while self._children and time.monotonic() < deadline:
+            self._reap()
+            time.sleep(0.02)
+        for pid in self._children:
+            kill(pid)
 
     def _fork(self, request: dict[str, Any]) -> None:
         parent, pid = os.getpid(), os.fork()
         if pid == 0:
-            for descriptor in (self._wake_reader, self._wake_writer):
-                os.close(descriptor)
-            self._requests.close()
-            self._answers.close()
+            self._connection.close()
             _become(request, parent, self._heard)
         self._children[pid] = request["name"]
         self.tell(name=request["name"], pid=pid)
@@ -84,18 +84,8 @@ class Server:
                 self.tell(name=self._children.pop(pid), code=os.waitstatus_to_exitcode(status))
 
     def tell(self, **answer: Any) -> None:
-        with suppress(BrokenPipeError):  # nobody listens any more: the end of stdin follows
-            self._answers.write(json.dumps(answer).encode() + b"\n")
-
-    def _stop(self) -> None:
-        for pid in self._children:
-            terminate(pid)
-        deadline = time.monotonic() + GRACE
-        while self._children and time.monotonic() < deadline:
-            self._reap()
-            time.sleep(0.02)
-        for pid in self._children:
-            kill(pid)
+        with suppress(OSError):  # nobody listens any more: the end of the requests follows
+            self._connection.send(answer)
 
 
 def terminate(pid: int) -> None:
@@ -116,8 +106,7 @@ def _become(request: dict[str, Any], parent: int, heard: list[signal.Signals]) -
     code = 1
     try:
         os.setsid()
-        signal.set_wakeup_fd(-1)
-        for number in (*heard, signal.SIGCHLD):
+        for number in heard:
             interrupt = number == signal.SIGINT
             signal.signal(number, signal.default_int_handler if interrupt else signal.SIG_DFL)
         end_with(parent)
@@ -139,10 +128,18 @@ def _become(request: dict[str, Any], parent: int, heard: list[signal.Signals]) -
         os._exit(code)
 
 
+def main(_: list[str]) -> int:
+    """Print how many GPUs PyTorch sees: asked for in a fork, so that the server itself touches none."""
+    import torch
+
+    print(torch.cuda.device_count())
+    return 0
+
+
 if __name__ == "__main__":
-    server = Server()
+    server = Server(Connection(int(sys.argv[1])))
     try:
-        server.load(sys.argv[1:])
+        server.load(sys.argv[2:])
     except (MemoryError, ImportError, OSError) as error:
         if lacking(error) is None:
             raise

@@ -18,9 +18,11 @@ from typing import Any
 
 from resnet_lab.config.schema import ALL, TrainConfig
 from resnet_lab.cores import SHARE
-from resnet_lab.errors import UserError, unknown
+from resnet_lab.errors import UserError
+from resnet_lab.fields import number
 from resnet_lab.files import write_text
 from resnet_lab.sweeps.jobs import Job
+from resnet_lab.sweeps.sweep import Place
 
 TICKET = "slurm.json"  # in a run folder: the job that was submitted for it last
 JOB_NAME = "resnet-lab"
@@ -40,23 +42,20 @@ class SlurmOptions:
     partition: str | None = None
     account: str | None = None
     qos: str | None = None
-    timeout_min: int = 240  # of one stretch: a run that needs longer is queued again
-    max_num_timeout: int = 20  # how often it is; preemptions count only in short or nearly spent stretches
-    signal_delay_s: int = 120  # so long before the limit SLURM tells a run to write a checkpoint
-    cpus_per_task: int = 4  # of each process
+    timeout_min: int = number(240, least=1)  # of one stretch: a run that needs longer is queued again
+    max_num_timeout: int = number(20, least=0)  # how often it is; preemptions count in short stretches
+    signal_delay_s: int = number(
+        120, least=1
+    )  # so long before the limit SLURM tells a run to write a checkpoint
+    cpus_per_task: int = number(4, least=1)  # of each process
     mem_gb: float | None = None  # of each node
     gpus_per_node: int | None = None  # None: trainer.devices, or none with trainer.accelerator=cpu
-    array_parallelism: int = 256  # jobs of a sweep at a time
+    array_parallelism: int = number(256, least=1)  # jobs of a sweep at a time
     additional_parameters: dict[str, Any] = field(default_factory=dict)  # any option of sbatch
     setup: list[str] = field(default_factory=list)  # shell lines before srun, as `module load cuda`
-    poll_seconds: float = 5.0  # between two looks at the queue
+    poll_seconds: float = number(5.0, above=0)  # between two looks at the queue
 
     def __post_init__(self) -> None:
-        for name in ("timeout_min", "signal_delay_s", "cpus_per_task", "array_parallelism", "poll_seconds"):
-            if getattr(self, name) <= 0:
-                raise UserError(f"hydra.launcher.{name}={getattr(self, name)}: more than 0 is needed")
-        if self.max_num_timeout < 0:
-            raise UserError(f"hydra.launcher.max_num_timeout={self.max_num_timeout}: 0 or more is needed")
         if self.signal_delay_s >= 60 * self.timeout_min:
             limit = f"hydra.launcher.timeout_min={self.timeout_min}"
             raise UserError(f"hydra.launcher.signal_delay_s={self.signal_delay_s}: not within {limit}")
@@ -81,7 +80,7 @@ class Execute:
         return DelayedSubmission(self)
 
 
-class Slurm:
+class Slurm(Place):
     """Runs as jobs of SLURM. Closing it leaves them in the queue: they belong to the cluster."""
 
     def __init__(self, options: SlurmOptions) -> None:
@@ -185,13 +184,12 @@ class Slurm:
     def _executor(self, folder: Path) -> Any:
         try:
             from submitit import SlurmExecutor
-            from submitit.slurm.slurm import _get_default_parameters as parameters
         except ImportError:
             raise UserError("hydra/launcher=slurm needs the extra: pip install 'resnet-lab[slurm]'") from None
         options = self._options
         for key in options.additional_parameters:
             if not key.replace("-", "").replace("_", "").isalnum():
-                raise unknown("hydra.launcher.additional_parameters key", key, parameters())
+                raise UserError(f"hydra.launcher.additional_parameters: {key!r} is no option of sbatch")
         executor = SlurmExecutor(folder, max_num_timeout=options.max_num_timeout)
         chosen = {
             name: value

@@ -18,10 +18,12 @@ from typing import Any
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import SHARE, cores
 from resnet_lab.errors import UserError
+from resnet_lab.fields import number
 from resnet_lab.runs.parent import GRACE, PARENT
 from resnet_lab.runs.ranks import PROGRAM
 from resnet_lab.runs.signals import killed_by
 from resnet_lab.sweeps.jobs import Job
+from resnet_lab.sweeps.sweep import Place
 
 CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray's own switch: "0" keeps a cluster to the loopback
 
@@ -31,14 +33,8 @@ class RayOptions:
     """The keys of hydra/launcher=ray."""
 
     address: str | None = None  # of a cluster, as host:6379 or auto; None: one on this machine alone
-    num_cpus: float = 1.0  # cores of a run
-    num_gpus: float | None = None  # a fraction shares a GPU; None: trainer.devices where there are GPUs
-
-    def __post_init__(self) -> None:
-        for name in ("num_cpus", "num_gpus"):
-            value = getattr(self, name)
-            if value is not None and value < 0:
-                raise UserError(f"hydra.launcher.{name}={value}: 0 or more is needed")
+    num_cpus: float = number(1.0, least=0)  # cores of a run
+    num_gpus: float | None = number(None, least=0)  # a fraction shares a GPU; None: trainer.devices
 
 
 def execute_folder(run_dir: str, log: str, cores: int, program: str) -> int:
@@ -68,7 +64,7 @@ def execute_folder(run_dir: str, log: str, cores: int, program: str) -> int:
             os.killpg(process.pid, signal.SIGKILL)  # whatever it started ends with it
 
 
-class Ray:
+class Ray(Place):
     """Runs as Ray's tasks: as many at a time as the cluster holds."""
 
     def __init__(self, options: RayOptions, program: str = PROGRAM) -> None:
@@ -140,9 +136,6 @@ class Ray:
         share = self.cores(job.config)
         self._tasks[task.remote(str(path), str(log), share, self._program)] = job
         return True
-
-    def take_back(self, jobs: Sequence[Job]) -> None:
-        """A run is asked for as it begins: there is nothing to take back."""
 
     def ended(self) -> Iterator[tuple[Job, str]]:
         """The runs that ended since the last call, each with what was odd about its end in one line."""

@@ -25,7 +25,8 @@ from resnet_lab.config.identity import identity_part
 from resnet_lab.config.overrides import parse, read
 from resnet_lab.config.request import Request
 from resnet_lab.config.schema import ObjectiveConfig, TrainConfig
-from resnet_lab.errors import UserError, unknown
+from resnet_lab.errors import UserError
+from resnet_lab.fields import choice, number
 from resnet_lab.sweeps.plugins import NAMESPACE, options_of
 
 JOURNAL = "search.journal"
@@ -38,9 +39,9 @@ Launch = Callable[[list[list[str]]], Sequence[float | None]]  # brings runs to t
 class SearchOptions:
     """The keys of hydra/sweeper=optuna."""
 
-    n_trials: int = 20  # of the whole search, those of earlier starts counted
-    batch: int = 4  # trials chosen at a time
-    sampler: str = "tpe"
+    n_trials: int = number(20, least=1)  # of the whole search, those of earlier starts counted
+    batch: int = number(4, least=1)  # trials chosen at a time
+    sampler: str = choice("tpe", SAMPLERS)
     seed: int = 0
     params: dict[str, Any] | None = None  # axes of the space
     rows: list[Any] | None = None  # of an experiment's grid: refused, as are
@@ -48,11 +49,6 @@ class SearchOptions:
     skip_invalid: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("n_trials", "batch"):
-            if isinstance(value := getattr(self, name), int) and value < 1:
-                raise UserError(f"hydra.sweeper.{name}={value}: 1 or more is needed")
-        if self.sampler not in (*SAMPLERS, "???"):
-            raise unknown("hydra.sweeper.sampler", self.sampler, SAMPLERS)
         for name in ("rows", "exclude", "skip_invalid"):
             if getattr(self, name) not in (None, False, [], "???"):
                 raise UserError(
@@ -115,8 +111,8 @@ class Search:
         total, batch = self._options.n_trials, self._options.batch
         for first in range(0, total, batch):
             numbers = range(first, min(first + batch, total))
-            for number in numbers[max(0, len(study.trials) - first) :]:
-                study.sampler = self._sampler(number)
+            for trial in numbers[max(0, len(study.trials) - first) :]:
+                study.sampler = self._sampler(trial)
                 study.ask(self._space)
             open_trials = [
                 trial for trial in study.trials[first : numbers.stop] if not trial.state.is_finished()
@@ -127,8 +123,8 @@ class Search:
             found = list(
                 launch([[*self._overrides(trial.params), *seed] for trial in open_trials for seed in seeds])
             )
-            for number, trial in enumerate(open_trials):
-                of_seeds = found[number * len(seeds) : (number + 1) * len(seeds)]
+            for index, trial in enumerate(open_trials):
+                of_seeds = found[index * len(seeds) : (index + 1) * len(seeds)]
                 known = [each for each in of_seeds if each is not None]
                 if len(known) == len(seeds):  # what failed stays open: the same command tries it again
                     study.tell(trial.number, sum(known) / len(known))
