@@ -151,11 +151,10 @@ def test_its_cost_is_that_of_the_built_net() -> None:
 
 @pytest.mark.parametrize("model", ["densenet", "vit"])
 def test_the_examples_of_torchvision_compose_for_images_of_cifar(model: str) -> None:
-    from resnet_lab.models.build import outline
 
     config = compose([f"model={model}", "data=cifar10"], planned=True).model
     assert config.kind == model
-    assert next(outline(config, (3, 32, 32)).parameters()).is_meta
+    assert next(config.outline((3, 32, 32)).parameters()).is_meta
 
 
 MISTAKES: dict[str, tuple[list[str], str]] = {

@@ -9,7 +9,7 @@ from torch import nn
 
 from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
-from resnet_lab.models import ModelConfig, Net, build, check
+from resnet_lab.models import ModelConfig, Net, build
 from resnet_lab.runs import weights_file
 
 SIDE = 32
@@ -17,7 +17,7 @@ SIDE = 32
 
 def model(outputs: int, **choices: object) -> Net:
     given: dict[str, Any] = {"depth": 8, "width": 4, "in_channels": 3, "num_classes": outputs, **choices}
-    return check(ModelConfig(**given))
+    return ModelConfig(**given).check()
 
 
 def net(description: Net, answer: int | None) -> nn.Module:

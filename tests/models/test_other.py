@@ -11,7 +11,7 @@ from torch import nn
 
 from resnet_lab.errors import UserError
 from resnet_lab.models import OtherConfig, build
-from resnet_lab.models.build import completed, outline
+from resnet_lab.models.build import completed
 from resnet_lab.models.counting import count
 
 SHAPE = (3, 8, 8)
@@ -69,7 +69,7 @@ def test_what_a_target_makes_is_the_net(target: str, args: dict[str, Any], parts
     assert any(parts in name for name, _ in model.named_modules())
     assert net.num_classes == 7
     assert net.in_channels == 3
-    counts = count(outline(net, SHAPE), SHAPE)
+    counts = count(net.outline(SHAPE), SHAPE)
     assert counts.parameters == sum(each.numel() for each in model.parameters())
     assert counts.multiply_adds > 0
 
@@ -77,14 +77,14 @@ def test_what_a_target_makes_is_the_net(target: str, args: dict[str, Any], parts
 def test_densenet121_of_torchvision_is_taken_as_it_is_and_costs_no_memory_to_check() -> None:
     config = other("torchvision.models.densenet121", args={"drop_rate": 0.1}, head="classifier")
     net = completed(config, (3, 32, 32), 10)
-    empty = outline(net, (3, 32, 32))
+    empty = net.outline((3, 32, 32))
     assert next(empty.parameters()).is_meta
     assert count(empty, (3, 32, 32)).parameters == 6_964_106  # torchvision's 7,978,856 with ten classes
 
 
 def test_a_net_that_looks_at_its_images_is_tried_on_the_cpu() -> None:
     net = completed(other("own_nets.Counting"), SHAPE, 10)
-    assert not next(outline(net, SHAPE).parameters()).is_meta
+    assert not next(net.outline(SHAPE).parameters()).is_meta
 
 
 def test_trying_a_net_draws_nothing_of_what_training_draws() -> None:

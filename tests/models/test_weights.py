@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from nets import uneven
 from resnet_lab.errors import UserError
-from resnet_lab.models import ModelConfig, create_model, resolve
+from resnet_lab.models import ModelConfig, create_model
 from resnet_lab.models.weights import read
 from resnet_lab.runs import weights_file
 
@@ -93,7 +93,7 @@ def run(tmp_path: Path) -> tuple[Path, dict[str, nn.Module]]:
     """A run folder: two checkpoints, and the tested weights, whose statistics were computed again."""
     nets = {name: trained(shortcut="dropout") for name in ("first", "last", "tested")}
     asked = ModelConfig(width=4, shortcut="dropout", zero_channels="split", in_channels=3, num_classes=10)
-    net = resolve(asked)
+    net = asked.resolved()
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "config.yaml").write_text(yaml.safe_dump({"model": asdict(net)}))
     for iteration, name in ((64, "first"), (128, "last")):

@@ -13,7 +13,7 @@ from torchvision.models import get_model_weights
 
 from nets import uneven
 from resnet_lab.errors import UserError
-from resnet_lab.models import ModelConfig, build, check, create_model, named, resolve
+from resnet_lab.models import ModelConfig, build, create_model, named
 from resnet_lab.models.published import VARIANTS, net_of, variant
 
 ONE_OF_EACH_KIND = (
@@ -62,12 +62,12 @@ def test_the_table_of_published_weights_is_torchvisions() -> None:
 
 def test_a_description_finds_its_published_weights_whatever_its_classes_and_training() -> None:
     for name in VARIANTS:
-        assert net_of(resolve(named(name))) == name
-        assert net_of(resolve(named(name, num_classes=7, drop_path=0.1, zero_init_gamma=True))) == name
-    assert net_of(resolve(ModelConfig(family="imagenet", depth=50))) == "resnet50"
-    assert net_of(resolve(named("resnet50", stride_on="1x1"))) is None
-    assert net_of(resolve(named("resnet50", order="full_preactivation"))) is None
-    assert net_of(resolve(named("resnet18_cifar_stem"))) is None
+        assert net_of(named(name).resolved()) == name
+        assert net_of(named(name, num_classes=7, drop_path=0.1, zero_init_gamma=True).resolved()) == name
+    assert net_of(ModelConfig(family="imagenet", depth=50).resolved()) == "resnet50"
+    assert net_of(named("resnet50", stride_on="1x1").resolved()) is None
+    assert net_of(named("resnet50", order="full_preactivation").resolved()) is None
+    assert net_of(named("resnet18_cifar_stem").resolved()) is None
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_description_finds_its_published_weights_whatever_its_classes_and_trai
     ],
 )
 def test_imagenet_is_the_best_variant(name: str, weights: str, expected: str) -> None:
-    assert variant(resolve(named(name, weights=weights))) == expected
+    assert variant(named(name, weights=weights).resolved()) == expected
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_published_weights_are_fetched_once_with_progress_and_kept(
     config = ModelConfig(
         family="imagenet", depth=18, in_channels=3, num_classes=5, weights="imagenet", head="reset"
     )
-    assert torch.equal(build(check(config)).conv1.weight, theirs.conv1.weight)
+    assert torch.equal(build(config.check()).conv1.weight, theirs.conv1.weight)
     assert not capsys.readouterr().err
 
 

@@ -12,7 +12,7 @@ import pytest
 from processes import alive, processes_below, wait_for
 from resnet_lab.config.schema import TrainConfig, TrainerConfig
 from resnet_lab.data.spec import SmallImagesConfig
-from resnet_lab.models.description import ModelConfig, resolve
+from resnet_lab.models.description import ModelConfig
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places.local import Local, LocalOptions
 from resnet_lab.training.recipes import RecipeConfig
@@ -64,7 +64,7 @@ def make_config(tmp_path: Path) -> Callable[..., TrainConfig]:
     def make(seed: int = 0, devices: int = 1, **more: Any) -> TrainConfig:
         return TrainConfig(
             data=SmallImagesConfig(name="digits"),
-            model=resolve(ModelConfig(depth=8)),
+            model=ModelConfig(depth=8).resolved(),
             recipe=RecipeConfig(name="digits", epochs=3),
             trainer=TrainerConfig(accelerator="cpu", devices=devices),
             seed=seed,

@@ -38,7 +38,7 @@ from resnet_lab.data.spec import (
 from resnet_lab.errors import UserError
 from resnet_lab.fields import at_home
 from resnet_lab.fields import check as check_fields
-from resnet_lab.models.build import build, outline
+from resnet_lab.models.build import build
 from resnet_lab.models.build import completed as completed_net
 from resnet_lab.models.description import ModelConfig
 from resnet_lab.models.other import OtherConfig
@@ -174,7 +174,7 @@ def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True
     if config.recipe.lr_scale:
         from resnet_lab.training.optimizers import parameter_groups
 
-        parameter_groups(config.recipe, outline(model, (facts.channels, facts.height, facts.width)), ())
+        parameter_groups(config.recipe, model.outline((facts.channels, facts.height, facts.width)), ())
     if config.recipe.optimizer_args or any(targets(config.recipe)):
         from resnet_lab.training.trial import try_out
 

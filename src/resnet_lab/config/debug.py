@@ -8,7 +8,6 @@ from resnet_lab.config import debug_images
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import counted, few
 from resnet_lab.data.spec import DataConfig
-from resnet_lab.models.build import has_published_weights
 from resnet_lab.training import recipes
 
 ITERATIONS = 6
@@ -46,7 +45,7 @@ def within_a_minute(config: TrainConfig) -> TrainConfig:
     data = config.data.embedded(lambda: str(debug_images.make(Path(config.runs_root) / "debug-images")))
     data = few(data, 32, 16)
     model = config.model
-    if has_published_weights(model):
+    if model.begins_published:
         model = model.without_weights()
     return replace(config, model=model, recipe=recipe, data=data)
 

@@ -9,7 +9,7 @@ from resnet_lab import reference
 from resnet_lab.columns import Column, objective
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.fields import LOCAL, Text, choice, local, number, path, text
-from resnet_lab.models.description import NetConfig
+from resnet_lab.models.net_config import NetConfig
 from resnet_lab.training.protocols import PROTOCOLS
 from resnet_lab.training.recipes import RecipeConfig
 

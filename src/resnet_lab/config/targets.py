@@ -19,8 +19,7 @@ from hydra.utils import instantiate
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.fields import Leaf, flatten, leaves
-from resnet_lab.models.build import has_published_weights
-from resnet_lab.models.description import NetConfig
+from resnet_lab.models.net_config import NetConfig
 from resnet_lab.models.stored import weights_in_run
 from resnet_lab.targets import digest, locate, own_sources, run_folder_of
 
@@ -259,7 +258,7 @@ def contents_of(config: Any) -> dict[str, str]:
 
 
 def is_published(model: NetConfig, key: str) -> bool:
-    return key == "model.weights" and has_published_weights(model)
+    return key == "model.weights" and model.begins_published
 
 
 @cache

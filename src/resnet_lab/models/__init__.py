@@ -2,9 +2,9 @@
 
 from resnet_lab.models.blocks import Block
 from resnet_lab.models.build import build, create_model
-from resnet_lab.models.checks import check
-from resnet_lab.models.description import ModelConfig, Net, NetConfig, resolve
+from resnet_lab.models.description import ModelConfig, Net
 from resnet_lab.models.names import list_models, named
+from resnet_lab.models.net_config import NetConfig
 from resnet_lab.models.orders import Order
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.models.shortcuts import Identity, Projection, Shortcut
@@ -20,9 +20,7 @@ __all__ = [
     "Projection",
     "Shortcut",
     "build",
-    "check",
     "create_model",
     "list_models",
     "named",
-    "resolve",
 ]

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from resnet_lab.models.build import create_model
-from resnet_lab.models.counts import FILE, Counts
-from resnet_lab.models.names import entry, list_models
+from resnet_lab.models.names import COUNTS, Counts, entry, list_models
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
 
@@ -92,8 +91,8 @@ def counted(name: str) -> Counts:
 
 
 def write() -> None:
-    """Write the file of `counts.recorded` anew."""
-    with FILE.open("w", newline="") as file:
+    """Write the file of `names.recorded` anew."""
+    with COUNTS.open("w", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(["name", *(field.name for field in fields(Counts))])
         rows.writerows([name, *astuple(counted(name))] for name in list_models())

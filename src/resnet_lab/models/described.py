@@ -2,19 +2,36 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from resnet_lab.errors import UserError
 from resnet_lab.files import open_file, read_yaml
 from resnet_lab.models import blocks, orders, shortcuts
-from resnet_lab.models.description import AUTO, TRAINING, ModelConfig, Net, family_of, resolve, unasked
-from resnet_lab.models.families import STRIDE_ON
+from resnet_lab.models.description import AUTO, TRAINING, ModelConfig, Net, unasked
 from resnet_lab.models.orders import SHARED_PREACTIVATION
+from resnet_lab.models.plans import STRIDE_ON
+from resnet_lab.models.published import variant
 from resnet_lab.models.shortcuts import ZERO_CHANNELS
 
-HEADER_LIMIT = 100_000_000  # bytes: safetensors' own
+Said = Mapping[str, Any]  # fields of a description
+
+
+def check_weights(config: ModelConfig, net: Net) -> None:
+    """Raise UserError where the weights that `config` asks for, which is resolved as `net`, are not there.
+
+    Or where those of a file cannot be taken for this net's.
+    """
+    if variant(net) is not None:
+        return
+    path = Path(str(config.weights)).expanduser()
+    if (reason := untold(config, net, path)) is not None:
+        from resnet_lab.models.weights import check_fits  # slow to import, and on the way to an error only
+
+        check_fits(net, path)  # nobody is asked about a file that will not do either way
+        raise UserError(reason)
 
 
 def description_in(path: Path) -> Net | None:
@@ -26,7 +43,7 @@ def description_in(path: Path) -> Net | None:
     if said is None:
         return None
     known = {each.name for each in fields(ModelConfig)}
-    return resolve(replace(unasked(), **{key: value for key, value in said.items() if key in known}))
+    return replace(unasked(), **{key: value for key, value in said.items() if key in known}).resolved()
 
 
 def untold(config: ModelConfig, net: Net, path: Path) -> str | None:
@@ -67,11 +84,11 @@ def _differing(net: Net) -> Iterator[tuple[str, dict[str, str]]]:
             del shared["projections"]  # its stem has no batch norm
         if len(shared) > 1:
             yield "shared_preactivation", shared
-    if blocks.load(net.block).kernels[0] == 1 and family_of(net).stride_on == "1x1":
+    if blocks.load(net.block).kernels[0] == 1 and net.family_plan().stride_on == "1x1":
         yield "stride_on", STRIDE_ON  # where torchvision's names come with torchvision's stride, nobody asks
 
 
-def _of_run(folder: Path) -> dict[str, Any] | None:
+def _of_run(folder: Path) -> Said | None:
     try:
         said = read_yaml(folder / "config.yaml")["model"]
     except (OSError, ValueError, TypeError, KeyError):
@@ -79,21 +96,21 @@ def _of_run(folder: Path) -> dict[str, Any] | None:
     return said if isinstance(said, dict) and {"family", "depth", "zero_channels"} <= said.keys() else None
 
 
-def _of_safetensors(path: Path) -> dict[str, Any] | None:
+def _of_safetensors(path: Path) -> Said | None:
     if path.suffix != ".safetensors":
         return None
+    from safetensors import SafetensorError, safe_open
+
     try:
         os.close(open_file(path))
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(min(length, HEADER_LIMIT)))
-        said = json.loads(header["__metadata__"]["model"])
-    except (OSError, ValueError, TypeError, KeyError):
+        with safe_open(path, "np") as file:  # which needs no torch
+            said = json.loads((file.metadata() or {})["model"])
+    except (OSError, ValueError, KeyError, SafetensorError):
         return None  # damage is reported when the weights are read
     return said if isinstance(said, dict) and "depth" in said else None
 
 
-def _of_checkpoint(path: Path) -> dict[str, Any] | None:
+def _of_checkpoint(path: Path) -> Said | None:
     """Return what a checkpoint of a run says: of its choices, those that are not the defaults."""
     if path.suffix != ".ckpt":
         return None
@@ -103,11 +120,7 @@ def _of_checkpoint(path: Path) -> dict[str, Any] | None:
         with os.fdopen(open_file(path), "rb"):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         chosen = json.loads(content["run"]["chosen"])
-        said = {
-            key.removeprefix("model."): value for key, value in chosen.items() if key.startswith("model.")
-        }
-    except (
-        Exception
-    ):  # damage is reported when the weights are read, and other programs' files show as anything
+    except Exception:  # damage is reported when the weights are read; other programs' files show as anything
         return None
+    said = {key.removeprefix("model."): value for key, value in chosen.items() if key.startswith("model.")}
     return None if "_target_" in said else said

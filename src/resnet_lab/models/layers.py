@@ -5,10 +5,10 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_lab.models.plans import Choices, ConvPlan, UnitPlan
+from resnet_lab.models.plans import ConvPlan, Planned, UnitPlan
 
 
-def conv(net: Choices, plan: ConvPlan) -> nn.Conv2d:
+def conv(net: Planned, plan: ConvPlan) -> nn.Conv2d:
     """A padded convolution: only its stride shrinks the image. It has a bias where no batch norm follows."""
     layer = nn.Conv2d(
         plan.width_in,
@@ -23,7 +23,7 @@ def conv(net: Choices, plan: ConvPlan) -> nn.Conv2d:
     return layer
 
 
-def he_init(net: Choices, layer: nn.Conv2d, bias: float = 0.0) -> None:
+def he_init(net: Planned, layer: nn.Conv2d, bias: float = 0.0) -> None:
     """Normal weights of variance 2 / fan: 1502.01852 Section 2.2."""
     if not layer.weight.is_meta:  # nothing to fill there, and slow to pretend
         fan: Literal["fan_in", "fan_out"] = "fan_in" if net.init_fan == "fan_in" else "fan_out"
@@ -32,12 +32,12 @@ def he_init(net: Choices, layer: nn.Conv2d, bias: float = 0.0) -> None:
         nn.init.constant_(layer.bias, bias)
 
 
-def norm(net: Choices, width: int) -> nn.Module:
+def norm(net: Planned, width: int) -> nn.Module:
     """Batch norm, gamma 1 and beta 0; nothing in a net without it."""
     return nn.BatchNorm2d(width) if net.batch_norm else nn.Identity()
 
 
-def stem(net: Choices, width_in: int, width: int) -> nn.Module:
+def stem(net: Planned, width_in: int, width: int) -> nn.Module:
     """What comes before the first batch norm: 3x3 on small images, 7x7 / 2 (he2015 Table 1), or three 3x3."""
     if net.stem == "3x3":
         return conv(net, ConvPlan(width_in, width, 3))
@@ -52,7 +52,7 @@ def stem(net: Choices, width_in: int, width: int) -> nn.Module:
     return nn.Sequential(first, norm(net, half), nn.ReLU(), second, norm(net, half), nn.ReLU(), third)
 
 
-def gate(net: Choices, unit: UnitPlan) -> nn.Conv2d:
+def gate(net: Planned, unit: UnitPlan) -> nn.Conv2d:
     """A 1x1 convolution whose bias begins as `gate_bias`, on top of what a shortcut reads."""
     layer = nn.Conv2d(unit.width_in, unit.width_out, 1, unit.stride)
     he_init(net, layer, net.gate_bias)
@@ -64,7 +64,7 @@ def average(stride: int) -> nn.Module:
     return nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity()
 
 
-def padded_identity(net: Choices, unit: UnitPlan) -> nn.Module:
+def padded_identity(net: Planned, unit: UnitPlan) -> nn.Module:
     """x as wide and as small as the unit ends: option A."""
     zeros = unit.width_out - unit.width_in
     if unit.stride == 1 and not zeros:
@@ -101,3 +101,16 @@ class DropPath(nn.Module):
 
     def extra_repr(self) -> str:
         return f"rate={self.rate:g}"
+
+
+class SqueezeExcitation(nn.Module):
+    """x scaled, channel by channel, by sigmoid(W2 relu(W1 mean(x))): 1709.01507 Section 3."""
+
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, inner)
+        self.fc2 = nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = x.mean((2, 3))
+        return x * self.fc2(self.fc1(means).relu()).sigmoid()[:, :, None, None]

@@ -6,12 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.models.build import completed, outline, with_usual_ends
-from resnet_lab.models.checks import check
-from resnet_lab.models.counts import Counts, recorded
-from resnet_lab.models.description import NetConfig
-from resnet_lab.models.names import NAMED, entry, list_models
-from resnet_lab.models.other import OtherConfig, Shape
+from resnet_lab.models.build import completed
+from resnet_lab.models.names import NAMED, Counts, entry, list_models, recorded
+from resnet_lab.models.net_config import NetConfig, Shape
+from resnet_lab.models.other import OtherConfig
 from resnet_lab.targets import locate, takes
 
 if TYPE_CHECKING:
@@ -39,13 +37,13 @@ def print_models(pattern: str | None, layers: bool) -> int:
         raise UserError(f"--layers shows one model, and {pattern or 'no pattern'} means {len(names)}: {few}")
     if layers:
         net, size = entry(names[0]), entry(names[0]).size
-        return print_layers(with_usual_ends(check(net.config)), (3, size, size), names[0])
+        return print_layers(net.config.check(), (3, size, size), names[0])
     return _print(model_table(names))
 
 
 def print_layers(net: NetConfig, shape: Shape, name: str | None = None) -> int:
     """Print the layers of a net for an image of this shape, (C, H, W); 0."""
-    return _print(layer_table(outline(net, shape), shape, name or net.label))
+    return _print(layer_table(net.outline(shape), shape, name or net.label))
 
 
 def guessed(path: str) -> tuple[NetConfig, Shape]:

@@ -1,8 +1,13 @@
-"""The nets that have a name: what each is and where it comes from, as data. Free of torch."""
+"""The nets that have a name: what each is, has and costs, and where it comes from, as data. Free of torch.
 
+`python -m resnet_lab.models.counting` counts them again; tests hold the file of counts to the built nets.
+"""
+
+import csv
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
-from pathlib import PurePath
+from functools import cache
+from pathlib import Path, PurePath
 from typing import Any
 
 from resnet_lab.errors import unknown
@@ -98,3 +103,20 @@ def named(name: str, **choices: Any) -> ModelConfig:
         key: str(value) if isinstance(value, PurePath) else value for key, value in choices.items()
     }
     return replace(config, **given)
+
+
+COUNTS = Path(__file__).with_name("counts.csv")
+
+
+@dataclass(frozen=True)
+class Counts:
+    parameters: int
+    multiply_adds: int  # of convolutions and fully connected layers, for one image
+    layers: int  # convolutions and fully connected layers, projections and gates included
+
+
+@cache
+def recorded() -> dict[str, Counts]:
+    """The counts of each name in the file, at the size of the images that the net is made for."""
+    with COUNTS.open(newline="") as rows:
+        return {name: Counts(*map(int, numbers)) for name, *numbers in list(csv.reader(rows))[1:]}

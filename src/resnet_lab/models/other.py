@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from resnet_lab.errors import UserError, nearest
 from resnet_lab.fields import path
-from resnet_lab.models.description import ModelConfig, NetConfig
+from resnet_lab.models.description import ModelConfig
+from resnet_lab.models.net_config import NetConfig, Shape
 from resnet_lab.targets import called, locate, made
 
 if TYPE_CHECKING:
     from torch import nn
 
-Shape = tuple[int, int, int]  # (C, H, W)
 TARGET = "model._target_"
 LABEL_LENGTH = 80  # characters; the hash tells folders apart, not their length
 
@@ -67,8 +67,103 @@ class OtherConfig(NetConfig):
     def trained_head(self) -> str | None:
         return self.head
 
+    @property
+    def fresh_head(self) -> str | None:
+        return f"{self.head}." if self.reset_head else None
+
     def without_weights(self) -> Self:
         return replace(self, weights=None, reset_head=False)
+
+    def make(self) -> "nn.Module":
+        from torch import nn
+
+        given = made(self.args, "model.args")
+        if self.classes_as is not None:
+            given[self.classes_as] = self.num_classes
+        if self.channels_as is not None:
+            given[self.channels_as] = self.in_channels
+        net = called(f"{TARGET}={self._target_}", locate(self._target_, TARGET), **given)
+        if not isinstance(net, nn.Module):
+            raise UserError(f"{TARGET}={self._target_} gives {type(net).__name__}: an nn.Module is needed")
+        names = [name for name, _ in net.named_modules() if name]
+        if self.head is not None and self.head not in names:
+            close = nearest(self.head, names) or (names[-1] if names else None)
+            raise UserError(f"model.head={self.head}: the net has no such module; did you mean {close!r}?")
+        return net
+
+    def check(self, shape: Shape | None = None, classes: int | None = None, *, free: bool = False) -> Self:
+        """Make the net and call it once, where it lets itself on the meta device, and return it with its scores."""
+        assert shape is not None
+        assert classes is not None
+        channels = shape[0] if self.in_channels is None else self.in_channels
+        net = replace(self, in_channels=channels, num_classes=self.num_classes or classes)
+        if channels != shape[0]:
+            return net
+        if not net._target_:
+            raise UserError(
+                f"{TARGET} is needed: the dotted path of the network, for example torchvision.models.densenet121"
+            )
+        if net.reset_head and (net.head is None or net.weights is None):
+            raise UserError(
+                "model.reset_head needs model.weights, and model.head, the module that starts afresh"
+            )
+        if net.weights is not None and not Path(net.weights).expanduser().exists():
+            raise UserError(f"model.weights={net.weights}: no such file or run folder")
+        key = repr((net, shape))
+        if key not in _TRIED:
+            _TRIED[key] = net._tried(shape)
+        return replace(net, num_classes=classes if free else net._scores(_TRIED[key], shape, classes))
+
+    def outline(self, shape: Shape) -> "nn.Module":
+        import torch
+
+        bare = self.without_weights()
+        try:
+            with torch.device("meta"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                net = bare.make()
+                self._output(net, shape)
+            return net
+        except Exception:  # whatever it is: the CPU has the last word, and the better words
+            with torch.random.fork_rng(devices=[]):
+                return bare.make()
+
+    def _scores(self, output: tuple[int, ...] | str, shape: Shape, classes: int) -> int:
+        """Return the number of scores in an output. Raises UserError for any other than (2, classes at least)."""
+        if isinstance(output, str) or len(output) != 2 or output[0] != 2:
+            size = "x".join(map(str, shape))
+            raise UserError(
+                f"{self.label} gives {output} for 2 images of {size}: scores of shape (2, classes) are needed"
+            )
+        if output[1] < classes:
+            way = "say in model.classes_as which argument takes their number"
+            raise UserError(
+                f"{self.label} gives {output[1]} scores an image, and the data have {classes} classes: "
+                + (way if self.classes_as is None else "all are needed")
+            )
+        return output[1]
+
+    def _tried(self, shape: Shape) -> tuple[int, ...] | str:
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            return self._output(self.outline(shape), shape)
+
+    def _output(self, net: "nn.Module", shape: Shape) -> tuple[int, ...] | str:
+        """Return the shape of what the net gives for two images, or its type. Raises UserError if it fails."""
+        import torch
+
+        first = next(net.parameters(), None)
+        if first is None:
+            raise UserError(f"{self.label} has no parameters to train")
+        size = "x".join(map(str, shape))
+        given: object = None
+        for training in (True, False):
+            with torch.no_grad():
+                images = torch.zeros(2, *shape, device=first.device)
+                given = called(f"{self.label} for images of {size}", net.train(training), images)
+        net.train()
+        return tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__
 
     @property
     def _name(self) -> str:
@@ -80,6 +175,9 @@ class OtherConfig(NetConfig):
         return {key: self.args[key] for key in self.told if key in self.args}
 
 
+_TRIED: dict[str, tuple[int, ...] | str] = {}  # outputs, by net and shape
+
+
 def kind_of(said: Any) -> type[NetConfig]:
     """Return the kind of net whose choices these are, as a file has them."""
     return OtherConfig if "_target_" in said else ModelConfig
@@ -89,114 +187,3 @@ def _short(value: Any) -> str:
     if isinstance(value, Mapping) and "_target_" in value:
         return str(value["_target_"]).rpartition(".")[2]
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def make(config: OtherConfig) -> "nn.Module":
-    """The net with its weights, where it names some. Raises UserError where it cannot be made, or they do not fit."""
-    from torch import nn
-
-    from resnet_lab.models.weights import load_state, read_exactly
-
-    given = made(config.args, "model.args")
-    if config.classes_as is not None:
-        given[config.classes_as] = config.num_classes
-    if config.channels_as is not None:
-        given[config.channels_as] = config.in_channels
-    net = called(f"{TARGET}={config._target_}", locate(config._target_, TARGET), **given)
-    if not isinstance(net, nn.Module):
-        raise UserError(f"{TARGET}={config._target_} gives {type(net).__name__}: an nn.Module is needed")
-    if config.head is not None and config.head not in (
-        names := [name for name, _ in net.named_modules() if name]
-    ):
-        close = nearest(config.head, names) or (names[-1] if names else None)
-        raise UserError(f"model.head={config.head}: the net has no such module; did you mean {close!r}?")
-    if config.weights is not None:
-        source = Path(config.weights).expanduser()
-        weights = read_exactly(source, net.state_dict())
-        load_state(net, weights, str(source), head=f"{config.head}." if config.reset_head else None)
-    return net
-
-
-def check(config: OtherConfig, shape: Shape, classes: int, *, free: bool = False) -> int:
-    """The scores that the net gives an image of this shape, for so many classes at least; it is made and called once.
-
-    Nothing is computed where the net lets itself be tried without. Raises UserError for a target that cannot be
-    imported or made, an argument that it does not take, and a net that gives anything but (N, classes), unless the
-    run's module is `free` to use whatever it gives.
-    """
-    if not config._target_:
-        raise UserError(
-            f"{TARGET} is needed: the dotted path of the network, for example torchvision.models.densenet121"
-        )
-    if config.reset_head and (config.head is None or config.weights is None):
-        raise UserError("model.reset_head needs model.weights, and model.head, the module that starts afresh")
-    if config.weights is not None and not Path(config.weights).expanduser().exists():
-        raise UserError(f"model.weights={config.weights}: no such file or run folder")
-    key = repr((config, shape))
-    if key not in _TRIED:
-        _TRIED[key] = _tried(config, shape)
-    gives = _TRIED[key]
-    if free:
-        return classes
-    if isinstance(gives, str) or len(gives) != 2 or gives[0] != 2:
-        size = "x".join(map(str, shape))
-        raise UserError(
-            f"{config.label} gives {gives} for 2 images of {size}: scores of shape (2, classes) are needed"
-        )
-    given = gives[1]
-    if given < classes:
-        way = (
-            "say in model.classes_as which argument takes their number"
-            if config.classes_as is None
-            else "all are needed"
-        )
-        raise UserError(
-            f"{config.label} gives {given} scores an image, and the data have {classes} classes: {way}"
-        )
-    return given
-
-
-_TRIED: dict[str, tuple[int, ...] | str] = {}
-
-
-def outline(config: OtherConfig, shape: Shape) -> "nn.Module":
-    """The net on the meta device, where it costs no memory and no time; on the CPU where it does not work there.
-
-    Its weights are not read. Raises UserError where it works nowhere.
-    """
-    import torch
-
-    bare = config.without_weights()
-    try:
-        with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            net = make(bare)
-            _output(net, config, shape)
-        return net
-    except Exception:  # whatever it is: the CPU has the last word, and the better words
-        with torch.random.fork_rng(devices=[]):
-            return make(bare)
-
-
-def _tried(config: OtherConfig, shape: Shape) -> tuple[int, ...] | str:
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        return _output(outline(config, shape), config, shape)
-
-
-def _output(net: "nn.Module", config: OtherConfig, shape: Shape) -> tuple[int, ...] | str:
-    """Return the shape of what the net gives for two images in a test, or its type. Raises UserError if it fails."""
-    import torch
-
-    first = next(net.parameters(), None)
-    if first is None:
-        raise UserError(f"{config.label} has no parameters to train")
-    size = "x".join(map(str, shape))
-    given: object = None
-    for training in (True, False):
-        with torch.no_grad():
-            images = torch.zeros(2, *shape, device=first.device)
-            given = called(f"{config.label} for images of {size}", net.train(training), images)
-    net.train()
-    return tuple(given.shape) if isinstance(given, torch.Tensor) else type(given).__name__

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlparse
 
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.models.description import TRAINING, ModelConfig, Net, resolve
+from resnet_lab.models.description import PUBLISHED, TRAINING, ModelConfig
 from resnet_lab.models.names import named
+from resnet_lab.models.net_config import NetConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torchvision.models import WeightsEnum
 
 # Our name for each net is torchvision's. Known without torch, so that a wrong name is reported at once;
-# a test holds the table to torchvision's.
+# the last is the best. A test holds the table to torchvision's.
 VARIANTS = {
     "resnet18": ("IMAGENET1K_V1",),
     "resnet34": ("IMAGENET1K_V1",),
@@ -30,45 +31,43 @@ VARIANTS = {
     "wide_resnet50_2": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
     "wide_resnet101_2": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
 }
-BEST = ("imagenet", "DEFAULT")  # names for the most accurate variant, which is the last
 
 _USUAL = ModelConfig()
 # What training chooses, and the layers at either end, do not tell whose weights a net can take.
 _ANY: dict[str, Any] = {name: getattr(_USUAL, name) for name in ("in_channels", "num_classes", *TRAINING)}
 
 
-def net_of(net: Net) -> str | None:
+def net_of(net: NetConfig) -> str | None:
     """torchvision's name for a net; None where torchvision does not have it."""
     ours = replace(net, **_ANY)
-    return next((name for name in VARIANTS if replace(resolve(named(name)), **_ANY) == ours), None)
+    return next((name for name in VARIANTS if replace(named(name).resolved(), **_ANY) == ours), None)
 
 
-def variant(net: Net) -> str | None:
+def variant(net: NetConfig) -> str | None:
     """The published variant that `net.weights` names, as IMAGENET1K_V1; None where it is a path.
 
     Raises UserError where it is neither a file, a folder nor a name that this net has weights under.
     """
-    weights = net.weights or ""
-    published = weights in BEST or weights.startswith("IMAGENET")
+    weights, published = net.weights or "", net.begins_published
     if not published and Path(weights).expanduser().exists():
         return None
     name = net_of(net)
     if not published:
-        names = f"; {name} has {', '.join((*BEST[:1], *VARIANTS[name]))}" if name else ""
+        names = f"; {name} has {', '.join((*PUBLISHED[:1], *VARIANTS[name]))}" if name else ""
         raise UserError(f"weights {weights!r}: no such file, nor the name of published weights{names}")
     if name is None:
         raise UserError(
             f"no weights are published for {net.without_weights().label}: allowed are a path, or"
             f" another net ({', '.join(VARIANTS)})"
         )
-    if weights in BEST:
+    if weights in PUBLISHED:
         return VARIANTS[name][-1]
     if weights not in VARIANTS[name]:
-        raise unknown(f"weights of {name}", weights, (*BEST[:1], *VARIANTS[name]))
+        raise unknown(f"weights of {name}", weights, (*PUBLISHED[:1], *VARIANTS[name]))
     return weights
 
 
-def entry(net: Net) -> "WeightsEnum | None":
+def entry(net: NetConfig) -> "WeightsEnum | None":
     """torchvision's entry for `net.weights`: its address, classes and preprocessing; None for a path."""
     from torchvision.models import get_model_weights
 

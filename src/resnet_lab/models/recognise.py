@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from resnet_lab.models import blocks
-from resnet_lab.models.families import FAMILIES, STEM_STRIDES
+from resnet_lab.models.plans import FAMILIES, STEM_STRIDES
 
 
 def recognised(state: dict[str, Tensor]) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from torch import Tensor, nn
 
 from resnet_lab.models import orders
 from resnet_lab.models.checkpointing import CheckpointedStage
-from resnet_lab.models.description import Net
 from resnet_lab.models.layers import norm, stem
+from resnet_lab.models.plans import Planned
 from resnet_lab.models.units import Unit
 
 
@@ -16,14 +16,16 @@ class ResNet(nn.Module):
     `nn.Sequential(*list(net.children())[:-1])` gives what enters the classifier, as (N, C, 1, 1).
     """
 
-    def __init__(self, net: Net, in_channels: int, num_classes: int) -> None:
+    def __init__(self, net: Planned) -> None:
         super().__init__()
+        assert net.in_channels is not None
+        assert net.num_classes is not None
         stages, order = net.plan(), orders.find(net.order)
         first, last = stages[0][0], stages[-1][-1]
         bare = (
             order.activates_first and not first.activated
         )  # the first unit normalises and activates for itself
-        self.conv1 = stem(net, in_channels, first.width_in)
+        self.conv1 = stem(net, net.in_channels, first.width_in)
         self.bn1 = nn.Identity() if bare and order.norm_first else norm(net, first.width_in)
         self.relu = nn.Identity() if bare else nn.ReLU()
         self.maxpool = nn.Identity() if net.stem == "3x3" else nn.MaxPool2d(3, stride=2, padding=1)
@@ -42,7 +44,7 @@ class ResNet(nn.Module):
             self.relu_last = nn.ReLU()
             self.body.append("relu_last")
         self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(last.width_out, num_classes)
+        self.fc = nn.Linear(last.width_out, net.num_classes)
         self.inplanes = last.width_out  # what torchvision's builders of detectors read
 
     def forward(self, x: Tensor) -> Tensor:

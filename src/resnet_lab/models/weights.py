@@ -4,6 +4,7 @@ import os
 import pickle
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from resnet_lab.files import open_file
 from resnet_lab.models import published
 from resnet_lab.models.description import Net
 from resnet_lab.models.foreign import State, unwrapped, weights_in
+from resnet_lab.models.net_config import NetConfig
 from resnet_lab.models.recognise import recognised, words
 from resnet_lab.models.resnet import ResNet
 from resnet_lab.models.stored import is_as_left, weights_in_run
@@ -25,18 +27,22 @@ WRAPPERS = ("", "backbone.", "model.", "module.", "_orig_mod.")  # of a Lightnin
 SHOWN = 3  # entries listed of each kind
 
 
-def load_weights(model: nn.Module, net: Net) -> None:
+def load_weights(model: nn.Module, net: NetConfig) -> None:
     """Fill the model that `net` describes with `net.weights`, a published name or a path.
 
     Raises UserError where they cannot be had, or do not fit.
     """
-    entry = published.entry(net)
-    head = HEAD if net.head == "reset" else None
+    entry = published.entry(net) if net.begins_published else None
     if entry is not None:
-        load_state(model, published.fetch(entry), str(net.weights), head=head)
+        load_state(model, published.fetch(entry), str(net.weights), head=net.fresh_head)
     else:
-        path = Path(str(net.weights)).expanduser()
-        load_state(model, read(path), str(path), head=head)
+        fill(model, net, Path(str(net.weights)).expanduser())
+
+
+def fill(model: nn.Module, net: NetConfig, path: Path) -> None:
+    """Fill the model that `net` describes from a file or a run folder. Raises UserError where that does not fit."""
+    state = read(path) if net.translated else read_exactly(path, model.state_dict())
+    load_state(model, state, str(path), head=net.fresh_head)
 
 
 def read(path: Path) -> State:
@@ -80,8 +86,8 @@ def check_fits(net: Net, path: Path) -> None:
         (shape[1] for name, shape in ends.items() if name in ("conv1.weight", "conv1.0.weight")), 3
     )
     with torch.device("meta"):
-        own = ResNet(net, in_channels=channels, num_classes=ends["fc.weight"][0])
-    check_state(own, state, str(path), head=HEAD if net.head == "reset" else None)
+        own = replace(net, in_channels=channels, num_classes=ends["fc.weight"][0]).make()
+    check_state(own, state, str(path), head=net.fresh_head)
 
 
 def _of_its_name(path: Path) -> State:

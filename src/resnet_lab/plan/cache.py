@@ -16,7 +16,7 @@ from typing import Any
 
 from resnet_lab.cores import cores
 from resnet_lab.files import cache_folder, read_text, write_text
-from resnet_lab.models.description import NetConfig
+from resnet_lab.models.net_config import NetConfig
 
 Figures = dict[str, Any]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from resnet_lab.config.schema import PRECISIONS, TrainConfig
 from resnet_lab.data import info, published
-from resnet_lab.models.build import build, outline
-from resnet_lab.models.description import NetConfig
+from resnet_lab.models.build import build
+from resnet_lab.models.net_config import NetConfig
 from resnet_lab.plan.cache import Kept
 from resnet_lab.plan.timing import Shape, seconds_an_image
 from resnet_lab.training.recipes import RecipeConfig, loader_batch_size, total_iterations
@@ -169,7 +169,7 @@ def counted(net: NetConfig, shape: Shape) -> Sizes:
     from resnet_lab.models.counting import count
 
     # A small net is sooner built than PyTorch has loaded what computes shapes alone.
-    model = build(net) if 0 < net.alike_stages <= FEW else outline(net, shape)
+    model = build(net) if 0 < net.alike_stages <= FEW else net.outline(shape)
     counts = count(model, shape)
     layers = sum(parameter.dim() > 1 for parameter in model.parameters())
     return Sizes(counts.parameters, counts.multiply_adds, _activation_bytes(model, shape), layers)

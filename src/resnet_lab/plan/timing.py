@@ -10,7 +10,7 @@ from statistics import median
 from typing import NamedTuple
 
 from resnet_lab.config.schema import PRECISIONS
-from resnet_lab.models.description import NetConfig
+from resnet_lab.models.net_config import NetConfig
 from resnet_lab.sweeps.together import together
 
 Shape = tuple[int, int, int]  # (C, H, W)

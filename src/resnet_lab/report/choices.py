@@ -13,7 +13,8 @@ from resnet_lab.config.identity import identity_part, local_beginnings
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data.spec import KINDS as DATA_KINDS
 from resnet_lab.fields import flatten
-from resnet_lab.models.description import ModelConfig, NetConfig
+from resnet_lab.models.description import ModelConfig
+from resnet_lab.models.net_config import NetConfig
 from resnet_lab.models.other import OtherConfig, kind_of
 from resnet_lab.runs.record import Record
 

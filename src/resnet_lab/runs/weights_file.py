@@ -16,7 +16,7 @@ from resnet_lab.config.targets import check_from_file, sources_of
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.errors import UserError
 from resnet_lab.files import open_file, replacing
-from resnet_lab.models.description import NetConfig
+from resnet_lab.models.net_config import NetConfig
 from resnet_lab.models.other import kind_of
 
 

@@ -16,7 +16,6 @@ from resnet_lab import data as data_sets
 from resnet_lab.data.module import DataModule
 from resnet_lab.data.spec import DataConfig, DataInfo
 from resnet_lab.errors import UserError, printable
-from resnet_lab.models.build import completed
 from resnet_lab.reference import imagenet_classes
 from resnet_lab.trained import views
 from resnet_lab.trained.classes import Match, match
@@ -96,7 +95,7 @@ class _Test:
         facts = data_sets.info(self.config)
         self.way = protocol(how, crop=facts.height)
         for net in trained:
-            completed(net.model, (facts.channels, facts.height, facts.width), 1)
+            net.model.check((facts.channels, facts.height, facts.width), 1)
             views.check_fits(net, given, self.config, facts, self.way)
         self.matches = [_match(net, given, self.config, facts) for net in trained]
         _check_together(trained, self.matches)

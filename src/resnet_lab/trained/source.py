@@ -16,11 +16,11 @@ from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.errors import UserError, nearest
 from resnet_lab.files import open_file, read_text
 from resnet_lab.models import published
-from resnet_lab.models.build import build, with_usual_ends
-from resnet_lab.models.checks import check
-from resnet_lab.models.description import TRAINING, Net, NetConfig
+from resnet_lab.models.build import build, completed
+from resnet_lab.models.description import TRAINING
 from resnet_lab.models.names import NAMED, named
-from resnet_lab.models.weights import load_state, read, read_exactly
+from resnet_lab.models.net_config import NetConfig
+from resnet_lab.models.weights import fill, load_state, read
 from resnet_lab.runs.checkpoints import RUN, newest_sound, weights_of
 from resnet_lab.runs.evidence import with_its_code
 from resnet_lab.runs.folder import RunFolder
@@ -114,7 +114,7 @@ def of_name(
     ends: dict[str, Any] = {}
     if weights is not None and (Path(weights).expanduser() / "config.yaml").exists():
         raise UserError(f"{weights} is a run, which knows its net: --run {weights}")
-    net = check(named(name, **choices, weights=weights))
+    net = completed(named(name, **choices, weights=weights))
     entry = published.entry(net) if weights is not None else None
     path = None if weights is None or entry is not None else Path(weights).expanduser()
     seen = None
@@ -133,7 +133,7 @@ def of_name(
     if path is not None and seen is None:
         run = _run_of(path)
         seen = None if run is None else _written(run)
-    net = with_usual_ends(replace(net, **{key: found for key, found in ends.items() if key not in choices}))
+    net = replace(net, **{key: found for key, found in ends.items() if key not in choices})
     return Trained(f"{name} {weights or ''}".strip(), path, net, seen, lambda: _ready(build(net)))
 
 
@@ -223,11 +223,11 @@ def as_published(entry: Any) -> Preprocessing:
     return Preprocessing(3, (crop, crop), resize, mean, std, tuple(entry.meta["categories"]))
 
 
-def _check_same(asked: Net, ours: NetConfig, path: Path) -> None:
+def _check_same(asked: NetConfig, ours: NetConfig, path: Path) -> None:
     """Raises UserError where a file of ours is of another net than the one that was named."""
     if not ours.translated:
         raise UserError(f"{path} is of another net: {ours.label}; --run {path} takes it as it is")
-    names = [field.name for field in fields(Net) if field.name not in TRAINING]
+    names = [field.name for field in fields(asked) if field.name not in TRAINING]
     different = [
         f"model.{name}={getattr(ours, name)}"
         for name in names
@@ -240,10 +240,9 @@ def _check_same(asked: Net, ours: NetConfig, path: Path) -> None:
 def _filled(model: NetConfig, path: Path) -> nn.Module:
     net = build(model)
     if path.suffix == ".ckpt":
-        state = weights_of(path)
+        load_state(net, weights_of(path), str(path))
     else:
-        state = read(path) if model.translated else read_exactly(path, net.state_dict())
-    load_state(net, state, str(path))
+        fill(net, model, path)
     return _ready(net)
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def squeeze_excitation(width: int, reduction: int = 16) -> "nn.Module":
     """Scales each channel by a gate that sees the mean of every channel: (N, width, H, W) -> the same."""
-    from resnet_lab.models.attention import SqueezeExcitation
+    from resnet_lab.models.layers import SqueezeExcitation
 
     return SqueezeExcitation(width, max(1, width // reduction))
 
