@@ -50,11 +50,11 @@ def test_a_second_plan_times_nothing_and_says_so(
     timed: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = planned(capsys, *NET)
-    assert "2 timed now" in first
+    assert "timed now" in first
     asked = list(timed)
     second = planned(capsys, *NET)
     assert timed == asked
-    assert "2 kept from an earlier plan" in second
+    assert "timed before" in second
     assert first.split("seconds of a step")[0] == second.split("seconds of a step")[0]
     assert str(file()) in second
 
@@ -64,7 +64,8 @@ def test_what_is_no_faster_here_is_told_too(
 ) -> None:
     monkeypatch.setattr(estimate, "seconds_an_image", lambda *_, **__: 1e-3)
     told = planned(capsys, "model.depth=8", "model.width=4", "recipe.epochs=2", measure=True)
-    assert "nothing is faster here: precision=bf16 1.0 times as fast, trainer.compile=true 1.0" in told
+    assert told.count("no faster here: ") == 3
+    assert "precision=bf16, 1.0 times as fast" in told
 
 
 def test_deep_nets_are_told_from_one_that_is_timed(
@@ -141,7 +142,7 @@ def test_a_file_that_is_damaged_is_measured_anew(
 ) -> None:
     file().parent.mkdir(parents=True)
     file().write_text(text)
-    assert "2 timed now" in planned(capsys, *NET)
+    assert "timed now" in planned(capsys, *NET)
     assert json.loads(file().read_text())
 
 
@@ -149,7 +150,7 @@ def test_a_cache_that_cannot_be_written_is_no_reason_to_fail(
     cache: Path, timed: list[Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
     cache.write_text("a file")
-    assert "2 timed now" in planned(capsys, *NET)
+    assert "timed now" in planned(capsys, *NET)
 
 
 def test_plans_do_not_lose_each_others_figures(timed: list[Any]) -> None:

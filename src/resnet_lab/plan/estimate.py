@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from resnet_lab.config.schema import PRECISIONS, TrainConfig
@@ -67,11 +66,10 @@ def estimate(config: TrainConfig, clock: Clock, kept: Kept, launch: float = 0.0)
     `clock` gives the training seconds an image, `launch` the seconds in which a GPU's operation is started: a step
     takes the longer of the two.
     """
-    facts = published(config.data) or info(config.data)
-    shape = (facts.channels, facts.height, facts.width)
+    shape = _shape(config)
     net = config.model.without_weights()
     size = sizes(net, shape, kept)
-    iterations = _iterations(config.recipe, facts.training)
+    iterations = _iterations(config.recipe, (published(config.data) or info(config.data)).training)
     step = config.recipe.batch_size * clock(net, shape, size.multiply_adds, config.precision)
     seconds = iterations * max(step, config.recipe.accumulate * size.layers * OPERATIONS * launch)
     memory = size.parameters * 4 * 3 + loader_batch_size(config.recipe) * size.activation_bytes
@@ -92,15 +90,14 @@ def on_gpu(name: str, efficiency: float) -> Clock:
 def here(kept: Kept) -> Clock:
     """The seconds an image on this machine: of its GPU, or of one core.
 
-    Of nets that differ in nothing but their depth one is timed, of FEW units a stage at most, and the others by their
+    Of nets that differ only in depth, one of at most FEW units per stage is timed and the others follow by their
     multiply-adds: a deeper one would be timed with fewer images a step than it trains with.
     """
 
     def seconds(net: NetConfig, shape: Shape, multiply_adds: int, precision: str) -> float:
         timed = _with_units(net, FEW) or net
         work = sizes(timed, shape, kept).multiply_adds
-        measure = partial(_timed, timed, shape, precision, kept)
-        found = kept.or_measured(measure, TIMED, timed, shape, precision)
+        found = kept.or_measured(_timer(timed, shape, precision, kept), TIMED, timed, shape, precision)
         return float(found["seconds"]) * multiply_adds / max(work, 1)
 
     return seconds
@@ -113,40 +110,44 @@ def faster(
 
     `at_once`: how many runs a GPU may hold.
     """
-    facts = published(config.data) or info(config.data)
-    shape = (facts.channels, facts.height, facts.width)
-    net = config.model.without_weights()
+    shape, net, precision = _shape(config), config.model.without_weights(), config.precision
     timed = _with_units(net, FEW) or net
-    precision = config.precision
     base = kept.get(TIMED, timed, shape, precision)
     if base is None:
         return {}
+    narrow, eager = PRECISIONS[precision].autocast is None, not config.trainer.compile
     ways: dict[str, tuple[str, bool, int]] = {}
-    if PRECISIONS[precision].autocast is None:
+    if narrow:
         ways["precision=bf16"] = ("bf16", False, 1)
-    if not config.trainer.compile:
+    if eager:
         ways["trainer.compile=true"] = (precision, True, 1)
-    if len(ways) == 2:
+    if narrow and eager:
         ways["precision=bf16 trainer.compile=true"] = ("bf16", True, 1)
     for runs in at_once:
         ways[f"hydra.launcher.runs_per_gpu={runs}"] = (precision, False, runs)
     found = {}
-    for said, (other, compiled, runs) in ways.items():
-        rest = [shape, other, *["compiled"] * compiled, *[f"{runs} at once"] * (runs > 1)]
-        figures = kept.get(TIMED, timed, *rest)
-        if figures is None and measure:
-            anew = partial(_timed, timed, shape, other, kept, compiled=compiled, at_once=runs)
-            figures = kept.or_measured(anew, TIMED, timed, *rest)
-        if figures is not None:
-            found[said] = float(base["seconds"]) / float(figures["seconds"])
+    for words, (other, compiled, runs) in ways.items():
+        key = [shape, other, *["compiled"] * compiled, *[f"{runs} at once"] * (runs > 1)]
+        if measure:
+            kept.or_measured(_timer(timed, shape, other, kept, compiled, runs), TIMED, timed, *key)
+        if (figures := kept.get(TIMED, timed, *key)) is not None:
+            found[words] = float(base["seconds"]) / float(figures["seconds"])
     return found
 
 
-def _timed(
-    net: NetConfig, shape: Shape, precision: str, kept: Kept, *, compiled: bool = False, at_once: int = 1
-) -> dict[str, float]:
-    work = sizes(net, shape, kept).multiply_adds
-    return {"seconds": seconds_an_image(net, shape, work, precision, compiled=compiled, at_once=at_once)}
+def _timer(
+    net: NetConfig, shape: Shape, precision: str, kept: Kept, compiled: bool = False, at_once: int = 1
+) -> Callable[[], dict[str, float]]:
+    def measure() -> dict[str, float]:
+        work = sizes(net, shape, kept).multiply_adds
+        return {"seconds": seconds_an_image(net, shape, work, precision, compiled=compiled, at_once=at_once)}
+
+    return measure
+
+
+def _shape(config: TrainConfig) -> Shape:
+    facts = published(config.data) or info(config.data)
+    return facts.channels, facts.height, facts.width
 
 
 def sizes(net: NetConfig, shape: Shape, kept: Kept) -> Sizes:

@@ -94,15 +94,11 @@ def plan(
 
 def _told(kept: Kept, ways: Mapping[str, float], measure: bool) -> Iterator[str]:
     """Where the seconds come from, and what would be faster here."""
-    now, before = (kept.count(TIMED, keys) for keys in (kept.measured, kept.taken))
-    words = [f"{now} timed now"] * bool(now) + [f"{before} kept from an earlier plan"] * bool(before)
-    yield f"seconds of a step: {', '.join(words)} ({file()}), other depths by their multiply-adds"
-    better = {said: times for said, times in ways.items() if times > WORTH}
-    for said, times in sorted(better.items(), key=lambda item: -item[1]):
-        yield f"faster here: {said}, {times:.1f} times as fast, measured"
-    if ways and not better:
-        words = [f"{said} {times:.1f} times as fast" for said, times in ways.items()]
-        yield f"nothing is faster here: {', '.join(words)}, measured"
+    when = "now" if TIMED in kept.anew else "before"
+    yield f"seconds of a step: timed {when} ({file()}), other depths by their multiply-adds"
+    better = {words: times for words, times in ways.items() if times > WORTH}
+    for words, times in sorted((better or ways).items(), key=lambda item: -item[1]):
+        yield f"{'faster' if better else 'no faster'} here: {words}, {times:.1f} times as fast, measured"
     if not measure and not ways:
         yield "what would be faster here: --faster measures it, a minute or two, once"
 
