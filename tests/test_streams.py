@@ -13,7 +13,7 @@ from resnet_lab.runs.folder import RunFolder
 from run_folders import finished
 from swept import configurations
 
-CLI = f"{sys.executable} -m resnet_lab.cli"
+CLI = f"{sys.executable} -m resnet_lab"
 
 
 def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:

@@ -50,7 +50,7 @@ def run(words: tuple[str, ...], folder: Path) -> list[str]:
     said = [re.sub(r"^runs/(?!debug)(?=\w+$)", "runs/debug/", word) for word in said]
     if said[1] == "train":
         said.append("debug=true")
-    command = said if said[0] == "python" else ["python", "-m", "resnet_lab.cli", *said[1:]]
+    command = said if said[0] == "python" else ["python", "-m", "resnet_lab", *said[1:]]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     told = subprocess.run(
         [sys.executable, *command[1:]],

@@ -89,5 +89,5 @@ def test_an_experiment_runs_in_debug_form(name: str, tmp_path: Path) -> None:
 
 
 def resnet_lab(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "resnet_lab.cli", *arguments]
+    command = [sys.executable, "-m", "resnet_lab", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=560)

@@ -49,7 +49,7 @@ def test_a_wrong_depth_of_the_new_block_names_its_own_form(triple: Path) -> None
 
 def test_without_the_file_there_is_no_such_block() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "resnet_lab.cli", "train", "model.block=triple"],
+        [sys.executable, "-m", "resnet_lab", "train", "model.block=triple"],
         capture_output=True,
         text=True,
         check=False,

@@ -202,7 +202,7 @@ SMALL = [
 @pytest.mark.slow
 def test_sweep_over_devices_is_two_right_runs_on_the_same_images(tmp_path: Path) -> None:
     """Lightning starts the second process itself, by the command line of the run and never the sweep's."""
-    command = [sys.executable, "-m", "resnet_lab.cli", "train", "-m", *SMALL, "trainer.devices=1,2"]
+    command = [sys.executable, "-m", "resnet_lab", "train", "-m", *SMALL, "trainer.devices=1,2"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     folders = [RunFolder(path) for path in sorted((tmp_path / "runs" / "scratch").iterdir())]

@@ -213,7 +213,7 @@ def test_run_that_diverged_is_as_bad_as_can_be(make_job: Callable[..., Job]) -> 
 def test_killed_search_continues_by_the_same_command(tmp_path: Path) -> None:
     tiny = ["trainer.accelerator=cpu", "data.validation=300", "data.train_images=256", "recipe.epochs=1"]
     options = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "hydra.sweeper.batch=2"]
-    command = [sys.executable, "-m", "resnet_lab.cli", "train", "-m", *options, *tiny]
+    command = [sys.executable, "-m", "resnet_lab", "train", "-m", *options, *tiny]
     command += ["recipe.lr=tag(log, interval(0.01, 1))", "model.depth=8,14"]
     calm = subprocess.run([*command, f"runs_root={tmp_path / 'calm'}"], capture_output=True, text=True)
     killed = subprocess.Popen([*command, f"runs_root={tmp_path / 'killed'}"], stdout=subprocess.DEVNULL)

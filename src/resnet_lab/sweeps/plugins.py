@@ -22,7 +22,7 @@ from resnet_lab.sweeps.board import Board, print_summary
 from resnet_lab.sweeps.jobs import Job, name_jobs
 from resnet_lab.sweeps.places.local import Local, LocalOptions
 from resnet_lab.sweeps.places.slurm import Slurm, SlurmOptions
-from resnet_lab.sweeps.sweep import Place, run_sweep
+from resnet_lab.sweeps.sweep import Place, PlaceOptions, run_sweep
 
 NAMESPACE = "hydra_plugins.resnet_lab"  # where Hydra looks for plugins
 
@@ -73,10 +73,13 @@ class FolderLauncher(Launcher):
 
     __module__ = NAMESPACE
 
-    def __init__(self, place: str, max_failures: int | None = None, **options: Any) -> None:
-        self.place = place
-        self.max_failures = max_failures
-        self.options = options
+    def __init__(self, place: str, **options: Any) -> None:
+        extras = registered("place")
+        if place not in PLACES and place not in extras:
+            raise unknown("hydra.launcher.place", place, [*PLACES, *extras])
+        self.make: Callable[[Any], Place]
+        self.make, kind = PLACES.get(place) or extras[place]()
+        self.options: PlaceOptions = options_of(kind, options)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context = hydra_context
@@ -86,28 +89,23 @@ class FolderLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
-        most = self.max_failures
-        if most is not None and not (type(most) is int and most >= 1):
-            raise UserError(f"hydra.launcher.max_failures={most}: a number of runs is needed, 1 or more")
-        place = place_of(self.place, self.options)
+        place = self.make(self.options)
         configs = apart([self._composed(overrides) for overrides in job_overrides])
-        # What can never run here is reported before a folder is made.
-        cores = [place.cores(config) for config in configs]
-        paths = [path_of(config) for config in configs]
+        cores = [place.cores(config) for config in configs]  # or UserError, before a folder is made
         there = {
-            path: Job.of(*each, retry_failed=self.task.retry_failed)
-            for path, each in zip(paths, zip(configs, cores, strict=True), strict=True)
+            path_of(config): Job.of(config, count, retry_failed=self.task.retry_failed)
+            for config, count in zip(configs, cores, strict=True)
         }
         jobs = list(there.values())
         name_jobs(jobs, self.task.jobs)
         try:
-            run_sweep(jobs, place, Board(jobs), self.max_failures)
+            run_sweep(jobs, place, Board(jobs), self.options.max_failures)
         finally:
             print_summary(jobs)
             self.task.jobs += jobs
         returns = []
-        for overrides, path in zip(job_overrides, paths, strict=True):
-            job = there[path]
+        for overrides, config in zip(job_overrides, configs, strict=True):
+            job = there[path_of(config)]
             done = JobReturn(overrides=list(overrides), task_name=job.name, status=JobStatus.COMPLETED)
             done.return_value = job.objective()
             returns.append(done)
@@ -119,15 +117,6 @@ class FolderLauncher(Launcher):
         return there or typed(
             self.hydra_context.config_loader.load_sweep_config(self.config, list(overrides))
         )
-
-
-def place_of(name: str, options: dict[str, Any]) -> Place:
-    """Return one of PLACES or of the extras' places; UserError where there is none, or an option is wrong."""
-    extras = registered("place")
-    if name not in PLACES and name not in extras:
-        raise unknown("hydra.launcher.place", name, [*PLACES, *extras])
-    place, kind = PLACES.get(name) or extras[name]()
-    return place(options_of(kind, options))
 
 
 def options_of(kind: type, given: dict[str, Any], where: str = "hydra.launcher") -> Any:

@@ -84,11 +84,17 @@ def finish(folder: RunFolder, config: TrainConfig, *, first: bool = True) -> tup
     code = main([str(folder.path)])
     if code == 0 and first:
         record = folder.record() or Record()
+        finished = "already finished" if before == State.FINISHED else "finished"
         figure = config.objective.said(record.last.get(config.objective.metric))
-        print(
-            f"{folder.path}: {'already ' if before == State.FINISHED else ''}finished, {figure}{_tested(record)}"
-        )
-        for line in (lacking(config, record, folder.path), record.data.not_promised):
+        tested = ""
+        if record.tested != "last":
+            epoch, best = record.kept.get("epoch"), next(iter(record.kept), "")
+            tested = f" with the weights of epoch {epoch:.0f}, the best by {best}"
+        for line in (
+            f"{finished}, {figure}{tested}",
+            lacking(config, record, folder.path),
+            record.data.not_promised,
+        ):
             if line:
                 print(f"{folder.path}: {line}")
     return folder, code
@@ -96,20 +102,12 @@ def finish(folder: RunFolder, config: TrainConfig, *, first: bool = True) -> tup
 
 def _begins(path: Path, config: TrainConfig, before: State) -> str:
     """Say what the next minutes are for: loading PyTorch alone takes seconds."""
-    verb = "training" if before == State.NEW else "resuming"
-    recipe = config.recipe
-    length = (
-        several(recipe.iterations, "iteration") if recipe.iterations else several(recipe.epochs or 0, "epoch")
-    )
+    verb, recipe = "training" if before == State.NEW else "resuming", config.recipe
+    length = several(recipe.epochs or 0, "epoch")
+    if recipe.iterations:
+        length = several(recipe.iterations, "iteration")
     what = f"{verb} {config.model.label} on {config.data.name} for {length}"
     return f"{path}: {what}; Ctrl-C stops it, and the same command resumes"
-
-
-def _tested(record: Record) -> str:
-    """Return which weights were tested, where they are not those of the last iteration."""
-    if record.tested == "last":
-        return ""
-    return f" with the weights of epoch {record.kept.get('epoch'):.0f}, the best by {next(iter(record.kept), '')}"
 
 
 def sweep(request: Request, *, fresh: bool = False, retry_failed: bool = False) -> list[Job]:
@@ -131,7 +129,10 @@ def sweep(request: Request, *, fresh: bool = False, retry_failed: bool = False) 
     if not task.ours:
         name_jobs(ended)
         print_summary(ended)
-    _tell_other_code(ended)
+    of_others = Counter(of_other_code(job.folder) for job in ended if job.status == State.ALREADY)
+    for line, count in of_others.items():
+        if line:
+            print(f"resnet-lab: {count} of {len(ended)} runs: {line}", file=sys.stderr)
     for line in _told("after a sweep", [job.config for job in ended]):
         print(line)
     return ended
@@ -169,11 +170,3 @@ def _launch(config: DictConfig, task: Task, arguments: list[str]) -> None:
         raise UserError(
             f"{kind}={config.hydra.runtime.choices[kind]} cannot start the runs: {reason}"
         ) from error
-
-
-def _tell_other_code(jobs: Sequence[Job]) -> None:
-    """Say once how many runs were there that this package would make anew otherwise."""
-    counts = Counter(of_other_code(job.folder) for job in jobs if job.status == State.ALREADY)
-    for line, count in counts.items():
-        if line:
-            print(f"resnet-lab: {count} of {len(jobs)} runs: {line}", file=sys.stderr)

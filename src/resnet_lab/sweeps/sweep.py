@@ -9,12 +9,20 @@ from dataclasses import dataclass
 from types import FrameType
 
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.fields import number
 from resnet_lab.runs.record import State
 from resnet_lab.sweeps.board import Board
 from resnet_lab.sweeps.jobs import Job
 
 PAUSE = 0.05  # seconds between two looks at what ended
 ASK = 1.0  # seconds between two looks at what other processes train
+
+
+@dataclass
+class PlaceOptions:
+    """The keys of every place of ours."""
+
+    max_failures: int | None = number(None, least=1)  # after so many, no further run begins
 
 
 class Place(ABC):

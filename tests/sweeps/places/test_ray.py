@@ -139,7 +139,7 @@ def test_interrupt_stops_the_runs(make_job: MakeJob, toy: str, once: Callable[..
 def test_sweep_trains_on_a_cluster_that_it_starts_and_stops(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     overrides = ["debug=true", "seed=0,1", "model.depth=8", "trainer.accelerator=cpu"]
-    command = [sys.executable, "-m", "resnet_lab.cli", "train", "-m", "hydra/launcher=ray", *overrides]
+    command = [sys.executable, "-m", "resnet_lab", "train", "-m", "hydra/launcher=ray", *overrides]
     done = subprocess.run([*command, f"runs_root={tmp_path}"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 finished" in done.stdout

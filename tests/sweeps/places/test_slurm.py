@@ -39,7 +39,7 @@ def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def start(runs: Path, *overrides: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, "-m", "resnet_lab.cli", "train", "-m", *OPTIONS, *TINY, *overrides]
+    command = [sys.executable, "-m", "resnet_lab", "train", "-m", *OPTIONS, *TINY, *overrides]
     return subprocess.Popen(
         [*command, f"runs_root={runs}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

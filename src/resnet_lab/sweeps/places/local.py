@@ -24,7 +24,7 @@ from resnet_lab.runs.signals import killed_by
 from resnet_lab.runs.threads import threads_of
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places.server import kill, terminate
-from resnet_lab.sweeps.sweep import Place
+from resnet_lab.sweeps.sweep import Place, PlaceOptions
 
 PROGRAM = "resnet_lab.runs.__main__"
 # What a run would otherwise import itself; of scikit-learn, the digits and their split.
@@ -41,7 +41,7 @@ COUNT_DEVICES = "resnet_lab.sweeps.places.server"
 
 
 @dataclass
-class LocalOptions:
+class LocalOptions(PlaceOptions):
     """The keys of hydra/launcher=local."""
 
     slots: int | None = number(

@@ -22,7 +22,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.fields import number
 from resnet_lab.files import write_text
 from resnet_lab.sweeps.jobs import Job
-from resnet_lab.sweeps.sweep import Place
+from resnet_lab.sweeps.sweep import Place, PlaceOptions
 
 TICKET = "slurm.json"  # in a run folder: the job that was submitted for it last
 JOB_NAME = "resnet-lab"
@@ -36,7 +36,7 @@ SETUP = [
 
 
 @dataclass
-class SlurmOptions:
+class SlurmOptions(PlaceOptions):
     """The keys of hydra/launcher=slurm."""
 
     partition: str | None = None

@@ -23,13 +23,13 @@ from resnet_lab.runs.parent import GRACE, PARENT
 from resnet_lab.runs.ranks import PROGRAM
 from resnet_lab.runs.signals import killed_by
 from resnet_lab.sweeps.jobs import Job
-from resnet_lab.sweeps.sweep import Place
+from resnet_lab.sweeps.sweep import Place, PlaceOptions
 
 CLUSTERS = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray's own switch: "0" keeps a cluster to the loopback
 
 
 @dataclass
-class RayOptions:
+class RayOptions(PlaceOptions):
     """The keys of hydra/launcher=ray."""
 
     address: str | None = None  # of a cluster, as host:6379 or auto; None: one on this machine alone
