@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import told
 from forked import killed
 from own_project import SMALL, project
 from resnet_lab.config.request import compose
@@ -19,6 +20,7 @@ from resnet_lab.training import run_logger
 
 CODE = """
 from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
 
 
 class Logs(Callback):
@@ -33,6 +35,26 @@ class Logs(Callback):
 
     def on_fit_start(self, trainer, module):
         trainer.logger.log_hyperparams({"mine": 3})
+
+
+class OwnLogger(Logger):
+    # What those of MLflow, Aim and others are to Lightning.
+
+    name, version = "own", "1"
+
+    def __init__(self, file):
+        super().__init__()
+        self.file = file
+
+    def log_metrics(self, metrics, step=None):
+        self._write("metrics", metrics)
+
+    def log_hyperparams(self, params, *args, **kwargs):
+        self._write("params", params)
+
+    def _write(self, kind, names):
+        with open(self.file, "a") as file:
+            print(kind, *sorted(names), file=file)
 
 
 class Asks(Callback):
@@ -92,20 +114,25 @@ def test_steps_are_killed_and_resumed_as_the_history_is() -> None:
     assert not [speed for speed in speeds(here) if speed <= 0]
 
 
-def test_what_callbacks_log_has_its_column() -> None:
+def test_what_callbacks_log_has_its_column_in_the_files_and_in_wandb() -> None:
     callbacks = {
         "logs": "my_logs.Logs",
         "rate": f"{LIGHTNING}.LearningRateMonitor",
         "device": f"{LIGHTNING}.DeviceStatsMonitor",
     }
     named = ", ".join(f"{name}: {{_target_: {path}}}" for name, path in callbacks.items())
-    here = run(f"callbacks.extra={{{named}}}")
+    here = run(f"callbacks.extra={{{named}}}", "logger=wandb", "logger.mode=offline")
     assert execute(here.path).hyperparameters == {"mine": 3}
     steps, epochs = rows(here, "steps.csv"), rows(here, "history.csv")
     assert all(row["weight"] and row["lr-SGD"] for row in steps)
     assert [float(row["own/epoch"]) for row in epochs] == [0, 1, 2]
     assert {row["direct"] for row in epochs} == {"7"}
     assert "weight" not in epochs[0]
+    [sent] = told.offline_rows(here)
+    assert sent == all_rows(here.path)
+    assert {"step/weight", "step/lr-SGD"} <= sent[0].keys()
+    assert any(name.startswith("step/DeviceStatsMonitor") for row in sent for name in row)
+    assert "own/epoch" in sent[-1]
 
 
 @pytest.mark.parametrize(
@@ -139,9 +166,17 @@ def test_what_no_run_has_is_one_line() -> None:
     assert record.error.message.startswith("trainer.logger.experiment.add_scalar: use self.log")
 
 
-def test_a_lightning_logger_of_ones_own_is_told_too(tmp_path: Path) -> None:
-    spec = f"{{_target_: lightning.pytorch.loggers.CSVLogger, save_dir: {tmp_path}, name: theirs}}"
-    execute(run(f"logger.extra={{theirs: {spec}}}").path)
-    assert "train/loss" in (tmp_path / "theirs" / "version_0" / "metrics.csv").read_text()
+def test_lightning_loggers_of_ones_own_are_told_too(tmp_path: Path) -> None:
+    csv_logger = f"{{_target_: lightning.pytorch.loggers.CSVLogger, save_dir: {tmp_path}, name: theirs}}"
+    own = f"{{_target_: my_logs.OwnLogger, file: {tmp_path / 'own.txt'}}}"
+    logs = "callbacks.extra={logs: {_target_: my_logs.Logs}}"
+    here = run(f"logger.extra={{theirs: {csv_logger}, own: {own}}}", logs)
+    record = execute(here.path)
+    assert record is not None
+    assert record.error is None
+    columns = {"train/loss", "weight", "own/epoch", "test/error"}
+    assert columns <= set((tmp_path / "theirs/version_0/metrics.csv").read_text().split("\n")[0].split(","))
+    given = [line.split() for line in (tmp_path / "own.txt").read_text().splitlines()]
+    assert columns <= {name for kind, *names in given if kind == "metrics" for name in names}
     with pytest.raises(UserError, match="Logger is needed"):
         run_logger.own_loggers({"none": {"_target_": "torch.nn.ReLU"}})

@@ -12,7 +12,7 @@ from resnet_lab.report.choices import FOLD, Choices, complete, model_of
 from resnet_lab.report.walk import run_folders
 from resnet_lab.report.words import as_the_paper_says
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.history import Columns, read_columns
+from resnet_lab.runs.history import Columns, read_columns, read_or_empty
 from resnet_lab.runs.record import Record, State
 
 UNREADABLE = (
@@ -44,6 +44,11 @@ class FoundRun:
     def answers(self) -> str | None:
         """The paper's table that this run helps to answer, as in ``he2015/table6``."""
         return self.choices["answers"]
+
+    @property
+    def steps(self) -> Columns:
+        """The columns of steps.csv, read anew with each call; empty for a run that wrote none."""
+        return read_or_empty(self.path / "steps.csv")
 
     @property
     def iterations(self) -> int:

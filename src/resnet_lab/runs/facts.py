@@ -5,17 +5,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from resnet_lab.columns import COLUMNS
 from resnet_lab.config.identity import identity, identity_part
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Record
 
-NET = ("layers", "parameters", "multiply_adds")
-COST = ("train_seconds", "total_seconds", "images_per_second", "peak_memory_mib", "accelerator", "devices")
+COST = ("total_seconds", "accelerator", "devices")  # beside the figures that every table has
 LONGEST = 64  # characters of a tag, W&B's limit
-IN_SWEEP = (
-    "RESNET_LAB_IN_SWEEP"  # in the environment of a sweep's runs, whose slots do not wait for a tracker
-)
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,8 @@ def facts_of(config: TrainConfig, record: Record, folder: Path, host: str | None
     values = {
         "label": net.label,
         "kind": net.kind,
-        **{name: getattr(net, name) for name in NET},
+        "layers": net.layers,
+        **_figures("model", record),
         "answers": config.answers,
         # Both, whichever the recipe counts: axes that every run has.
         "epochs": record.last.get("epoch") or config.recipe.epochs,
@@ -77,7 +75,13 @@ def _tags(config: TrainConfig) -> list[str]:
 
 def _summary(record: Record) -> dict[str, Any]:
     """The last iteration's figures with the final test, and the cost; the best epoch is the rows' minimum."""
-    return record.last | {key: value for key in COST if (value := getattr(record.cost, key)) is not None}
+    cost = {key: getattr(record.cost, key) for key in COST} | _figures("cost", record)
+    return record.last | {key: value for key, value in cost.items() if value is not None}
+
+
+def _figures(part: str, record: Record) -> dict[str, Any]:
+    """The figures that every table has of a part of the record."""
+    return {column.key: column.of(record) for column in COLUMNS.values() if column.part == part}
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
