@@ -29,6 +29,7 @@ EXTRAS: dict[str, set[str]] = {  # a folder or a file of the package: what goes 
     "tracking": {"sync", "tracker wandb", "tracker tensorboard"},
     "report/page": {"report --page", "report --serve"},
     "sweeps/ray": {"place ray"},
+    "trained/agreement": {"comparison of answers agreement"},
     "sweeps/search": {"sweeper SearchSweeper"},
 }
 LIST = """
@@ -37,7 +38,7 @@ from resnet_lab.extras import commands, registered
 for name, command in commands().items():
     print(name)
     print(*(f"{name} {each}" for option in command.options for each in option.names), sep="\\n")
-for kind in ("place", "sweeper", "tracker"):
+for kind in ("place", "sweeper", "tracker", "comparison of answers"):
     print(*(f"{kind} {name}" for name in registered(kind)), sep="\\n")
 """
 

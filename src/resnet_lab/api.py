@@ -17,8 +17,8 @@ from resnet_lab.runs.record import Failure, Record, State
 if TYPE_CHECKING:
     from torch import nn
 
+    from resnet_lab.trained.network import Trained
     from resnet_lab.trained.predict import Prediction
-    from resnet_lab.trained.source import Trained
 
 Overrides = Sequence[str] | Mapping[str, Any]
 
@@ -77,7 +77,7 @@ class Run:
         return list(predict(net, known(net, Given()), map(expanded, images)))
 
     def _trained(self) -> "Trained":
-        from resnet_lab.trained.source import of_run
+        from resnet_lab.trained.network import of_run
 
         return of_run(self.folder, trust=self.trust)
 

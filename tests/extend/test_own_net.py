@@ -21,7 +21,7 @@ from resnet_lab.report.collect import collect
 from resnet_lab.runs import weights_file
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.trained import source
+from resnet_lab.trained import network
 from swept import configurations
 
 SMALL = [
@@ -87,7 +87,7 @@ def test_an_edited_net_is_another_run_and_the_old_one_does_not_go_on(project: Pa
     assert identity(compose(OWN)) != identity(before.config())
     assert "was edited since this run was made" in execute(before.path).error.message
     with pytest.raises(UserError, match=r"the code of patches\.Patches was edited"):
-        source.of_run(before.path)
+        network.of_run(before.path)
 
 
 def test_the_code_and_the_commit_of_the_project_are_kept_as_evidence(

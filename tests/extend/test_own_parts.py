@@ -19,7 +19,7 @@ from resnet_lab.models.counting import count
 from resnet_lab.report.collect import collect
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.trained import source
+from resnet_lab.trained import network
 
 OWN = ["model.shortcut=rezero.ReZero", *SMALL]
 PARTS = """
@@ -63,7 +63,7 @@ def test_it_is_killed_and_ends_as_the_run_that_nothing_disturbed() -> None:
     assert execute(folder.path).state == "finished"
     assert restored(folder) == [4]
     assert folder.weights_file.read_bytes() == whole.weights_file.read_bytes()
-    run = source.of_run(whole.path)
+    run = network.of_run(whole.path)
     assert (run.name.partition("-s0")[0], run.model.shortcut) == ("resnet-8-ReZero-width_4", "rezero.ReZero")
     run.load()
 

@@ -16,7 +16,7 @@ from resnet_lab.runs.checkpoints import BEST, weights_of
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import read_columns
-from resnet_lab.trained.source import of_itself
+from resnet_lab.trained.network import of_itself
 
 # It gets worse after its first epochs: 15 iterations, an epoch of 5.
 SMALL = (

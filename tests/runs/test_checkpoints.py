@@ -16,7 +16,7 @@ from resnet_lab.models.weights import read
 from resnet_lab.runs.checkpoints import UnreadableCheckpoint, newest_sound, remove_unfinished, weights_of
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.trained import source as nets
+from resnet_lab.trained import network as nets
 
 MakeConfig = Callable[..., TrainConfig]
 

@@ -20,7 +20,7 @@ from resnet_lab.runs.__main__ import main
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Cost, Environment, Record
 from resnet_lab.sweeps.jobs import Job
-from resnet_lab.trained.source import of_run
+from resnet_lab.trained.network import of_run
 from run_folders import configured, finished, interrupted, started
 
 

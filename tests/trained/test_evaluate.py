@@ -16,7 +16,7 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.reference import imagenet_classes
 from resnet_lab.runs import weights_file
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.trained import source
+from resnet_lab.trained import network
 from run_folders import ended as finished_record
 
 Evaluated = Callable[..., str]
@@ -294,6 +294,6 @@ def test_class_names_are_those_of_different_classes(tmp_path: Path, evaluated: E
 
 
 def test_published_weights_are_seen_as_torchvision_tested_them() -> None:
-    seen = source.as_published(ResNet50_Weights.IMAGENET1K_V2)
+    seen = network.as_published(ResNet50_Weights.IMAGENET1K_V2)
     assert (seen.size, seen.resize) == ((224, 224), 232)
     assert seen.class_names[:2] == ("tench", "goldfish")

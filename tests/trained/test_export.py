@@ -16,7 +16,7 @@ from resnet_lab.models import build
 from resnet_lab.runs import weights_file
 from resnet_lab.runs.checkpoints import RUN
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.trained import source as nets
+from resnet_lab.trained import network as nets
 from run_folders import ended as finished_record
 
 

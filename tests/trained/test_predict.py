@@ -15,7 +15,7 @@ from forked import killed
 from resnet_lab.cli import main
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.trained import source
+from resnet_lab.trained import network
 
 APPEND = "model.zero_channels=append"
 CIFAR = ("--mean", "0.491,0.482,0.447", "--std", "0.247,0.243,0.262")
@@ -189,7 +189,7 @@ def test_predictions_are_a_file_with_every_probability(
     assert [row["image"] for row in rows] == [
         str(folder / name) for name in ("b.png", "train/a.jpg", "train/c.png")
     ]
-    loaded = source.of_itself(net)
+    loaded = network.of_itself(net)
     assert loaded.seen is not None
     for row, share in zip(rows, shares, strict=True):
         pixels = loaded.seen(Path(row["image"]).read_bytes())

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from resnet_lab.trained.agreement import agreement
 from resnet_lab.training import mistakes
 from resnet_lab.training.answering import SIDE, Answering
-from resnet_lab.training.answers import Answer, Answers, agreement
+from resnet_lab.training.answers import Answer, Answers
 from resnet_lab.training.sums import Sums
 
 CLASSES = ("cat", "dog", "eel")

@@ -165,16 +165,15 @@ def status(args: Namespace) -> int:
     notes="Several --run or --model are tested one by one and as an ensemble (He et al. 2015, Table 5).",
 )
 def evaluate(args: Namespace) -> int:
-    from resnet_lab.trained.details import Wanted
     from resnet_lab.trained.evaluate import evaluate, show
     from resnet_lab.trained.keys import Pairs
-    from resnet_lab.trained.source import named_ones
+    from resnet_lab.trained.network import named_ones
 
     if args.out is not None and not args.details:
         raise UserError("--out goes with --details: it says where they are written")
     pairs = Pairs("evaluate", args.overrides, "model", "metrics", "data")
     nets = named_ones(args.run, args.model, args.weights, pairs.model, trust=args.trust)
-    show(evaluate(nets, pairs, args.protocol, _given(args), Wanted(args.out) if args.details else None))
+    show(evaluate(nets, pairs, args.protocol, _given(args), details=args.details, out=args.out))
     return 0
 
 
@@ -198,9 +197,9 @@ def evaluate(args: Namespace) -> int:
 )
 def predict(args: Namespace) -> int:
     from resnet_lab.trained.keys import Pairs
+    from resnet_lab.trained.network import named_ones
     from resnet_lab.trained.predict import predict, show
     from resnet_lab.trained.seen import known
-    from resnet_lab.trained.source import named_ones
 
     # Among image files, key=value is a key unless there is such a file.
     keys = [str(each) for each in args.images if "=" in str(each) and not each.exists()]

@@ -33,6 +33,7 @@ class DataConfig:
     folds: int = number(5, least=2)
 
     any_size: ClassVar[bool] = False  # images are files of any size, so they can be tested at several
+    in_memory: ClassVar[bool] = False  # all images are held as one tensor, of one size
     published: ClassVar[bool] = False  # the name says which images these are, and the order of their classes
 
     @property
@@ -44,6 +45,19 @@ class DataConfig:
     def is_small(self) -> bool:
         """Whether images are so small that a second thread gains little, as far as it is known."""
         return True
+
+    @property
+    def view(self) -> tuple[int, int, int] | None:
+        """The crop of training, that of a test and the shorter side before it, in pixels; None: it has no choice."""
+        return None
+
+    def viewed(self, crop: int, side: int, resize: int) -> "DataConfig":  # noqa: ARG002
+        """Return the same, tested at this `view`."""
+        return self
+
+    def by_channel(self) -> "DataConfig":
+        """Return the same, normalised by the mean and deviation of each channel where it has a choice."""
+        return self
 
     def unread(self) -> dict[str, str]:
         """Return the fields that nothing reads with the other choices, and what would read each."""
@@ -85,6 +99,11 @@ class InMemoryConfig(DataConfig):
     mean: str = choice("pixel", ("pixel", "channel", "auto"))
     # divide by the standard deviation as well
     divide_by_std: bool = False
+
+    in_memory: ClassVar[bool] = True
+
+    def by_channel(self) -> DataConfig:
+        return replace(self, mean="channel", divide_by_std=True)
 
     @property
     def is_small(self) -> bool:
@@ -169,6 +188,17 @@ class ImageFolderConfig(DataConfig):
     on_error: str = choice("stop", ON_ERROR, identity=False)
     # threads that decode images; null: the cores of the run's slot
     workers: int | None = number(None, least=1, identity=False)
+
+    @property
+    def view(self) -> tuple[int, int, int]:
+        return self.crop, self.test_crop or self.crop, self.resize
+
+    def viewed(self, crop: int, side: int, resize: int) -> DataConfig:
+        # The scales of training are checked against the crop, and read by no test.
+        least = max(self.scale_min, crop)
+        most = max(self.scale_max, least)
+        cropped = replace(self, crop=crop, scale_min=least, scale_max=most)
+        return replace(cropped, test_crop=None if side == crop else side, resize=resize)
 
     @property
     def is_small(self) -> bool:

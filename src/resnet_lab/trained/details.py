@@ -1,38 +1,24 @@
-"""What each net answers to each image, written into its folder, and how far several nets agree."""
+"""What each net answers to each image, written into its folder; extras compare the answers of several."""
 
 import itertools
-import math
-import statistics
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from resnet_lab.config.identity import identity
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, printable
-from resnet_lab.files import write_text
+from resnet_lab.extras import registered
 from resnet_lab.trained.classes import Match
-from resnet_lab.trained.source import Trained
+from resnet_lab.trained.network import Trained
 from resnet_lab.training import mistakes
 from resnet_lab.training.answering import Answering
-from resnet_lab.training.answers import Agreement, Answers, agreement, as_csv
+from resnet_lab.training.answers import Answers
 from resnet_lab.training.protocols import Protocol
 
-AGREEMENT = "agreement.csv"
 ENSEMBLE = "ensemble"
-
-Pairs = dict[tuple[str, str], Agreement]
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What `--details` asks for."""
-
-    out: Path | None = None  # where they go; None: into each run folder
 
 
 @dataclass
@@ -42,7 +28,7 @@ class Details:
     folders: list[Path | None]  # of each row of the table; None: nowhere
     common: Path  # for what is of several nets
     known: list[tuple[str, ...]]  # the classes that each row's net names
-    _told: dict[str, Answers] = field(default_factory=dict)
+    _answers: dict[str, Answers] = field(default_factory=dict)  # by the name of the row
 
     @classmethod
     def of(cls, out: Path | None, trained: Sequence[Trained], config: DataConfig, way: Protocol) -> "Details":
@@ -73,10 +59,10 @@ class Details:
         found: Match,
     ) -> None:
         """Write what the next row's net answered; raises UserError where that cannot be written."""
-        row = len(self._told)
+        row = len(self._answers)
         names = _names(found, classes, self.known[row])
         answers, images = answering.answers(tested, classes, names)
-        self._told[name] = answers
+        self._answers[name] = answers
         folder = self.folders[row]
         if folder is None:
             return
@@ -87,19 +73,13 @@ class Details:
             raise UserError(f"cannot write {error.filename or folder}: {error.strerror}") from None
 
     def close(self, console: Console) -> None:
-        """Print how far the nets agree, and where the files lie."""
-        nets = dict(itertools.islice(self._told.items(), len(self.folders) - (len(self.folders) > 1)))
-        if len(nets) > 1:
-            pairs: Pairs = {
-                (one, other): agreement(nets[one], nets[other])
-                for one, other in itertools.combinations(nets, 2)
-            }
-            console.print(_table(pairs))
-            for line in (_mean(pairs), _wrong_by(list(nets.values()))):
-                console.print(line, markup=False, soft_wrap=True)
-            write_text(self.common / AGREEMENT, _csv(pairs))
+        """Print what the extras say of several nets, and where the files lie."""
         paths = [folder for folder in self.folders if folder is not None]
-        for path in [*paths, *([self.common / AGREEMENT] if len(nets) > 1 else [])]:
+        if len(self.folders) > 1:
+            nets = dict(list(self._answers.items())[:-1])  # the last is the ensemble
+            for comparison in registered("comparison of answers").values():
+                paths += comparison()(nets, self.common, console)
+        for path in paths:
             console.print(f"details: {printable(path)}", markup=False, soft_wrap=True)
 
 
@@ -113,13 +93,12 @@ def _own(net: Trained, config: DataConfig, way: Protocol) -> Path:
 
 def _apart(trained: Sequence[Trained]) -> list[str]:
     """A name of a folder for each net."""
-    names: list[str] = []
+    names = [ENSEMBLE]
     for net in trained:
         name = net.path.resolve().name if net.path else net.name.replace("/", "-").replace(" ", "-")
         numbered = (f"{name}-{number}" for number in itertools.count(2))
-        taken = {*names, ENSEMBLE}
-        names.append(next(each for each in itertools.chain([name], numbered) if each not in taken))
-    return names
+        names.append(next(each for each in itertools.chain([name], numbered) if each not in names))
+    return names[1:]
 
 
 def _names(found: Match, classes: Sequence[str], known: Sequence[str]) -> dict[int, str]:
@@ -134,51 +113,3 @@ def _names(found: Match, classes: Sequence[str], known: Sequence[str]) -> dict[i
             names[output] = f"{name} (output {output})" if name in taken else name
             taken.add(names[output])
     return names
-
-
-def _table(pairs: Pairs) -> Table:
-    table = Table(box=None, title="agreement (%)", title_justify="left")
-    for name in ("net", "and"):
-        table.add_column(name, overflow="fold")
-    for name in ("same answer", "both wrong", "by chance", "same mistake", "consistency"):
-        table.add_column(name, justify="right")
-    for (one, other), each in pairs.items():
-        numbers = (each.same, each.both_wrong, each.by_chance, each.same_mistake)
-        table.add_row(printable(one), printable(other), *map(_two, numbers), _two(each.consistency))
-    return table
-
-
-def _mean(pairs: Pairs) -> str:
-    same = [each.same for each in pairs.values()]
-    spread = f" (lowest {min(same):.2f}, of {len(same)} pairs)" if len(same) > 1 else ""
-    return f"two nets give the same answer to {statistics.fmean(same):.2f} % of the images{spread}"
-
-
-def _wrong_by(nets: Sequence[Answers]) -> str:
-    """How many images how many nets get wrong."""
-    wrong = Counter(
-        sum(not each.right for each in image) for image in zip(*(net.given for net in nets), strict=True)
-    )
-    said = ", ".join(f"{count:,} by {number}" for number, count in sorted(wrong.items()))
-    return f"images that are taken for another class: {said} of the {len(nets)} nets"
-
-
-def _two(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.2f}"
-
-
-def _csv(pairs: Pairs) -> str:
-    figures = (
-        "same_answer",
-        "wrong",
-        "other_wrong",
-        "both_wrong",
-        "by_chance",
-        "same_mistake",
-        "consistency",
-    )
-    rows = (
-        [*pair, each.same, *each.wrong, each.both_wrong, each.by_chance, each.same_mistake, each.consistency]
-        for pair, each in pairs.items()
-    )
-    return as_csv(["net", "other", *figures], rows)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,11 +20,11 @@ from resnet_lab.errors import UserError, printable
 from resnet_lab.reference import imagenet_classes
 from resnet_lab.trained import views
 from resnet_lab.trained.classes import Match, match
-from resnet_lab.trained.details import Details, Wanted
+from resnet_lab.trained.details import Details
 from resnet_lab.trained.keys import Pairs
+from resnet_lab.trained.network import Trained, device
 from resnet_lab.trained.own_task import is_own_task, measured_by_itself
 from resnet_lab.trained.seen import Given, names, refuse_unread
-from resnet_lab.trained.source import Trained, device
 from resnet_lab.training.answering import Answering
 from resnet_lab.training.evaluation import Ensemble
 from resnet_lab.training.evaluation import evaluate as test
@@ -40,11 +41,11 @@ class Evaluation:
     """What a test of networks found."""
 
     title: str  # the data and the protocol
-    notes: tuple[str, ...]  # what was assumed, and how many images were tested
     # Of each network, and of all together: error, top5_error, loss, images, …
     figures: dict[str, dict[str, float]]
-    metrics: tuple[str, ...]  # the further ones
-    details: Details | None
+    notes: Sequence[str] = ()  # what was assumed, and how many images were tested
+    metrics: Sequence[str] = ()  # the further ones
+    details: Details | None = None
 
 
 @dataclass(frozen=True)
@@ -62,112 +63,90 @@ def evaluate(
     overrides: Pairs,
     how: str | None = None,
     given: Given | None = None,
-    details: Wanted | None = None,
+    *,
+    details: bool = False,
+    out: Path | None = None,
 ) -> Evaluation:
     """Test networks and, where they are several, their ensemble: loss, top-1 and top-5 error (per cent), metrics.
 
     With runs among them the data and metrics are the first one's, changed by `overrides` such as data.root=… or
     replaced, as by data=cifar10; without, the overrides name them. `how` is a protocol, None that of the first run, or
     a single view; `given` tells what weights from elsewhere do not say. With `details` what each network answers to
-    each image is written, and how far several agree. Raises UserError for what does not go together, before weights or
-    images are read.
+    each image is written, to `out` or into the run folders, and how far several agree. Raises UserError for what does
+    not go together, before weights or images are read.
     """
-    asked = given or Given()
+    given = given or Given()
+    first = next((net.run for net in trained if net.run), None)
     if any(is_own_task(net) for net in trained):
-        own = _OwnTest(trained, overrides, how, asked)
-        return own.found(details)
-    test = _Test(trained, overrides, how, asked)
-    return test.found(details)
+        more = len(trained) > 1 or how or details or given != Given() or overrides.metrics(first)
+        return _tested_by_itself(trained[0], overrides, refused=bool(more))
+    refuse_unread(given, trained)
+    how = how or (first.protocol if first else "single_view")
+    all_known = not any(views.untold(net, given, of_data=False) for net in trained)
+    config = views.as_seen(
+        overrides.data(first, how, all_known=all_known), trained, given, overrides.data_keys
+    )
+    facts = data_sets.info(config)
+    way = protocol(how, crop=facts.height)
+    for net in trained:
+        net.model.check((facts.channels, facts.height, facts.width), 1)
+        views.check_fits(net, given, config, facts, way)
+    matches = [_match(net, given, config, facts) for net in trained]
+    _check_together(trained, matches)
+    asked = overrides.metrics(first)
+    metrics = [_metrics(asked, found, facts.class_names) for found in matches]
+    written = Details.of(out, trained, config, way) if details else None
+    batch = loader_batch_size(first.recipe) if first else BATCH
+    data = data_sets.build(config, batch_size=batch, drop_last=False, seed=0)
+    data.setup("test")
+    seen = data.preprocessing()
+    rows, notes = [], [net.note for net in trained]
+    for net, found, measures in zip(trained, matches, metrics, strict=True):
+        own, assumed = views.own_preprocessing(net, given, config, seen, of_data=overrides.normalisation)
+        notes.append(assumed)
+        precision = net.run.precision if net.run else "32"
+        module = views.AsTrained(net.load(), of_data=seen, of_net=own, precision=precision)
+        rows.append(_Row(_row_name(net, trained), module, found, measures))
+    if len(rows) > 1:
+        together = Ensemble([row.net for row in rows])
+        rows.append(_Row(f"ensemble of {len(rows)}", together, matches[0], metrics[0]))
+    figures = {row.name: _tested(row, data, way, written) for row in rows}
+    notes.append(f"tested {_share(config, data, round(figures[rows[0].name]['images']))}; {matches[0]}")
+    columns = metrics[0].columns if metrics[0] else ()
+    return Evaluation(
+        f"{config.name}, {way.name}", figures, [note for note in notes if note], columns, written
+    )
 
 
-class _Test:
-    """A test of networks by the figures of classification."""
-
-    def __init__(self, trained: Sequence[Trained], overrides: Pairs, how: str | None, given: Given) -> None:
-        """Raises UserError for what does not go together; neither weights nor images are read."""
-        refuse_unread(given, trained)
-        self.nets, self.given, self.of_data = trained, given, overrides.normalisation
-        first = next((net.run for net in trained if net.run), None)
-        how = how or (first.protocol if first else "single_view")
-        all_known = not any(views.untold(net, given, of_data=False) for net in trained)
-        asked = overrides.data(first, how, all_known=all_known)
-        self.config = views.as_seen(asked, trained, given, overrides.data_keys)
-        facts = data_sets.info(self.config)
-        self.way = protocol(how, crop=facts.height)
-        for net in trained:
-            net.model.check((facts.channels, facts.height, facts.width), 1)
-            views.check_fits(net, given, self.config, facts, self.way)
-        self.matches = [_match(net, given, self.config, facts) for net in trained]
-        _check_together(trained, self.matches)
-        metrics = overrides.metrics(first)
-        self.metrics = [_metrics(metrics, found, facts.class_names) for found in self.matches]
-        batch = loader_batch_size(first.recipe) if first else BATCH
-        self.images = partial(data_sets.build, self.config, batch_size=batch, drop_last=False, seed=0)
-
-    def found(self, details: Wanted | None) -> Evaluation:
-        """Read weights and images, and test."""
-        details_of_rows = Details.of(details.out, self.nets, self.config, self.way) if details else None
-        data = self.images()
-        data.setup("test")
-        seen = data.preprocessing()
-        rows, notes = [], [net.note for net in self.nets]
-        for net, found, measure in zip(self.nets, self.matches, self.metrics, strict=True):
-            own, assumed = views.own_preprocessing(net, self.given, self.config, seen, of_data=self.of_data)
-            notes.append(assumed)
-            precision = net.run.precision if net.run else "32"
-            module = views.AsTrained(net.load(), of_data=seen, of_net=own, precision=precision)
-            rows.append(_Row(_row_name(net, self.nets), module, found, measure))
-        if len(rows) > 1:
-            together = Ensemble([row.net for row in rows])
-            rows.append(_Row(f"ensemble of {len(rows)}", together, rows[0].match, rows[0].metrics))
-        figures = {row.name: _tested(row, data, self.way, details_of_rows) for row in rows}
-        images = round(figures[rows[0].name]["images"])
-        notes.append(f"tested {_share(self.config, data, images)}; {rows[0].match}")
-        columns = tuple(rows[0].metrics.columns) if rows[0].metrics else ()
-        title = f"{self.config.name}, {self.way.name}"
-        return Evaluation(title, tuple(note for note in notes if note), figures, columns, details_of_rows)
-
-
-class _OwnTest:
-    """A test of a run whose module has figures of its own: it tests itself."""
-
-    def __init__(self, trained: Sequence[Trained], overrides: Pairs, how: str | None, given: Given) -> None:
-        self.net = trained[0]
-        assert self.net.run is not None
-        self.more = bool(len(trained) > 1 or how or given != Given() or overrides.metrics(self.net.run))
-        data = overrides.data(self.net.run, "single_view", all_known=True)
-        self.title, self.images = data.name, partial(data_sets.build, data)
-
-    def found(self, details: Wanted | None) -> Evaluation:
-        """Let the module test itself. Raises UserError for what asks for more than that."""
-        assert self.net.run is not None
-        if self.more or details:
-            raise UserError(
-                f"{self.net.name} is tested by its own module, {self.net.run.module._target_}: alone, with keys of data"
-                " as the only choices"
-            )
-        return Evaluation(
-            self.title, (), {self.net.name: measured_by_itself(self.net, self.images)}, (), None
+def _tested_by_itself(net: Trained, overrides: Pairs, *, refused: bool) -> Evaluation:
+    """Let the module of a run test itself. Raises UserError where that is `refused`: more was asked for."""
+    assert net.run is not None
+    data = overrides.data(net.run, "single_view", all_known=True)
+    if refused:
+        raise UserError(
+            f"{net.name} is tested by its own module, {net.run.module._target_}: alone, with keys of data as the only"
+            " choices"
         )
+    return Evaluation(data.name, {net.name: measured_by_itself(net, partial(data_sets.build, data))})
 
 
 def show(found: Evaluation) -> None:
     """Print what was found: a line for each network, then the further metrics and where the details lie."""
-    table = Table(box=None, title=found.title, title_justify="left")
-    table.add_column("net", overflow="fold")
-    for column in ("top-1 error (%)", "top-5 error (%)", "loss", "images"):
-        table.add_column(column, justify="right")
-    own = [rates for rates in found.figures.values() if "top5_error" not in rates]
-    for name, rates in ({} if own else found.figures).items():
-        numbers = (f"{rates['error']:.2f}", f"{rates['top5_error']:.2f}", f"{rates['loss']:.4f}")
-        table.add_row(printable(name), *numbers, f"{round(rates['images'])}")
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)
     for line in found.notes:
         console.print(printable(line), markup=False, soft_wrap=True)
+    own = [rates for rates in found.figures.values() if "top5_error" not in rates]
     if own:
         console.print(_further([name for rates in own for name in rates], found.figures))
         return
+    table = Table(box=None, title=found.title, title_justify="left")
+    table.add_column("net", overflow="fold")
+    for column in ("top-1 error (%)", "top-5 error (%)", "loss", "images"):
+        table.add_column(column, justify="right")
+    for name, rates in found.figures.items():
+        numbers = (f"{rates['error']:.2f}", f"{rates['top5_error']:.2f}", f"{rates['loss']:.4f}")
+        table.add_row(printable(name), *numbers, f"{round(rates['images'])}")
     console.print(table)
     if found.metrics:
         console.print(_further(found.metrics, found.figures))
@@ -176,14 +155,14 @@ def show(found: Evaluation) -> None:
 
 
 def _match(net: Trained, given: Given, config: DataConfig, facts: DataInfo) -> Match:
-    if net.seen is None and net.run is not None and net.run.data != config:
-        raise UserError(
-            f"{net.path} does not name its classes yet: finish the run, or test it on its own data"
-        )
+    known = net.seen.class_names if net.seen else ()
     if net.seen is None and net.run is not None:
+        if net.run.data != config:
+            raise UserError(
+                f"{net.path} does not name its classes yet: finish the run, or test it on its own data"
+            )
         known = facts.class_names
-    else:
-        known = (net.seen.class_names if net.seen else ()) or names(net, given)
+    known = known or names(net, given)
     return match(known, net.outputs, facts.class_names, net.name, ordered=config.published)
 
 
@@ -207,8 +186,6 @@ class _Labelled:
 
     def __init__(self, data: DataModule, scale: ScaledImages, outputs: Sequence[int]) -> None:
         self.loader, self.outputs = data.test_views(scale.resize, scale.crop), torch.tensor(outputs)
-        self.classes = data.info.class_names
-        self.tested = partial(data.tested, self.loader)  # places and names of the images, in the order given
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -219,9 +196,9 @@ class _Labelled:
 
 
 def _metrics(metrics: dict[str, Any], found: Match, classes: Sequence[str]) -> Metrics | None:
-    """Return the metrics of a net, of whose outputs `found` tells which stands for which of the data's classes.
+    """Return the metrics of a net, whose outputs `found` gives the data's classes; one that the data lack is "".
 
-    A class of the net that the data have not is named "". Raises UserError, as Metrics does.
+    Raises UserError, as Metrics does.
     """
     names = [""] * (max(found.outputs) + 1)
     for output, name in zip(found.outputs, classes, strict=True):
@@ -232,13 +209,12 @@ def _metrics(metrics: dict[str, Any], found: Match, classes: Sequence[str]) -> M
 def _tested(row: _Row, data: DataModule, way: Protocol, details: Details | None) -> dict[str, float]:
     seen = data.preprocessing()
     answering = Answering(seen.mean, seen.std) if details else None
-    loaders: list[Any] = [_Labelled(data, scale, row.match.outputs) for scale in way.scales]
-    first = loaders[0]
+    first, *others = [_Labelled(data, scale, row.match.outputs) for scale in way.scales]
     # With a progress bar on a terminal.
-    loaders[0] = tqdm(first, desc=row.name, unit="batches", disable=None, leave=False)
-    rates = test(row.net, loaders, way, device(), row.metrics, answering)
+    shown = tqdm(first, desc=row.name, unit="batches", disable=None, leave=False)
+    rates = test(row.net, [shown, *others], way, device(), row.metrics, answering)
     if details and answering:
-        details.take(row.name, answering, first.tested(), first.classes, row.match)
+        details.take(row.name, answering, data.tested(first.loader), data.info.class_names, row.match)
     return rates
 
 
@@ -250,9 +226,8 @@ def _further(columns: Sequence[str], tested: dict[str, dict[str, float]]) -> Tab
     for column in columns:
         if not column.endswith("/"):
             values = [rates.get(column, math.nan) for rates in tested.values()]
-            table.add_row(
-                printable(column), *("–" if math.isnan(value) else f"{value:.4f}" for value in values)
-            )
+            cells = ("–" if math.isnan(value) else f"{value:.4f}" for value in values)
+            table.add_row(printable(column), *cells)
     return table
 
 

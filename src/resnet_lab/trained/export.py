@@ -15,7 +15,7 @@ from resnet_lab.data import info
 from resnet_lab.errors import UserError, printable, unknown
 from resnet_lab.files import replacing
 from resnet_lab.runs import weights_file
-from resnet_lab.trained import source as nets
+from resnet_lab.trained import network as nets
 from resnet_lab.trained.keys import Pairs
 from resnet_lab.trained.seen import Given, refuse_unread, size_of, with_given
 

@@ -13,7 +13,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.runs.checkpoints import newest_sound
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.logs import quieten
-from resnet_lab.trained.source import Trained
+from resnet_lab.trained.network import Trained
 from resnet_lab.training import Classifier
 from resnet_lab.training import module as modules
 from resnet_lab.training.recipes import loader_batch_size
@@ -36,27 +36,27 @@ def measured_by_itself(net: Trained, opened: Callable[..., DataModule]) -> dict[
     run, path = net.run, net.path
     assert run is not None
     assert path is not None
+    target = run.module._target_
     checkpoint = path if path.is_file() else newest_sound(RunFolder(path).checkpoints, run)
     if checkpoint is None:
-        raise UserError(f"{path} has no checkpoint, in which the weights of {run.module._target_} are")
+        raise UserError(f"{path} has no checkpoint, in which the weights of {target} are")
     images = opened(batch_size=loader_batch_size(run.recipe), drop_last=False, seed=run.seed)
-    module = modules.build(
-        run.module._target_,
-        run.module.args,
-        models.build(run.model.without_weights()),
-        run.recipe,
-        images.info.classes,
-        seed=run.seed,
-    )
+    bare = models.build(run.model.without_weights())
+    module = modules.build(target, run.module.args, bare, run.recipe, images.info.classes, seed=run.seed)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
     module.load_state_dict(state, strict=module.strict_loading)
     governed = [] if isinstance(module, Classifier) else [modules.Governed(run.recipe, run.seed)]
     quieten()
-    plain = dict.fromkeys(
-        ("logger", "enable_checkpointing", "enable_progress_bar", "enable_model_summary"), False
-    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Lightning's, which are for who trains
-        trainer = Trainer(devices=1, callbacks=list(governed), use_distributed_sampler=False, **plain)  # type: ignore[arg-type]
+        trainer = Trainer(
+            devices=1,
+            callbacks=list(governed),
+            use_distributed_sampler=False,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
         found = trainer.test(module, datamodule=images, verbose=False)
     return {name: float(value) for each in found for name, value in each.items()}

@@ -15,7 +15,7 @@ from resnet_lab.data.folders.walk import entries, is_folder, is_image, stamp_of
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.errors import UserError, printable, unknown
 from resnet_lab.files import read_bytes
-from resnet_lab.trained.source import Trained, device
+from resnet_lab.trained.network import Trained, device
 
 FORMATS = ("text", "csv", "json")
 BATCH = 64  # images at a time

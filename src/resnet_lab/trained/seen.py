@@ -16,7 +16,7 @@ from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import read_text
 from resnet_lab.reference import imagenet_classes
-from resnet_lab.trained.source import Trained
+from resnet_lab.trained.network import Trained
 
 IMAGENET_SIDE = 224  # pixels
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from resnet_lab.config.schema import PRECISIONS
 from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
-from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig, InMemoryConfig
+from resnet_lab.data.spec import DataConfig, DataInfo
 from resnet_lab.errors import UserError
+from resnet_lab.trained.network import Trained
 from resnet_lab.trained.seen import Given, check_channels, names, resize_of, size_of, words
-from resnet_lab.trained.source import Trained
 from resnet_lab.training.protocols import Protocol
 
 
@@ -28,65 +28,59 @@ def as_seen(config: DataConfig, nets: Sequence[Trained], given: Given, chosen: C
 
     Raises UserError where two nets see other parts of an image: together they are tested on the same pixels.
     """
-    if isinstance(config, InMemoryConfig):
-        if any(untold(net, given, of_data="mean" in chosen or "divide_by_std" in chosen) for net in nets):
-            return replace(config, mean="channel", divide_by_std=True)
-        return config
-    if not isinstance(config, ImageFolderConfig):
+    of_data = "mean" in chosen or "divide_by_std" in chosen
+    if any(untold(net, given, of_data=of_data) for net in nets):
+        config = config.by_channel()
+    usual = config.view
+    if usual is None:
         return config
     if {"crop", "resize", "test_crop"} & set(chosen):
-        return _cropped(config, config.crop)
+        return config.viewed(*usual)
     views: dict[tuple[int, int, int], str] = {}
     for net in nets:
+        view = usual
         if net.seen is not None:
             side = net.seen.size[0]
-            crop = net.run.data.crop if net.run and isinstance(net.run.data, ImageFolderConfig) else side
-            views.setdefault((crop, side, net.seen.resize or side), net.name)
+            trained = net.run.data.view if net.run else None
+            view = (trained[0] if trained else side, side, net.seen.resize or side)
         elif given.size is not None:
             side = size_of(net, given)
-            views.setdefault((side, side, resize_of(net, given) or side), net.name)
-        else:
-            views.setdefault((config.crop, config.test_crop or config.crop, config.resize), net.name)
+            view = (side, side, resize_of(net, given) or side)
+        views.setdefault(view, net.name)
     if len(views) > 1:
         (one, first), (other, second) = list(views.items())[:2]
         raise UserError(
             f"{first} sees {one[1]} of {one[2]} pixels and {second} {other[1]} of {other[2]}: test each alone, or"
             " both as data.crop=… data.resize=… say"
         )
-    ((crop, side, resize),) = views
-    return replace(_cropped(config, crop), test_crop=None if side == crop else side, resize=resize)
-
-
-def _cropped(config: ImageFolderConfig, crop: int) -> ImageFolderConfig:
-    """Change the crop, and with it the scales of training, which are checked against it and read by no test."""
-    least = max(config.scale_min, crop)
-    return replace(config, crop=crop, scale_min=least, scale_max=max(config.scale_max, least))
+    return config.viewed(*next(iter(views)))
 
 
 def check_fits(net: Trained, given: Given, config: DataConfig, facts: DataInfo, how: Protocol) -> None:
     """Raises UserError where the data or the protocol are not what a net can see."""
-    channels = net.model.in_channels
+    channels, seen = net.model.in_channels, net.seen
     if channels is not None and channels != facts.channels:
         raise UserError(
             f"{net.name} sees {channels} channels, and images of {config.name} have {facts.channels}"
         )
-    if isinstance(config, InMemoryConfig):
-        size = net.seen.size if net.seen else (given.size,) * 2 if given.size else None
+    resized = any(scale.resize is not None for scale in how.scales)
+    if config.in_memory:
+        size = seen.size if seen else (given.size,) * 2 if given.size else None
         if size not in (None, (facts.height, facts.width)):
             raise UserError(
                 f"{net.name} sees {size[0]}x{size[1]} pixels, and images of {config.name} have"
                 f" {facts.height}x{facts.width}: data.size={size[0]} averages them down"
             )
-        if any(scale.resize is not None for scale in how.scales):
+        if resized:
             raise UserError(
                 f"{config.name} is tested on single views: --protocol single_view, not {how.name}"
             )
-    elif net.seen is not None and net.seen.per_pixel:
-        side = config.test_crop or config.crop if isinstance(config, ImageFolderConfig) else facts.height
-        if (side, side) != net.seen.size or any(scale.resize is not None for scale in how.scales):
+    elif seen is not None and seen.per_pixel:
+        side = config.view[1] if config.view else facts.height
+        if resized or (side, side) != seen.size:
             raise UserError(
-                f"{net.name} subtracts a mean of its own for each pixel: it sees {net.seen.size[0]}x"
-                f"{net.seen.size[1]} pixels and no other size"
+                f"{net.name} subtracts a mean of its own for each pixel: it sees {seen.size[0]}x{seen.size[1]} pixels"
+                " and no other size"
             )
 
 

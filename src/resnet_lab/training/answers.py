@@ -112,40 +112,6 @@ def read(folder: Path) -> Answers | None:
         return None
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """How far two networks agree on the same images, in per cent."""
-
-    same: float  # answers
-    wrong: tuple[float, float]  # of each net
-    both_wrong: float
-    by_chance: float  # both wrong, if the mistakes of one said nothing of those of the other
-    same_mistake: float  # the same wrong answer, of the images that both get wrong; nan without any
-
-    @property
-    def consistency(self) -> float:
-        """Error consistency, Cohen's kappa of right and wrong (Geirhos et al. 2020): 1 the same images, 0 chance."""
-        alike = (100 - sum(self.wrong) + 2 * self.both_wrong) / 100
-        expected = (100 - sum(self.wrong) + 2 * self.by_chance) / 100
-        return (alike - expected) / (1 - expected) if expected < 1 else float("nan")
-
-
-def agreement(ours: Answers, theirs: Answers) -> Agreement:
-    """Return the agreement of two networks that were tested on the same images in the same order."""
-    pairs = list(zip(ours.given, theirs.given, strict=True))
-    assert all(a.image == b.image for a, b in pairs)
-    share = 100 / max(len(pairs), 1)
-    both = [(a, b) for a, b in pairs if not a.right and not b.right]
-    equal = sum(a.prediction == b.prediction for a, b in both)
-    return Agreement(
-        same=share * sum(a.prediction == b.prediction for a, b in pairs),
-        wrong=(ours.error, theirs.error),
-        both_wrong=share * len(both),
-        by_chance=ours.error * theirs.error / 100,
-        same_mistake=100 * equal / len(both) if both else float("nan"),
-    )
-
-
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Names of any bytes in one line of text; a figure that is not there is an empty cell."""
     text = io.StringIO()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,15 +54,14 @@ def of_itself(path: Path | str, *, trust: bool = False) -> Trained:
     `trust` lets it name whatever code the user could name, not only parts that cannot do harm.
     """
     path = Path(path)
-    if os.path.isfile(path):  # noqa: PTH113 (which answers no where it may not look)
-        if (run := _run_of(path)) is not None:
-            return of_run(run.path, path, trust=trust)
-        found = described(path, trust=trust)
-        if found is None:
-            raise UserError(f"{path} does not say what net it is of: --model NAME --weights {path}")
-        model, seen = found
-        return Trained(path.name, path, model, seen, lambda: _filled(model, path))
-    return of_run(path, trust=trust)
+    if not os.path.isfile(path):  # noqa: PTH113 (which answers no where it may not look)
+        return of_run(path, trust=trust)
+    if (run := _run_of(path)) is not None:
+        return of_run(run.path, path, trust=trust)
+    if (found := described(path, trust=trust)) is None:
+        raise UserError(f"{path} does not say what net it is of: --model NAME --weights {path}")
+    model, seen = found
+    return Trained(path.name, path, model, seen, partial(_filled, model, path))
 
 
 def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = False) -> Trained:
@@ -78,63 +78,64 @@ def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = Fa
             check_from_file(getattr(config, group), config.sources, f"{group}.", path, trust=trust)
         except UserError as error:
             raise with_its_code(error, folder) from None
-    model = config.model.without_weights()
-    name, seen = path.resolve().name, _written(folder)
+    name, seen, note = path.resolve().name, _written(folder), None
     if checkpoint is not None:
-        return Trained(
-            f"{name}/{checkpoint.name}",
-            checkpoint,
-            model,
-            seen,
-            lambda: _filled(model, checkpoint),
-            config,
-            trust=trust,
-        )
-    if folder.state() == State.FINISHED and folder.weights_file.exists():
+        name, path = f"{name}/{checkpoint.name}", checkpoint
+    elif folder.state() == State.FINISHED and folder.weights_file.exists():
         folder.check_left(folder.weights_file, folder.preprocessing_file)
-        return Trained(
-            name, path, model, seen, lambda: _filled(model, folder.weights_file), config, trust=trust
-        )
-    last = newest_sound(folder.checkpoints, config)
-    if last is None and folder.state() == "finished":
-        raise UserError(
-            f"{path} is finished, but its weights are not here: {folder.weights_file.name} is missing"
-        )
-    if last is None:
-        raise UserError(f"{path} is {folder.state()} and has written no checkpoint: train it first")
-    note = f"{path} is {folder.state()}: taking iteration {int(last.stem)}"
-    return Trained(name, path, model, seen, lambda: _filled(model, last), config, note, trust)
+        checkpoint = folder.weights_file
+    else:
+        checkpoint = newest_sound(folder.checkpoints, config)
+        if checkpoint is None:
+            finished = folder.state() == State.FINISHED
+            raise UserError(
+                f"{path} is finished, but its weights are not here: {folder.weights_file.name} is missing"
+                if finished
+                else f"{path} is {folder.state()} and has written no checkpoint: train it first"
+            )
+        note = f"{path} is {folder.state()}: taking iteration {int(checkpoint.stem)}"
+    model = config.model.without_weights()
+    return Trained(name, path, model, seen, partial(_filled, model, checkpoint), config, note, trust)
 
 
 def of_name(
     name: str, weights: str | None, choices: Mapping[str, Any] | None = None, *, trust: bool = False
 ) -> Trained:
     """The net of this name, with `choices` of its description. Raises UserError for what does not exist or fit."""
-    choices = dict(choices or {})
-    ends: dict[str, Any] = {}
+    choices = choices or {}
     if weights is not None and (Path(weights).expanduser() / "config.yaml").exists():
         raise UserError(f"{weights} is a run, which knows its net: --run {weights}")
     net = completed(named(name, **choices, weights=weights))
-    entry = published.entry(net) if weights is not None else None
-    path = None if weights is None or entry is not None else Path(weights).expanduser()
-    seen = None
-    if path is not None and (facts := described(path, trust=trust)) is not None:
-        ours, seen = facts
+    path, seen = None, None
+    if net.begins_published:
+        seen = as_published(published.entry(net))
+    elif weights is not None:
+        path = Path(weights).expanduser()
+        net, seen = _as_in(path, net, choices, trust=trust)
+    return Trained(f"{name} {weights or ''}".strip(), path, net, seen, lambda: _ready(build(net)))
+
+
+def _as_in(
+    path: Path, net: NetConfig, choices: Mapping[str, Any], *, trust: bool
+) -> tuple[NetConfig, Preprocessing | None]:
+    """Return a net with the channels and classes of a file of weights, and how it sees images, if that is known.
+
+    What `choices` say stays. Raises UserError where a file of ours is of another net.
+    """
+    if (said := described(path, trust=trust)) is not None:
+        ours, seen = said
         _check_same(net, ours, path)
-        ends = {"num_classes": ours.num_classes, "in_channels": ours.in_channels}
-    elif (
-        path is not None
-        and "num_classes" not in choices
-        and (head := read(path).get("fc.weight")) is not None
-    ):
-        ends = {"num_classes": len(head)}
-    elif entry is not None:
-        seen = as_published(entry)
-    if path is not None and seen is None:
+        channels, classes = ours.in_channels, ours.num_classes
+    else:
         run = _run_of(path)
         seen = None if run is None else _written(run)
-    net = replace(net, **{key: found for key, found in ends.items() if key not in choices})
-    return Trained(f"{name} {weights or ''}".strip(), path, net, seen, lambda: _ready(build(net)))
+        head = None if "num_classes" in choices else read(path).get("fc.weight")
+        channels, classes = net.in_channels, net.num_classes if head is None else len(head)
+    return replace(
+        net,
+        in_channels=net.in_channels if "in_channels" in choices else channels,
+        num_classes=net.num_classes if "num_classes" in choices else classes,
+    ), seen
 
 
 def of(

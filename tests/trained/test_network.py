@@ -17,7 +17,7 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.models import build, create_model
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.trained import source as nets
+from resnet_lab.trained import network as nets
 
 
 @pytest.fixture
