@@ -25,6 +25,9 @@ TINY = [
 EXTRAS: dict[str, set[str]] = {  # a folder or a file of the package: what goes with it
     "share": {"pack", "unpack"},
     "plan": {"plan"},
+    "models/foreign": {
+        f"weights of other programs {each}" for each in ("translated", "classifier", "difference")
+    },
     "template": {"new"},
     "tracking": {"sync", "tracker wandb", "tracker tensorboard"},
     "report/page": {"report --page", "report --serve"},
@@ -38,7 +41,7 @@ from resnet_lab.extras import commands, registered
 for name, command in commands().items():
     print(name)
     print(*(f"{name} {each}" for option in command.options for each in option.names), sep="\\n")
-for kind in ("place", "sweeper", "tracker", "comparison of answers"):
+for kind in ("place", "sweeper", "tracker", "comparison of answers", "weights of other programs"):
     print(*(f"{kind} {name}" for name in registered(kind)), sep="\\n")
 """
 

@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -13,14 +12,14 @@ from safetensors.torch import load_file as load_safetensors
 from torch import nn
 
 from resnet_lab.errors import UserError
+from resnet_lab.extras import registered
 from resnet_lab.files import open_file
 from resnet_lab.models import published
 from resnet_lab.models.description import Net
-from resnet_lab.models.foreign import State, unwrapped, weights_in
 from resnet_lab.models.net_config import NetConfig
-from resnet_lab.models.recognise import recognised, words
 from resnet_lab.models.resnet import ResNet
 from resnet_lab.models.stored import is_as_left, weights_in_run
+from resnet_lab.models.unwrapping import EXTRA, State, unwrapped, weights_in
 
 HEAD = "fc."
 WRAPPERS = ("", "backbone.", "model.", "module.", "_orig_mod.")  # of a LightningModule, DDP, compile
@@ -54,7 +53,7 @@ def read(path: Path) -> State:
     """
     path = path.expanduser()
     if not path.is_dir():
-        return weights_in(_content(path), str(path), _tell)
+        return weights_in(_content(path), str(path))
     *newer, oldest = _in_run(path)
     for checkpoint in newer:
         try:
@@ -68,7 +67,7 @@ def read_exactly(path: Path, names: Iterable[str]) -> State:
     """Read weights for a user's own model: remove a wrapper's prefix, and translate no names."""
     if path.is_dir():
         path = _in_run(path)[0]
-    found = unwrapped(_content(path), str(path), _tell)
+    found = unwrapped(_content(path), str(path))
     if not isinstance(found, dict) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise UserError(f"{path} holds no state dict")
     known = set(names)
@@ -97,7 +96,7 @@ def _of_its_name(path: Path) -> State:
         step = content.get("global_step", int(path.stem))
         if step != int(path.stem):
             raise UserError(f"{path} is of iteration {step}")
-    return weights_in(content, str(path), _tell)
+    return weights_in(content, str(path))
 
 
 def _in_run(folder: Path) -> list[Path]:
@@ -106,10 +105,6 @@ def _in_run(folder: Path) -> list[Path]:
     if not is_as_left(found[0]):
         raise UserError(f"{found[0]} is not what the run left: it is damaged, or of another run")
     return found
-
-
-def _tell(line: str) -> None:
-    print(f"resnet-lab: {line}", file=sys.stderr)
 
 
 def load_state(model: nn.Module, state: State, source: str, *, head: str | None = None) -> None:
@@ -148,7 +143,8 @@ def check_state(model: nn.Module, state: State, source: str, *, head: str | None
         if names
     ]
     if problems:
-        seen = words(recognised(state), recognised(own))
+        difference = registered(EXTRA).get("difference")
+        seen = difference()(state, own) if difference else ""
         raise UserError(f"{source} does not fit the net: {'; '.join(problems)}{seen and f'; {seen}'}")
     return own | state
 

@@ -1,15 +1,20 @@
 """What net a state dict is of, as far as its names and shapes tell."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
 from resnet_lab.models import blocks
+from resnet_lab.models.description import value_text
 from resnet_lab.models.plans import FAMILIES, STEM_STRIDES
+from resnet_lab.models.unwrapping import State
+
+Facts = Mapping[str, Any]  # fields of a description
 
 
-def recognised(state: dict[str, Tensor]) -> dict[str, Any]:
+def recognised(state: State) -> Facts:
     """The fields of a description that a state dict tells, under the names used here; empty: no net of this kind.
 
     Padded shortcuts and none look alike, and so do orders that normalise at one place: those are not recognised.
@@ -48,23 +53,23 @@ def recognised(state: dict[str, Tensor]) -> dict[str, Any]:
     }
 
 
-def words(theirs: dict[str, Any], ours: dict[str, Any]) -> str:
+def difference(state: State, own: State) -> str:
     """How the net of a file differs from the one that it was given to, as what to type; empty: nothing is known.
 
     A net that no description makes is shown by its facts.
     """
+    theirs, ours = recognised(state), recognised(own)
     different = {key: value for key, value in theirs.items() if value is not None and value != ours.get(key)}
     if not different:
         return ""
     if _is_described(theirs):
-        return "it seems to be of " + " ".join(
-            f"model.{key}={_text(value)}" for key, value in different.items()
-        )
-    facts = ", ".join(f"{key} {_text(value)}" for key, value in different.items() if key != "family")
+        typed = " ".join(f"model.{key}={value_text(value)}" for key, value in different.items())
+        return f"it seems to be of {typed}"
+    facts = ", ".join(f"{key} {value_text(value)}" for key, value in different.items() if key != "family")
     return f"it is of a residual net that no model=… here makes: {facts}"
 
 
-def _is_described(theirs: dict[str, Any]) -> bool:
+def _is_described(theirs: Facts) -> bool:
     """Whether there is a description of such a net: a stem, a block and a depth that its family has."""
     if theirs["family"] is None or theirs["block"] is None or theirs["stem"] not in STEM_STRIDES:
         return False
@@ -77,24 +82,14 @@ def _is_pooled(name: str, value: Tensor) -> bool:
     return name.endswith(".downsample.1.weight") and value.ndim == 4
 
 
-def _text(value: Any) -> str:
-    return (
-        f"{value:g}"
-        if isinstance(value, float)
-        else str(value).lower()
-        if isinstance(value, bool)
-        else str(value)
-    )
-
-
-def _batch_norm(state: dict[str, Tensor]) -> bool | None:
+def _batch_norm(state: State) -> bool | None:
     """Whether it has batch norm; None: it has neither that nor the biases of a net without, as with group norm."""
     if any(name.endswith("running_mean") for name in state):
         return True
     return False if "layer1.0.conv1.bias" in state else None
 
 
-def _units(state: dict[str, Tensor]) -> list[int]:
+def _units(state: State) -> list[int]:
     """Units of each stage."""
     found: dict[int, int] = {}
     for name in state:
@@ -104,7 +99,7 @@ def _units(state: dict[str, Tensor]) -> list[int]:
     return [found[stage] for stage in sorted(found)]
 
 
-def _kernels(state: dict[str, Tensor], unit: str) -> tuple[int, ...]:
+def _kernels(state: State, unit: str) -> tuple[int, ...]:
     """Sides of the kernels of a unit's convolutions, in order."""
     found: list[int] = []
     while (weight := state.get(f"{unit}.conv{len(found) + 1}.weight")) is not None and weight.ndim == 4:
@@ -112,7 +107,7 @@ def _kernels(state: dict[str, Tensor], unit: str) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _shortcut(state: dict[str, Tensor], units: list[int]) -> str | None:
+def _shortcut(state: State, units: list[int]) -> str | None:
     """B, C, a gate, or None where no weights tell it."""
     with_weights = {
         name.split(".downsample")[0] for name in state if re.search(r"\.downsample\.\d+\.weight", name)
