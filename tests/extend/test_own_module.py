@@ -25,7 +25,8 @@ import random
 
 import torch
 import torch.nn.functional as F
-from lightning import LightningModule
+from lightning import LightningDataModule, LightningModule
+from torch.utils.data import DataLoader
 
 from resnet_lab.training import Classifier
 
@@ -78,30 +79,69 @@ class Rotations(LightningModule):
         return torch.optim.SGD(self.parameters(), self.lr, 0.9)
 
 
+class Views(LightningDataModule):  # two views of an image without a label, as a dictionary
+    def loader(self, count):
+        views = [{"one": torch.full((1, 8, 8), i / count), "two": torch.rand(1, 8, 8)} for i in range(count)]
+        return DataLoader(views, 32, shuffle=count > 40)
+
+    def train_dataloader(self): return self.loader(96)
+    def val_dataloader(self): return self.loader(40)
+    def test_dataloader(self): return self.loader(40)
+
+
+class Alike(LightningModule):
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def apart(self, batch):
+        return (self.net(batch["one"]) - self.net(batch["two"])).square().mean()
+
+    def training_step(self, batch, batch_idx):
+        return self.apart(batch)
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val/apart", self.apart(batch))
+
+    def test_step(self, batch, batch_idx):
+        self.log("test/apart", self.apart(batch))
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 1e-4)
+
+
 class Untested(LightningModule):
     def training_step(self, batch, batch_idx): ...
     def configure_optimizers(self): ...
 """
 TURNED = ["objective={metric: test/turned, mode: max}"]
+WITHOUT_DATA = [each for each in SMALL if not each.startswith("data.")]
+VIEWS = ["data=views"]
 MODULES = {
     "training_loss": ["module={_target_: my_modules.Fgsm, args: {epsilon: 0.2}}"],
     "measure": ["module._target_=my_modules.Sure", "objective={metric: test/certainty, mode: max}"],
     "any module": ["module._target_=my_modules.Rotations", *TURNED],
+    "any batches": [*VIEWS, "module._target_=my_modules.Alike", "objective.metric=test/apart"],
 }
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with project(tmp_path, monkeypatch, {"my_modules": CODE}) as path:
+        (path / "configs/data").mkdir(parents=True)
+        (path / "configs/data/views.yaml").write_text(
+            "defaults: [own_schema, _self_]\n_target_: my_modules.Views\nclasses: 4\n"
+        )
         yield path
 
 
 @pytest.mark.parametrize("kind", MODULES)
 def test_a_run_is_killed_and_ends_as_the_run_that_was_not(kind: str) -> None:
-    asked = [*SMALL, *MODULES[kind]]
+    asked = [*(WITHOUT_DATA if kind == "any batches" else SMALL), *MODULES[kind]]
     whole = RunFolder.create(compose([*asked, "name=whole"]))
     record = execute(whole.path)
     assert record.error is None
+    assert "is nan" not in whole.log_file.read_text()
     objective = whole.config().objective
     assert record.objective["metric"] == objective.metric
     assert objective.metric in record.last
@@ -150,6 +190,8 @@ MISTAKES = {
     ),
     "no loss": (["module._target_=my_modules.Scores"], "Scores.training_loss gives (2, 10)"),
     "unknown key": (["module={_target_: my_modules.Fgsm, epsilon: 1}"], "epsilon"),
+    "recipe": ([*MODULES["any module"], "recipe.lr=0.5"], "recipe.lr=0.5 has no effect here"),
+    "batches": (VIEWS, "batches of views are not (images, labels)"),
     "logger": (["logger.extra={none: {_target_: torch.nn.ReLU}}"], "logger.extra.none gives ReLU"),
     "mode": ([*MODULES["any module"], "objective.mode=most"], "objective.mode"),
 }
@@ -160,4 +202,4 @@ def test_a_mistake_is_one_line_before_anything_is_written(
     mistake: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     asked, told = MISTAKES[mistake]
-    assert told in refused([*SMALL, *asked], capsys)
+    assert told in refused([*(WITHOUT_DATA if asked == VIEWS else SMALL), *asked], capsys)

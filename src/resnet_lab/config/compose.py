@@ -98,7 +98,12 @@ def refuse_unread(config: TrainConfig, said: Collection[str]) -> None:
     """
     if config.debug:  # it switches off what would read them
         return
-    for group, unread in (("recipe", recipes.unread(config.recipe)), ("data", config.data.unread())):
+    of_recipe = recipes.unread(config.recipe)
+    if config.module._target_:
+        from resnet_lab.training.module import unread_recipe
+
+        of_recipe = unread_recipe(config.module._target_) or of_recipe
+    for group, unread in (("recipe", of_recipe), ("data", config.data.unread())):
         part = getattr(config, group)
         usual = {each.name: each.default for each in fields(part)}
         for name, reader in unread.items():
@@ -190,6 +195,8 @@ def _is_own_task(config: TrainConfig, facts: DataInfo) -> bool:
         from resnet_lab.training.module import is_own_task
 
         task = is_own_task(config.module._target_)
+    if facts.own_batches:
+        _check_own_batches(config)
     if facts.target_shape is not None and not task:
         raise UserError(
             f"labels of {config.data.name} are tensors {facts.target_shape}, which name no class: module._target_ names"
@@ -203,6 +210,23 @@ def _is_own_task(config: TrainConfig, facts: DataInfo) -> bool:
             f"metrics={names}: they are for classes; {config.module._target_} logs its own figures"
         )
     return task
+
+
+def _check_own_batches(config: TrainConfig) -> None:
+    """Raise UserError where something but a LightningModule of one's own would read the batches."""
+    from resnet_lab.targets import locate
+    from resnet_lab.training.module import is_classifier
+
+    target, needs = config.module._target_, "needs batches of (images, labels)"
+    if not target or is_classifier(locate(target, "module._target_")):
+        raise UserError(
+            f"batches of {config.data.name} are not (images, labels), float (N, C, H, W) and (N, ...): module._target_"
+            " names a LightningModule that takes them"
+        )
+    if config.recipe.recompute_bn:
+        raise UserError(f"recipe.recompute_bn {needs}")
+    if config.callbacks.probe.layer_responses:
+        raise UserError(f"callbacks.probe.layer_responses {needs}")
 
 
 def _try_own(config: TrainConfig, facts: DataInfo, *, free: bool) -> None:
@@ -235,7 +259,7 @@ def _try_own(config: TrainConfig, facts: DataInfo, *, free: bool) -> None:
 
 def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:
     """Distinguish the data from others of the same name. Raises UserError for a single class."""
-    if facts.classes < 2 and facts.target_shape is None:
+    if facts.classes < 2 and facts.target_shape is None and not facts.own_batches:
         only = ", ".join(facts.class_names)
         raise UserError(f"data.root={data.root} holds one class ({only}): two classes are needed")
     return data.identified(facts)

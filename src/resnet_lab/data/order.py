@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from lightning.pytorch.utilities.data import extract_batch_size
 from torch import Tensor
 
 from resnet_lab.data.spec import DataConfig, check_batches
@@ -24,6 +25,13 @@ SPLIT_SEED = 0  # which images are set aside belongs to the data set, not to the
 
 # Images (N, C, H, W) as a net takes them, or a list of (C, H, W) where their sizes differ; and their labels (N,).
 Batch = tuple[Any, Tensor]
+
+
+def images_in(batch: Any) -> int:
+    """Return the number of images of a batch: its labels', or the length of its first tensor."""
+    if isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor):
+        return len(batch[1])
+    return extract_batch_size(batch)
 
 
 def generator(seed: int, epoch: int, purpose: str) -> torch.Generator:

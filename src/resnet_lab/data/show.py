@@ -28,6 +28,8 @@ def show(config: DataConfig, out: Path | None = None, *, seed: int = 0) -> list[
         # A mean that differs from pixel to pixel cannot be added again to a crop.
         config = replace(config, mean="channel")
     data = build(config, batch_size=1, drop_last=False, seed=seed)
+    if data.info.own_batches:
+        raise UserError(f"batches of {config.name} are not (images, labels): there is nothing to show")
     data.setup("fit")
     preprocessing = data.preprocessing()
     train, test = data.train_dataloader(), data.test_dataloader()

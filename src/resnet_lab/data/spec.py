@@ -306,6 +306,10 @@ class DataInfo:
         None  # of labels that are tensors; None: whole numbers that name classes
     )
 
+    own_batches: bool = (
+        False  # batches are not (images, labels): a module of one's own takes them as they are
+    )
+
     @property
     def classes(self) -> int:
         return len(self.class_names)

@@ -12,6 +12,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from resnet_lab.data.order import images_in
 from resnet_lab.runs.record import Cost as CostFacts
 
 SHARED = 0.05  # of the training seconds that were spent waiting for a core, from which they say little
@@ -44,7 +45,7 @@ class CostMeter(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self.images += len(batch[1])
+        self.images += images_in(batch)
         self.peak.after_step(trainer.strategy.root_device)
         if self._devices[-1:] != [trainer.world_size]:
             self._devices.append(trainer.world_size)

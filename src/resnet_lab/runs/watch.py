@@ -25,7 +25,8 @@ class Watch(Checkpoint):
         self._tell("disk", of_disk(self._folder.path))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._tell("loss", of_losses(read_columns(self._folder.history_file).get("train/loss", [])))
+        if "train/loss" in trainer.callback_metrics:  # a module of one's own need not log it
+            self._tell("loss", of_losses(read_columns(self._folder.history_file).get("train/loss", [])))
         self._tell("disk", of_disk(self._folder.path))
 
     def _tell(self, what: str, sign: str) -> None:

@@ -5,6 +5,7 @@
 import inspect
 import random
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from resnet_lab.training.recipes import RecipeConfig, total_iterations
 from resnet_lab.training.sums import rank, world_size
 
 LOGGED = "logged"  # in a checkpoint: sums of what the module has logged of an epoch that is under way
+LENGTH = ("name", "iterations", "epochs", "shorten", "batch_size", "drop_last", "accumulate")
+READ_FOR_ANY = (*LENGTH, "ema", "recompute_bn")  # fields of the recipe that apply to any LightningModule
 NEEDED = ("training_step", "configure_optimizers", "test_step")
 
 
@@ -62,6 +65,15 @@ def build(
 def is_classifier(target: Any) -> bool:
     """Return whether a target is Classifier or a subclass of it."""
     return inspect.isclass(target) and issubclass(target, Classifier)
+
+
+def unread_recipe(target: str) -> dict[str, str]:
+    """Return the recipe's fields that the module of `target` does not read, and what would. Raises UserError."""
+    found = locate(target, "module._target_")
+    if is_classifier(found) or "recipe" in takes(found):
+        return {}
+    reader = f"a Classifier, or a module that takes an argument recipe, which {target} does not"
+    return {each.name: reader for each in fields(RecipeConfig) if each.name not in READ_FOR_ANY}
 
 
 def is_own_task(target: str) -> bool:

@@ -286,12 +286,14 @@ def test_a_module_with_batches_of_another_size_is_told(target: Any) -> None:
         epoch(data, 0)
 
 
-@pytest.mark.parametrize(
-    "images", [Listed([{"image": 0}] * 9), Listed([(torch.zeros(1, 4, 5).byte(), 0)] * 9)]
-)
-def test_a_module_with_batches_of_another_kind_is_told(images: Any, target: Any) -> None:
-    with pytest.raises(UserError, match=r"gives a batch of .*\(images, labels\), float"):
-        info(target(Module(images=images)))
+def test_batches_of_another_kind_are_handed_on_as_they_are(target: Any) -> None:
+    with pytest.raises(UserError, match=r"data\.channels, data\.height and data\.width are needed"):
+        info(target(Module(images=Listed([{"label": 0}] * 9))))
+    images = Listed([{"one": torch.zeros(1, 4, 5)}] * 9)
+    config = target(Module(images=images), classes=3)
+    facts = info(config)
+    assert (facts.channels, facts.height, facts.width, facts.classes, facts.own_batches) == (1, 4, 5, 3, True)
+    assert list(next(iter(data_of(config).train_dataloader()))) == ["one"]
 
 
 def test_a_root_is_handed_on_and_no_part_of_what_tells_images_apart(tmp_path: Path, target: Any) -> None:

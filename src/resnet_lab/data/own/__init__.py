@@ -34,7 +34,7 @@ class First:
     """What the first image shows, and the set around it."""
 
     shape: tuple[int, int, int]  # (C, H, W)
-    label: Any  # a whole number; a tensor (...) names no class
+    label: Any  # a whole number; a tensor (...) names no class; None: batches are not (images, labels)
     class_names: tuple[str, ...] | None  # as the set itself tells them
     sizes: dict[str, int]  # images of each part
     own_module: bool = False  # a LightningDataModule chooses its images itself
@@ -64,7 +64,7 @@ class OwnSource(Source[OwnConfig]):
             if said not in (None, found):
                 raise UserError(f"data.{key}={said}: the first image of {config._target_} has {found}")
         names = self._class_names()
-        target = None if isinstance(first.label, int) else tuple(first.label.shape)
+        target = None if isinstance(first.label, int | None) else tuple(first.label.shape)
         if isinstance(first.label, int) and first.label >= len(names):
             raise UserError(
                 f"the first image of {config._target_} has the label {first.label}, and there are {len(names)} classes:"
@@ -95,7 +95,13 @@ class OwnSource(Source[OwnConfig]):
         fingerprint = fingerprint_of(sum(first.sizes.values()), known.encode())
         self.check_fingerprint(fingerprint)
         return DataInfo(
-            *first.shape, names, self.training_images(), fingerprint, "val" in first.sizes, target
+            *first.shape,
+            names,
+            self.training_images(),
+            fingerprint,
+            "val" in first.sizes,
+            target,
+            own_batches=first.label is None,
         )
 
     def counts(self) -> dict[str, int]:
@@ -159,7 +165,7 @@ class OwnSource(Source[OwnConfig]):
                 f"data.class_names has {len(said)} names, and {config._target_} tells {len(names_there)} classes"
             )
         names, label = said or names_there, self.first.label
-        if names is None and config.classes is None and not isinstance(label, int):
+        if names is None and config.classes is None and not isinstance(label, int | None):
             # One output for each number of the label, unless it is a map of classes.
             if label.is_floating_point() and label.ndim < 2:
                 return tuple(map(str, range(label.numel())))

@@ -1,6 +1,7 @@
 """The adapter of a `LightningDataModule` of one's own: its loaders and its hooks, unchanged.
 
-Its batches are (images, labels): float32 (N, C, H, W), and int64 (N,) or tensors that name no class. What it draws from
+Its batches are (images, labels): float32 (N, C, H, W), and int64 (N,) or tensors that name no class; or anything else,
+for a LightningModule of one's own that takes it, such as a dictionary or images alone. What it draws from
 `random`, NumPy's and torch's global generators in this process is a function of (seed, epoch, batch), so that an epoch
 that is taken up again repeats its order where nothing else decides it: which cannot be known.
 """
@@ -13,9 +14,10 @@ import torch
 from lightning import LightningDataModule, Trainer
 from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
+from torch.utils._pytree import tree_leaves
 
 from resnet_lab.data.module import Images
-from resnet_lab.data.order import CPU, Batch, Reader, drawn
+from resnet_lab.data.order import CPU, Batch, Reader, drawn, images_in
 from resnet_lab.data.own import TARGET, First
 from resnet_lab.data.own.sets import class_names_of, preprocessing
 from resnet_lab.data.preprocessing import Preprocessing
@@ -41,7 +43,10 @@ class LightningImages(Images):
         """Return what the first image shows. Raises UserError for what has none."""
         self._load()
         with drawn("first"):
-            images, labels = self._handed_over(next(iter(self.loaders["train"]), None), CPU)
+            batch = self._handed_over(next(iter(self.loaders["train"]), None), CPU)
+        if not is_pair(batch):
+            return First(self._shape(batch), None, class_names_of(self.given), self.counts, own_module=True)
+        images, labels = batch
         if images.ndim != 4 or not len(images):
             raise UserError(
                 f"{self.config._target_} gives images of shape {tuple(images.shape)}: (N, C, H, W) is needed"
@@ -91,10 +96,30 @@ class LightningImages(Images):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.given.load_state_dict(state)
 
-    def on_the_device(self, batch: Any) -> Batch:
-        """A batch as the module's hooks hand it over. Raises UserError for what is none."""
+    def _shape(self, batch: Any) -> tuple[int, int, int]:
+        """Return the shape of the images in a batch of any kind, or else the one that the configuration has."""
+        for each in tree_leaves(batch):
+            if isinstance(each, Tensor) and each.ndim == 4:
+                return each.shape[1], each.shape[2], each.shape[3]
+        channels, height, width = self.config.channels, self.config.height, self.config.width
+        if channels is None or height is None or width is None:
+            raise UserError(
+                f"data.channels, data.height and data.width are needed: a batch of {self.config._target_} holds no"
+                " images of shape (N, C, H, W)"
+            )
+        return channels, height, width
+
+    def on_the_device(self, batch: Any) -> Any:
+        """Return a batch as the module's hooks hand it over. Raises UserError for labels that name no class."""
         assert self.info is not None
-        images, labels = self._handed_over(batch, self.device)
+        found = self._handed_over(batch, self.device)
+        if self.info.own_batches:
+            return found
+        if not is_pair(found):
+            raise UserError(
+                f"{self.config._target_} gives a batch of another kind after some of (images, labels)"
+            )
+        images, labels = found
         if images.shape[1:] != (self.info.channels, self.info.height, self.info.width):
             raise UserError(
                 f"{self.config._target_} gives images {tuple(images.shape[1:])} after some of"
@@ -149,27 +174,23 @@ class LightningImages(Images):
                 " length, of a data set with a length, is needed"
             ) from None
 
-    def _handed_over(self, batch: Any, device: torch.device) -> Batch:
-        """Images and labels, as the module's hooks make them. Raises UserError for a batch of any other kind."""
+    def _handed_over(self, batch: Any, device: torch.device) -> Any:
+        """Return a batch as the module's hooks make it; images of (images, labels) as float32."""
         given = self.given
         batch = given.transfer_batch_to_device(given.on_before_batch_transfer(batch, 0), device, 0)
         batch = given.on_after_batch_transfer(batch, 0)
-        pair = (
-            isinstance(batch, tuple | list)
-            and len(batch) == 2
-            and all(isinstance(each, Tensor) for each in batch)
-        )
-        if not pair or not batch[0].is_floating_point() or len(batch[0]) != len(batch[1]):
-            what = (
-                " and ".join(f"{each.dtype} {tuple(each.shape)}" for each in batch)
-                if pair
-                else type(batch).__name__
-            )
-            raise UserError(
-                f"{TARGET}={self.config._target_} gives a batch of {what}: (images, labels), float (N, C, H, W) and"
-                " whole numbers (N,), or other tensors (N, ...), are needed"
-            )
-        return batch[0].float(), batch[1]
+        return (batch[0].float(), batch[1]) if is_pair(batch) else batch
+
+
+def is_pair(batch: Any) -> bool:
+    """Return whether a batch is (images, labels): a float tensor, and a tensor of the same length."""
+    return (
+        isinstance(batch, tuple | list)
+        and len(batch) == 2
+        and all(isinstance(each, Tensor) for each in batch)
+        and batch[0].is_floating_point()
+        and len(batch[0]) == len(batch[1])
+    )
 
 
 class Numbers:
@@ -214,10 +235,11 @@ class TheirReader(Reader):
                     return
             if number < int(start):
                 continue
-            images, labels = self.images.on_the_device(batch)
-            if self.batch_size and not number and len(loader) > 1 and len(labels) != self.batch_size:
+            found = self.images.on_the_device(batch)
+            count = images_in(found)
+            if self.batch_size and not number and len(loader) > 1 and count != self.batch_size:
                 raise UserError(
                     f"recipe.batch_size={self.batch_size}: the first batch of {self.images.config._target_} has"
-                    f" {len(labels)} images: let it take an argument batch_size, or say in the recipe what it does"
+                    f" {count} images: let it take an argument batch_size, or say in the recipe what it does"
                 )
-            yield images, labels
+            yield found
