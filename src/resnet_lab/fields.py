@@ -185,7 +185,7 @@ def _marks(schema: type) -> tuple[tuple[Field[Any], bool, Collection[str]], ...]
     )
 
 
-def flatten(config: Any, *, local: bool = True) -> dict[str, Any]:
+def flatten(config: Any, *, local: bool = True) -> dict[str, object]:
     """Return every value by its dotted key; `local` False: without those that affect no result."""
     return {leaf.key: leaf.value for leaf in leaves(config) if local or leaf.affects_result}
 
@@ -243,7 +243,7 @@ def at_home(config: Config) -> Config:
 
 def changed(config: Config, values: Mapping[str, Any]) -> Config:
     """Return the configuration with these values, by dotted key of nested dataclasses."""
-    parts: dict[str, dict[str, Any]] = {}
+    parts: dict[str, dict[str, object]] = {}
     for key, value in values.items():
         name, _, rest = key.partition(".")
         parts.setdefault(name, {})[rest] = value

@@ -76,7 +76,7 @@ def build() -> argparse.ArgumentParser:
             formatter_class=_Help,
             allow_abbrev=False,
         )
-        sections: dict[str, Any] = {"": sub}
+        sections: dict[str, object] = {"": sub}
         for each in command.options:
             if each.group not in sections:
                 sections[each.group] = sub.add_argument_group(each.group)

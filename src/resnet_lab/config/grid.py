@@ -39,7 +39,7 @@ def jobs_of(sweeper: DictConfig, given: Sequence[Override], loader: ConfigLoader
     return list(jobs)
 
 
-def _axes(sweeper: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _axes(sweeper: Any) -> tuple[dict[str, object], list[dict[str, object]]]:
     """Return hydra.sweeper.params and hydra.sweeper.rows; UserError unless these are mappings of keys to values."""
     options: Any = OmegaConf.to_container(
         OmegaConf.create({name: sweeper[name] for name in ("params", "rows")})

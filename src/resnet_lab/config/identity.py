@@ -33,7 +33,7 @@ def _saying_so(keys: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(key for key in keys if key.endswith(".identity") and key.removesuffix("identity") in named)
 
 
-def identity_part(config: TrainConfig) -> dict[str, Any]:
+def identity_part(config: TrainConfig) -> dict[str, object]:
     """Every choice that can change the result, by its dotted key: all fields but those marked as local.
 
     Of a path to weights the digest of what is there counts, which `sources` holds.
@@ -96,6 +96,6 @@ def edited(config: TrainConfig, before: str) -> list[str]:
 
 
 @cache
-def _usual(data: Callable[[], DataConfig]) -> dict[str, Any]:
+def _usual(data: Callable[[], DataConfig]) -> dict[str, object]:
     """The defaults."""
     return identity_part(TrainConfig(data(), unasked(), RecipeConfig()))

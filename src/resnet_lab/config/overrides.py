@@ -152,7 +152,7 @@ def _check_truth(key: str, value: Any) -> None:
 
 
 @cache
-def _hints() -> dict[str, Any]:
+def _hints() -> dict[str, object]:
     """Return the type of each key."""
     return {key: each.hint for key, each in keys(TrainConfig).items()}
 

@@ -80,7 +80,7 @@ class Images(ABC):
     def end(self) -> None:  # noqa: B027 (most have nothing to do)
         """Let go of what a run no longer needs."""
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
@@ -167,7 +167,7 @@ class DataModule(LightningDataModule):
         if hasattr(self, "images"):  # it is not where its setup failed
             self.images.end()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         return self.images.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

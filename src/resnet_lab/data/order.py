@@ -234,7 +234,7 @@ class TrainLoader(Loader):
         if epoch != self.epoch:
             self.epoch, self._start, self._given = epoch, 0, 0
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         return {"epoch": self.epoch, "batch": self._given}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ class Preprocessing:
 
     def to_json(self) -> str:
         """One line of ASCII, whatever the class names are made of."""
-        view: dict[str, Any] = {"size": self.size}
+        view: dict[str, object] = {"size": self.size}
         if self.resize is not None:
             view = {"resize": self.resize, "crop": self.size[0]}
         if self.unbounded:

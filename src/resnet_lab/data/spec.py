@@ -71,9 +71,9 @@ class DataConfig:
         """Return the same, distinguished from other images of its name."""
         return self if facts.fingerprint is None else replace(self, fingerprint=facts.fingerprint)  # type: ignore[call-arg]
 
-    def elsewhere(self) -> dict[str, Any]:
+    def elsewhere(self) -> dict[str, object]:
         """Return the changes that make it fit other images at another root, of which only the test matters."""
-        found: dict[str, Any] = {"train_images": None, "validation": 0, "fold": None}
+        found: dict[str, object] = {"train_images": None, "validation": 0, "fold": None}
         return found if self.published else {"fingerprint": None, **found}
 
     def embedded(self, photographs: Callable[[], str]) -> "DataConfig":  # noqa: ARG002

@@ -67,7 +67,7 @@ class _ShapesOnly(TorchFunctionMode):
         func: Callable[..., Any],
         types: Any,
         args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
+        kwargs: dict[str, object] | None = None,
     ) -> Any:
         return args[0] if func in (F.batch_norm, F.relu, torch.relu) else func(*args, **(kwargs or {}))
 

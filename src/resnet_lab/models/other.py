@@ -171,7 +171,7 @@ class OtherConfig(NetConfig):
         return self.name or self._target_.rpartition(".")[2]
 
     @property
-    def _told(self) -> dict[str, Any]:
+    def _told(self) -> dict[str, object]:
         return {key: self.args[key] for key in self.told if key in self.args}
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -158,7 +157,7 @@ def _table(lines: Sequence[PlannedRuns], console: Console) -> tuple[Table, list[
 
 def _told_apart_by(lines: Sequence[PlannedRuns]) -> list[str]:
     """The choices, beside net and data, in which lines differ: as recipe.lr; a recipe's name stands for it."""
-    choices: list[dict[str, Any]] = [identity_part(line.configs[0]) for line in lines]
+    choices: list[dict[str, object]] = [identity_part(line.configs[0]) for line in lines]
     names = {each["recipe.name"] for each in choices}
     return [
         key

@@ -35,7 +35,7 @@ FOLD = "data.fold"  # of a cross-validation: its parts are replicas, as seeds ar
 ATOMS = (str, int, float, bool, type(None))
 
 # What a configuration comes to, by how it is written; but for the seed.
-_COMPLETED: dict[str, dict[str, Any]] = {}
+_COMPLETED: dict[str, dict[str, object]] = {}
 
 
 def complete(config: Mapping[str, Any], record: Record | None = None) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def complete(config: Mapping[str, Any], record: Record | None = None) -> dict[st
     return {**choices, "seed": config["seed"], **_as_computed(config, choices, record or Record())}
 
 
-def _as_computed(config: Mapping[str, Any], choices: Choices, record: Record) -> dict[str, Any]:
+def _as_computed(config: Mapping[str, Any], choices: Choices, record: Record) -> dict[str, object]:
     """CONDITIONS, all devices of all nodes counted; None where it is not known, or makes no difference."""
     cost = record.cost
     asked = choices["trainer.devices"], choices["trainer.num_nodes"]
@@ -78,7 +78,7 @@ def _in_turn(counts: Sequence[int | None]) -> int | str | None:
     return ", then ".join(map(str, counts)) if len(counts) > 1 else counts[0]
 
 
-def conditions(choices: Choices) -> dict[str, Any]:
+def conditions(choices: Choices) -> dict[str, object]:
     """Return the conditions that are known."""
     return {key: choices[key] for key in CONDITIONS if choices.get(key) is not None}
 
@@ -101,7 +101,7 @@ def of_net(key: str) -> bool:
     return key.startswith("model.")
 
 
-def but_for_the_seed(choices: Choices) -> dict[str, Any]:
+def but_for_the_seed(choices: Choices) -> dict[str, object]:
     """What the runs of one group share: every choice that can change the result but the seed; hashable."""
     return {
         key: value if type(value := choices[key]) in ATOMS else _frozen(value)
@@ -147,10 +147,10 @@ def _frozen(value: Any) -> Any:
 
 
 @cache
-def _schema() -> tuple[dict[str, Any], frozenset[str]]:
+def _schema() -> tuple[dict[str, object], frozenset[str]]:
     """The default of every key, and the keys that stay out of a run's identity; of every kind of data set."""
     types = get_type_hints(TrainConfig)
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, object] = {}
     shared: set[str] = set()
     for data, model in product((types["data"], *reversed(DATA_KINDS)), (OtherConfig, ModelConfig)):
         config = TrainConfig(data=data(), model=model(), recipe=types["recipe"]())

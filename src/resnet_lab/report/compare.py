@@ -48,7 +48,7 @@ class Group:
     @cached_property
     def choices(self) -> Choices:
         """What the runs share (and the first one's seed); of their conditions what any of them tells."""
-        known: dict[str, Any] = {}
+        known: dict[str, object] = {}
         for run in self.runs:
             known |= conditions(run.choices)
         return {**self.runs[0].choices, **known}
@@ -187,7 +187,7 @@ def summarise(runs: Iterable[FoundRun]) -> list[Group]:
 
 def _by_conditions(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
     """Runs of one configuration, apart by how they were computed; what is not known yet fits the first of them."""
-    found: list[tuple[dict[str, Any], list[FoundRun]]] = []
+    found: list[tuple[dict[str, object], list[FoundRun]]] = []
     for run in sorted(runs, key=lambda run: -len(conditions(run.choices))):
         known = conditions(run.choices)
         for shared, members in found:

@@ -1,7 +1,6 @@
 """Short names of groups, which say only in what they differ. Free of torch."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from resnet_lab.columns import names, run_names
 from resnet_lab.report.choices import FOLD, Choices, differing
@@ -30,7 +29,7 @@ def names_of_runs(runs: Sequence[FoundRun]) -> list[str]:
     )
 
 
-def _varying(every: Sequence[Choices], more: Sequence[str] = ()) -> list[dict[str, Any]]:
+def _varying(every: Sequence[Choices], more: Sequence[str] = ()) -> list[dict[str, object]]:
     """The choices that differ; a condition that is not known is no other."""
     keys = [*differing(every), *more]
     return [{key: choices.get(key) for key in keys} for choices in every]

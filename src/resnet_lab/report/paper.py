@@ -195,7 +195,7 @@ def _said(value: Any) -> str:
 
 @cache
 def _pages() -> dict[str, Any]:
-    loaded: dict[str, Any] = yaml.safe_load(
+    loaded: dict[str, object] = yaml.safe_load(
         files(__package__).joinpath("paper.yaml").read_text(encoding="utf-8")
     )
     return loaded

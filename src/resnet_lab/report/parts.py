@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from resnet_lab.columns import word
 from resnet_lab.report.choices import Choices
@@ -42,7 +41,7 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-") or "part"
 
 
-def _question(choices: Choices) -> dict[str, Any]:
+def _question(choices: Choices) -> dict[str, object]:
     return {key: value for key, value in choices.items() if asks(key)}
 
 

@@ -239,7 +239,7 @@ def _cells(groups: Sequence[Group], keys: Sequence[str]) -> dict[tuple[Any, ...]
     return cells
 
 
-def _told(group: Group) -> dict[str, Any]:
+def _told(group: Group) -> dict[str, object]:
     return {**group.choices, KIND: group.kind}
 
 

@@ -48,7 +48,7 @@ def says(value: Any, text: str) -> bool:
     return str(value).lower() == text.lower()
 
 
-def choices_of(run: FoundRun) -> dict[str, Any]:
+def choices_of(run: FoundRun) -> dict[str, object]:
     """What a condition may ask of a run: every choice, its state and its kind of unit."""
     return {**run.choices, "state": run.state, "kind": run.kind}
 

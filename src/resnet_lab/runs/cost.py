@@ -61,7 +61,7 @@ class CostMeter(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._pause()
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         """Called on every rank, so that all images can be counted."""
         if self._since is not None:
             self._pause()

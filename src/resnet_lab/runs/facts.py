@@ -23,8 +23,8 @@ class Facts:
     name: str  # of the net and the seed; a tracker adds what tells two folders apart
     group: str  # the experiment
     tags: list[str]  # words one filters by
-    config: dict[str, Any]  # what can change the result, and what the run is
-    summary: dict[str, Any]  # each final figure once; empty before the run has ended
+    config: dict[str, object]  # what can change the result, and what the run is
+    summary: dict[str, object]  # each final figure once; empty before the run has ended
     objective: str  # by which the best epoch is chosen, val/error for example
     mode: str  # min or max: which of its values is the best
     started: str | None  # ISO 8601
@@ -73,7 +73,7 @@ def _tags(config: TrainConfig) -> list[str]:
     return list(dict.fromkeys(str(word)[:LONGEST] for word in words if word))
 
 
-def _summary(record: Record) -> dict[str, Any]:
+def _summary(record: Record) -> dict[str, object]:
     """The last iteration's figures with the final test, and the cost; the best epoch is the rows' minimum."""
     cost = {key: getattr(record.cost, key) for key in COST} | _figures("cost", record)
     return record.last | {key: value for key, value in cost.items() if value is not None}
@@ -84,7 +84,7 @@ def _figures(part: str, record: Record) -> dict[str, Any]:
     return {column.key: column.of(record) for column in COLUMNS.values() if column.part == part}
 
 
-def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+def _nested(flat: Mapping[str, Any]) -> dict[str, object]:
     """recipe.lr -> {"recipe": {"lr": …}}, as W&B shows it under the same dotted key; what is not set stays out."""
     nested: dict[str, Any] = {}
     for key, value in flat.items():

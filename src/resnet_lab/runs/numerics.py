@@ -33,7 +33,7 @@ def as_configured(config: TrainConfig) -> Iterator[None]:
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
 
 
-def describe(config: TrainConfig, device: torch.device, world_size: int) -> dict[str, Any]:
+def describe(config: TrainConfig, device: torch.device, world_size: int) -> dict[str, object]:
     """The record's ``numerics``: on what equal bits depend beside the configuration; None: not on this device."""
     gpu, precision = device.type == "cuda", PRECISIONS[config.precision]
     return {

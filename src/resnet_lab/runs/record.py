@@ -130,7 +130,7 @@ class Record:
     kept: dict[str, float | None] = field(default_factory=dict)  # of best.ckpt: its figure, epoch, iteration
     tested: str = "last"  # whose weights the test and weights.safetensors are of: last or best
     objective: dict[str, Any] = field(default_factory=dict)
-    hyperparameters: dict[str, Any] = field(
+    hyperparameters: dict[str, object] = field(
         default_factory=dict
     )  # what a module or a callback logged as such
     protocol: str | None = None
@@ -201,12 +201,12 @@ class Record:
                 raise ValueError(f"it has no {key}")
 
 
-def _digest(facts: dict[str, Any]) -> str:
+def _digest(facts: dict[str, object]) -> str:
     said = {key: value for key, value in facts.items() if key != "digest"}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def known(part: Any) -> dict[str, Any]:
+def known(part: Any) -> dict[str, object]:
     """Return the fields of a record's part that have a value."""
     return {name: value for name, value in asdict(part).items() if value not in (None, [])}
 
@@ -261,5 +261,5 @@ def _short(value: Any) -> str:
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: type) -> dict[str, object]:
     return get_type_hints(kind)

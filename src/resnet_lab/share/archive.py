@@ -31,7 +31,7 @@ EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 def write(path: Path, files: Mapping[str, Path], facts: Mapping[str, Any]) -> str:
     """Write the archive of these files, by their names in it, and return its SHA-256; `facts` go into the manifest."""
-    listed: dict[str, dict[str, Any]] = {}
+    listed: dict[str, dict[str, object]] = {}
     with replacing(path) as temporary:
         with zipfile.ZipFile(temporary, "w") as archive:
             for name, file in sorted(files.items()):

@@ -5,7 +5,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from resnet_lab.columns import run_names
 from resnet_lab.config.identity import identity_part, path_of
@@ -146,7 +145,7 @@ class Job:
         return self._record.cost.peak_memory_mib
 
     @cached_property
-    def _choices(self) -> dict[str, Any]:
+    def _choices(self) -> dict[str, object]:
         return flatten(self.config)
 
     def objective(self) -> float | None:
@@ -218,7 +217,7 @@ def name_jobs(jobs: Sequence[Job], before: Sequence[Job] = ()) -> None:
                 job.status, job.remark = State.FAILED, f"cannot write {job.folder.path}: {error.strerror}"
 
 
-def _varying(config: TrainConfig) -> dict[str, Any]:
+def _varying(config: TrainConfig) -> dict[str, object]:
     parts = identity_part(config)
     return {key: value for key, value in parts.items() if key != "seed"} | {
         f"trainer.{key}": getattr(config.trainer, key) for key in ("devices", "num_nodes", "threads")

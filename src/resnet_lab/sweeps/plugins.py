@@ -119,7 +119,7 @@ class FolderLauncher(Launcher):
         )
 
 
-def options_of(kind: type, given: dict[str, Any], where: str = "hydra.launcher") -> Any:
+def options_of(kind: type, given: dict[str, object], where: str = "hydra.launcher") -> Any:
     """A launcher's or a sweeper's options, typed; UserError names the key that is wrong."""
     try:
         options = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), given))

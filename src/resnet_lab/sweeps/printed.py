@@ -46,7 +46,7 @@ def _part(config: dict[str, Any], part: str | None, prefix: str = "") -> dict[st
 
 
 def _lines(
-    tree: dict[str, Any], origin: Callable[[str], str], prefix: str = "", depth: int = 0
+    tree: dict[str, object], origin: Callable[[str], str], prefix: str = "", depth: int = 0
 ) -> Iterator[tuple[str, str]]:
     """Each line, and what set its key; nothing where that is a default."""
     for key, value in tree.items():

@@ -125,7 +125,7 @@ def _tell(line: str) -> None:
         log.warning(line)
 
 
-def from_pipe(descriptor: int, parent: int) -> Iterator[dict[str, Any]]:
+def from_pipe(descriptor: int, parent: int) -> Iterator[dict[str, object]]:
     """The messages, until the pipe is closed or the parent is gone: its loaders may hold the pipe open."""
     buffer = b""
     while True:

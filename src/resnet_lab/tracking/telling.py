@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.cores import IN_SWEEP
@@ -61,14 +60,14 @@ class Teller:
             self._process.kill()
             self._process.wait()
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, message: dict[str, object]) -> None:
         assert self._process.stdin is not None
         # Full: the next message says as much. Broken: the process has reported why it is gone.
         with suppress(BlockingIOError, BrokenPipeError):
             self._process.stdin.write(_line(message))
 
 
-def _line(message: dict[str, Any]) -> bytes:
+def _line(message: dict[str, object]) -> bytes:
     return json.dumps(message).encode() + b"\n"
 
 

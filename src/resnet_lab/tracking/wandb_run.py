@@ -36,7 +36,7 @@ SETTINGS: dict[str, Any] = {
     "silent": True,
     "x_transaction_log_flush_interval": 1.0,  # seconds: at 15, a run killed early leaves nothing
 }
-ABSENT: dict[str, Any] = {  # when syncing later: this machine and its code are not those of the run
+ABSENT: dict[str, object] = {  # when syncing later: this machine and its code are not those of the run
     "x_disable_stats": True,
     "x_disable_meta": True,
     "x_save_requirements": False,
@@ -70,7 +70,7 @@ class WandbRun:
         self._folder, self._id, self._config = folder, given, config
         self._live = pid is not None
         sent = clear(given, folder, place)
-        facts_: dict[str, Any] = {
+        facts_: dict[str, object] = {
             "id": given,
             "resume": "allow",
             "group": facts.group[:128],

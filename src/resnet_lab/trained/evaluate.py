@@ -195,7 +195,7 @@ class _Labelled:
             yield images, self.outputs.to(labels.device)[labels]
 
 
-def _metrics(metrics: dict[str, Any], found: Match, classes: Sequence[str]) -> Metrics | None:
+def _metrics(metrics: dict[str, object], found: Match, classes: Sequence[str]) -> Metrics | None:
     """Return the metrics of a net, whose outputs `found` gives the data's classes; one that the data lack is "".
 
     Raises UserError, as Metrics does.

@@ -74,7 +74,7 @@ class Pairs:
         sources_of(changed, "data.")  # nothing is called that may not be
         return changed
 
-    def metrics(self, run: TrainConfig | None) -> dict[str, Any]:
+    def metrics(self, run: TrainConfig | None) -> dict[str, object]:
         """Return metrics by name: the run's, changed by metrics.NAME=…, or with metrics=GROUP those of the group.
 
         Raises UserError for a target that may not be named or is not there.
@@ -102,7 +102,7 @@ def _keys(pairs: Sequence[str]) -> list[str]:
     return [text.partition("=")[0].partition(".")[2] for text in pairs]
 
 
-def _model(pairs: Sequence[str]) -> dict[str, Any]:
+def _model(pairs: Sequence[str]) -> dict[str, object]:
     for text in pairs:
         if text.startswith("model="):
             raise UserError(f"{text}: the net is named by --model")

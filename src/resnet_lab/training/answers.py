@@ -55,7 +55,7 @@ class Answers:
         columns = list(dict.fromkeys([*self.classes, *(each.prediction for each in self.given)]))
         return columns, [[counts[label, name] for name in columns] for label in self.classes]
 
-    def per_class(self) -> list[dict[str, Any]]:
+    def per_class(self) -> list[dict[str, object]]:
         """Return per class: images, mistakes, error and precision (per cent), and the class it is most confused with.
 
         Precision is None where the net never answers with the class.

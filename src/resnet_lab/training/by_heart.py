@@ -46,7 +46,7 @@ class ByHeart(Checkpoint):
                 " iterations; look at recipe.lr, the labels and the net"
             )
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         return {"error": self._error, "first_loss": self._first_loss}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

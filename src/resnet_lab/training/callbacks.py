@@ -89,7 +89,7 @@ class _EpochEnd(Checkpoint):
         """One finished epoch; called on one process only."""
         raise NotImplementedError
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         return {"seconds": time.monotonic() - self._started}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -131,7 +131,7 @@ class History(_EpochEnd):
         self._logger.of_epoch = {}
         self._file.append([shown | counts])
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         return super().state_dict() | self._file.state() | {"logged": self._logger.of_epoch}
 
 

@@ -67,7 +67,7 @@ def frozen_parts(module: nn.Module, apart: nn.Module) -> tuple[str, ...]:
 def keep_frozen_out(module: nn.Module, apart: str) -> None:
     """Leave the frozen parts of a module, but for its part `apart`, out of what is saved and loaded."""
 
-    def saved(of: nn.Module, state: dict[str, Any], prefix: str, _: Mapping[str, Any]) -> None:
+    def saved(of: nn.Module, state: dict[str, object], prefix: str, _: Mapping[str, Any]) -> None:
         parts = tuple(f"{prefix}{name}." for name in frozen_parts(of, of.get_submodule(apart)))
         for name in [name for name in state if name.startswith(parts)] if parts else []:
             del state[name]

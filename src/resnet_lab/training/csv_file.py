@@ -68,7 +68,7 @@ class CsvFile:
         writer.writerows(rows)
         return text.getvalue()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> dict[str, object]:
         """For the checkpoint: the whole text, some hundred bytes a row."""
         return {"table": self._text}
 

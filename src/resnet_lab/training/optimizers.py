@@ -81,7 +81,7 @@ def parameter_groups(
     named |= further or {}
     trained = {name: parameter for name, parameter in named.items() if parameter.requires_grad}
     scales = _scales(recipe, named)
-    groups: list[dict[str, Any]] = []
+    groups: list[dict[str, object]] = []
     for scale in dict.fromkeys([1.0, *recipe.lr_scale.values()]):
         scaled = {name: p for name, p in trained.items() if scales.get(name, 1.0) == scale}
         own = {"lr_scale": scale} if scale != 1.0 else {}

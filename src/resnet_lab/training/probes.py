@@ -42,7 +42,7 @@ class _Probe(Callback):
             named = ((epoch, index, layer, f"{value:.6g}") for index, (layer, value) in rows)
             self._file.append(dict(zip(COLUMNS, row, strict=True)) for row in named)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         return self._file.state()
 
     def measure(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
@@ -93,7 +93,7 @@ class GradientNorms(_Probe):
         means = (self._sum / self._steps).tolist()
         return dict(zip(_weights(_backbone(pl_module)), means, strict=True))
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         return super().state_dict() | {"sum": self._sum, "steps": self._steps}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ class RunLogger(Logger):
         super().__init__()
         self.of_step: dict[str, float] = {}  # since the last row of steps.csv
         self.of_epoch: dict[str, float] = {}  # since the last row of history.csv
-        self.hyperparameters: dict[str, Any] = {}
+        self.hyperparameters: dict[str, object] = {}
         self.trainer: Trainer | None = None
 
     @property
@@ -185,5 +185,5 @@ class Steps(Checkpoint):
         size = trainer.datamodule.sizes["train"]  # type: ignore[attr-defined]
         return float(trainer.current_epoch * size + min(batches * self._batch_size, size))
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         return self._file.state() | {"logged": self._logger.of_step}

@@ -90,7 +90,7 @@ class LightningImages(Images):
     def end(self) -> None:
         self.given.teardown("fit")
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, object]:
         return self.given.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

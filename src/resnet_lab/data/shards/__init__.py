@@ -151,7 +151,7 @@ def _downloader(url: str, folder: Path) -> Any:
         from litdata.streaming.downloader import get_downloader
     except ImportError:
         raise UserError("shards of a URL need litdata: pip install 'resnet-lab[imagenet]'") from None
-    options: dict[str, Any] = {}
+    options: dict[str, object] = {}
     if url.startswith("s3://"):
         from botocore.config import Config
 
@@ -175,7 +175,7 @@ def _remote_manifest(root: str) -> dict[str, Any]:
         return _read_manifest(path, root)
 
 
-def _read_manifest(path: Path, root: str) -> dict[str, Any]:
+def _read_manifest(path: Path, root: str) -> dict[str, object]:
     try:
         manifest = json.loads(path.read_text())
     except FileNotFoundError:

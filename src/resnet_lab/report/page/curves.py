@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
 
 from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.tabular import plain
@@ -14,13 +13,13 @@ COLUMNS = ("train/error", "test/error", "val/error", "train/loss", "test/loss", 
 FEW = 4  # digits: what an eye can read off
 
 
-def curves_of(runs: Sequence[FoundRun]) -> list[dict[str, Any]]:
+def curves_of(runs: Sequence[FoundRun]) -> list[dict[str, object]]:
     """Return each run's columns that have values, by name, thinned to few points that include the last one."""
     points = max(FEWEST, min(MOST, POINTS // max(len(runs), 1)))
     return [_thinned(run.history, points, run.choices.get("objective.metric") or "") for run in runs]
 
 
-def _thinned(history: Columns, points: int, objective: str) -> dict[str, Any]:
+def _thinned(history: Columns, points: int, objective: str) -> dict[str, object]:
     rows = len(history.get("iteration", []))
     if not rows:
         return {}

@@ -37,7 +37,7 @@ ALIKE = "cannot tell"  # whether it differs from the best
 AXES = 6  # choices of the heat map, two at a time
 
 
-def page_data(sweeps: Mapping[str, Sequence[FoundRun]]) -> dict[str, Any]:
+def page_data(sweeps: Mapping[str, Sequence[FoundRun]]) -> dict[str, object]:
     """Sweeps by name; of several, a view of all runs together comes first."""
     every = list({run.path.resolve(): run for runs in sweeps.values() for run in runs}.values())
     numbers = {run.path: index for index, run in enumerate(every)}
@@ -70,7 +70,7 @@ def _apart(name: str, runs: Sequence[FoundRun]) -> dict[str, Sequence[FoundRun]]
     return {f"{name}: {part}" if part else name: members for part, members in parted(runs).items()}
 
 
-def _view(name: str, runs: Sequence[FoundRun], numbers: Mapping[Path, int]) -> dict[str, Any]:
+def _view(name: str, runs: Sequence[FoundRun], numbers: Mapping[Path, int]) -> dict[str, object]:
     """One sweep, or all together, as the report tells of it."""
     groups = summarise(runs)
     answers, beside = answered(runs, groups)
@@ -107,7 +107,7 @@ def _view(name: str, runs: Sequence[FoundRun], numbers: Mapping[Path, int]) -> d
     }
 
 
-def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]) -> dict[str, Any]:
+def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]) -> dict[str, object]:
     facts = {
         key: value for key, value in figures.items() if not (value is None or value == "" or value != value)
     }
@@ -123,7 +123,7 @@ def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]
     }
 
 
-def _objective(groups: Sequence[Group]) -> dict[str, Any]:
+def _objective(groups: Sequence[Group]) -> dict[str, object]:
     """Return what the groups are judged by: where runs and figures have it, its name, and which end is best."""
     column = groups[0].objective if groups else COLUMNS["test_error"]
     higher = column.better == "higher"
@@ -191,7 +191,7 @@ def _differences(groups: Sequence[Group], best: int | None) -> dict[str, list[li
     return found
 
 
-def _heat(groups: Sequence[Group]) -> dict[str, Any]:
+def _heat(groups: Sequence[Group]) -> dict[str, object]:
     """Cells of every two choices that vary, as `report --rows --columns` pools them."""
     keys = [key for key in (KIND, *differing(group.choices for group in groups)) if _varies(groups, key)][
         :AXES
@@ -213,11 +213,11 @@ def _varies(groups: Sequence[Group], key: str) -> bool:
     return len(values) > 1
 
 
-def _words(table: Table) -> dict[str, Any]:
+def _words(table: Table) -> dict[str, object]:
     return {"columns": table.columns, "numbers": sorted(table.numbers), "rows": table.rows}
 
 
-def _paper(answers: str | None, beside: Sequence[Beside]) -> dict[str, Any] | None:
+def _paper(answers: str | None, beside: Sequence[Beside]) -> dict[str, object] | None:
     """The paper's figures: the table, and the points of the plot."""
     if answers is None:
         return None
@@ -237,7 +237,7 @@ def _paper(answers: str | None, beside: Sequence[Beside]) -> dict[str, Any] | No
     }
 
 
-def _configurations(runs: Sequence[FoundRun]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def _configurations(runs: Sequence[FoundRun]) -> tuple[dict[str, object], list[dict[str, object]]]:
     """What all runs share, and what each has of its own."""
     first = runs[0].choices if runs else {}
     shared = {
@@ -248,7 +248,7 @@ def _configurations(runs: Sequence[FoundRun]) -> tuple[dict[str, Any], list[dict
     return shared, [{key: value for key, value in run.choices.items() if key not in shared} for run in runs]
 
 
-def _run(run: FoundRun, name: str, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[str, Any]:
+def _run(run: FoundRun, name: str, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[str, object]:
     record = run.record
     facts = {
         "id": hashlib.sha256(str(run.path).encode(errors="backslashreplace")).hexdigest()[:8],

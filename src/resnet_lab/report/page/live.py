@@ -30,7 +30,7 @@ class _Runs:
         self._until = 0.0
         self._data = gathered_data(folders, where, self._warn)
 
-    def data(self) -> dict[str, Any]:
+    def data(self) -> dict[str, object]:
         with self._lock:
             if time.monotonic() >= self._until:
                 began = time.monotonic()

@@ -2,7 +2,6 @@
 
 import csv
 from base64 import b64encode
-from typing import Any
 
 from resnet_lab.files import read_bytes, read_text
 from resnet_lab.report.collect import UNREADABLE, FoundRun
@@ -14,9 +13,9 @@ PICTURE = 100_000  # bytes of an image in the page, at most
 PROBES = ("layer_responses", "gradient_norms")
 
 
-def measured_in(group: Group) -> dict[str, Any]:
+def measured_in(group: Group) -> dict[str, object]:
     """Profiles over the layers at the first and the last measured epoch, and the confusion matrix of all seeds."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for what in PROBES:
         if not any((run.path / f"{what}.csv").exists() for run in group.runs):
             continue
@@ -43,7 +42,7 @@ def _pictures(group: Group) -> str | None:
     return None
 
 
-def _confusion(group: Group) -> dict[str, Any] | None:
+def _confusion(group: Group) -> dict[str, object] | None:
     """Counts of the seeds added up: a row a class, a column an answer; None where no run has recorded them."""
     tables = [table for run in group.finished if (table := _read(run))]
     if not tables or any(table[0] != tables[0][0] for table in tables):

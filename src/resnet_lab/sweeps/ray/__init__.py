@@ -99,7 +99,7 @@ class Ray(Place):
             os.environ[CLUSTERS] = "0"  # read on import: this machine's address becomes the loopback's
         import ray
 
-        given: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+        given: dict[str, object] = {"log_to_driver": False, "logging_level": "error"}
         if self._options.address is None:
             given |= {
                 "address": "local",

@@ -182,7 +182,7 @@ class Search:
             return samplers.RandomSampler(seed=seed)
         return samplers.TPESampler(seed=seed, constant_liar=True)  # or trials of a round would be alike
 
-    def _overrides(self, params: dict[str, Any]) -> list[str]:
+    def _overrides(self, params: dict[str, object]) -> list[str]:
         """A drawn number has three digits: more would only make folders and tables hard to read."""
         drawn = {key: f"{value:.3g}" if isinstance(value, float) else value for key, value in params.items()}
         return [*self._fixed, *(f"{key}={value}" for key, value in drawn.items())]
