@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from resnet_lab.tracking import sync
 from wandb_server import KEY, WandbServer
 
 
@@ -20,7 +19,6 @@ def no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv(name, str(tmp_path / "wandb_home"))
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
     monkeypatch.chdir(tmp_path)
-    sync.reason_offline.cache_clear()
 
 
 @pytest.fixture

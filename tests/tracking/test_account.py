@@ -45,7 +45,7 @@ def test_keys_come_before_the_environment_and_that_before_the_env_file(
     config, file, environment, expected = SAID[said]
     (tmp_path / ".env").write_text(file)
     monkeypatch.setattr(os, "environ", {**os.environ, **environment})
-    told = from_environment(config, tmp_path / ".env")
+    told = from_environment(config)
     assert (told.project, told.entity, told.mode) == expected
 
 

@@ -18,7 +18,6 @@ from resnet_lab.config.grid import apart
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.board import Board
 from resnet_lab.sweeps.jobs import Job
-from resnet_lab.tracking import sync as module
 from resnet_lab.tracking import unsent
 from resnet_lab.training import mistakes
 from resnet_lab.training.answers import Answer, Answers
@@ -98,7 +97,6 @@ def test_without_a_key_one_folder_has_the_whole_sweep_and_one_wandb_sync_sends_i
     wandb = str(Path(sys.executable).with_name("wandb"))
     subprocess.run([wandb, "sync", "--yes"], cwd=place(sweep), check=True, capture_output=True)
     assert kept(server, sweep) == [told.rows(run) for run in sweep]
-    module.reason_offline.cache_clear()
     assert main(["sync", str(place(sweep))]) == 0
     assert kept(server, sweep) == [told.rows(run) for run in sweep]
     server.lose()
@@ -223,10 +221,10 @@ def test_a_run_that_wandb_lost_is_a_line_of_the_board(tmp_path: Path) -> None:
     jobs = [Job.of(config) for config in configs]
     shown = io.StringIO()
     with Board(jobs, Console(file=shown, width=200)) as board:
-        unsent.note(jobs[0].folder.path, "it is being sent", os.getpid())
+        unsent.note(jobs[0].folder.path, os.getpid())
         board.changed(jobs[0])
         assert "not in W&B" not in shown.getvalue()
-        unsent.note(jobs[0].folder.path, "W&B was lost")
+        unsent.note(jobs[0].folder.path)
         for job in jobs:
             board.changed(job)
     assert shown.getvalue().count("1 of 2 runs is not in W&B: resnet-lab sync") == 1

@@ -22,7 +22,7 @@ from resnet_lab.runs.facts import Facts
 from resnet_lab.tracking.account import NO_KEY, why_offline
 from resnet_lab.tracking.rows import Row, all_rows, rows_to, told_by_one
 from resnet_lab.tracking.unsent import note, sent
-from resnet_lab.tracking.wandb_run import one_line
+from resnet_lab.tracking.wandb_run import one_line, silence
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +41,9 @@ class Tracker(Protocol):
 def follow(messages: Iterator[dict[str, Any]]) -> None:
     """Tell what the messages say, until they end; a tracker that fails gets no more."""
     first = next(messages)
-    # W&B shows the command of the process that asks it: that is the run's, as it was typed.
-    sys.argv = first.get("argv") or sys.argv
+    sys.argv = first[
+        "argv"
+    ]  # W&B shows the command of the process that asks it: that is the run's, as it was typed
     os.environ.setdefault("WANDB_PROGRAM", Path(sys.argv[0]).name)
     folder = Path(first["folder"])
     try:
@@ -87,7 +88,7 @@ def _is_meant(offline: str) -> bool:
 def _lose(name: str, folder: Path, why: str) -> None:
     """Say once, in the run's output and in its folder, that a tracker does not have everything."""
     if name == "wandb":
-        note(folder, why)
+        note(folder)
     _tell(f"{why}: {_later(name, folder)}")
 
 
@@ -99,7 +100,7 @@ def _open(name: str, config: LoggerConfig, facts: Facts, folder: Path, pid: int)
         return None
     if tracker.offline is not None:
         if not _is_meant(tracker.offline):
-            note(folder, f"W&B is offline ({tracker.offline})")
+            note(folder)
         _tell(f"W&B is offline ({tracker.offline}): {_later(name, folder)}")
     return tracker
 
@@ -143,7 +144,6 @@ if __name__ == "__main__":
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the run says when it is over
     os.nice(5)  # training goes first
-    os.environ["WANDB_SILENT"] = "true"
-    logging.getLogger("wandb").setLevel(logging.CRITICAL)
+    silence()
     logging.basicConfig(stream=sys.stderr, level=logging.CRITICAL)
     follow(from_pipe(0, os.getppid()))

@@ -1,8 +1,8 @@
 """Which W&B project and account, and why a run is offline. Imports nothing of W&B's: asking takes no time."""
 
 import configparser
-import math
 import os
+import re
 import socket
 from dataclasses import replace
 from netrc import NetrcParseError, netrc
@@ -16,6 +16,7 @@ from resnet_lab.errors import UserError, unknown
 from resnet_lab.fields import check
 from resnet_lab.files import expanded
 
+ENV = Path(".env")
 PROJECT = "resnet-lab"  # of W&B, where nothing names another
 SERVER = "https://api.wandb.ai"
 NO_KEY = "no key"
@@ -26,17 +27,17 @@ MODES = {  # of WANDB_MODE -> logger.mode
 }
 
 
-def from_environment(config: LoggerConfig, file: Path) -> LoggerConfig:
+def from_environment(config: LoggerConfig) -> LoggerConfig:
     """Fill in what the configuration leaves open from WANDB_PROJECT, WANDB_ENTITY and WANDB_MODE.
 
-    W&B's variables of the `file` (a .env) count as the environment's, which has the last word over them. Raises
-    UserError for a file that cannot be read, and for a name or a mode that W&B does not take.
+    W&B's variables of the file .env count as the environment's, which has the last word over them. Raises UserError
+    for a file that cannot be read, and for a name or a mode that W&B does not take.
     """
     try:
-        given = dotenv_values(file)
+        given = dotenv_values(ENV)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UserError(f"{file} cannot be read: {reason}") from None
+        raise UserError(f"{ENV} cannot be read: {reason}") from None
     for name, value in given.items():
         if name.startswith("WANDB_") and value:
             os.environ.setdefault(name, value)
@@ -53,27 +54,21 @@ def from_environment(config: LoggerConfig, file: Path) -> LoggerConfig:
     )
 
 
-def patience() -> tuple[float, float]:
+def patience() -> tuple[float, ...]:
     """Seconds that a server may take to take a run, and may keep its end waiting. Raises UserError."""
-    return _seconds("WANDB_INIT_TIMEOUT", 30.0), _seconds("WANDB_FINISH_TIMEOUT", 60.0)
-
-
-def _seconds(variable: str, usual: float) -> float:
-    given = os.environ.get(variable) or str(usual)
-    try:
-        seconds = float(given)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise UserError(f"{variable}={given}: must be a number of seconds greater than 0")
-    return seconds
+    usual = {"WANDB_INIT_TIMEOUT": "30", "WANDB_FINISH_TIMEOUT": "60"}
+    found = {variable: os.environ.get(variable) or seconds for variable, seconds in usual.items()}
+    for variable, given in found.items():
+        if not re.fullmatch(r"\d+(\.\d*)?", given) or not float(given):
+            raise UserError(f"{variable}={given}: must be a number of seconds greater than 0")
+    return tuple(map(float, found.values()))
 
 
 def why_offline(mode: str) -> str | None:
     """Why a run cannot or should not be online; None: it can."""
     if mode == "offline":
         return "as asked"
-    address = urlsplit(server())
+    address = urlsplit(_server())
     if not _has_key(address.netloc):
         return f"{NO_KEY}: set WANDB_API_KEY, in .env for example"
     if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")):
@@ -93,7 +88,7 @@ def announced(config: LoggerConfig) -> str | None:
     """
     if "wandb" not in config.trackers:
         return None
-    config = from_environment(config, Path(".env"))
+    config = from_environment(config)
     patience()
     reason = why_offline(config.mode) if "wandb" in config.trackers else None
     if reason is not None and reason.startswith(NO_KEY) and config.mode == "online":
@@ -101,7 +96,7 @@ def announced(config: LoggerConfig) -> str | None:
     return reason
 
 
-def server() -> str:
+def _server() -> str:
     """The address of W&B's server, of the environment or of the settings files in which `wandb login` notes it."""
     if given := os.environ.get("WANDB_BASE_URL"):
         return given

@@ -1,13 +1,12 @@
 """The rows of a history.csv, as a tracker takes them: whatever columns it has, a number each."""
 
-import fcntl
 import math
-import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+
+from filelock import FileLock
 
 from resnet_lab.runs.history import read_columns
 
@@ -17,28 +16,9 @@ AXES = ("iteration", "epoch", "images")
 PATIENCE = 60.0  # seconds: a killed run's trackers get what is certain, and then the run goes on
 
 
-@contextmanager
-def told_by_one(folder: Path) -> Iterator[None]:
+def told_by_one(folder: Path) -> FileLock:
     """One process at a time tells of a run folder; TimeoutError where another does not come to its end."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        _lock(descriptor, folder)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"another process tells of {folder}") from None
-            time.sleep(0.05)
-        except OSError:  # a file system that locks no folder
-            return None
+    return FileLock(folder / "telling.lock", timeout=PATIENCE)
 
 
 def read_rows(file: Path) -> list[Row]:

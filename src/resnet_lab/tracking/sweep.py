@@ -15,7 +15,7 @@ from resnet_lab.report.table import paper_table
 from resnet_lab.report.tabular import Table
 from resnet_lab.tracking import workspace
 from resnet_lab.tracking.account import from_environment, why_offline
-from resnet_lab.tracking.wandb_run import ABSENT, ALERTED, NOTE, Begun, begin, clear, close, id_of
+from resnet_lab.tracking.wandb_run import ABSENT, ALERTED, NOTE, Begun, begin, clear, close, id_of, silence
 
 log = logging.getLogger(__name__)
 
@@ -76,15 +76,14 @@ def tell(results: Results, config: LoggerConfig, folder: Path, place: Path, aler
 
 def tell_end(config: LoggerConfig, folders: Sequence[Path]) -> None:
     """Send the results of a sweep that has ended, and an alert, where W&B can be reached and has not got them yet."""
-    config = from_environment(config, Path(".env"))
+    config = from_environment(config)
     home, ours = home_of(folders), {folder.resolve() for folder in folders}
     runs = [run for run in collect(home, log.debug) if run.path.resolve() in ours]
     told = home / NOTE
     newest = max((run.path / "record.json" for run in runs), key=_modified)
     if why_offline(config.mode) is not None or _modified(told) >= _modified(newest):
         return
-    os.environ["WANDB_SILENT"] = "true"
-    logging.getLogger("wandb").setLevel(logging.CRITICAL)
+    silence()
     try:
         results = results_of(runs)
         tell(results, config, home, home, alert=results.said["title"])

@@ -1,10 +1,8 @@
 """The command: bring W&B level with what the run folders below a folder hold. Free of torch."""
 
 import logging
-import os
 import shlex
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 
 from rich.console import Console
@@ -27,7 +25,7 @@ from resnet_lab.tracking.account import PROJECT, from_environment, why_offline
 from resnet_lab.tracking.rows import Row, all_rows, rows_to, told_by_one
 from resnet_lab.tracking.sweep import home_of, results_of, tell, view_of
 from resnet_lab.tracking.unsent import sent
-from resnet_lab.tracking.wandb_run import WandbRun, close, one_line
+from resnet_lab.tracking.wandb_run import Begun, WandbRun, close, one_line, silence
 
 log = logging.getLogger(__name__)
 
@@ -43,12 +41,13 @@ class Target:
     entity: str | None = None
     workspace: bool = False  # a saved view of the runs, too
     dry_run: bool = False  # print the view, and send nothing
+    offline: str | None = None  # why nothing can be sent
 
     def of(self, config: LoggerConfig) -> LoggerConfig:
         """What the run was to use, offline where the server cannot be had."""
         given = replace(config, project=self.project or config.project, entity=self.entity or config.entity)
-        given = from_environment(replace(given, mode="auto"), Path(".env"))
-        return replace(given, mode="offline") if reason_offline(given.mode) else given
+        given = from_environment(replace(given, mode="auto"))
+        return replace(given, mode="offline") if self.offline else given
 
 
 def sync(target: Target) -> int:
@@ -58,7 +57,7 @@ def sync(target: Target) -> int:
     for a name that W&B does not take.
     """
     check(LoggerConfig(project=target.project, entity=target.entity), "--")
-    from_environment(LoggerConfig(), Path(".env"))  # reports once if a name in it is wrong
+    mode = from_environment(LoggerConfig()).mode  # reports once if a name in it is wrong
     if not target.folder.is_dir():
         raise UserError(f"{target.folder} is not a folder")
     paths = sorted(run_folders(target.folder, to_stderr))
@@ -71,8 +70,8 @@ def sync(target: Target) -> int:
     if target.dry_run:
         print(workspace.spec(_view(target, collect(target.folder))))
         return 0
-    os.environ["WANDB_SILENT"] = "true"
-    logging.getLogger("wandb").setLevel(logging.CRITICAL)
+    target = replace(target, offline=why_offline(mode))
+    silence()
     runs = collect(target.folder, log.debug)
     names = dict(zip((run.path for run in runs), names_of_runs(runs), strict=True))
     level, rows, failed = 0, 0, 0
@@ -110,15 +109,14 @@ def _bring_level(run: RunFolder, target: Target, name: str) -> int | None:
         shown = WandbRun(target.of(config.logger), facts, run.path, place=target.folder)
         lacking = shown.level(_certain(run, state))
         shown.finish(facts)
-    if shown.refused:
-        raise UserError(f"{shown.offline}; it lies in {target.folder / 'wandb'}")
+    _check_taken(shown, target)
     if shown.offline is None:
         sent(run.path)
     return lacking
 
 
 def _tell_sweeps(target: Target, runs: list[FoundRun]) -> int:
-    """The results of each experiment; how many of them could not be sent."""
+    """Upload the results of each experiment as a W&B run; how many of them could not be sent."""
     sweeps: dict[str, list[FoundRun]] = {}
     for run in runs:
         sweeps.setdefault(str(run.choices["name"]), []).append(run)
@@ -126,31 +124,34 @@ def _tell_sweeps(target: Target, runs: list[FoundRun]) -> int:
     for name, members in sweeps.items():
         if len(members) > 1:
             try:
-                _tell_results(target, members)
+                home = home_of([run.path for run in members])
+                _check_taken(
+                    tell(results_of(members), target.of(_logger(members[0])), home, target.folder), target
+                )
             except Exception as error:
                 failed += 1
                 to_stderr(f"the results of {printable(name)}: {one_line(error)}")
     return failed
 
 
+def _check_taken(sent: WandbRun | Begun, target: Target) -> None:
+    """Raises UserError where a server could be reached and did not take it."""
+    if sent.refused:
+        raise UserError(f"{sent.offline}; it lies in {target.folder / 'wandb'}")
+
+
 def _save_view(target: Target, runs: list[FoundRun]) -> int:
     """1: it could not be saved."""
     try:
-        if (reason := reason_offline("auto")) is not None:
-            raise UserError(f"a view needs W&B's server, which is offline ({reason}); --dry-run prints it")
+        if target.offline is not None:
+            raise UserError(
+                f"a view needs W&B's server, which is offline ({target.offline}); --dry-run prints it"
+            )
         print(f"the view of the sweep: {workspace.save(_view(target, runs), target.folder)}")
     except Exception as error:
         to_stderr(f"--workspace: {one_line(error)}")
         return 1
     return 0
-
-
-def _tell_results(target: Target, runs: list[FoundRun]) -> None:
-    """Upload the results as a W&B run, whose id is noted in the experiment's folder."""
-    home = home_of([run.path for run in runs])
-    sent = tell(results_of(runs), target.of(_logger(runs[0])), home, target.folder)
-    if sent.refused:
-        raise UserError(f"{sent.offline}; they lie in {target.folder / 'wandb'}")
 
 
 def _view(target: Target, runs: list[FoundRun]) -> workspace.View:
@@ -177,21 +178,14 @@ def _certain(run: RunFolder, state: State) -> list[Row]:
     return rows if state == State.FINISHED else rows_to(rows, max(known, default=None))
 
 
-@cache
-def reason_offline(mode: str) -> str | None:
-    """Asked once for all runs."""
-    return why_offline(mode)
-
-
 def _said(target: Target, level: int, rows: int) -> str:
     runs = several(level, "run")
-    reason = reason_offline(from_environment(LoggerConfig(), Path(".env")).mode)
-    if reason is None:
+    if target.offline is None:
         return f"W&B is level with {runs}: {rows} rows were sent"
     folder = shlex.quote(str(target.folder))
     lie = "lies" if level == 1 else "lie"
     return (
-        f"W&B is offline ({reason}): {runs} {lie} in {printable(target.folder / 'wandb')}\n"
+        f"W&B is offline ({target.offline}): {runs} {lie} in {printable(target.folder / 'wandb')}\n"
         f"  to see them:  wandb leet {folder}/wandb\n"
         f"  to send them: resnet-lab sync {folder}"
     )

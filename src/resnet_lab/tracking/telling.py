@@ -32,13 +32,14 @@ class Teller:
             bufsize=0,
             start_new_session=True,  # Ctrl-C is for the run
         )
+        assert self._process.stdin is not None
+        self._pipe = self._process.stdin
         first = {"logger": asdict(config), "folder": str(folder), "facts": asdict(facts), "pid": os.getpid()}
         first["argv"] = sys.argv
         if "wandb" in config.trackers:
-            note(folder, "it is being sent", self._process.pid)
+            note(folder, self._process.pid)
         self._send(first)
-        assert self._process.stdin is not None
-        os.set_blocking(self._process.stdin.fileno(), False)
+        os.set_blocking(self._pipe.fileno(), False)
 
     def reached(self, iteration: int) -> None:
         """The rows of history.csv up to this iteration will not change."""
@@ -47,28 +48,22 @@ class Teller:
 
     def end(self, facts: Facts, *, complete: bool) -> None:
         """Tell the end, `complete`: all rows are certain, and wait for what is still under way, but not for ever."""
-        last = _line({"iteration": None if complete else self._reached, "facts": asdict(facts)})
+        os.set_blocking(self._pipe.fileno(), True)
+        self._send({"iteration": None if complete else self._reached, "facts": asdict(facts)})
+        with suppress(BrokenPipeError):
+            self._pipe.close()
         if IN_SWEEP in os.environ:  # the sweep waits for it, and the slot is free
-            with suppress(BlockingIOError, BrokenPipeError):
-                os.set_blocking(self._process.stdin.fileno(), True)  # type: ignore[union-attr]
-                self._process.stdin.write(last)  # type: ignore[union-attr]
-                self._process.stdin.close()  # type: ignore[union-attr]
             return
         try:
-            self._process.communicate(last, timeout=self._patience)
+            self._process.wait(self._patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
 
     def _send(self, message: dict[str, object]) -> None:
-        assert self._process.stdin is not None
         # Full: the next message says as much. Broken: the process has reported why it is gone.
         with suppress(BlockingIOError, BrokenPipeError):
-            self._process.stdin.write(_line(message))
-
-
-def _line(message: dict[str, object]) -> bytes:
-    return json.dumps(message).encode() + b"\n"
+            self._pipe.write(json.dumps(message).encode() + b"\n")
 
 
 @contextmanager
@@ -81,7 +76,7 @@ def telling(
     wrong.
     """
     if "wandb" in config.trackers:
-        config = from_environment(config, Path(".env"))
+        config = from_environment(config)
     if not config.trackers:
         yield None
         return

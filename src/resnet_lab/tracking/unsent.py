@@ -1,6 +1,5 @@
 """What W&B lacks of runs: a note in the folder of each, which goes once everything is there, and what a sweep says."""
 
-import json
 import os
 import shlex
 import time
@@ -13,14 +12,14 @@ from resnet_lab.errors import several
 from resnet_lab.files import read_text, write_text
 from resnet_lab.tracking.account import announced, patience
 
-NOTE = "wandb-unsent.json"  # in the run folder
+NOTE = "wandb-unsent.txt"  # in the run folder
 LOOK = 0.2  # seconds between two looks
 NOBODY = 0  # who sends what was lost, until the next sync
 
 
-def note(folder: Path, why: str, sender: int = NOBODY) -> None:
-    """Say that W&B does not have everything of a run, why, and which process is sending it."""
-    write_text(folder / NOTE, json.dumps({"why": why, "pid": sender}) + "\n")
+def note(folder: Path, sender: int = NOBODY) -> None:
+    """Say that W&B does not have everything of a run, and which process is sending it."""
+    write_text(folder / NOTE, f"{sender}\n")
 
 
 def sent(folder: Path) -> None:
@@ -71,10 +70,10 @@ def _noted(folders: Iterable[Path]) -> dict[Path, bool]:
     found = {}
     for folder in folders:
         try:
-            found[folder] = _alive(int(json.loads(read_text(folder / NOTE))["pid"]))
+            found[folder] = _alive(int(read_text(folder / NOTE)))
         except FileNotFoundError:
             continue
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError):
             found[folder] = False
     return found
 

@@ -202,6 +202,12 @@ def begin(
     return Begun(wandb.init(**facts, mode="offline", settings=wandb.Settings(**settings)), offline, refused)
 
 
+def silence() -> None:
+    """Let W&B print nothing: what there is to say, we say."""
+    os.environ["WANDB_SILENT"] = "true"
+    logging.getLogger("wandb").setLevel(logging.CRITICAL)
+
+
 def close() -> None:
     """Let go of W&B's helper process, which would keep to the server that it was started for."""
     import wandb

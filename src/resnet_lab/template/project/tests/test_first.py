@@ -8,7 +8,7 @@ HERE = Path(__file__).parents[1]
 
 
 def resnet_lab(*arguments: str) -> str:
-    command = [sys.executable, "-m", "resnet_lab.cli", *arguments]
+    command = [sys.executable, "-m", "resnet_lab", *arguments]
     return subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout
 
 
