@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from resnet_lab.config import debug_images
 from resnet_lab.config.groups import config_dir
+from resnet_lab.debug import photographs as debug_images
 from swept import configurations
 
 # Not the root, which shows the form of a command, shards, which must be there, and a search, which decides as it goes.

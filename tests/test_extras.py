@@ -33,6 +33,7 @@ EXTRAS: dict[str, set[str]] = {  # a folder or a file of the package: what goes 
     "report/page": {"report --page", "report --serve"},
     "sweeps/ray": {"place ray"},
     "trained/agreement": {"comparison of answers agreement"},
+    "debug": {"debug configuration", "debug callbacks"},
     "sweeps/search": {"sweeper SearchSweeper"},
 }
 LIST = """
@@ -41,7 +42,7 @@ from resnet_lab.extras import commands, registered
 for name, command in commands().items():
     print(name)
     print(*(f"{name} {each}" for option in command.options for each in option.names), sep="\\n")
-for kind in ("place", "sweeper", "tracker", "comparison of answers", "weights of other programs"):
+for kind in ("debug", "place", "sweeper", "tracker", "comparison of answers", "weights of other programs"):
     print(*(f"{kind} {name}" for name in registered(kind)), sep="\\n")
 """
 
@@ -99,6 +100,7 @@ def test_what_an_extra_adds_is_unknown_without_it(without: Callable[..., Path]) 
         ("train", "-m", "hydra/launcher=ray"): "unknown hydra.launcher.place 'ray'",
         ("train", "-m", "hydra/sweeper=optuna"): "hydra/sweeper=optuna",
         ("train", "logger=wandb"): "logger=csv",
+        ("train", "debug=overfit"): "debug=overfit",
     }.items():
         done = python(root, "-m", "resnet_lab", *command)
         assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr

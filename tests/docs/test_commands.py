@@ -13,9 +13,9 @@ import documented
 from documented import PAGES, ROOT, Command
 from resnet_lab import cli
 from resnet_lab.cli.parser import parsed
-from resnet_lab.config import debug_images
 from resnet_lab.config.overrides import read
 from resnet_lab.config.request import compose
+from resnet_lab.debug import photographs as debug_images
 from swept import expanded
 
 # What a reader puts a folder of images for.

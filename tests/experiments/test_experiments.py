@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from resnet_lab.config.debug import ITERATIONS
 from resnet_lab.config.groups import groups
 from resnet_lab.config.identity import path_of
 from resnet_lab.config.request import compose
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.debug.modes import ITERATIONS
 from resnet_lab.reference import table
 from resnet_lab.report import FoundRun, summarise
 from resnet_lab.report.choices import complete

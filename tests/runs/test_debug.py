@@ -3,21 +3,23 @@
 import itertools
 import json
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from resnet_lab.cli import main
-from resnet_lab.config import debug_images
 from resnet_lab.config.identity import identity
 from resnet_lab.config.request import compose
 from resnet_lab.data import counted
+from resnet_lab.debug import largest_batch, lr_range
+from resnet_lab.debug import photographs as debug_images
 from resnet_lab.errors import UserError
 from resnet_lab.report import collect
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.training import lr_range
 
 TINY = [
     "model.depth=8",
@@ -50,7 +52,7 @@ def test_overfit_ends_when_the_one_batch_is_learnt_by_heart(tmp_path: Path) -> N
 def test_overfit_fails_where_the_net_does_not_learn_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resnet_lab.config.debug.BY_HEART", (16, 3))
+    monkeypatch.setattr("resnet_lab.debug.modes.BY_HEART", (16, 3))
     error = trained(tmp_path, "debug=overfit", "recipe.lr=1e-9", code=1).record().error
     assert error.kind == "not_by_heart"
     assert "after 3 iterations" in error.message
@@ -119,6 +121,30 @@ def test_a_range_of_rates_ends_with_a_suggestion(tmp_path: Path, capsys: pytest.
     assert rates[0] == pytest.approx(1e-5, rel=1e-3)
     assert all(1.05 < second / first < 1.1 for first, second in itertools.pairwise(rates))
     assert (run.path / "lr_range.png").exists()
+
+
+def test_batches_double_until_they_hold_all_images_or_memory_is_full(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trained(tmp_path / "all", "debug=batch", "data.train_images=100")
+    said = capsys.readouterr().out
+    assert "recipe.batch_size=64 (" in said
+    assert "training images" in said
+    rows = [line.split(",") for line in (run.path / "batch_sizes.csv").read_text().splitlines()]
+    assert [int(row[0]) for row in rows[1:]] == [8, 16, 32, 64]
+    assert all(float(row[2]) > 0 for row in rows[1:])
+    used = iter(range(1, 1000))
+    monkeypatch.setattr(largest_batch, "used", lambda _: 2.0 ** next(used) * 1e9)
+    monkeypatch.setattr(
+        largest_batch, "SHARE", 12e9 / (os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    )
+    trained(tmp_path / "full", "debug=batch", "data.train_images=100")
+    assert "recipe.batch_size=32 (8 GB; memory is full)" in capsys.readouterr().out
+
+
+def test_a_batch_is_enlarged_by_its_own_images() -> None:
+    images, labels = largest_batch.enlarged((torch.arange(3.0).reshape(3, 1, 1, 1), torch.arange(3)), 5)
+    assert images.flatten().tolist() == labels.tolist() == [0, 1, 2, 0, 1]
 
 
 def test_the_suggested_rate_is_where_the_loss_falls_fastest() -> None:

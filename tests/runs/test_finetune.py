@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from resnet_lab.cli import main
-from resnet_lab.config import debug_images
 from resnet_lab.config.identity import identity, path_of
 from resnet_lab.config.request import compose
+from resnet_lab.debug import photographs as debug_images
 from resnet_lab.errors import UserError
 from resnet_lab.models import create_model
 from resnet_lab.runs.execute import execute

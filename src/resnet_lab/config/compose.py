@@ -19,7 +19,6 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.config import rules
-from resnet_lab.config.debug import debugged
 from resnet_lab.config.groups import ROOT, config_dir, own_dirs
 from resnet_lab.config.machine import with_local_data
 from resnet_lab.config.mistakes import one_line, refuse_added_keys
@@ -36,6 +35,7 @@ from resnet_lab.data.spec import (
     SmallImagesConfig,
 )
 from resnet_lab.errors import UserError
+from resnet_lab.extras import registered
 from resnet_lab.fields import at_home
 from resnet_lab.fields import check as check_fields
 from resnet_lab.models.build import build
@@ -165,7 +165,10 @@ def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True
     config = replace(config, recipe=shortened(config.recipe))
     authorise(config)  # before any of them is called
     if config.debug:
-        config = debugged(config)
+        changed = registered("debug").get("configuration")
+        if changed is None:
+            raise UserError(f"debug={config.debug}: resnet_lab/debug is not installed")
+        config = changed(config)
     facts = (published(config.data) if planned else None) or info(config.data)
     config = replace(config, data=_with_fingerprint(config.data, facts))
     asked = config.model

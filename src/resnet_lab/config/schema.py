@@ -30,7 +30,7 @@ PRECISIONS = {
     "16": Precision("16-mixed", "float16"),
 }
 
-DEBUG = ("overfit", "profile", "limit", "lr_range")  # beside true
+DEBUG = ("overfit", "profile", "limit", "lr_range", "batch")  # beside true
 ALL = -1  # trainer.devices: as many as there are
 # Of what trainer.extra hands to Lightning's Trainer: changes no result.
 HARMLESS = ("profiler", "detect_anomaly", "log_every_n_steps", "enable_autolog_hparams")

@@ -13,8 +13,13 @@ from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import LostLock
 from resnet_lab.runs.record import Failure
 from resnet_lab.training import NonFiniteLoss
-from resnet_lab.training.by_heart import NotByHeart
 from resnet_lab.training.csv_file import SpoiltFile
+
+
+class NamedFailure(Exception):
+    """A reason of an extra's own to end a run; `kind` stands in the record."""
+
+    kind = "other"
 
 
 def describe(error: BaseException, folder: RunFolder) -> Failure:
@@ -39,8 +44,8 @@ def _named(error: BaseException, folder: RunFolder) -> tuple[str, str] | None:
             kept = next(iter(checkpoints_in(folder.checkpoints)), None)
             last = f"checkpoints/{kept.name} is the last finite one" if kept else "there was none before"
             return "nonfinite_loss", f"{error}; {last}; a lower recipe.lr or a warm-up may help"
-        case NotByHeart():
-            return "not_by_heart", str(error)
+        case NamedFailure():
+            return error.kind, str(error)
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
             return "disk_full", f"no space left for {folder.path}: free some, then run again to go on"
         case UnreadableCheckpoint():

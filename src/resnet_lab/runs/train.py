@@ -19,6 +19,7 @@ from resnet_lab.config.rules import check_statistics
 from resnet_lab.config.schema import PRECISIONS, TrainConfig
 from resnet_lab.config.targets import check_sources
 from resnet_lab.data.module import DataModule
+from resnet_lab.extras import registered
 from resnet_lab.files import digest_of, write_text
 from resnet_lab.models.counting import count
 from resnet_lab.models.resnet import ResNet
@@ -48,12 +49,9 @@ from resnet_lab.training import Classifier, extra, recipes
 from resnet_lab.training import module as modules
 from resnet_lab.training.averaging import MovingAverage
 from resnet_lab.training.batch_norm import recompute
-from resnet_lab.training.by_heart import ByHeart
 from resnet_lab.training.callbacks import OWN_COLUMNS, History, progress, silence
-from resnet_lab.training.lr_range import LrRange
 from resnet_lab.training.metrics import Metrics
 from resnet_lab.training.probes import GradientNorms, LayerResponses
-from resnet_lab.training.profile import Profile
 from resnet_lab.training.protocols import protocol
 from resnet_lab.training.run_logger import EVERY, STEPS, RunLogger, Steps, own_loggers
 
@@ -256,12 +254,8 @@ def _callbacks(
         chosen.append(LayerResponses(folder.path / "layer_responses.csv", probe.layer_responses))
     if probe.gradient_norms:
         chosen.append(GradientNorms(folder.path / "gradient_norms.csv", probe.gradient_norms))
-    if config.debug == "overfit":
-        chosen.append(ByHeart())
-    if config.debug == "lr_range":
-        chosen.append(LrRange(folder.path))
-    if config.debug == "profile" and here.is_first:
-        chosen.append(Profile(folder.path))
+    if config.debug:
+        chosen += registered("debug")["callbacks"](config.debug, folder.path, first=here.is_first)
     if config.trainer.progress:
         chosen.append(progress())
     if here.is_first:

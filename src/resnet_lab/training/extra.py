@@ -17,8 +17,8 @@ log = logging.getLogger(__name__)
 
 # Callbacks of Lightning's that fail once training begins -> what does the same.
 ELSEWHERE = {
-    "LearningRateFinder": "sweep over recipe.lr, for example -m recipe.lr=0.01,0.1,1",
-    "BatchSizeFinder": "resnet-lab plan shows the memory of a batch",
+    "LearningRateFinder": "debug=lr_range finds a learning rate",
+    "BatchSizeFinder": "debug=batch finds the largest batch that fits",
     "GradientAccumulationScheduler": "recipe.accumulate says how many batches make a step",
     "ProgressBar": "trainer.progress=false hides the bar of this program",
     "ModelPruning": "its masks do not take the channels-last weights of a run",

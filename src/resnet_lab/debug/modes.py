@@ -1,19 +1,20 @@
-"""Runs that are not for their result: debug=true, overfit, profile and limit. Free of torch until one is asked for."""
+"""What each mode makes of a configuration. Free of torch."""
 
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.config import debug_images
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import counted, few
 from resnet_lab.data.spec import DataConfig
+from resnet_lab.debug import photographs
 from resnet_lab.training import recipes
 
 ITERATIONS = 6
 PROFILED = 12  # iterations of debug=profile
 BY_HEART = 32, 150  # images of the one batch of debug=overfit, at most, and iterations
-RISES, RISING = 200, "resnet_lab.training.lr_range.rising"  # iterations of debug=lr_range, and its schedule
+RISES, RISING = 200, "resnet_lab.debug.lr_range.rising"  # iterations of debug=lr_range, and its schedule
+SMALLEST = 8  # images of the first batch of debug=batch
 LIMIT = 100  # of the images, one in so many is taken
 
 
@@ -24,6 +25,7 @@ def debugged(config: TrainConfig) -> TrainConfig:
         "profile": for_a_profile,
         "limit": on_few_images,
         "lr_range": over_rates,
+        "batch": over_batch_sizes,
     }
     config = ways.get(str(config.debug), within_a_minute)(config)
     return replace(config, name=f"debug/{config.name}")
@@ -42,7 +44,7 @@ def within_a_minute(config: TrainConfig) -> TrainConfig:
         batch_size=min(recipe.batch_size, 8),
         accumulate=1,
     )
-    data = config.data.embedded(lambda: str(debug_images.make(Path(config.runs_root) / "debug-images")))
+    data = config.data.embedded(lambda: str(photographs.make(Path(config.runs_root) / "debug-images")))
     data = few(data, 32, 16)
     model = config.model
     if model.begins_published:
@@ -105,6 +107,13 @@ def over_rates(config: TrainConfig) -> TrainConfig:
         "scale_lr": False,
     }
     return replace(config, recipe=replace(config.recipe, iterations=RISES, epochs=None, ema=0.0, **rising))
+
+
+def over_batch_sizes(config: TrainConfig) -> TrainConfig:
+    """Take two small steps, between which the callback of the mode tries larger ones."""
+    recipe = replace(_of_iterations(config.recipe, 2), batch_size=SMALLEST, accumulate=1, ema=0.0)
+    recipe = replace(recipe, scale_lr=False, recompute_bn=False, warmup_iterations=0)
+    return replace(config, recipe=recipe, data=_few(config.data, None, SMALLEST))
 
 
 def _of_iterations(recipe: recipes.RecipeConfig, iterations: int) -> recipes.RecipeConfig:

@@ -5,9 +5,13 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from resnet_lab.runs.failures import NamedFailure
 
-class NotByHeart(Exception):
+
+class NotByHeart(NamedFailure):
     """The net still errs on the one batch that it was trained on."""
+
+    kind = "not_by_heart"
 
 
 class ByHeart(Checkpoint):

@@ -12,7 +12,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from resnet_lab.training.csv_file import CsvFile
 
-LOWEST, HIGHEST = 1e-5, 10.0  # rates between which the test rises; config/debug.py sets the highest
+LOWEST, HIGHEST = 1e-5, 10.0  # rates between which the test rises; modes.py sets the highest
 SMOOTHING = 0.9  # of the loss, as a moving average
 DIVERGED = 3.0  # times the lowest smoothed loss, at which the test ends
 WARM_UP = 10  # iterations whose smoothed loss says nothing yet
