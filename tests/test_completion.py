@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from resnet_lab.cli.completion import SCRIPTS, complete, script
-from resnet_lab.errors import UserError
+from resnet_lab.cli.completion import SCRIPTS, complete
 
 BIN = Path(sys.executable).parent
 QUICK = ("torch", "hydra", "omegaconf", "numpy", "yaml")
@@ -81,11 +80,6 @@ def test_completion_imports_nothing_that_is_slow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_another_shell_is_refused_with_those_there_are() -> None:
-    with pytest.raises(UserError, match="bash, zsh, fish"):
-        script("tcsh")
 
 
 @pytest.fixture

@@ -1,25 +1,12 @@
 """Mistakes a user can make, each reported in one line."""
 
+import errno
 import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from errno import (
-    EACCES,
-    EDQUOT,
-    EFBIG,
-    EMFILE,
-    ENFILE,
-    ENOENT,
-    ENOLCK,
-    ENOMEM,
-    ENOSPC,
-    ENOSYS,
-    EOPNOTSUPP,
-    EROFS,
-)
 
 LISTED = 10  # choices that a message names
-NO_LOCKS = (ENOLCK, ENOSYS, EOPNOTSUPP)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 class UserError(ValueError):
@@ -36,21 +23,25 @@ def lacking(error: BaseException) -> str | None:
     """
     message, code, name = str(error), getattr(error, "errno", None), getattr(error, "filename", None)
     on = f" on {printable(name)}" if name else ""
-    if isinstance(error, MemoryError) or code == ENOMEM or _is_unloaded(error):
+    unloaded = isinstance(error, ImportError) and (
+        "failed to map segment" in message or "cannot allocate memory" in message.lower()
+    )
+    if isinstance(error, MemoryError) or code == errno.ENOMEM or unloaded:
         return f"not enough memory: {printable(message or 'Python had none left')}"
-    if code in (EMFILE, ENFILE) or "Too many open files" in message:
+    if code in (errno.EMFILE, errno.ENFILE) or "Too many open files" in message:
         return "too many open files: ulimit -n shows how many the system allows, and can allow more"
     if "shared memory" in message or (
-        code in (EROFS, ENOENT, ENOSYS, EACCES, ENOSPC) and _is_of_workers(error)
+        code in (errno.EROFS, errno.ENOENT, errno.ENOSYS, errno.EACCES, errno.ENOSPC)
+        and _is_of_workers(error)
     ):
         return (
             "/dev/shm, through which worker processes hand over images, is full or not there: data.workers=0"
         )
-    if code in (ENOSPC, EDQUOT):
+    if code in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left{on}"
-    if code == EFBIG:
+    if code == errno.EFBIG:
         return f"the system allows no larger file{on}: ulimit -f shows how large, and can allow more"
-    if code == EROFS:
+    if code == errno.EROFS:
         return f"nothing can be written{on}: its file system is read-only"
     if code in NO_LOCKS:
         return f"the file system knows no locks{on}"
@@ -71,13 +62,6 @@ def reported(error: Exception) -> int:
         raise error
     print(f"resnet-lab: {line}", file=sys.stderr)
     return code
-
-
-def _is_unloaded(error: BaseException) -> bool:
-    message = str(error)
-    return isinstance(error, ImportError) and (
-        "failed to map segment" in message or "cannot allocate memory" in message.lower()
-    )
 
 
 def _is_of_workers(error: BaseException) -> bool:

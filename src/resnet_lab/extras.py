@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def option(
     """Describe an argument: its names and, where it takes one, what stands for its value, for example ``--out FOLDER``.
 
     ``--by KEY...`` may be repeated, ``--serve [PORT]`` stands alone too, ``folder FOLDER+`` takes one or more words and
-    ``KEY*`` any number; `given` is what else `argparse` takes, and `choices` the words that a shell completes.
+    ``KEY*`` any number; `given` is what else `argparse` takes. A shell completes `choices`, or the words of ``md|csv``.
     """
     *names, value = spec.split()
     if value.startswith("-"):
@@ -80,7 +81,10 @@ def option(
         given["nargs"] = value[-1]
     elif value.startswith("["):
         given["nargs"] = "?"
-    return Option(tuple(names), {"metavar": value.strip("[]*+."), "help": help, **given}, choices, group)
+    value = value.strip("[]*+.")
+    if "|" in value:
+        choices = partial(value.split, "|")
+    return Option(tuple(names), {"metavar": value, "help": help, **given}, choices, group)
 
 
 def command(

@@ -23,15 +23,6 @@ def said(seconds: float) -> str:
     return f"{seconds / 86400:.1f} days"
 
 
-def hours(seconds: float) -> str:
-    """Return a length of time for a column: ``2 min 34 s`` below an hour, ``3.25 h``, ``1,200 h``."""
-    if seconds < 60:
-        return f"{seconds:.0f} s" if seconds >= 10 or not seconds else f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
-    return f"{seconds / 3600:,.2f} h" if seconds < 36000 else f"{seconds / 3600:,.0f} h"
-
-
 def fitted(
     rows: Sequence[Mapping[str, str]],
     console: "Console",

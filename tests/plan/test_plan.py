@@ -16,7 +16,7 @@ from resnet_lab.plan.estimate import on_gpu
 from resnet_lab.plan.table import plan
 from resnet_lab.reference import exact_counts, table
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.terminal import fitted, hours
+from resnet_lab.terminal import fitted, said
 from run_folders import ended as finished_record
 
 BENEATH = ("seconds of a step", "faster here", "what would be faster")  # what tests/plan/test_cache.py reads
@@ -87,10 +87,10 @@ def test_half_a_run_leaves_half_its_hours(
     )  # seconds an image
     overrides = ["model.depth=8", "model.width=4", "recipe.epochs=null", "recipe.iterations=1000"]
     overrides.append(f"runs_root={tmp_path}")
-    assert "to do: 1.00 h" in planned(capsys, *overrides, gpu=None)[-1]
+    assert "to do: 60 min" in planned(capsys, *overrides, gpu=None)[-1]
     folder = RunFolder.create(compose(overrides))
     folder.history_file.write_text("epoch,iteration\n22,500\n")
-    assert "to do: 30 min 00 s" in planned(capsys, *overrides, gpu=None)[-1]
+    assert "to do: 30 min" in planned(capsys, *overrides, gpu=None)[-1]
 
 
 def test_a_gpus_hours_follow_from_its_peak() -> None:
@@ -137,11 +137,10 @@ def test_a_plan_names_its_runs_and_their_time_on_80_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(0.0, "0 s"), (2.53, "2.5 s"), (48, "48 s"), (154, "2 min 34 s"), (5400, "1.50 h"), (4e6, "1,111 h")],
+    ("seconds", "words"), [(0.0, "0 s"), (48, "48 s"), (154, "3 min"), (5400, "1.5 h"), (4e6, "46.3 days")]
 )
-def test_below_an_hour_there_are_minutes_and_seconds(seconds: float, words: str) -> None:
-    assert hours(seconds) == words
+def test_a_length_of_time_is_in_the_largest_unit_that_fits(seconds: float, words: str) -> None:
+    assert said(seconds) == words
 
 
 def test_checkpointing_lowers_the_memory() -> None:

@@ -49,22 +49,6 @@ def test_what_makes_no_sense_may_be_excluded() -> None:
     }
 
 
-@pytest.mark.parametrize(
-    ("exclude", "told"),
-    [
-        ("[{model.dpeth:20}]", "model.depth"),
-        ("[{modle:cifar_plain}]", "model"),
-        ("{model.depth:20}", "a list of partial configurations"),
-        ("[20]", "a list of partial configurations"),
-        ("[{}]", "a list of partial configurations"),
-        ("[{model.depth:[20,32]}]", "leaves none of 8 runs"),
-    ],
-)
-def test_a_mistake_in_what_is_excluded_is_told(exclude: str, told: str) -> None:
-    with pytest.raises(UserError, match=told):
-        left(f"hydra.sweeper.exclude={exclude}")
-
-
 def test_what_makes_no_sense_is_skipped_where_that_is_asked_and_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

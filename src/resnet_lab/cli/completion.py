@@ -3,6 +3,7 @@
 The script of a shell asks `resnet-lab completion SHELL --of "the line so far"`, and gets a candidate a line.
 """
 
+import re
 from argparse import SUPPRESS, Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -59,23 +60,18 @@ complete -c resnet-lab -f -a '(__resnet_lab)'
     "set up",
     "print a script that lets bash, zsh or fish complete commands, options and keys",
     'eval "$(resnet-lab completion bash)"',
-    option("shell bash|zsh|fish", "the shell", choices=lambda: SCRIPTS),
+    option("shell bash|zsh|fish", "the shell"),
     option("--of LINE", SUPPRESS),  # what the shells ask
 )
 def completion(args: Namespace) -> int:
-    print(script(args.shell) if args.of is None else complete(args.of), end="")
+    if args.shell not in SCRIPTS:
+        raise unknown("shell", args.shell, SCRIPTS)
+    print(SCRIPTS[args.shell] if args.of is None else complete(args.of), end="")
     return 0
 
 
-def script(shell: str) -> str:
-    """What the shell is to run once, as in `eval "$(resnet-lab completion bash)"`; UserError for another shell."""
-    if shell not in SCRIPTS:
-        raise unknown("shell", shell, SCRIPTS)
-    return SCRIPTS[shell]
-
-
 def complete(line: str) -> str:
-    """The candidates for the last word of a line, each in a line; none where a file is wanted."""
+    """Return the candidates for the last word of a line, each in a line; none where a file is wanted."""
     *before, word = line.split(" ") if line.endswith(" ") else line.split() or [""]
     words = [each for each in before[1:] if each]
     known_dirs(words)
@@ -98,7 +94,7 @@ def _of_command(asked: Command, words: list[str], word: str) -> Iterable[str]:
 
 
 def _overrides(word: str) -> Iterator[str]:
-    """Groups and keys, as far as the next dot; behind a =, the values, of which a comma begins another."""
+    """Yield groups and keys, as far as the next dot; behind a =, the values, of which a comma begins another."""
     key, equals, value = word.partition("=")
     known = groups()
     if equals:
@@ -119,14 +115,12 @@ def _overrides(word: str) -> Iterator[str]:
 
 
 def _hydra_keys() -> Iterator[str]:
-    """The options of every launcher and sweeper: the keys of their files."""
+    """Yield the options of every launcher and sweeper: the keys of their files."""
     for kind in ("launcher", "sweeper"):
         for root in (*own_dirs(), config_dir()):
             for file in sorted(Path(root, "hydra", kind).glob("*.yaml")):
-                names = (line.partition(":")[0] for line in file.read_text().splitlines() if ":" in line)
-                yield from (
-                    f"hydra.{kind}.{name}" for name in names if name.isidentifier() and name != "_target_"
-                )
+                for name in re.findall(r"^([a-z]\w*):", file.read_text(), re.MULTILINE):
+                    yield f"hydra.{kind}.{name}"
 
 
 def _values(key: str) -> Iterable[str]:

@@ -1,7 +1,6 @@
 """What was typed, as the arguments of a command; and the help, at most 80 columns wide. Free of torch."""
 
 import argparse
-import os
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -122,8 +121,7 @@ class _Version(argparse.Action):
 
 class _Help(argparse.RawDescriptionHelpFormatter):
     def __init__(self, prog: str) -> None:
-        columns = shutil.get_terminal_size((WIDTH, 24)).columns if "COLUMNS" not in os.environ else WIDTH
-        super().__init__(prog, width=min(WIDTH, columns), max_help_position=26)
+        super().__init__(prog, width=min(WIDTH, shutil.get_terminal_size().columns), max_help_position=26)
 
 
 def _add(parser: Any, each: Option) -> None:

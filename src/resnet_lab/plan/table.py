@@ -18,7 +18,7 @@ from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.gpus import possible
 from resnet_lab.runs.history import latest, read_or_empty
 from resnet_lab.runs.threads import threads_of
-from resnet_lab.terminal import fitted, hours, lines_console
+from resnet_lab.terminal import fitted, lines_console, said
 
 WORTH = 1.1  # times as fast, from which it is worth a word
 RUNS_PER_GPU = (2, 4)  # that are measured beside each other
@@ -82,7 +82,7 @@ def plan(
         console.print(f"a wider terminal shows {', '.join(dropped)} as well", highlight=False)
     finished = sum(line.states.count("finished") for line in lines)
     places, where = (1, f"one {gpu} at {efficiency:.0%} of its peak") if gpu else _here(configs)
-    rest = hours(sum(line.seconds_left for line in lines) / min(places, len(configs)))
+    rest = said(sum(line.seconds_left for line in lines) / min(places, len(configs)))
     console.print(
         f"{several(len(configs), 'run')}, {finished} finished; to do: {rest} on {where}", highlight=False
     )
@@ -147,8 +147,8 @@ def _table(lines: Sequence[PlannedRuns], console: Console) -> tuple[Table, list[
                 "multiply-adds": f"{cost.multiply_adds / 1e6:,.1f} M",
                 "memory": f"{cost.memory_bytes / 2**30:.1f} GiB",
                 "iterations": f"{cost.iterations:,}",
-                "each run": hours(cost.seconds),
-                "to do": hours(line.seconds_left),
+                "each run": said(cost.seconds),
+                "to do": said(line.seconds_left),
             }
         )
     spare = ("multiply-adds", "data", "parameters", "iterations", "memory", "state")
