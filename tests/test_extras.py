@@ -24,6 +24,7 @@ TINY = [
 ]
 EXTRAS: dict[str, set[str]] = {  # a folder or a file of the package: what goes with it
     "share": {"pack", "unpack"},
+    "data/shards": {"prepare", "images shards"},
     "plan": {"plan"},
     "models/foreign": {
         f"weights of other programs {each}" for each in ("translated", "classifier", "difference")
@@ -38,12 +39,12 @@ EXTRAS: dict[str, set[str]] = {  # a folder or a file of the package: what goes 
 }
 LIST = """
 import resnet_lab.cli
-from resnet_lab.extras import commands, registered
+from resnet_lab.extras import _registered, commands
 for name, command in commands().items():
     print(name)
     print(*(f"{name} {each}" for option in command.options for each in option.names), sep="\\n")
-for kind in ("debug", "place", "sweeper", "tracker", "comparison of answers", "weights of other programs"):
-    print(*(f"{kind} {name}" for name in registered(kind)), sep="\\n")
+for kind, found in _registered.items():
+    print(*(f"{kind} {name}" for name in found), sep="\\n")
 """
 
 
@@ -99,6 +100,7 @@ def test_what_an_extra_adds_is_unknown_without_it(without: Callable[..., Path]) 
         ("pack", "runs"): "unknown command 'pack'",
         ("train", "-m", "hydra/launcher=ray"): "unknown hydra.launcher.place 'ray'",
         ("train", "-m", "hydra/sweeper=optuna"): "hydra/sweeper=optuna",
+        ("train", "data=imagenet_shards", "data.root=x"): "shards are an extra",
         ("train", "logger=wandb"): "logger=csv",
         ("train", "debug=overfit"): "debug=overfit",
     }.items():

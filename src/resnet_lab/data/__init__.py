@@ -16,6 +16,8 @@ from resnet_lab.data.spec import (
     SmallFolderConfig,
     SmallImagesConfig,
 )
+from resnet_lab.errors import UserError
+from resnet_lab.extras import registered
 from resnet_lab.fields import check
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ _SOURCES = {
     SmallImagesConfig: "small.PublishedImages",
     SmallFolderConfig: "small.folder.SmallFolder",
     ImageFolderConfig: "folders.ClassFolders",
-    ShardsConfig: "shards.Shards",
+    ShardsConfig: "shards",  # an extra's
     OwnConfig: "own.OwnSource",
 }
 
@@ -52,6 +54,11 @@ def source_of(config: DataConfig, batch_size: int = 2) -> "Source[Any]":
     """Return the images that a configuration names. Raises UserError for a choice that makes no sense."""
     check(config, "data.")
     module, _, name = _SOURCES[type(config)].rpartition(".")
+    if not module:
+        if (make := registered("images").get(name)) is None:
+            raise UserError(f"data.name={config.name}: {name} are an extra, which is not here")
+        extra: Source[Any] = make(config, batch_size)
+        return extra
     found: Source[Any] = getattr(import_module(f"resnet_lab.data.{module}"), name)(config, batch_size)
     return found
 

@@ -1,9 +1,17 @@
-"""The command that writes shards."""
+"""Shards as a kind of images, and the command that writes them."""
 
 from argparse import Namespace
+from typing import Any
 
 from resnet_lab.arguments import OVERRIDES
-from resnet_lab.extras import command
+from resnet_lab.extras import command, register
+
+
+@register("images", "shards")
+def shards(*given: Any) -> Any:
+    from resnet_lab.data.shards import Shards
+
+    return Shards(*given)
 
 
 @command(
