@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 
 from filelock import FileLock
@@ -53,11 +54,7 @@ def rows_to(rows: Sequence[Row], iteration: int | None) -> list[Row]:
 
 def seconds_after_start(rows: Sequence[Row]) -> list[float]:
     """When each row ended, by the seconds that its epochs took."""
-    passed, ends = 0.0, []
-    for row in rows:
-        passed += row.get("seconds", 0.0)
-        ends.append(passed)
-    return ends
+    return list(accumulate(row.get("seconds", 0.0) for row in rows))
 
 
 def seconds_of(when: str | None) -> float:

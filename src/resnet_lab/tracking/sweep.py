@@ -2,8 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from resnet_lab.config.schema import LoggerConfig
@@ -15,61 +14,49 @@ from resnet_lab.report.table import paper_table
 from resnet_lab.report.tabular import Table
 from resnet_lab.tracking import workspace
 from resnet_lab.tracking.account import from_environment, why_offline
-from resnet_lab.tracking.wandb_run import ABSENT, ALERTED, NOTE, Begun, begin, clear, close, id_of, silence
+from resnet_lab.tracking.wandb_run import ABSENT, ALERTED, LONGEST, NOTE, Begun, begin, close, id_of, silence
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Results:
-    """The results of one experiment, as a W&B run shows them."""
-
-    name: str
-    tables: Mapping[str, Table]
-    said: Mapping[str, str]  # in words
-
-
-def results_of(runs: Sequence[FoundRun]) -> Results:
-    """The tables of a report on the runs of one experiment, and what it concludes."""
-    parts = parts_of(runs)
+def tables_of(runs: Sequence[FoundRun]) -> dict[str, Table]:
+    """Return the tables of a report on the runs of one experiment, by name."""
     tables: dict[str, Table] = {}
-    for part in parts:
+    for part in parts_of(runs):
         end = f"_{slug(part.name)}" if part.name else ""
         tables[f"results{end}"] = part.table
         if beside := part.answered[1]:
             tables[f"beside_the_paper{end}"] = paper_table(beside)
-    return Results(
-        str(runs[0].choices["name"]),
-        tables,
-        {"title": title_of(runs), "conclusion": " ".join(part.conclusion for part in parts)},
-    )
+    return tables
 
 
-def tell(results: Results, config: LoggerConfig, folder: Path, place: Path, alert: str = "") -> Begun:
-    """Bring the run of type `report` level whose id the sweep's `folder` notes; W&B's files go to `place`/wandb.
+def tell(runs: Sequence[FoundRun], config: LoggerConfig, place: Path, *, alert: bool = False) -> Begun:
+    """Bring the results of one experiment level, a run of type `report` whose id is noted in the experiment's folder.
 
-    `alert`: in words, how the sweep ended. Raises whatever W&B raises, where it takes no run.
+    W&B's files go to `place`/wandb; `alert`: the sweep has just ended. Raises whatever W&B raises, where it takes no
+    run.
     """
     import wandb
 
-    given = id_of(folder, "report")
-    clear(given, folder, place)
-    facts = {
-        "id": given,
-        "resume": "allow",
-        "group": results.name[:128],
-        "name": f"results of {results.name}"[:128],
-        "job_type": "report",
-        "tags": ["report"],
-    }
-    begun = begin(config, place, facts, ABSENT, lambda: clear(given, folder, place))
+    name, home = str(runs[0].choices["name"]), home_of(runs)
+    begun = begin(
+        config,
+        (home, place),
+        id_of(home, "report"),
+        ABSENT,
+        job_type="report",
+        name=f"results of {name}"[:LONGEST],
+        group=name[:LONGEST],
+        tags=["report"],
+    )
+    title, conclusion = title_of(runs), " ".join(part.conclusion for part in parts_of(runs))
     tables = {
         name: wandb.Table(columns=list(table.columns), data=[list(row) for row in table.rows])
-        for name, table in results.tables.items()
+        for name, table in tables_of(runs).items()
     }
-    begun.run.summary.update({**results.said, **tables})
+    begun.run.summary.update({"title": title, "conclusion": conclusion, **tables})
     if alert:
-        begun.run.alert(f"{results.name} ended"[:ALERTED], alert)
+        begun.run.alert(f"{name} ended"[:ALERTED], title)
     begun.run.finish()
     return begun
 
@@ -77,30 +64,27 @@ def tell(results: Results, config: LoggerConfig, folder: Path, place: Path, aler
 def tell_end(config: LoggerConfig, folders: Sequence[Path]) -> None:
     """Send the results of a sweep that has ended, and an alert, where W&B can be reached and has not got them yet."""
     config = from_environment(config)
-    home, ours = home_of(folders), {folder.resolve() for folder in folders}
-    runs = [run for run in collect(home, log.debug) if run.path.resolve() in ours]
-    told = home / NOTE
-    newest = max((run.path / "record.json" for run in runs), key=_modified)
-    if why_offline(config.mode) is not None or _modified(told) >= _modified(newest):
+    if why_offline(config.mode) is not None:
         return
     silence()
-    try:
-        results = results_of(runs)
-        tell(results, config, home, home, alert=results.said["title"])
-        told.touch()
-    except Exception:
-        log.info("W&B does not get the results of %s", home, exc_info=True)
-    finally:
-        close()
+    for home in {folder.parent for folder in folders}:
+        try:
+            runs = [run for run in collect(home, log.debug) if run.path in folders]
+            if _modified(home / NOTE) < max(_modified(run.path / "record.json") for run in runs):
+                tell(runs, config, home, alert=True)
+                (home / NOTE).touch()
+        except Exception:
+            log.info("W&B does not get the results of %s", home, exc_info=True)
+    close()
 
 
 def _modified(file: Path) -> float:
     return file.stat().st_mtime if file.exists() else 0.0
 
 
-def home_of(folders: Sequence[Path]) -> Path:
+def home_of(runs: Sequence[FoundRun]) -> Path:
     """Return the folder of the sweep that has these runs."""
-    return Path(os.path.commonpath([folder.resolve().parent for folder in folders]))
+    return Path(os.path.commonpath([run.path.resolve().parent for run in runs]))
 
 
 def view_of(runs: Sequence[FoundRun], folder: Path, project: str, entity: str) -> workspace.View:
@@ -118,7 +102,5 @@ def view_of(runs: Sequence[FoundRun], folder: Path, project: str, entity: str) -
         entity=entity,
         groups=names,
         by=["label"] if len(labels) == len(groups) else ["label", "same_but_seed"],
-        tables=list(
-            dict.fromkeys(table for name in names for table in results_of(of_experiment(name)).tables)
-        ),
+        tables=list(dict.fromkeys(table for name in names for table in tables_of(of_experiment(name)))),
     )

@@ -23,7 +23,7 @@ from resnet_lab.runs.recording import opened
 from resnet_lab.tracking import workspace
 from resnet_lab.tracking.account import PROJECT, from_environment, why_offline
 from resnet_lab.tracking.rows import Row, all_rows, rows_to, told_by_one
-from resnet_lab.tracking.sweep import home_of, results_of, tell, view_of
+from resnet_lab.tracking.sweep import tell, view_of
 from resnet_lab.tracking.unsent import sent
 from resnet_lab.tracking.wandb_run import Begun, WandbRun, close, one_line, silence
 
@@ -124,10 +124,7 @@ def _tell_sweeps(target: Target, runs: list[FoundRun]) -> int:
     for name, members in sweeps.items():
         if len(members) > 1:
             try:
-                home = home_of([run.path for run in members])
-                _check_taken(
-                    tell(results_of(members), target.of(_logger(members[0])), home, target.folder), target
-                )
+                _check_taken(tell(members, target.of(_logger(members[0])), target.folder), target)
             except Exception as error:
                 failed += 1
                 to_stderr(f"the results of {printable(name)}: {one_line(error)}")

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -44,7 +44,8 @@ ABSENT: dict[str, object] = {  # when syncing later: this machine and its code a
     "disable_code": True,
 }
 OFTEN = 600.0  # seconds, at least, between two checkpoints that are uploaded
-ALERTED = 64  # characters of an alert's title, W&B's limit
+ALERTED = 63  # characters of an alert's title, W&B's limit
+LONGEST = 128  # of a name
 
 
 class WandbRun:
@@ -66,32 +67,28 @@ class WandbRun:
         place = place or folder
         # What artifacts stage until they are sent lies with W&B's other files, not in the user's home.
         os.environ.setdefault("WANDB_DATA_DIR", str((place / "wandb").resolve()))
-        given = id_of(folder, facts.hash)
-        self._folder, self._id, self._config = folder, given, config
-        self._live = pid is not None
-        sent = clear(given, folder, place)
-        facts_: dict[str, object] = {
-            "id": given,
-            "resume": "allow",
-            "group": facts.group[:128],
-            "name": f"{facts.name}-{given.rpartition('-')[2]}"[:128],
-            "job_type": "train",
-            "tags": facts.tags,
-            "notes": config.notes,
-            "config": facts.config,
-        }
         if pid is None:
             used = ABSENT | {"host": facts.config.get("host", "")}
         else:
             used = {"x_stats_pid": pid, "stop_fn": partial(_stop, pid), "git_root": str(Path.cwd())}
-        begun = begin(config, place, facts_, used, lambda: clear(given, folder, place))
+        self._id = id_of(folder, facts.hash)
+        begun = begin(
+            config,
+            (folder, place),
+            self._id,
+            used,
+            job_type="train",
+            name=f"{facts.name}-{self._id.rpartition('-')[2]}"[:LONGEST],
+            group=facts.group[:LONGEST],
+            tags=facts.tags,
+            notes=config.notes,
+            config=facts.config,
+        )
+        self._folder, self._config, self._live = folder, config, pid is not None
         self._run, self.offline, self.refused = begun.run, begun.offline, begun.refused
-        self._told = max(self._run.starting_step - 1, sent)  # rows that W&B has
+        self._told = max(self._run.starting_step - 1, begun.sent)  # rows that W&B has
         self._started = seconds_of(facts.started)
-        self._kept, self._kept_at = (
-            -1,
-            time.monotonic(),
-        )  # the iteration of the checkpoint that was uploaded last
+        self._kept, self._kept_at = -1, time.monotonic()  # the checkpoint that was uploaded last, and when
         self._run.define_metric("*", step_metric="iteration")
         self._run.define_metric(facts.objective, step_metric="iteration", summary=facts.mode)
         for name in ("lr", "seconds"):  # of an epoch, and no figures of the run
@@ -120,7 +117,7 @@ class WandbRun:
             summary["error"] = facts.error
         self._run.summary.update(summary)
         if facts.diverged and self._live:
-            self._run.alert(f"{facts.name} diverged"[: ALERTED - 1], facts.error or "", level="ERROR")
+            self._run.alert(f"{facts.name} diverged"[:ALERTED], facts.error or "", level="ERROR")
         # A server that was lost would keep artifacts waiting; the files are there for the next sync.
         if self.offline is not None or why_offline("auto") is None:
             if facts.error is None:
@@ -168,38 +165,31 @@ class Begun:
     """One of W&B's runs."""
 
     run: Any
+    sent: int  # rows that `wandb sync` has sent of it
     offline: str | None  # why; None: it is online
     refused: bool = False  # by a server that could be reached
 
 
 def begin(
-    config: LoggerConfig,
-    place: Path,
-    facts: dict[str, Any],
-    settings: dict[str, Any],
-    clear: Callable[[], Any],
+    logger: LoggerConfig, places: tuple[Path, Path], given: str, settings: dict[str, object], **about: Any
 ) -> Begun:
-    """Begin a run online, or offline where that cannot be; `clear` removes what a refusal leaves."""
+    """Begin the run of an id, online, or offline where that cannot be; its files are made anew in the second place."""
     import wandb
 
-    facts = facts | {
-        "project": config.project,
-        "entity": config.entity,
-        "dir": str(place),
-        "reinit": "finish_previous",
-    }
+    about |= {"id": given, "resume": "allow", "reinit": "finish_previous", "dir": str(places[1])}
+    about |= {"project": logger.project, "entity": logger.entity}
     start, finish = patience()
-    settings = SETTINGS | settings | {"init_timeout": start, "finish_timeout": finish}
-    offline, refused = why_offline(config.mode), False
+    used = wandb.Settings(**{**SETTINGS, **settings, "init_timeout": start, "finish_timeout": finish})
+    offline, refused, sent = why_offline(logger.mode), False, clear(given, *places)
     if offline is None:
         try:
-            return Begun(wandb.init(**facts, mode="online", settings=wandb.Settings(**settings)), None)
+            return Begun(wandb.init(**about, mode="online", settings=used), sent, None)
         except Exception as error:
             wandb.teardown()
             log.info("W&B takes no run online", exc_info=True)
             offline, refused = one_line(error), True
-            clear()
-    return Begun(wandb.init(**facts, mode="offline", settings=wandb.Settings(**settings)), offline, refused)
+            clear(given, *places)
+    return Begun(wandb.init(**about, mode="offline", settings=used), sent, offline, refused)
 
 
 def silence() -> None:
