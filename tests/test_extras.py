@@ -30,7 +30,10 @@ EXTRAS: dict[str, set[str]] = {  # a folder or a file of the package: what goes 
         f"weights of other programs {each}" for each in ("translated", "classifier", "difference")
     },
     "template": {"new"},
-    "tracking": {"sync", "tracker wandb", "tracker tensorboard"},
+    "tracking": {
+        *("sync", "tracker wandb", "tracker tensorboard", "during a run trackers"),
+        *("before runs wandb", "during a sweep wandb", "after a sweep wandb"),
+    },
     "report/page": {"report --page", "report --serve"},
     "sweeps/ray": {"place ray"},
     "trained/agreement": {"comparison of answers agreement"},
