@@ -21,7 +21,7 @@ from resnet_lab.reference import imagenet_classes
 from resnet_lab.trained import views
 from resnet_lab.trained.classes import Match, match
 from resnet_lab.trained.details import Details
-from resnet_lab.trained.keys import Pairs
+from resnet_lab.trained.keys import Pairs, Values
 from resnet_lab.trained.network import Trained, device
 from resnet_lab.trained.own_task import is_own_task, measured_by_itself
 from resnet_lab.trained.seen import Given, names, refuse_unread
@@ -195,7 +195,7 @@ class _Labelled:
             yield images, self.outputs.to(labels.device)[labels]
 
 
-def _metrics(metrics: dict[str, object], found: Match, classes: Sequence[str]) -> Metrics | None:
+def _metrics(metrics: Values, found: Match, classes: Sequence[str]) -> Metrics | None:
     """Return the metrics of a net, whose outputs `found` gives the data's classes; one that the data lack is "".
 
     Raises UserError, as Metrics does.

@@ -45,15 +45,18 @@ def export(
     """
     if kind not in SUFFIXES:
         raise unknown("format", kind, SUFFIXES)
-    if kind == "onnx":
-        _check_onnx()
+    if kind == "onnx" and any(find_spec(name) is None for name in NEEDED):
+        raise UserError("--format onnx needs the extra: pip install 'resnet-lab[onnx]'")
     trained = nets.of(source, weights, Pairs("export", overrides, "model").model, trust=trust)
     given = given or Given()
     refuse_unread(given, [trained])
     seen = with_given(trained, given)[0] if given else trained.seen
     if trained.note:
         print(f"resnet-lab: {printable(trained.note)}", file=sys.stderr)
-    path = out or Path(_name(source) + SUFFIXES[kind])
+    resolved = Path(
+        source
+    ).resolve()  # a net's own name, that of a folder wherever one stands, or that of a file
+    path = out or Path((resolved.stem if resolved.is_file() else resolved.name) + SUFFIXES[kind])
     net = trained.load()
     try:
         if kind == "safetensors":
@@ -70,12 +73,6 @@ def export(
         raise UserError(f"cannot write {path}: {error.strerror}") from None
     print(printable(str(path)))
     return 0
-
-
-def _name(source: str) -> str:
-    """A net's own name, that of a folder wherever one stands, or that of a file without its suffix."""
-    path = Path(source).resolve()
-    return path.stem if path.is_file() else path.name
 
 
 def _program(trained: nets.Trained, net: nn.Module, given: Given) -> torch.export.ExportedProgram:
@@ -98,17 +95,13 @@ def _shape(trained: nets.Trained, given: Given) -> tuple[int, int, int]:
     return trained.model.in_channels or 3, side, side
 
 
-def _check_onnx() -> None:
-    """Raises UserError where the extra is not installed."""
-    if any(find_spec(name) is None for name in NEEDED):
-        raise UserError("--format onnx needs the extra: pip install 'resnet-lab[onnx]'")
-
-
 def _write_onnx(program: torch.export.ExportedProgram, net: nn.Module, file: IO[bytes]) -> None:
     """Write the program, which takes any number of images (N, C, H, W) as `x` and gives `scores` (N, K).
 
     Raises RuntimeError where ONNX Runtime gives other scores than the net.
     """
+    import onnxruntime
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what the exporter thinks of its own parts
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -116,13 +109,7 @@ def _write_onnx(program: torch.export.ExportedProgram, net: nn.Module, file: IO[
     assert exported is not None
     data = exported.model_proto.SerializeToString()
     (_, *shape) = program.example_inputs[0][0].shape
-    _compare(data, net, torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(0)))
-    file.write(data)
-
-
-def _compare(data: bytes, net: nn.Module, images: torch.Tensor) -> None:
-    import onnxruntime
-
+    images = torch.randn(IMAGES, *shape, generator=torch.Generator().manual_seed(0))
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
     theirs = torch.from_numpy(session.run(None, {given.name: images.numpy()})[0])
@@ -132,3 +119,4 @@ def _compare(data: bytes, net: nn.Module, images: torch.Tensor) -> None:
         raise RuntimeError(
             f"ONNX Runtime gives other scores than the net, by {(theirs - ours).abs().max():.2g}"
         )
+    file.write(data)

@@ -3,7 +3,7 @@
 Free of torch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -19,6 +19,8 @@ from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.description import ModelConfig
 
+Values = Mapping[str, Any]  # by key
+
 # What only training reads of a data set.
 TRAINING = (
     *("validation", "train_images", "pad", "flip", "cutout", "augmentation"),
@@ -33,26 +35,30 @@ class Pairs:
 
     def __init__(self, command: str, given: Sequence[str], *groups: str) -> None:
         """Raises UserError for a pair of none of the groups that the command reads, and for what makes no sense."""
+        of: dict[str, dict[str, str]] = {
+            "model": {},
+            "data": {},
+            "metrics": {},
+        }  # the key in its group, by pair
         for text in given:
-            key = text.partition("=")[0]
-            if "=" not in text or not any(key == group or key.startswith(f"{group}.") for group in groups):
+            group, _, key = text.partition("=")[0].partition(".")
+            if "=" not in text or group not in groups:
                 allowed = " and ".join(f"{group}.…" for group in groups)
                 raise UserError(f"{text}: {command} reads {allowed} alone, as {groups[-1]}.key=value")
-        of = {
-            group: [text for text in given if _is_of(text, group)] for group in ("model", "data", "metrics")
-        }
-        for text, key in zip(of["data"], _keys(of["data"]), strict=True):
-            if key in TRAINING:
+            if group == "data" and key in TRAINING:
                 raise UserError(f"{text}: only training reads it")
+            of[group][text] = key
         self.model = _model(of["model"])  # changes of the description that a net's name stands for
-        self.normalisation = any(key in NORMALISATION for key in _keys(of["data"]))  # is said of the data
-        self.data_keys = frozenset(_keys(of["data"]))
+        self.data_keys = frozenset(of["data"].values())
+        self.normalisation = not self.data_keys.isdisjoint(NORMALISATION)  # is said of the data
         self._data = of["data"]
-        named = _names_group(of["data"])
-        self._named = Request(of["data"]).run(trains=False).data if named else None
-        self._changes = {} if named else _parsed("data", of["data"])
-        self._metrics: Mapping[str, Any] = compose_raw(read(of["metrics"])).metrics if of["metrics"] else {}
-        self._metrics_anew = _names_group(of["metrics"])
+        named = "" in self.data_keys  # an option of the group, as by data=cifar10
+        self._named = Request(list(self._data)).run(trains=False).data if named else None
+        self._changes = {} if named else _parsed("data", self._data)
+        self._metrics: Mapping[str, Any] = (
+            compose_raw(read([*of["metrics"]])).metrics if of["metrics"] else {}
+        )
+        self._metrics_anew = "" in of["metrics"].values()
 
     def data(self, run: TrainConfig | None, how: str, *, all_known: bool) -> DataConfig:
         """Return the data that were named, or those of the `run` with the changes.
@@ -60,7 +66,7 @@ class Pairs:
         Raises UserError for a key that a test under the protocol `how` does not read, for a normalisation where that
         is `all_known`, and where no data are named.
         """
-        for text, key in zip(self._data, _keys(self._data), strict=True):
+        for text, key in self._data.items():
             if key in SINGLE_VIEW and how != "single_view":
                 said = f"only --protocol single_view reads it; the sizes of {how} follow data.crop"
                 raise UserError(f"{text}: {said}")
@@ -70,11 +76,16 @@ class Pairs:
             return self._named
         if run is None:
             raise UserError("name the images: data=cifar10, or data=imagenet data.root=FOLDER")
-        changed = _changed(run.data, self._changes)
+        changes = _values(run.data, "data", self._changes)
+        if (
+            "root" in changes
+        ):  # other images, on purpose: of what was chosen of the former, only the test matters
+            changes = {**run.data.elsewhere(), **changes}
+        changed = replace(run.data, **changes)
         sources_of(changed, "data.")  # nothing is called that may not be
         return changed
 
-    def metrics(self, run: TrainConfig | None) -> dict[str, object]:
+    def metrics(self, run: TrainConfig | None) -> Values:
         """Return metrics by name: the run's, changed by metrics.NAME=…, or with metrics=GROUP those of the group.
 
         Raises UserError for a target that may not be named or is not there.
@@ -88,48 +99,26 @@ class Pairs:
         return dict(found)
 
 
-def _is_of(text: str, group: str) -> bool:
-    return text.startswith((f"{group}=", f"{group}."))
-
-
-def _names_group(pairs: Sequence[str]) -> bool:
-    """Whether an option of the group is chosen, as by data=cifar10."""
-    return any("." not in text.partition("=")[0] for text in pairs)
-
-
-def _keys(pairs: Sequence[str]) -> list[str]:
-    """Return the key of each pair, without its group."""
-    return [text.partition("=")[0].partition(".")[2] for text in pairs]
-
-
-def _model(pairs: Sequence[str]) -> dict[str, object]:
-    for text in pairs:
-        if text.startswith("model="):
+def _model(pairs: Mapping[str, str]) -> Values:
+    for text, key in pairs.items():
+        if not key:
             raise UserError(f"{text}: the net is named by --model")
-        if text.partition("=")[0] in ("model.weights", "model.head"):
+        if key in ("weights", "head"):
             raise UserError(f"{text}: the weights are named by --weights")
     return _values(ModelConfig(), "model", _parsed("model", pairs))
 
 
-def _parsed(group: str, pairs: Sequence[str]) -> dict[str, Any]:
+def _parsed(group: str, pairs: Iterable[str]) -> Values:
     """Return the values of a group's pairs by their keys without the group. Raises UserError."""
     found = {}
-    for override in parse(read(pairs)):
+    for override in parse(read([*pairs])):
         if override.is_sweep_override():
             raise UserError(f"{override.input_line}: one value is needed")
         found[override.key_or_group.removeprefix(f"{group}.")] = override.value()
     return found
 
 
-def _changed(config: DataConfig, given: Mapping[str, Any]) -> DataConfig:
-    """Return the data set with these values of its keys. Raises UserError."""
-    changes = _values(config, "data", given)
-    if "root" in changes:  # other images, on purpose: of what was chosen of the former, only the test matters
-        changes = {**config.elsewhere(), **changes}
-    return replace(config, **changes)
-
-
-def _values(config: Any, group: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def _values(config: Any, group: str, given: Values) -> Values:
     """Return the given values of a dataclass by field, as its types have them. Raises UserError."""
     of_any_keys = [field.name for field in fields(config) if isinstance(getattr(config, field.name), dict)]
     allowed = [field.name for field in fields(config)]

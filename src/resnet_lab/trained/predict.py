@@ -104,48 +104,36 @@ def show(found: Iterable[Prediction], form: str = "text", top: int | None = None
     if top is not None and (top < 1 or form != "text"):
         reason = "at least 1 is needed" if form == "text" else f"--format {form} has every class"
         raise UserError(f"--top {top}: {reason}")
-    broken = 0
-    written = _Written(form, top or TOP)
+    printed = broken = 0
     for each in found:
         if each.error:
             print(f"resnet-lab: {printable(f'{each.image}: {each.error}')}", file=sys.stderr)
             broken += 1
+            continue
+        if form == "text":
+            print(printable(each.image))
+            for name, chance in each.top(top or TOP):
+                print(f"  {100 * chance:6.2f} %  {printable(name)}")
+        elif form == "csv":
+            _print_csv(each, header=not printed)
         else:
-            written.add(each)
-    written.close()
+            print("," if printed else "[")
+            print(_json(each), end="")
+        printed += 1
+    if form == "json":
+        print("\n]" if printed else "[]")
     return 1 if broken else 0
 
 
-class _Written:
-    """Prints predictions one after another."""
+def _print_csv(each: Prediction, *, header: bool) -> None:
+    ((name, chance),) = each.top()
+    rows = [("image", "prediction", "probability", *each.classes)] if header else []
+    rows.append((printable(each.image), name, *(f"{share:.6g}" for share in (chance, *each.probabilities))))
+    csv.writer(sys.stdout, lineterminator="\n").writerows(map(printable, row) for row in rows)
 
-    def __init__(self, form: str, top: int) -> None:
-        self._form, self._top, self._count = form, top, 0
 
-    def add(self, each: Prediction) -> None:
-        ((name, chance),) = each.top()
-        if self._form == "text":
-            print(printable(each.image))
-            for known, share in each.top(self._top):
-                print(f"  {100 * share:6.2f} %  {printable(known)}")
-        elif self._form == "csv":
-            if not self._count:
-                self._row("image", "prediction", "probability", *each.classes)
-            self._row(printable(each.image), name, chance, *each.probabilities)
-        else:
-            shares = [
-                {"class": printable(known), "probability": share}
-                for known, share in each.top(len(each.classes))
-            ]
-            said = {"image": printable(each.image), "prediction": printable(name), "probability": chance}
-            print("[" if not self._count else ",")
-            print(json.dumps({**said, "classes": shares}), end="")
-        self._count += 1
-
-    def close(self) -> None:
-        if self._form == "json":
-            print("\n]" if self._count else "[]")
-
-    def _row(self, *cells: object) -> None:
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow([printable(cell) if isinstance(cell, str) else f"{cell:.6g}" for cell in cells])
+def _json(each: Prediction) -> str:
+    shares = [{"class": printable(name), "probability": share} for name, share in each.top(len(each.classes))]
+    best = shares[0]
+    said = {"image": printable(each.image), "prediction": best["class"], "probability": best["probability"]}
+    return json.dumps({**said, "classes": shares})
