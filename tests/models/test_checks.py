@@ -28,11 +28,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("cifar_resnet20", {"shortcut_dropout": 0.2}, "is for shortcut=dropout"),
     ("cifar_resnet20", {"zero_channels": "both"}, "zero_channels 'both': allowed: auto, append, split"),
     ("cifar_resnet20", {"shared_preactivation": "projections"}, "is for order=relu_only_preactivation"),
-    (
-        "cifar_preact_resnet164",
-        {"shared_preactivation": "first_and_changes"},
-        "B is the same without",
-    ),
+    ("cifar_preact_resnet164", {"shared_preactivation": "first_and_changes"}, "B is the same without"),
     ("cifar_resnet20", {"drop_path": 1.0}, "at least 0 and less than 1"),
     ("cifar_resnet20", {"width": 0}, "must be greater than 0"),
 ]

@@ -23,10 +23,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "small images": ("cifar_resnet20", {}),
     "gates": ("cifar_resnet20", {"shortcut": "exclusive_gating"}),
     "small images, pre-activation": ("cifar_resnet20", {"order": "full_preactivation"}),
-    "bare stem": (
-        "cifar_resnet20",
-        {"order": "full_preactivation", "shared_preactivation": "projections"},
-    ),
+    "bare stem": ("cifar_resnet20", {"order": "full_preactivation", "shared_preactivation": "projections"}),
     "ReLU-only": ("cifar_resnet20", {"order": "relu_only_preactivation"}),
     "checkpointing": ("cifar_resnet20", {"checkpointing": True}),
 }

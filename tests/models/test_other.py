@@ -128,51 +128,30 @@ def test_weights_of_the_same_net_load_and_its_head_can_start_afresh(tmp_path: Pa
     assert fresh.fc.weight.shape == (4, 192)
 
 
-MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
-    "no target": ({"target": ""}, "model._target_ is needed"),
-    "module that is not there": ({"target": "torchvisoin.models.densenet121"}, "no module 'torchvisoin'"),
-    "name that is not there": (
-        {"target": "torchvision.models.densenet12"},
-        "did you mean torchvision.models.densenet121",
-    ),
-    "argument that it does not take": (
-        {"target": "torchvision.models.DenseNet", "args": {"drop": 0.1}},
-        "unexpected keyword argument 'drop'",
-    ),
-    "classes under another name": ({"target": "own_nets.Net", "classes_as": "num_classes"}, "'num_classes'"),
-    "what fails as it is made": ({"target": "own_nets.broken"}, "RuntimeError: no way"),
-    "no module": ({"target": "own_nets.nothing"}, "gives int: an nn.Module is needed"),
-    "nothing to train": ({"target": "own_nets.Empty"}, "has no parameters to train"),
-    "two results": (
-        {"target": "own_nets.Net", "args": {"gives": "pair"}},
-        "gives tuple for 2 images of 3x8x8",
-    ),
-    "maps": ({"target": "own_nets.Net", "args": {"gives": "map"}}, "gives (2, 7, 1) for 2 images of 3x8x8"),
-    "another result in a test": (
-        {"target": "own_nets.Net", "args": {"gives": "in a test"}},
-        "gives list for 2",
-    ),
-    "too few classes": (
-        {"target": "own_nets.Net", "classes_as": None, "args": {"classes": 3}},
-        "gives 3 scores",
-    ),
-    "images of another size": (
-        {"target": "torchvision.models.VisionTransformer", "args": VIT | {"image_size": 16}},
-        "8",
-    ),
-    "head that is not there": ({"target": "own_nets.Net", "head": "fx"}, "did you mean 'fc'"),
-    "fresh head without weights": ({"target": "own_nets.Net", "reset_head": True}, "model.reset_head needs"),
-    "weights that are not there": (
-        {"target": "own_nets.Net", "weights": "none.pt"},
-        "no such file or run folder",
-    ),
+NET = {"target": "own_nets.Net"}
+MISTAKES: dict[str, dict[str, Any]] = {  # what is said of each
+    "model._target_ is needed": {"target": ""},
+    "no module 'torchvisoin'": {"target": "torchvisoin.models.densenet121"},
+    "did you mean torchvision.models.densenet121": {"target": "torchvision.models.densenet12"},
+    "unexpected keyword argument 'drop'": {"target": "torchvision.models.DenseNet", "args": {"drop": 0.1}},
+    "'num_classes'": NET | {"classes_as": "num_classes"},
+    "RuntimeError: no way": {"target": "own_nets.broken"},
+    "gives int: an nn.Module is needed": {"target": "own_nets.nothing"},
+    "has no parameters to train": {"target": "own_nets.Empty"},
+    "gives tuple for 2 images of 3x8x8": NET | {"args": {"gives": "pair"}},
+    "gives (2, 7, 1) for 2 images of 3x8x8": NET | {"args": {"gives": "map"}},
+    "gives list for 2": NET | {"args": {"gives": "in a test"}},
+    "gives 3 scores": NET | {"classes_as": None, "args": {"classes": 3}},
+    "8": {"target": "torchvision.models.VisionTransformer", "args": VIT | {"image_size": 16}},
+    "did you mean 'fc'": NET | {"head": "fx"},
+    "model.reset_head needs": NET | {"reset_head": True},
+    "no such file or run folder": NET | {"weights": "none.pt"},
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_in_one_line_before_there_is_a_run(mistake: str) -> None:
-    choices, told = MISTAKES[mistake]
+@pytest.mark.parametrize("told", MISTAKES)
+def test_a_mistake_is_told_in_one_line_before_there_is_a_run(told: str) -> None:
     with pytest.raises(UserError) as error:
-        completed(other(**choices), SHAPE, 7)
+        completed(other(**MISTAKES[told]), SHAPE, 7)
     assert told in str(error.value)
     assert "\n" not in str(error.value)

@@ -41,29 +41,26 @@ def prefixed(state: State, prefix: str) -> State:
     return {prefix + name: value for name, value in state.items()}
 
 
+def zeros(state: State) -> State:
+    return {name: torch.zeros_like(value) for name, value in state.items()}
+
+
 WRAPPED = {
     "bare": lambda state: state,
     "DataParallel": lambda state: prefixed(state, "module."),
     "compiled": lambda state: prefixed(state, "_orig_mod."),
     "compiled inside DDP": lambda state: prefixed(state, "module._orig_mod."),
-    "Lightning": lambda state: {
-        "state_dict": prefixed(state, "backbone."),
-        "epoch": 3,
-        "optimizer_states": [],
-    },
+    "Lightning": lambda s: {"state_dict": prefixed(s, "backbone."), "epoch": 3, "optimizer_states": []},
     "Lightning, compiled": lambda state: {"state_dict": prefixed(state, "net._orig_mod.")},
     "Lightning of a DDP model": lambda state: {"state_dict": prefixed(state, "model.module.")},
     "stages compiled one by one": lambda state: {
         name.replace("layer1.", "layer1._orig_mod."): value for name, value in state.items()
     },
     "torchvision's training script": lambda state: {
-        "model": {name: torch.zeros_like(value) for name, value in state.items()},
+        "model": zeros(state),
         "model_ema": {"n_averaged": torch.tensor(9), **prefixed(state, "module.")},
     },
-    "timm's averaged weights": lambda state: {
-        "state_dict": {name: torch.zeros_like(value) for name, value in state.items()},
-        "state_dict_ema": state,
-    },
+    "timm's averaged weights": lambda state: {"state_dict": zeros(state), "state_dict_ema": state},
     "before PyTorch 0.4.1": lambda state: {
         name: value for name, value in state.items() if not name.endswith("num_batches_tracked")
     },
@@ -211,51 +208,44 @@ class Harmful:
         return Path.touch, (Path("harm-was-done"),)
 
 
-def broken_files(folder: Path) -> dict[Path, str]:
-    """Each file that cannot be used, and what its error must say."""
-    net = trained()
-    whole = folder / "whole.pth"
-    torch.save(net.state_dict(), whole)
-    data = whole.read_bytes()
-    files: dict[Path, str] = {}
-
-    def add(name: str, content: bytes, expected: str) -> None:
-        (folder / name).write_bytes(content)
-        files[folder / name] = expected
-
-    add("truncated.pth", data[: len(data) // 2], "damaged")
-    add("empty.pth", b"", "damaged")
-    add("text.pth", b"no weights at all", "damaged")
-    add("page.pth", b"\n<!DOCTYPE html><html>Sign in</html>", "a page of the web")
-    add(
-        "pointer.safetensors", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "`git lfs pull`"
-    )
-    add("keras.h5", b"\x89HDF\r\n\x1a\n", "HDF5, as Keras writes")
-    add("model.safetensors.index.json", b'{"weight_map": {}}', "text in JSON")
-    add("truncated.safetensors", b"\x08\x00\x00\x00\x00\x00\x00\x00{", "damaged")
-    for name, content, expected in (
-        ("object.pth", {"state_dict": Harmful()}, "run code"),
-        ("list.pth", [1, 2], "no state dict"),
-        ("several.pth", {"one": net.state_dict(), "two": net.state_dict()}, "several state dicts: one, two"),
-        ("numbers.pth", {"loss": 0.5}, "no state dict: 'loss' is float"),
-        ("two.pth", {**prefixed(net.state_dict(), "net."), **net.state_dict()}, "more than one prefix"),
-    ):
-        torch.save(content, folder / name)
-        files[folder / name] = expected
-    (folder / "empty").mkdir()
-    files[folder / "empty"] = "no run folder"
-    return files
-
-
 def test_a_file_that_cannot_be_used_is_one_line_and_runs_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for path, expected in broken_files(tmp_path).items():
+    state = trained().state_dict()
+    torch.save(state, "whole.pth")
+    whole = Path("whole.pth").read_bytes()
+    files: dict[str, tuple[Any, str]] = {  # bytes or what is saved, and what its error must say
+        "truncated.pth": (whole[: len(whole) // 2], "damaged"),
+        "empty.pth": (b"", "damaged"),
+        "text.pth": (b"no weights at all", "damaged"),
+        "page.pth": (b"\n<!DOCTYPE html><html>Sign in</html>", "a page of the web"),
+        "pointer.safetensors": (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "`git lfs pull`",
+        ),
+        "keras.h5": (b"\x89HDF\r\n\x1a\n", "HDF5, as Keras writes"),
+        "model.safetensors.index.json": (b'{"weight_map": {}}', "text in JSON"),
+        "truncated.safetensors": (b"\x08\x00\x00\x00\x00\x00\x00\x00{", "damaged"),
+        "object.pth": ({"state_dict": Harmful()}, "run code"),
+        "list.pth": ([1, 2], "no state dict"),
+        "several.pth": ({"one": state, "two": state}, "several state dicts: one, two"),
+        "numbers.pth": ({"loss": 0.5}, "no state dict: 'loss' is float"),
+        "two.pth": ({**prefixed(state, "net."), **state}, "more than one prefix"),
+    }
+    for name, (content, expected) in files.items():
+        path = tmp_path / name
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            torch.save(content, path)
         with pytest.raises(UserError, match=expected) as error:
             read(path)
         assert str(path) in str(error.value)
         assert "\n" not in str(error.value)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError, match="no run folder"):
+        read(tmp_path / "folder")
     assert not Path("harm-was-done").exists()
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,14 +37,18 @@ def run(make_config: Callable[..., TrainConfig], tmp_path: Path) -> Path:
     return folder.path
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "torch-export"])
-def test_a_run_is_exported_when_its_images_are_gone(kind: str, run: Path, tmp_path: Path) -> None:
-    out = tmp_path / "net"
+@pytest.mark.parametrize("kind", ["safetensors", "torch", "torch-export"])
+def test_a_run_is_exported_with_its_scores_when_its_images_are_gone(
+    kind: str, run: Path, tmp_path: Path
+) -> None:
+    out, trained, images = tmp_path / f"net.{kind}", nets.of_run(run), torch.randn(3, 3, 32, 32)
     assert main(["export", str(run), "--format", kind, "--out", str(out)]) == 0
-    if kind == "torch-export":
-        images = torch.randn(3, 3, 32, 32)
-        scores = torch.export.load(out).module()(images)
-        torch.testing.assert_close(scores, nets.of_run(run).load()(images), atol=1e-5, rtol=1e-4)
+    net = (
+        torch.export.load(out).module()
+        if kind == "torch-export"
+        else build(replace(trained.model, weights=str(out))).eval()
+    )
+    torch.testing.assert_close(net(images), trained.load()(images), atol=1e-5, rtol=1e-4)
 
 
 def test_onnx_gives_the_same_scores_of_any_number_of_images(run: Path, tmp_path: Path) -> None:
@@ -77,15 +82,14 @@ def test_onnx_without_its_extra_is_told(
     assert "pip install 'resnet-lab[onnx]'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "torch"])
 def test_where_one_stands_has_a_name(
-    kind: str, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(run)
-    assert main(["export", ".", "--format", kind]) == 0
-    written = capsys.readouterr().out.strip()
-    assert Path(written).stem == run.name
-    assert Path(written).is_file()
+    assert main(["export", "."]) == 0
+    written = Path(capsys.readouterr().out.strip())
+    assert written.stem == run.name
+    assert written.is_file()
 
 
 def test_a_file_says_what_it_is_and_how_it_sees(run: Path, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,50 +13,53 @@ from sklearn.datasets import load_digits, load_sample_image
 
 from resnet_lab.cli import main
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.models import build, create_model
+from resnet_lab.models import create_model
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.trained import network as nets
 
 
 @pytest.fixture
-def finished(make_config: Callable[..., TrainConfig]) -> Callable[..., Path]:
-    def run(**changes: object) -> Path:
-        folder = RunFolder.create(make_config(**{"recipe": {"epochs": 2}, **changes}))
-        assert execute(folder.path).error is None
-        return folder.path
-
-    return run
+def run(make_config: Callable[..., TrainConfig]) -> Path:
+    """The folder of a finished run."""
+    data = {"mean": "channel", "divide_by_std": True}
+    folder = RunFolder.create(make_config(recipe={"epochs": 2}, data=data))
+    assert execute(folder.path).error is None
+    return folder.path
 
 
 def numbers(line: str) -> list[float]:
     return [float(word) for word in line.split()[-4:]]
 
 
-def test_a_run_tested_again_has_its_records_error(
-    finished: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+def test_a_run_tested_again_has_its_records_error_and_what_does_not_fit_it_is_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = finished()
-    before = {file: file.stat().st_mtime_ns for file in path.rglob("*")}
+    before = {file: file.stat().st_mtime_ns for file in run.rglob("*")}
     capsys.readouterr()
-    assert main(["evaluate", "--run", str(path)]) == 0
-    last = json.loads((path / "record.json").read_text())["last"]
+    assert main(["evaluate", "--run", str(run)]) == 0
+    last = json.loads((run / "record.json").read_text())["last"]
     *_, line = capsys.readouterr().out.strip().splitlines()
     assert numbers(line)[:2] == [round(last[f"test/{key}"], 2) for key in ("error", "top5_error")]
     assert numbers(line)[3] == 80
-    assert {file: file.stat().st_mtime_ns for file in path.rglob("*")} == before, "nothing is written"
-
-
-def test_an_ensemble_is_told_beside_its_members(
-    finished: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    paths = [finished(seed=seed) for seed in (0, 1)]
-    capsys.readouterr()
-    arguments = [text for path in paths for text in ("--run", str(path))]
-    assert main(["evaluate", *arguments, "data.test_images=40"]) == 0
-    lines = capsys.readouterr().out.strip().splitlines()[-3:]
-    assert [line.split()[0] for line in lines] == [paths[0].name, paths[1].name, "ensemble"]
-    assert {numbers(line)[3] for line in lines} == {40}
+    assert {file: file.stat().st_mtime_ns for file in run.rglob("*")} == before, "nothing is written"
+    assert nets.of_run(str(run)).run == nets.of_itself(str(run)).run
+    for arguments, told in (
+        (["--protocol", "ten_crp"], "ten_crop"),
+        (["--protocol", "ten_crop"], "single_view"),
+        (["seed=1"], "evaluate reads"),
+        (["data=fashion_mnist"], "sees 8x8 pixels"),
+        (["data=cifar10", "data.size=8"], "sees 1 channels"),
+        (["data.flip=false"], "only training reads it"),
+        (["data.mean=pixel"], "knows its own normalisation"),
+        (["model.zero_channels=split"], "a run knows its net"),
+        (["data.tset_images=1"], "tset_images"),
+    ):
+        assert main(["evaluate", "--run", str(run), *arguments]) == 2
+        assert told in capsys.readouterr().err
+    (run / "record.json").unlink()
+    assert main(["evaluate", "--run", str(run)]) == 0
+    assert "interrupted: taking iteration" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -79,47 +81,27 @@ def test_a_mistake_is_one_line(arguments: list[str], told: str, capsys: pytest.C
     assert said.count("\n") == 1
 
 
-def test_a_protocol_or_a_key_that_does_not_fit_a_run_is_one_line(
-    finished: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = str(finished())
-    for arguments, told in (
-        (["--protocol", "ten_crp"], "ten_crop"),
-        (["--protocol", "ten_crop"], "single_view"),
-        (["seed=1"], "evaluate reads"),
-        (["data=fashion_mnist"], "sees 8x8 pixels"),
-        (["data=cifar10", "data.size=8"], "sees 1 channels"),
-        (["data.flip=false"], "only training reads it"),
-        (["data.mean=channel"], "knows its own normalisation"),
-        (["model.zero_channels=split"], "a run knows its net"),
-        (["data.tset_images=1"], "tset_images"),
-    ):
-        assert main(["evaluate", "--run", path, *arguments]) == 2
-        assert told in capsys.readouterr().err
-
-
 def test_predictions_are_those_of_the_test_set_and_a_bad_file_is_one_line(
-    finished: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = finished()
     digit = np.round(load_digits().images[0] * (255 / 16)).astype(np.uint8)
     Image.fromarray(digit).save(tmp_path / "zero.png")
     Image.fromarray(digit).convert("CMYK").resize((80, 80)).save(tmp_path / "zero.jpg")
     (tmp_path / "bad.jpg").write_bytes(b"no image")
     capsys.readouterr()
     files = [str(tmp_path / name) for name in ("zero.png", "bad.jpg", "zero.jpg", "absent.png")]
-    assert main(["predict", *files, "--run", str(path), "--top", "3"]) == 1
+    assert main(["predict", *files, "--run", str(run), "--top", "3"]) == 1
     out, err = capsys.readouterr()
     assert [line for line in out.splitlines() if not line.startswith(" ")] == [files[0], files[2]]
     assert len(out.splitlines()) == 2 * (1 + 3)
     assert "bad.jpg: not an image" in err
     assert "absent.png: No such file" in err
 
-    told = json.loads((path / "preprocessing.json").read_text())
+    told = json.loads((run / "preprocessing.json").read_text())
     pixels = (torch.from_numpy(digit).float()[None] / 255 - torch.tensor(told["mean"])) / torch.tensor(
         told["std"]
     )
-    chances = nets.of_run(path).load()(pixels[None]).softmax(1)[0]
+    chances = nets.of_run(run).load()(pixels[None]).softmax(1)[0]
     first = out.splitlines()[1].split()
     assert first == [f"{100 * chances.max().item():.2f}", "%", str(chances.argmax().item())]
 
@@ -137,38 +119,11 @@ def test_files_of_every_kind_are_seen_by_a_named_net(
     assert len(capsys.readouterr().out.splitlines()) == len(kinds) * 6
 
 
-@pytest.mark.parametrize("kind", ["safetensors", "torch", "torch-export"])
-def test_an_exported_run_gives_the_same_scores(
-    kind: str, finished: Callable[..., Path], tmp_path: Path
-) -> None:
-    path, out = finished(), tmp_path / "net"
-    assert main(["export", str(path), "--format", kind, "--out", str(out)]) == 0
-    trained = nets.of_run(path)
-    images = torch.randn(3, 1, 8, 8)
-    if kind == "torch-export":
-        scores = torch.export.load(out).module()(images)
-    else:
-        loaded = tmp_path / f"net.{'safetensors' if kind == 'safetensors' else 'pth'}"
-        out.rename(loaded)
-        again = build(replace(trained.model, weights=str(loaded))).eval()
-        scores = again(images)
-    torch.testing.assert_close(scores, trained.load()(images), atol=1e-5, rtol=1e-4)
-
-
 def test_safetensors_say_what_net_they_are_of(tmp_path: Path) -> None:
     out = tmp_path / "net.safetensors"
     assert main(["export", "cifar_resnet20", "--out", str(out)]) == 0
     with safe_open(out, "pt") as file:
         assert json.loads(file.metadata()["model"])["depth"] == 20
-
-
-def test_an_unfinished_run_is_taken_from_its_last_checkpoint(
-    finished: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = finished()
-    (path / "record.json").unlink()
-    assert main(["evaluate", "--run", str(path)]) == 0
-    assert "interrupted: taking iteration" in capsys.readouterr().out
 
 
 def test_a_run_without_a_checkpoint_is_told(
@@ -179,30 +134,17 @@ def test_a_run_without_a_checkpoint_is_told(
     assert "train it first" in capsys.readouterr().err
 
 
-def test_a_path_may_be_text(finished: Callable[..., Path]) -> None:
-    path = finished()
-    assert nets.of_run(str(path)).run == nets.of_itself(str(path)).run
-
-
-@pytest.mark.parametrize(
-    ("key", "values", "told"),
-    [
+def test_a_normalisation_that_was_not_the_runs_is_refused(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = json.loads((run / "preprocessing.json").read_text())
+    for key, values, told in (
         ("std", [0.0], "above 0"),
         ("mean", [99.0], "from 0 to 1"),
         ("mean", [0.1], "it is damaged, or of another run"),
-    ],
-)
-def test_a_normalisation_that_was_not_the_runs_is_refused(
-    key: str,
-    values: list[float],
-    told: str,
-    finished: Callable[..., Path],
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    path = finished(data={"mean": "channel", "divide_by_std": True})
-    seen = json.loads((path / "preprocessing.json").read_text())
-    (path / "preprocessing.json").write_text(json.dumps(seen | {key: values}))
-    assert main(["evaluate", "--run", str(path)]) == 2
-    line = capsys.readouterr().err
-    assert told in line
-    assert line.count("\n") == 1
+    ):
+        (run / "preprocessing.json").write_text(json.dumps(seen | {key: values}))
+        assert main(["evaluate", "--run", str(run)]) == 2
+        line = capsys.readouterr().err
+        assert told in line
+        assert line.count("\n") == 1

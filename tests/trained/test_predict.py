@@ -14,6 +14,7 @@ from folders import CLASSES, picture
 from forked import killed
 from resnet_lab.cli import main
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.models import create_model
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.trained import network
 
@@ -21,6 +22,12 @@ APPEND = "model.zero_channels=append"
 CIFAR = ("--mean", "0.491,0.482,0.447", "--std", "0.247,0.243,0.262")
 
 Predicted = Callable[..., tuple[int, str, str]]
+
+
+def elsewhere(folder: Path) -> tuple[object, ...]:
+    """The options that name a net of three classes from elsewhere, which answers the last."""
+    weights = answering.foreign(folder / "w.pth", 3, answer=2)
+    return "--model", "cifar_resnet20", "--weights", weights
 
 
 @pytest.fixture
@@ -58,27 +65,15 @@ def test_a_net_from_elsewhere_is_told_how_it_sees_and_what_its_classes_are(
     tmp_path: Path, predicted: Predicted
 ) -> None:
     (tmp_path / "names.txt").write_text("dog\neel\ncat\n")
-    net = (
-        "--model",
-        "cifar_resnet20",
-        "--weights",
-        answering.foreign(tmp_path / "w.pth", 3, answer=2),
-        APPEND,
+    code, out, err = predicted(
+        *elsewhere(tmp_path), APPEND, *CIFAR, "--size", 32, "--classes", tmp_path / "names.txt"
     )
-    code, out, err = predicted(*net, *CIFAR, "--size", 32, "--classes", tmp_path / "names.txt")
     assert (code, err) == (0, "")
     assert out.splitlines()[1].split()[-1] == "cat"
 
 
 def test_what_is_assumed_is_said(tmp_path: Path, predicted: Predicted) -> None:
-    net = (
-        "--model",
-        "cifar_resnet20",
-        "--weights",
-        answering.foreign(tmp_path / "w.pth", 3, answer=2),
-        APPEND,
-    )
-    code, out, err = predicted(*net, *CIFAR)
+    code, out, err = predicted(*elsewhere(tmp_path), APPEND, *CIFAR)
     assert code == 0
     assert "class 2" in out
     assert err.count("\n") == 1
@@ -98,35 +93,21 @@ def test_what_is_assumed_is_said(tmp_path: Path, predicted: Predicted) -> None:
 def test_what_does_not_fit_is_one_line(
     arguments: tuple[str, ...], told: str, tmp_path: Path, predicted: Predicted
 ) -> None:
-    weights = answering.foreign(tmp_path / "w.pth", 3, answer=2)
+    net = elsewhere(tmp_path)
     for order in (arguments, arguments[::-1] if all("=" in text for text in arguments) else arguments):
-        code, _, err = predicted("--model", "cifar_resnet20", "--weights", weights, *order)
+        code, _, err = predicted(*net, *order)
         assert code == 2
         assert told in err
         assert err.count("\n") == 1
 
 
-def test_where_zeros_are_padded_is_read(
-    tmp_path: Path, image: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_where_zeros_are_padded_is_read(tmp_path: Path, predicted: Predicted) -> None:
     torch.manual_seed(0)
-    from resnet_lab.models import create_model
-
     torch.save(create_model("cifar_resnet20").state_dict(), tmp_path / "w.pth")
-    said = []
-    for way in ("append", "split"):
-        arguments = (
-            "--model",
-            "cifar_resnet20",
-            "--weights",
-            str(tmp_path / "w.pth"),
-            *CIFAR,
-            "--size",
-            "32",
-        )
-        assert main(["predict", f"model.zero_channels={way}", str(image), *arguments]) == 0
-        said.append(capsys.readouterr().out)
-    assert said[0] != said[1]
+    net = ("--model", "cifar_resnet20", "--weights", tmp_path / "w.pth", *CIFAR, "--size", "32")
+    append, split = (predicted(f"model.zero_channels={way}", *net) for way in ("append", "split"))
+    assert append[0] == split[0] == 0
+    assert append[1] != split[1]
 
 
 def test_a_run_that_was_killed_knows_how_it_sees(

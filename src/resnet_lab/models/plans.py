@@ -54,18 +54,10 @@ class Family:
 
 FAMILIES = {
     "cifar": Family(  # 6n+2 and 9n+2: he2015 Section 4.2, he2016 Section 5
-        stem="3x3",
-        width=16,
-        classes=10,
-        stride_on="1x1",
-        shortcut="A",
+        stem="3x3", width=16, classes=10, stride_on="1x1", shortcut="A"
     ),
     "wide": Family(  # 6n+4, counting three projections and not the classifier: 1605.07146 Table 1
-        stem="3x3",
-        width=16,
-        classes=10,
-        stride_on="1x1",
-        other_layers=4,
+        stem="3x3", width=16, classes=10, stride_on="1x1", other_layers=4
     ),
     "imagenet": Family(  # he2015 Table 1, with the stride where torchvision's weights have it
         stem="7x7",
