@@ -18,7 +18,7 @@ def path(text: str) -> Path:
 
 def networks() -> Iterable[str]:
     """Return the names of the networks."""
-    from resnet_lab.models.names import NAMED
+    from resnet_lab.models.named import NAMED
 
     return NAMED
 

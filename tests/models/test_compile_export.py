@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from resnet_lab.models import blocks, create_model, list_models
-from resnet_lab.models.names import entry
+from resnet_lab.models.named import entry
 from resnet_lab.models.orders import ORDERS
 from resnet_lab.models.plans import FAMILIES, STEM_STRIDES
 from resnet_lab.models.shortcuts import SHORTCUTS

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from resnet_lab.models import create_model, list_models
-from resnet_lab.models.names import entry
+from resnet_lab.models.named import entry
 
 # Of the same units in the same order, a quarter as wide; the slow tests take each as it is.
 NARROW: dict[str, dict[str, int]] = {"cifar": {}, "wide": {"width": 4}, "imagenet": {"width": 16}}

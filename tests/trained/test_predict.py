@@ -127,6 +127,8 @@ def test_a_net_that_knows_how_it_sees_is_told_nothing(tmp_path: Path, predicted:
     assert "goes with --model" in predicted("--run", ours, "model.depth=20")[2]
     other = predicted("--model", "cifar_resnet20", "--weights", ours)[2]
     assert "model.depth=8" in other
+    named = ("--model", "cifar_resnet20", "--weights", ours, "model.depth=8", "model.width=4")
+    assert predicted(*named)[:2] == predicted("--run", ours)[:2]
 
 
 @pytest.fixture

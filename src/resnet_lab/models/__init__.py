@@ -3,7 +3,7 @@
 from resnet_lab.models.blocks import Block
 from resnet_lab.models.build import build, create_model
 from resnet_lab.models.description import ModelConfig, Net
-from resnet_lab.models.names import list_models, named
+from resnet_lab.models.named import list_models, named
 from resnet_lab.models.net_config import NetConfig
 from resnet_lab.models.orders import Order
 from resnet_lab.models.other import OtherConfig

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from resnet_lab.models.described import check_weights
 from resnet_lab.models.description import ModelConfig
-from resnet_lab.models.names import named
+from resnet_lab.models.named import named
 from resnet_lab.models.net_config import NetConfig, Shape
 
 if TYPE_CHECKING:

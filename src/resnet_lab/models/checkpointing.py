@@ -24,18 +24,12 @@ class CheckpointedStage(nn.Sequential):
         length = isqrt(len(units))
         for start in range(0, len(units), length):
             segment = units[start : start + length]
-            x = checkpoint(_run, segment, x, use_reentrant=False, context_fn=partial(_contexts, segment))
+            contexts = partial(_contexts, segment)  # for the forward pass, and for the recomputation
+            x = checkpoint(nn.Sequential(*segment), x, use_reentrant=False, context_fn=contexts)
         return x
 
 
-def _run(units: list[nn.Module], x: Tensor) -> Tensor:
-    for unit in units:
-        x = unit(x)
-    return x
-
-
 def _contexts(units: list[nn.Module]) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    """Return context managers for the forward pass and for the recomputation."""
     return nullcontext(), _statistics_kept(units)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from resnet_lab.models.build import create_model
-from resnet_lab.models.names import COUNTS, Counts, entry, list_models
+from resnet_lab.models.named import COUNTS, Counts, entry, list_models
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
 

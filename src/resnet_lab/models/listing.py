@@ -1,19 +1,13 @@
 """`resnet-lab models`: the named nets, or the layers of one. Free of torch until layers are asked for."""
 
-from typing import TYPE_CHECKING
-
 from rich.console import Console
 from rich.table import Table
 
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.models.build import completed
-from resnet_lab.models.names import NAMED, Counts, entry, list_models, recorded
+from resnet_lab.models.named import NAMED, Counts, entry, list_models, recorded
 from resnet_lab.models.net_config import NetConfig, Shape
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.targets import locate, takes
-
-if TYPE_CHECKING:
-    from torch import nn
 
 # Images and names of arguments that a net of one's own is tried with.
 IMAGES = ((3, 32, 32), (3, 224, 224), (1, 28, 28), (1, 8, 8))
@@ -38,12 +32,28 @@ def print_models(pattern: str | None, layers: bool) -> int:
     if layers:
         net, size = entry(names[0]), entry(names[0]).size
         return print_layers(net.config.check(), (3, size, size), names[0])
-    return _print(model_table(names))
+    table = _table("model", "depth", "layers", "parameters", "multiply-adds", "image", "source")
+    for name in names:
+        net, counts = entry(name), _counts(name)
+        numbers = (f"{counts.parameters:,}", f"{counts.multiply_adds:,}", f"{net.size}x{net.size}")
+        table.add_row(name, str(net.config.depth), str(counts.layers), *numbers, net.source)
+    return _print(table)
 
 
 def print_layers(net: NetConfig, shape: Shape, name: str | None = None) -> int:
-    """Print the layers of a net for an image of this shape, (C, H, W); 0."""
-    return _print(layer_table(net.outline(shape), shape, name or net.label))
+    """Print the layers of a net for an image of this shape, (C, H, W), in the order of the forward pass; 0."""
+    from resnet_lab.models.counting import layers
+
+    table = _table("layer", "output", "parameters", "multiply-adds", "kind")
+    found = layers(net.outline(shape), shape)
+    for layer in found:
+        output = "x".join(map(str, layer.output))
+        table.add_row(layer.name, output, f"{layer.parameters:,}", f"{layer.multiply_adds:,}", layer.kind)
+    table.add_section()
+    parameters, cost = sum(layer.parameters for layer in found), sum(layer.multiply_adds for layer in found)
+    title = f"{name or net.label} on {'x'.join(map(str, shape))}"
+    table.add_row(title, "", f"{parameters:,}", f"{cost:,}", "")
+    return _print(table)
 
 
 def guessed(path: str) -> tuple[NetConfig, Shape]:
@@ -57,35 +67,10 @@ def guessed(path: str) -> tuple[NetConfig, Shape]:
     errors = []
     for shape in IMAGES:
         try:
-            return completed(net, shape, 10 if classes else 1), shape
+            return net.check(shape, 10 if classes else 1), shape
         except UserError as error:
             errors.append(error)
     raise UserError(f"{errors[0]}; model=NAME data=NAME instead of the path give it its arguments and images")
-
-
-def _print(table: Table) -> int:
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
-    console.print(table)
-    return 0
-
-
-def model_table(names: list[str]) -> Table:
-    """A row for each net: what it is, what it costs for one image, and where it comes from."""
-    table = _table("model", "source", ["depth", "layers", "parameters", "multiply-adds", "image"])
-    for name in names:
-        net, counts = entry(name), _counts(name)
-        table.add_row(
-            name,
-            str(net.config.depth),
-            str(counts.layers),
-            f"{counts.parameters:,}",
-            f"{counts.multiply_adds:,}",
-            f"{net.size}x{net.size}",
-            net.source,
-        )
-    return table
 
 
 def _counts(name: str) -> Counts:
@@ -97,27 +82,19 @@ def _counts(name: str) -> Counts:
     return counted(name)
 
 
-def layer_table(model: "nn.Module", shape: Shape, name: str) -> Table:
-    """A row for each layer, in the order of the forward pass."""
-    from resnet_lab.models.counting import layers
-
-    table = _table("layer", "kind", ["output", "parameters", "multiply-adds"])
-    found = layers(model, shape)
-    for layer in found:
-        output = "x".join(map(str, layer.output))
-        table.add_row(layer.name, output, f"{layer.parameters:,}", f"{layer.multiply_adds:,}", layer.kind)
-    table.add_section()
-    parameters, cost = (
-        sum(getattr(layer, key) for layer in found) for key in ("parameters", "multiply_adds")
-    )
-    table.add_row(f"{name} on {'x'.join(map(str, shape))}", "", f"{parameters:,}", f"{cost:,}", "")
-    return table
-
-
-def _table(first: str, last: str, numbers: list[str]) -> Table:
+def _table(first: str, *others: str) -> Table:
+    """Return a table without lines, of numbers between its first column and its last."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column(first, no_wrap=True)
-    for number in numbers:
+    for number in others[:-1]:
         table.add_column(number, justify="right", no_wrap=True)
-    table.add_column(last)
+    table.add_column(others[-1])
     return table
+
+
+def _print(table: Table) -> int:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPED_WIDTH)
+    console.print(table)
+    return 0

@@ -10,7 +10,7 @@ code does not have: `SHARED_PREACTIVATION`.
 Free of torch.
 """
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from resnet_lab.targets import located
 
@@ -24,25 +24,6 @@ SHARED_PREACTIVATION = {
     "first_and_changes": "in the net's first unit, and where dimensions change, padded or not: fb.resnet.torch",
     "projections": "where a shortcut has weights alone: kuangliu/pytorch-cifar, whose stem is a bare convolution",
 }
-
-
-class UnitParts(Protocol):
-    """What an order finds in a unit."""
-
-    def relu(self, x: "Tensor", /) -> "Tensor":
-        """The activation."""
-
-    def bn(self, x: "Tensor", /) -> "Tensor":
-        """The batch norm that does not stand between two convolutions."""
-
-    def convolutions(self, x: "Tensor", /) -> "Tensor":
-        """The branch but for that batch norm."""
-
-    def for_shortcut(self, x: "Tensor", activated: "Tensor", /) -> "Tensor":
-        """What the shortcut of a pre-activated unit reads."""
-
-    def add(self, x: "Tensor", branch: "Tensor", /) -> "Tensor":
-        """The shortcut of x added to the branch."""
 
 
 class Order:
@@ -60,8 +41,12 @@ class Order:
             ORDERS[name] = cls
 
     @staticmethod
-    def forward(unit: UnitParts, x: "Tensor") -> "Tensor":
-        """What a unit gives for x."""
+    def forward(unit: Any, x: "Tensor") -> "Tensor":
+        """What a `Unit` gives for x.
+
+        It has `relu`; `bn`, the batch norm that does not stand between two convolutions; `convolutions`, the branch but
+        for that; `for_shortcut(x, activated)`, what the shortcut of a pre-activated unit reads; `add(x, branch)`.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -82,7 +67,7 @@ class Original(Order, name="original"):
     """Figure 4(a), and he2015 Figure 2: conv-BN-ReLU-...-conv-BN, addition, ReLU."""
 
     @staticmethod
-    def forward(unit: UnitParts, x: "Tensor") -> "Tensor":
+    def forward(unit: Any, x: "Tensor") -> "Tensor":
         return unit.relu(unit.add(x, unit.bn(unit.convolutions(x))))
 
 
@@ -93,7 +78,7 @@ class BNAfterAddition(Order, name="bn_after_addition"):
     norm_after_addition = True
 
     @staticmethod
-    def forward(unit: UnitParts, x: "Tensor") -> "Tensor":
+    def forward(unit: Any, x: "Tensor") -> "Tensor":
         return unit.relu(unit.bn(unit.add(x, unit.convolutions(x))))
 
 
@@ -103,7 +88,7 @@ class ReLUBeforeAddition(Order, name="relu_before_addition"):
     in_he2016 = "ReLU before addition"
 
     @staticmethod
-    def forward(unit: UnitParts, x: "Tensor") -> "Tensor":
+    def forward(unit: Any, x: "Tensor") -> "Tensor":
         return unit.add(x, unit.relu(unit.bn(unit.convolutions(x))))
 
 
@@ -114,7 +99,7 @@ class ReLUOnlyPreactivation(Order, name="relu_only_preactivation"):
     activates_first = True
 
     @staticmethod
-    def forward(unit: UnitParts, x: "Tensor") -> "Tensor":
+    def forward(unit: Any, x: "Tensor") -> "Tensor":
         activated = unit.relu(x)
         return unit.add(unit.for_shortcut(x, activated), unit.bn(unit.convolutions(activated)))
 
@@ -127,6 +112,6 @@ class FullPreactivation(Order, name="full_preactivation"):
     norm_first = True
 
     @staticmethod
-    def forward(unit: UnitParts, x: "Tensor") -> "Tensor":
+    def forward(unit: Any, x: "Tensor") -> "Tensor":
         activated = unit.relu(unit.bn(x))
         return unit.add(unit.for_shortcut(x, activated), unit.convolutions(activated))

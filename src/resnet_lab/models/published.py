@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.description import PUBLISHED, TRAINING, ModelConfig
-from resnet_lab.models.names import named
+from resnet_lab.models.named import named
 from resnet_lab.models.net_config import NetConfig
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,7 @@ from resnet_lab.errors import UserError, nearest
 from resnet_lab.files import open_file, read_text
 from resnet_lab.models import published
 from resnet_lab.models.build import build, completed
-from resnet_lab.models.description import TRAINING
-from resnet_lab.models.names import NAMED, named
+from resnet_lab.models.named import NAMED, named
 from resnet_lab.models.net_config import NetConfig
 from resnet_lab.models.weights import fill, load_state, read
 from resnet_lab.runs.checkpoints import RUN, newest_sound, weights_of
@@ -124,7 +123,8 @@ def _as_in(
     """
     if (said := described(path, trust=trust)) is not None:
         ours, seen = said
-        _check_same(net, ours, path)
+        if not ours.translated:
+            raise UserError(f"{path} is of another net: {ours.label}; --run {path} takes it as it is")
         channels, classes = ours.in_channels, ours.num_classes
     else:
         run = _run_of(path)
@@ -222,20 +222,6 @@ def as_published(entry: Any) -> Preprocessing:
     (crop,), (resize,) = preset.crop_size, preset.resize_size
     mean, std = by_channel(preset.mean), by_channel(preset.std)
     return Preprocessing(3, (crop, crop), resize, mean, std, tuple(entry.meta["categories"]))
-
-
-def _check_same(asked: NetConfig, ours: NetConfig, path: Path) -> None:
-    """Raises UserError where a file of ours is of another net than the one that was named."""
-    if not ours.translated:
-        raise UserError(f"{path} is of another net: {ours.label}; --run {path} takes it as it is")
-    names = [field.name for field in fields(asked) if field.name not in TRAINING]
-    different = [
-        f"model.{name}={getattr(ours, name)}"
-        for name in names
-        if getattr(asked, name) not in (getattr(ours, name), None)
-    ]
-    if different:
-        raise UserError(f"{path} is of another net: {', '.join(different)}; --run {path} takes it as it is")
 
 
 def _filled(model: NetConfig, path: Path) -> nn.Module:

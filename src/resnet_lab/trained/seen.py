@@ -19,6 +19,8 @@ from resnet_lab.reference import imagenet_classes
 from resnet_lab.trained.network import Trained
 
 IMAGENET_SIDE = 224  # pixels
+EXAMPLE = "--mean 0.491,0.482,0.447 --std 0.247,0.243,0.262 of CIFAR-10's training images"
+UNKNOWN = "does not say how it sees images"
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,7 @@ class Given:
     ) -> "Given":
         """From the command line's words. Raises UserError for numbers that cannot be, and unreadable classes."""
         if (mean is None) != (std is None):
-            raise UserError(
-                "--mean and --std go together, for example --mean 0.49,0.48,0.45 --std 0.25,0.24,0.26"
-            )
+            raise UserError(f"--mean and --std go together, for example {EXAMPLE}")
         if resize is not None and size is None:
             raise UserError(f"--resize {resize}: --size says what is cut out of it")
         if size is not None and not 1 <= size <= (size if resize is None else resize):
@@ -65,30 +65,18 @@ def with_given(net: Trained, given: Given) -> tuple[Preprocessing, str | None]:
     channels, side = net.model.in_channels or 3, size_of(net, given)
     assumed = []
     if given.mean is None and side < IMAGENET_SIDE:
-        raise UserError(
-            f"{net.name} does not say how it sees images: --mean and --std are needed, for example "
-            "--mean 0.491,0.482,0.447 --std 0.247,0.243,0.262 of CIFAR-10's training images"
-        )
+        raise UserError(f"{net.name} {UNKNOWN}: --mean and --std are needed, for example {EXAMPLE}")
     if given.mean is None:
         assumed.append("ImageNet's mean and std")
-    view = Preprocessing(
-        channels,
-        (side, side),
-        resize_of(net, given),
-        by_channel(given.mean or MEAN),
-        by_channel(given.std or STD),
-        names(net, given),
-    )
+    mean, std = by_channel(given.mean or MEAN), by_channel(given.std or STD)
+    view = Preprocessing(channels, (side, side), resize_of(net, given), mean, std, names(net, given))
     if given.size is None:
         assumed.append(words(view))
     if not view.class_names and net.outputs == len(imagenet_classes()):
         view = replace(view, class_names=tuple(row["name"] for row in imagenet_classes()))
         assumed.append("ImageNet's classes in their order")
     check_channels(net, view)
-    return (
-        view,
-        f"{net.name} does not say how it sees images: assumed {', '.join(assumed)}" if assumed else None,
-    )
+    return view, f"{net.name} {UNKNOWN}: assumed {', '.join(assumed)}" if assumed else None
 
 
 def known(net: Trained, given: Given) -> Preprocessing:
@@ -112,9 +100,7 @@ def size_of(net: Trained, given: Given) -> int:
     if given.size is not None:
         return given.size
     if net.model.usual_side is None:
-        raise UserError(
-            f"{net.name} does not say how it sees images: --size is needed, with --mean and --std"
-        )
+        raise UserError(f"{net.name} {UNKNOWN}: --size is needed, with --mean and --std")
     return net.model.usual_side
 
 
@@ -143,12 +129,10 @@ def check_channels(net: Trained, view: Preprocessing) -> None:
 
 def words(view: Preprocessing) -> str:
     """What part of an image is seen."""
-    height, width = view.size
-    return (
-        f"the middle of an image at {height}x{width}"
-        if view.resize is None
-        else f"the middle {height}x{width} of an image with the shorter side at {view.resize}"
-    )
+    size = f"{view.size[0]}x{view.size[1]}"
+    if view.resize is None:
+        return f"the middle of an image at {size}"
+    return f"the middle {size} of an image with the shorter side at {view.resize}"
 
 
 def refuse_unread(given: Given, nets: Sequence[Trained]) -> None:

@@ -14,7 +14,7 @@ from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.data.spec import DataConfig, DataInfo
 from resnet_lab.errors import UserError
 from resnet_lab.trained.network import Trained
-from resnet_lab.trained.seen import Given, check_channels, names, resize_of, size_of, words
+from resnet_lab.trained.seen import UNKNOWN, Given, check_channels, names, resize_of, size_of, words
 from resnet_lab.training.protocols import Protocol
 
 
@@ -136,9 +136,7 @@ def own_preprocessing(
     else:
         numbers = f"mean {_listed(data.mean)} and std {_listed(data.std)} of the training images"
     seen = f", {words(data)}" if data.resize is not None and given.size is None else ""
-    return view, (
-        f"{net.name} does not say how it sees images: assumed {numbers}{seen}; --mean and --std say otherwise"
-    )
+    return view, (f"{net.name} {UNKNOWN}: assumed {numbers}{seen}; --mean and --std say otherwise")
 
 
 def _check_known(net: Trained, data: Preprocessing) -> None:

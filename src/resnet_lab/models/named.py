@@ -6,7 +6,7 @@
 import csv
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -24,6 +24,7 @@ class Named:
 
 
 NAMED: dict[str, Named] = {}
+PREACTIVATED = "full_preactivation"
 
 
 def _add(name: str, source: str, **choices: Any) -> None:
@@ -37,42 +38,27 @@ for depth in (20, 32, 44, 56, 110):
     _add(f"cifar_plain{depth}", "he2015 Figure 6", depth=depth, shortcut="none")
 for depth in (164, 1001):
     _add(f"cifar_resnet{depth}", "he2016 Table 3", depth=depth, block="bottleneck")
-_add("cifar_preact_resnet110", "he2016 Table 2", depth=110, order="full_preactivation")
+_add("cifar_preact_resnet110", "he2016 Table 2", depth=110, order=PREACTIVATED)
 for depth in (164, 1001):
-    source = "he2016 Table 3"
-    _add(f"cifar_preact_resnet{depth}", source, depth=depth, block="bottleneck", order="full_preactivation")
-_add("wrn28_10", "1605.07146 Table 5", family="wide", depth=28, width_factor=10.0, order="full_preactivation")
+    _add(f"cifar_preact_resnet{depth}", "he2016 Table 3", depth=depth, block="bottleneck", order=PREACTIVATED)
+_add("wrn28_10", "1605.07146 Table 5", family="wide", depth=28, width_factor=10.0, order=PREACTIVATED)
 
+_imagenet = partial(_add, family="imagenet")
 for depth in (18, 34):
-    _add(f"plain{depth}", "he2015 Table 2", family="imagenet", depth=depth, shortcut="none")
+    _imagenet(f"plain{depth}", "he2015 Table 2", depth=depth, shortcut="none")
 for depth in (18, 34, 50, 101, 152):
-    _add(f"resnet{depth}", "he2015 Table 1, stride as torchvision", family="imagenet", depth=depth)
-    _add(
-        f"resnet{depth}_cifar_stem",
-        "the seed article",
-        family="imagenet",
-        depth=depth,
-        stem="3x3",
-        num_classes=10,
-    )
-_add("resnet200", "he2016 Table 5", family="imagenet", depth=200, stride_on="1x1")
+    _imagenet(f"resnet{depth}", "he2015 Table 1, stride as torchvision", depth=depth)
+    _imagenet(f"resnet{depth}_cifar_stem", "the seed article", depth=depth, stem="3x3", num_classes=10)
+_imagenet("resnet200", "he2016 Table 5", depth=200, stride_on="1x1")
 for depth in (101, 152, 200):
-    source = "he2016 Table 5"
-    _add(
-        f"preact_resnet{depth}",
-        source,
-        family="imagenet",
-        depth=depth,
-        stride_on="1x1",
-        order="full_preactivation",
-    )
-_add("resnext50_32x4d", "1611.05431 Table 1", family="imagenet", depth=50, groups=32, width_factor=2.0)
-_add("resnext101_32x8d", "1611.05431, torchvision", family="imagenet", depth=101, groups=32, width_factor=4.0)
-_add("resnext101_64x4d", "1611.05431 Table 4", family="imagenet", depth=101, groups=64, width_factor=4.0)
-_add("wide_resnet50_2", "1605.07146 Table 8", family="imagenet", depth=50, width_factor=2.0)
-_add("wide_resnet101_2", "1605.07146, torchvision", family="imagenet", depth=101, width_factor=2.0)
-_add("se_resnet50", "1709.01507 Table 1", family="imagenet", depth=50, block="se_bottleneck")
-_add("resnet50_d", "1812.01187 Table 5", family="imagenet", depth=50, stem="deep", downsample="pool")
+    _imagenet(f"preact_resnet{depth}", "he2016 Table 5", depth=depth, stride_on="1x1", order=PREACTIVATED)
+_imagenet("resnext50_32x4d", "1611.05431 Table 1", depth=50, groups=32, width_factor=2.0)
+_imagenet("resnext101_32x8d", "1611.05431, torchvision", depth=101, groups=32, width_factor=4.0)
+_imagenet("resnext101_64x4d", "1611.05431 Table 4", depth=101, groups=64, width_factor=4.0)
+_imagenet("wide_resnet50_2", "1605.07146 Table 8", depth=50, width_factor=2.0)
+_imagenet("wide_resnet101_2", "1605.07146, torchvision", depth=101, width_factor=2.0)
+_imagenet("se_resnet50", "1709.01507 Table 1", depth=50, block="se_bottleneck")
+_imagenet("resnet50_d", "1812.01187 Table 5", depth=50, stem="deep", downsample="pool")
 
 
 def list_models(pattern: str | None = None) -> list[str]:
@@ -99,10 +85,8 @@ def named(name: str, **choices: Any) -> ModelConfig:
     for choice in choices:
         if choice not in allowed:
             raise unknown("model choice", choice, allowed)
-    given: dict[str, Any] = {
-        key: str(value) if isinstance(value, PurePath) else value for key, value in choices.items()
-    }
-    return replace(config, **given)
+    texts = {key: str(value) for key, value in choices.items() if isinstance(value, PurePath)}
+    return replace(config, **choices | texts)
 
 
 COUNTS = Path(__file__).with_name("counts.csv")
