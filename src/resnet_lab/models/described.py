@@ -16,18 +16,31 @@ from resnet_lab.models.plans import STRIDE_ON
 from resnet_lab.models.published import variant
 from resnet_lab.models.shortcuts import ZERO_CHANNELS
 
-Said = Mapping[str, Any]  # fields of a description
-
 
 def check_weights(config: ModelConfig, net: Net) -> None:
     """Raise UserError where the weights that `config` asks for, which is resolved as `net`, are not there.
 
-    Or where those of a file cannot be taken for this net's.
+    Or where those of a file cannot be taken for this net's, in what names and shapes cannot show: either the file says
+    otherwise, or it says nothing and `config` leaves open what programs do in different ways.
     """
     if variant(net) is not None:
         return
     path = Path(str(config.weights)).expanduser()
-    if (reason := untold(config, net, path)) is not None:
+    theirs = description_in(path)
+    if theirs is not None:
+        free = (*TRAINING, "in_channels", "num_classes")
+        names = [each.name for each in fields(Net) if each.name not in free]
+        different = [name for name in names if getattr(theirs, name) != getattr(net, name)]
+        needed = " ".join(f"model.{name}={getattr(theirs, name)}" for name in different)
+        reason = f"{path} has the weights of {theirs.label}, another net: {needed}" if different else None
+    else:
+        ways = ", and ".join(
+            " or ".join(f"model.{name}={choice} ({source})" for choice, source in choices.items())
+            for name, choices in _differing(net)
+            if getattr(config, name) == AUTO
+        )
+        reason = f"{path} does not say which net with such names it is of: give {ways}" if ways else None
+    if reason is not None:
         from resnet_lab.models.weights import check_fits  # slow to import, and on the way to an error only
 
         check_fits(net, path)  # nobody is asked about a file that will not do either way
@@ -39,36 +52,37 @@ def description_in(path: Path) -> Net | None:
 
     A file says it itself: another program's, in a folder of ours, is of another net than the folder's run.
     """
-    said = _of_run(path) if path.is_dir() else _of_safetensors(path) or _of_checkpoint(path)
-    if said is None:
+    try:
+        said = _said_in(path)
+    except Exception:  # damage is reported when the weights are read; other programs' files show as anything
         return None
     known = {each.name for each in fields(ModelConfig)}
+    if "_target_" in said or not known & said.keys():
+        return None
     return replace(unasked(), **{key: value for key, value in said.items() if key in known}).resolved()
 
 
-def untold(config: ModelConfig, net: Net, path: Path) -> str | None:
-    """Why the weights of a file cannot be taken for those of `net`, which `config` asks for; None: they can.
+def _said_in(path: Path) -> Mapping[str, Any]:
+    """Return the fields that a run folder or a file gives; a checkpoint those that are not the defaults."""
+    if path.is_dir():
+        said = read_yaml(path / "config.yaml")["model"]
+        return said if {"family", "depth", "zero_channels"} <= said.keys() else {}
+    if path.suffix == ".safetensors":
+        from safetensors import safe_open
 
-    It is of what names and shapes cannot show: either the file says otherwise, or it says nothing and `config` leaves
-    open what programs do in different ways.
-    """
-    theirs = description_in(path)
-    if theirs is not None:
-        free = (*TRAINING, "in_channels", "num_classes")
-        names = [each.name for each in fields(Net) if each.name not in free]
-        different = [name for name in names if getattr(theirs, name) != getattr(net, name)]
-        if different:
-            needed = " ".join(f"model.{name}={getattr(theirs, name)}" for name in different)
-            return f"{path} has the weights of {theirs.label}, another net: {needed}"
-        return None
-    ways = [
-        " or ".join(f"model.{name}={choice} ({source})" for choice, source in choices.items())
-        for name, choices in _differing(net)
-        if getattr(config, name) == AUTO
-    ]
-    if not ways:
-        return None
-    return f"{path} does not say which net with such names it is of: give {', and '.join(ways)}"
+        os.close(open_file(path))
+        with safe_open(path, "np") as file:  # which needs no torch
+            return dict(json.loads(file.metadata()["model"]))
+    if path.suffix != ".ckpt":
+        return {}
+    import torch
+
+    with os.fdopen(open_file(path), "rb"):
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    chosen = json.loads(content["run"]["chosen"])
+    return {"family": ModelConfig.family} | {
+        key.removeprefix("model."): value for key, value in chosen.items() if key.startswith("model.")
+    }
 
 
 def _differing(net: Net) -> Iterator[tuple[str, dict[str, str]]]:
@@ -86,41 +100,3 @@ def _differing(net: Net) -> Iterator[tuple[str, dict[str, str]]]:
             yield "shared_preactivation", shared
     if blocks.load(net.block).kernels[0] == 1 and net.family_plan().stride_on == "1x1":
         yield "stride_on", STRIDE_ON  # where torchvision's names come with torchvision's stride, nobody asks
-
-
-def _of_run(folder: Path) -> Said | None:
-    try:
-        said = read_yaml(folder / "config.yaml")["model"]
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-    return said if isinstance(said, dict) and {"family", "depth", "zero_channels"} <= said.keys() else None
-
-
-def _of_safetensors(path: Path) -> Said | None:
-    if path.suffix != ".safetensors":
-        return None
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        os.close(open_file(path))
-        with safe_open(path, "np") as file:  # which needs no torch
-            said = json.loads((file.metadata() or {})["model"])
-    except (OSError, ValueError, KeyError, SafetensorError):
-        return None  # damage is reported when the weights are read
-    return said if isinstance(said, dict) and "depth" in said else None
-
-
-def _of_checkpoint(path: Path) -> Said | None:
-    """Return what a checkpoint of a run says: of its choices, those that are not the defaults."""
-    if path.suffix != ".ckpt":
-        return None
-    import torch
-
-    try:
-        with os.fdopen(open_file(path), "rb"):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        chosen = json.loads(content["run"]["chosen"])
-    except Exception:  # damage is reported when the weights are read; other programs' files show as anything
-        return None
-    said = {key.removeprefix("model."): value for key, value in chosen.items() if key.startswith("model.")}
-    return None if "_target_" in said else said
