@@ -25,8 +25,14 @@ class CheckpointedStage(nn.Sequential):
         for start in range(0, len(units), length):
             segment = units[start : start + length]
             contexts = partial(_contexts, segment)  # for the forward pass, and for the recomputation
-            x = checkpoint(nn.Sequential(*segment), x, use_reentrant=False, context_fn=contexts)
+            x = checkpoint(_run, segment, x, use_reentrant=False, context_fn=contexts)
         return x
+
+
+def _run(units: list[nn.Module], x: Tensor) -> Tensor:
+    for unit in units:
+        x = unit(x)
+    return x
 
 
 def _contexts(units: list[nn.Module]) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
