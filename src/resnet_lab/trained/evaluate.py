@@ -15,16 +15,16 @@ from tqdm import tqdm
 
 from resnet_lab import data as data_sets
 from resnet_lab.data.module import DataModule
-from resnet_lab.data.spec import DataConfig, DataInfo
+from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.reference import imagenet_classes
 from resnet_lab.trained import views
-from resnet_lab.trained.classes import Match, match
+from resnet_lab.trained.classes import Match
 from resnet_lab.trained.details import Details
 from resnet_lab.trained.keys import Pairs, Values
 from resnet_lab.trained.network import Trained, device
 from resnet_lab.trained.own_task import is_own_task, measured_by_itself
-from resnet_lab.trained.seen import Given, names, refuse_unread
+from resnet_lab.trained.seen import Given, refuse_unread
 from resnet_lab.training.answering import Answering
 from resnet_lab.training.evaluation import Ensemble
 from resnet_lab.training.evaluation import evaluate as test
@@ -76,36 +76,36 @@ def evaluate(
     not go together, before weights or images are read.
     """
     given = given or Given()
-    first = next((net.run for net in trained if net.run), None)
-    if any(is_own_task(net) for net in trained):
-        more = len(trained) > 1 or how or details or given != Given() or overrides.metrics(first)
-        return _tested_by_itself(trained[0], overrides, refused=bool(more))
-    refuse_unread(given, trained)
-    how = how or (first.protocol if first else "single_view")
-    all_known = not any(views.untold(net, given, of_data=False) for net in trained)
-    config = views.as_seen(
-        overrides.data(first, how, all_known=all_known), trained, given, overrides.data_keys
-    )
+    own = next((net for net in trained if is_own_task(net)), None)
+    if own is None:
+        refuse_unread(given, trained)
+    run = own.run if own else next((net.run for net in trained if net.run), None)
+    name = how or (run.protocol if run and not own else "single_view")
+    known = own is not None or not any(views.untold(net, given, of_data=False) for net in trained)
+    config, asked = overrides.data(run, name, all_known=known), overrides.metrics(run)
+    if own is not None:
+        more = len(trained) > 1 or how or details or given or asked
+        return _tested_by_itself(own, config, refused=bool(more))
+    config = views.as_seen(config, trained, given, overrides.data_keys)
     facts = data_sets.info(config)
-    way = protocol(how, crop=facts.height)
+    way = protocol(name, crop=facts.height)
     for net in trained:
         net.model.check((facts.channels, facts.height, facts.width), 1)
         views.check_fits(net, given, config, facts, way)
-    matches = [_match(net, given, config, facts) for net in trained]
+    matches = [views.matched(net, given, config, facts) for net in trained]
     _check_together(trained, matches)
-    asked = overrides.metrics(first)
     metrics = [_metrics(asked, found, facts.class_names) for found in matches]
     written = Details.of(out, trained, config, way) if details else None
-    batch = loader_batch_size(first.recipe) if first else BATCH
+    batch = loader_batch_size(run.recipe) if run else BATCH
     data = data_sets.build(config, batch_size=batch, drop_last=False, seed=0)
     data.setup("test")
     seen = data.preprocessing()
     rows, notes = [], [net.note for net in trained]
     for net, found, measures in zip(trained, matches, metrics, strict=True):
-        own, assumed = views.own_preprocessing(net, given, config, seen, of_data=overrides.normalisation)
+        seen_as, assumed = views.own_preprocessing(net, given, config, seen, of_data=overrides.normalisation)
         notes.append(assumed)
         precision = net.run.precision if net.run else "32"
-        module = views.AsTrained(net.load(), of_data=seen, of_net=own, precision=precision)
+        module = views.AsTrained(net.load(), of_data=seen, of_net=seen_as, precision=precision)
         rows.append(_Row(_row_name(net, trained), module, found, measures))
     if len(rows) > 1:
         together = Ensemble([row.net for row in rows])
@@ -118,10 +118,9 @@ def evaluate(
     )
 
 
-def _tested_by_itself(net: Trained, overrides: Pairs, *, refused: bool) -> Evaluation:
+def _tested_by_itself(net: Trained, data: DataConfig, *, refused: bool) -> Evaluation:
     """Let the module of a run test itself. Raises UserError where that is `refused`: more was asked for."""
     assert net.run is not None
-    data = overrides.data(net.run, "single_view", all_known=True)
     if refused:
         raise UserError(
             f"{net.name} is tested by its own module, {net.run.module._target_}: alone, with keys of data as the only"
@@ -154,18 +153,6 @@ def show(found: Evaluation) -> None:
         found.details.close(console)
 
 
-def _match(net: Trained, given: Given, config: DataConfig, facts: DataInfo) -> Match:
-    known = net.seen.class_names if net.seen else ()
-    if net.seen is None and net.run is not None:
-        if net.run.data != config:
-            raise UserError(
-                f"{net.path} does not name its classes yet: finish the run, or test it on its own data"
-            )
-        known = facts.class_names
-    known = known or names(net, given)
-    return match(known, net.outputs, facts.class_names, net.name, ordered=config.published)
-
-
 def _check_together(trained: Sequence[Trained], matches: Sequence[Match]) -> None:
     """The outputs of an ensemble are averaged: they must mean the same."""
     for net, found in zip(trained, matches, strict=True):
@@ -186,6 +173,7 @@ class _Labelled:
 
     def __init__(self, data: DataModule, scale: ScaledImages, outputs: Sequence[int]) -> None:
         self.loader, self.outputs = data.test_views(scale.resize, scale.crop), torch.tensor(outputs)
+        self.tested = partial(data.tested, self.loader)  # places and names of the images, in the order given
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -207,14 +195,14 @@ def _metrics(metrics: Values, found: Match, classes: Sequence[str]) -> Metrics |
 
 
 def _tested(row: _Row, data: DataModule, way: Protocol, details: Details | None) -> dict[str, float]:
+    first, *others = [_Labelled(data, scale, row.match.outputs) for scale in way.scales]
     seen = data.preprocessing()
     answering = Answering(seen.mean, seen.std) if details else None
-    first, *others = [_Labelled(data, scale, row.match.outputs) for scale in way.scales]
     # With a progress bar on a terminal.
     shown = tqdm(first, desc=row.name, unit="batches", disable=None, leave=False)
     rates = test(row.net, [shown, *others], way, device(), row.metrics, answering)
     if details and answering:
-        details.take(row.name, answering, data.tested(first.loader), data.info.class_names, row.match)
+        details.take(row.name, answering, first.tested(), data.info.class_names, row.match)
     return rates
 
 

@@ -13,6 +13,7 @@ from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.data.spec import DataConfig, DataInfo
 from resnet_lab.errors import UserError
+from resnet_lab.trained.classes import Match, match
 from resnet_lab.trained.network import Trained
 from resnet_lab.trained.seen import UNKNOWN, Given, check_channels, names, resize_of, size_of, words
 from resnet_lab.training.protocols import Protocol
@@ -82,6 +83,19 @@ def check_fits(net: Trained, given: Given, config: DataConfig, facts: DataInfo, 
                 f"{net.name} subtracts a mean of its own for each pixel: it sees {seen.size[0]}x{seen.size[1]} pixels"
                 " and no other size"
             )
+
+
+def matched(net: Trained, given: Given, config: DataConfig, facts: DataInfo) -> Match:
+    """Find the output of a net for each class of the data. Raises UserError where that is not known."""
+    known = net.seen.class_names if net.seen else ()
+    if net.seen is None and net.run is not None:
+        if net.run.data != config:
+            raise UserError(
+                f"{net.path} does not name its classes yet: finish the run, or test it on its own data"
+            )
+        known = facts.class_names
+    known = known or names(net, given)
+    return match(known, net.outputs, facts.class_names, net.name, ordered=config.published)
 
 
 class AsTrained(nn.Module):
