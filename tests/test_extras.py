@@ -26,9 +26,7 @@ EXTRAS: dict[str, set[str]] = {  # a folder or a file of the package: what goes 
     "share": {"pack", "unpack"},
     "data/shards": {"prepare", "images shards"},
     "plan": {"plan"},
-    "models/foreign": {
-        f"weights of other programs {each}" for each in ("translated", "classifier", "difference")
-    },
+    "models/foreign": {"weights of other programs foreign"},
     "template": {"new"},
     "tracking": {
         *("sync", "tracker wandb", "tracker tensorboard", "during a run trackers"),

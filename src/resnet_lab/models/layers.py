@@ -1,14 +1,14 @@
-"""Convolution and batch norm as the papers use them."""
+"""Convolution and batch norm as the papers use them. `net` is the description, whose file names this one."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from resnet_lab.models.plans import ConvPlan, Planned, UnitPlan
+from resnet_lab.models.plans import ConvPlan, UnitPlan
 
 
-def conv(net: Planned, plan: ConvPlan) -> nn.Conv2d:
+def conv(net: Any, plan: ConvPlan) -> nn.Conv2d:
     """A padded convolution: only its stride shrinks the image. It has a bias where no batch norm follows."""
     layer = nn.Conv2d(
         plan.width_in,
@@ -23,7 +23,7 @@ def conv(net: Planned, plan: ConvPlan) -> nn.Conv2d:
     return layer
 
 
-def he_init(net: Planned, layer: nn.Conv2d, bias: float = 0.0) -> None:
+def he_init(net: Any, layer: nn.Conv2d, bias: float = 0.0) -> None:
     """Normal weights of variance 2 / fan: 1502.01852 Section 2.2."""
     if not layer.weight.is_meta:  # nothing to fill there, and slow to pretend
         fan: Literal["fan_in", "fan_out"] = "fan_in" if net.init_fan == "fan_in" else "fan_out"
@@ -32,12 +32,12 @@ def he_init(net: Planned, layer: nn.Conv2d, bias: float = 0.0) -> None:
         nn.init.constant_(layer.bias, bias)
 
 
-def norm(net: Planned, width: int) -> nn.Module:
+def norm(net: Any, width: int) -> nn.Module:
     """Batch norm, gamma 1 and beta 0; nothing in a net without it."""
     return nn.BatchNorm2d(width) if net.batch_norm else nn.Identity()
 
 
-def stem(net: Planned, width_in: int, width: int) -> nn.Module:
+def stem(net: Any, width_in: int, width: int) -> nn.Module:
     """What comes before the first batch norm: 3x3 on small images, 7x7 / 2 (he2015 Table 1), or three 3x3."""
     if net.stem == "3x3":
         return conv(net, ConvPlan(width_in, width, 3))
@@ -52,7 +52,7 @@ def stem(net: Planned, width_in: int, width: int) -> nn.Module:
     return nn.Sequential(first, norm(net, half), nn.ReLU(), second, norm(net, half), nn.ReLU(), third)
 
 
-def gate(net: Planned, unit: UnitPlan) -> nn.Conv2d:
+def gate(net: Any, unit: UnitPlan) -> nn.Conv2d:
     """A 1x1 convolution whose bias begins as `gate_bias`, on top of what a shortcut reads."""
     layer = nn.Conv2d(unit.width_in, unit.width_out, 1, unit.stride)
     he_init(net, layer, net.gate_bias)
@@ -64,7 +64,7 @@ def average(stride: int) -> nn.Module:
     return nn.AvgPool2d(2, 2, ceil_mode=True, count_include_pad=False) if stride > 1 else nn.Identity()
 
 
-def padded_identity(net: Planned, unit: UnitPlan) -> nn.Module:
+def padded_identity(net: Any, unit: UnitPlan) -> nn.Module:
     """x as wide and as small as the unit ends: option A."""
     zeros = unit.width_out - unit.width_in
     if unit.stride == 1 and not zeros:

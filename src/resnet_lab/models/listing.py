@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.models.named import NAMED, Counts, entry, list_models, recorded
+from resnet_lab.models.named import NAMED, entry, list_models, recorded
 from resnet_lab.models.net_config import NetConfig, Shape
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.targets import locate, takes
@@ -34,7 +34,7 @@ def print_models(pattern: str | None, layers: bool) -> int:
         return print_layers(net.config.check(), (3, size, size), names[0])
     table = _table("model", "depth", "layers", "parameters", "multiply-adds", "image", "source")
     for name in names:
-        net, counts = entry(name), _counts(name)
+        net, counts = entry(name), recorded()[name]
         numbers = (f"{counts.parameters:,}", f"{counts.multiply_adds:,}", f"{net.size}x{net.size}")
         table.add_row(name, str(net.config.depth), str(counts.layers), *numbers, net.source)
     return _print(table)
@@ -71,15 +71,6 @@ def guessed(path: str) -> tuple[NetConfig, Shape]:
         except UserError as error:
             errors.append(error)
     raise UserError(f"{errors[0]}; model=NAME data=NAME instead of the path give it its arguments and images")
-
-
-def _counts(name: str) -> Counts:
-    """From the file, or counted where the file does not have the name yet."""
-    if name in recorded():
-        return recorded()[name]
-    from resnet_lab.models.counting import counted
-
-    return counted(name)
 
 
 def _table(first: str, *others: str) -> Table:

@@ -5,7 +5,6 @@ Free of torch.
 
 from dataclasses import dataclass
 from math import prod
-from typing import Protocol
 
 STEM_STRIDES = {"3x3": 1, "7x7": 4, "deep": 4}  # the large stems end in a max pooling of stride 2
 
@@ -104,24 +103,3 @@ class UnitPlan:
     @property
     def stride(self) -> int:
         return prod(conv.stride for conv in self.convolutions)
-
-
-class Planned(Protocol):
-    """What the layers and units read of a description; its file names them, so they cannot name it."""
-
-    in_channels: int | None
-    num_classes: int | None
-    block: str
-    shortcut: str
-    order: str
-    stem: str
-    zero_channels: str
-    batch_norm: bool
-    init_fan: str
-    zero_init_gamma: bool
-    gate_bias: float
-    branch_dropout: float
-    checkpointing: bool
-
-    def plan(self) -> list[list[UnitPlan]]:
-        """Return the units of each stage."""

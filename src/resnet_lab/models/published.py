@@ -20,16 +20,14 @@ if TYPE_CHECKING:
 # Our name for each net is torchvision's. Known without torch, so that a wrong name is reported at once;
 # the last is the best. A test holds the table to torchvision's.
 VARIANTS = {
-    "resnet18": ("IMAGENET1K_V1",),
-    "resnet34": ("IMAGENET1K_V1",),
-    "resnet50": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
-    "resnet101": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
-    "resnet152": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
-    "resnext50_32x4d": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
-    "resnext101_32x8d": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
-    "resnext101_64x4d": ("IMAGENET1K_V1",),
-    "wide_resnet50_2": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
-    "wide_resnet101_2": ("IMAGENET1K_V1", "IMAGENET1K_V2"),
+    **dict.fromkeys(("resnet18", "resnet34", "resnext101_64x4d"), ("IMAGENET1K_V1",)),
+    **dict.fromkeys(
+        (
+            *("resnet50", "resnet101", "resnet152", "resnext50_32x4d", "resnext101_32x8d"),
+            *("wide_resnet50_2", "wide_resnet101_2"),
+        ),
+        ("IMAGENET1K_V1", "IMAGENET1K_V2"),
+    ),
 }
 
 _USUAL = ModelConfig()

@@ -1,11 +1,12 @@
 """The net: stem, stages of units, head."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 from resnet_lab.models import orders
 from resnet_lab.models.checkpointing import CheckpointedStage
 from resnet_lab.models.layers import norm, stem
-from resnet_lab.models.plans import Planned
 from resnet_lab.models.units import Unit
 
 
@@ -16,10 +17,8 @@ class ResNet(nn.Module):
     `nn.Sequential(*list(net.children())[:-1])` gives what enters the classifier, as (N, C, 1, 1).
     """
 
-    def __init__(self, net: Planned) -> None:
+    def __init__(self, net: Any) -> None:
         super().__init__()
-        assert net.in_channels is not None
-        assert net.num_classes is not None
         stages, order = net.plan(), orders.find(net.order)
         first, last = stages[0][0], stages[-1][-1]
         bare = (

@@ -1,11 +1,13 @@
 """A unit: branch + shortcut, added in the order of he2016 Figure 4 that the net has."""
 
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from resnet_lab.models import blocks, orders, shortcuts
 from resnet_lab.models.layers import DropPath, conv, norm
-from resnet_lab.models.plans import Planned, UnitPlan
+from resnet_lab.models.plans import UnitPlan
 
 
 class Unit(nn.Module):
@@ -14,7 +16,7 @@ class Unit(nn.Module):
     Names are torchvision's, so that weights travel without a table: the shortcut is `downsample`.
     """
 
-    def __init__(self, net: Planned, unit: UnitPlan) -> None:
+    def __init__(self, net: Any, unit: UnitPlan) -> None:
         super().__init__()
         self.order = orders.find(net.order)
         self.norm_first = self.order.norm_first  # batch norm i stands before convolution i
@@ -76,7 +78,7 @@ class Unit(nn.Module):
 class Addition(nn.Sequential):
     """The shortcut of a unit added to what its branch computed; the layers are the shortcut's."""
 
-    def __init__(self, net: Planned, unit: UnitPlan) -> None:
+    def __init__(self, net: Any, unit: UnitPlan) -> None:
         super().__init__()
         self.shortcut = shortcuts.find(net.shortcut)(net, unit)
         for name, own in self.shortcut.layers().items():

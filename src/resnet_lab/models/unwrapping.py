@@ -38,9 +38,9 @@ def weights_in(found: Any, source: str) -> State:
         for name, value in (found.items() if isinstance(found, Mapping) else ())
         if str(name).rpartition(".")[2] not in COUNTERS
     }
-    extra = registered(EXTRA)
-    if "translated" in extra:
-        named = extra["translated"]()(named, source)
+    programs = [program() for program in registered(EXTRA).values()]
+    for program in programs:
+        named = program.translated(named, source)
     prefix = _prefix(list(named), source)
     state = {}
     for name, value in named.items():
@@ -51,8 +51,8 @@ def weights_in(found: Any, source: str) -> State:
         state[name.removeprefix(prefix)] = value
     if not state:
         raise UserError(f"{source} holds no state dict")
-    if "classifier" in extra:
-        state |= extra["classifier"]()(named, prefix, state, source)
+    for program in programs:
+        state |= program.classifier_beside(named, prefix, state, source)
     return state
 
 

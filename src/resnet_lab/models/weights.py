@@ -143,8 +143,7 @@ def check_state(model: nn.Module, state: State, source: str, *, head: str | None
         if names
     ]
     if problems:
-        difference = registered(EXTRA).get("difference")
-        seen = difference()(state, own) if difference else ""
+        seen = "".join(program().difference(state, own) for program in registered(EXTRA).values())
         raise UserError(f"{source} does not fit the net: {'; '.join(problems)}{seen and f'; {seen}'}")
     return own | state
 

@@ -5,7 +5,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from resnet_lab.models.foreign.recognise import difference
 from resnet_lab.models.unwrapping import State, tell
+
+__all__ = ["classifier_beside", "difference", "translated"]
 
 Rename = tuple[str, str | Callable[[re.Match[str]], str]]
 START = r"(?:^|(?<=\.))"  # of a name, or of what a wrapper's prefix leaves of it
