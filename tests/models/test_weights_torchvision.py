@@ -16,12 +16,8 @@ from resnet_lab.errors import UserError
 from resnet_lab.models import ModelConfig, build, create_model, named
 from resnet_lab.models.published import VARIANTS, net_of, variant
 
-ONE_OF_EACH_KIND = (
-    "resnet18",
-    "resnet50",
-    "resnext50_32x4d",
-    "wide_resnet50_2",
-)  # basic, bottleneck, grouped, wide
+# basic, bottleneck, grouped, wide
+ONE_OF_EACH_KIND = ("resnet18", "resnet50", "resnext50_32x4d", "wide_resnet50_2")
 NETS = [name if name in ONE_OF_EACH_KIND else pytest.param(name, marks=pytest.mark.slow) for name in VARIANTS]
 
 
@@ -36,17 +32,12 @@ def assert_same_logits(net: nn.Module, other: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("name", NETS)
-def test_weights_of_torchvision_give_our_net_its_logits(name: str, tmp_path: Path) -> None:
-    theirs = uneven(getattr(torchvision_models, name)())
-    ours = create_model(name)
+def test_weights_travel_to_and_from_torchvision_with_their_logits(name: str) -> None:
+    theirs = uneven(getattr(torchvision_models, name)(num_classes=10))
+    ours = create_model(name, num_classes=10)
     ours.load_state_dict(theirs.state_dict(), strict=True)
     assert_same_logits(ours, theirs)
-
-
-@pytest.mark.parametrize("name", NETS)
-def test_our_weights_give_torchvisions_net_our_logits(name: str) -> None:
     ours = uneven(create_model(name, num_classes=10))
-    theirs = getattr(torchvision_models, name)(num_classes=10)
     theirs.load_state_dict(ours.state_dict(), strict=True)
     assert_same_logits(theirs, ours)
 

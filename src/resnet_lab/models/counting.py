@@ -1,7 +1,6 @@
 """What a built net has and costs, counted from one forward pass over its layers."""
 
 import csv
-from collections.abc import Callable
 from dataclasses import astuple, dataclass, fields
 from typing import Any
 
@@ -62,13 +61,7 @@ def layers(model: nn.Module, input_shape: tuple[int, int, int]) -> list[Layer]:
 class _ShapesOnly(TorchFunctionMode):
     """Passes by what changes no shape and costs no multiply-add: most of the time on the meta device."""
 
-    def __torch_function__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, object] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return args[0] if func in (F.batch_norm, F.relu, torch.relu) else func(*args, **(kwargs or {}))
 
 
