@@ -171,7 +171,7 @@ class OtherConfig(NetConfig):
         return self.name or self._target_.rpartition(".")[2]
 
     @property
-    def _told(self) -> dict[str, object]:
+    def _told(self) -> Mapping[str, Any]:
         return {key: self.args[key] for key in self.told if key in self.args}
 
 

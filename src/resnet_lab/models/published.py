@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ VARIANTS = {
 
 _USUAL = ModelConfig()
 # What training chooses, and the layers at either end, do not tell whose weights a net can take.
-_ANY: dict[str, Any] = {name: getattr(_USUAL, name) for name in ("in_channels", "num_classes", *TRAINING)}
+_ANY: Mapping[str, Any] = {name: getattr(_USUAL, name) for name in ("in_channels", "num_classes", *TRAINING)}
 
 
 def net_of(net: NetConfig) -> str | None:

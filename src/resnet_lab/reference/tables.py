@@ -57,14 +57,14 @@ def imagenet_classes() -> list[Row]:
     return _read("imagenet_classes")
 
 
-def recipes() -> dict[str, object]:
+def recipes() -> Row:
     """What each paper states of training and testing, what it leaves open, and how we know.
 
     Source: he2015 Sections 3.4, 4.1, 4.2; he2016 Sections 3, 5 and appendix; the authors' repositories.
     """
     import yaml
 
-    loaded: dict[str, object] = yaml.safe_load(_text("recipes.yaml"))
+    loaded: Row = yaml.safe_load(_text("recipes.yaml"))
     return loaded
 
 

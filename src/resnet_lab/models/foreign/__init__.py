@@ -92,7 +92,7 @@ DIALECTS = (
 _HEAD = re.compile(rf"{START}(?:fc|linear|classifier|head)(?:\.\d+)?\.weight$")
 
 
-def translated(named: Mapping[str, Any], source: str) -> dict[str, Any]:
+def translated(named: Mapping[str, Any], source: str) -> Mapping[str, Any]:
     """Entries under the names they have here; 1x1 convolutions of pooled maps as the linear layers they are."""
     named = dict(named)
     for dialect in DIALECTS:
