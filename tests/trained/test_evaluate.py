@@ -246,10 +246,7 @@ def test_a_key_that_the_protocol_does_not_read_is_refused(tmp_path: Path, evalua
     net = answering.ours(tmp_path / "net.safetensors", CLASSES, "dog")
     data = images(tmp_path / "images", dog=3, cat=1)
     for keys, told in (
-        (
-            ["--protocol", "ten_crop", "data.resize=64"],
-            "data.resize=64: only --protocol single_view reads it",
-        ),
+        (["--protocol", "ten_crop", "data.resize=300"], "data.resize=300: only --protocol single_view"),
         (["--protocol", "multi_scale", "data.test_crop=32"], "only --protocol single_view reads it"),
         (["data.scale_min=48"], "only training reads it"),
     ):
