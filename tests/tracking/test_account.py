@@ -116,20 +116,6 @@ def test_env_file_that_is_no_text_is_a_mistake_before_anything_is_written(
     assert not (tmp_path / "runs").exists()
 
 
-def test_key_is_found_in_the_netrc_file_of_windows_name_where_wandb_reads_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("NETRC")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    file = tmp_path / "_netrc"
-    file.write_text(f"machine 127.0.0.1:9\n  login user\n  password {KEY}\n")
-    file.chmod(0o600)
-    assert (why_offline("auto") or "").startswith("cannot reach")
-    (tmp_path / ".netrc").touch(mode=0o600)  # comes first, as for W&B
-    assert (why_offline("auto") or "").startswith("no key")
-
-
 def test_an_id_belongs_to_a_folder_and_a_new_folder_has_a_new_one(tmp_path: Path) -> None:
     first, again = id_of(tmp_path, "0a1b"), id_of(tmp_path, "0a1b")
     assert first == again

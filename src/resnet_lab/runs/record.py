@@ -235,7 +235,7 @@ def _typed(hint: Any, value: Any, key: str) -> Any:
         items = _typed(dict, {} if value is None else value, key)
         return (
             items
-            if inner[1] is Any
+            if inner[1] in (Any, object)
             else {name: _typed(inner[1], each, f"{key}.{name}") for name, each in items.items()}
         )
     if container is list:

@@ -12,30 +12,20 @@ import select
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.extras import registered
 from resnet_lab.runs.facts import Facts
 from resnet_lab.tracking.account import NO_KEY, why_offline
-from resnet_lab.tracking.rows import Row, all_rows, rows_to, told_by_one
+from resnet_lab.tracking.rows import all_rows, rows_to, told_by_one
 from resnet_lab.tracking.unsent import note, sent
 from resnet_lab.tracking.wandb_run import one_line, silence
 
-log = logging.getLogger(__name__)
-
 LOOK = 1.0  # seconds between two looks whether the run is still there
-
-
-class Tracker(Protocol):
-    """W&B, TensorBoard: brought level with a run's rows as often as one likes."""
-
-    offline: str | None  # why it is not online; None: it is, or is never
-
-    def level(self, rows: list[Row]) -> int: ...
-    def finish(self, facts: Facts) -> None: ...
 
 
 def follow(messages: Iterator[dict[str, Any]]) -> None:
@@ -55,7 +45,7 @@ def follow(messages: Iterator[dict[str, Any]]) -> None:
 
 def _follow(first: dict[str, Any], folder: Path, messages: Iterator[dict[str, Any]]) -> None:
     config, facts = LoggerConfig(**first["logger"]), Facts(**first["facts"])
-    trackers: dict[str, Tracker] = {}
+    trackers: dict[str, Any] = {}
     for name in config.trackers:
         if (opened := _open(name, config, facts, folder, first["pid"])) is not None:
             trackers[name] = opened
@@ -92,9 +82,9 @@ def _lose(name: str, folder: Path, why: str) -> None:
     _tell(f"{why}: {_later(name, folder)}")
 
 
-def _open(name: str, config: LoggerConfig, facts: Facts, folder: Path, pid: int) -> Tracker | None:
+def _open(name: str, config: LoggerConfig, facts: Facts, folder: Path, pid: int) -> Any:
     try:
-        tracker: Tracker = registered("tracker")[name](config, facts, folder, pid)
+        tracker = registered("tracker")[name](config, facts, folder, pid)
     except Exception as error:
         _lose(name, folder, f"{name} takes no run ({one_line(error)})")
         return None
@@ -105,7 +95,7 @@ def _open(name: str, config: LoggerConfig, facts: Facts, folder: Path, pid: int)
     return tracker
 
 
-def _level(trackers: dict[str, Tracker], folder: Path, reached: int | None) -> None:
+def _level(trackers: dict[str, Any], folder: Path, reached: int | None) -> None:
     """With the rows up to the iteration that a checkpoint knows, None: all; a row after it may be made again."""
     for name, tracker in list(trackers.items()):
         try:
@@ -120,10 +110,8 @@ def _later(name: str, folder: Path) -> str:
 
 
 def _tell(line: str) -> None:
-    try:
+    with suppress(OSError):  # whoever started the run may be gone
         print(line, flush=True)
-    except OSError:
-        log.warning(line)
 
 
 def from_pipe(descriptor: int, parent: int) -> Iterator[dict[str, object]]:

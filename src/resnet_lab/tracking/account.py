@@ -114,15 +114,10 @@ def _has_key(host: str) -> bool:
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     given = os.environ.get("NETRC")
-    path = expanded(given) if given else _netrc_at_home()  # where `wandb login` writes it
     try:
-        found = netrc(path).authenticators(host)
+        found = netrc(expanded(given) if given else None).authenticators(
+            host
+        )  # where `wandb login` writes it
     except (OSError, NetrcParseError):
         return False
     return found is not None and bool(found[2])
-
-
-def _netrc_at_home() -> Path:
-    """The file that W&B reads: ~/.netrc, or ~/_netrc where there is no such file."""
-    usual, other = Path.home() / ".netrc", Path.home() / "_netrc"
-    return other if other.exists() and not usual.exists() else usual

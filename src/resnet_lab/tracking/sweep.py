@@ -87,20 +87,23 @@ def home_of(runs: Sequence[FoundRun]) -> Path:
     return Path(os.path.commonpath([run.path.resolve().parent for run in runs]))
 
 
+def experiments_of(runs: Sequence[FoundRun]) -> dict[str, list[FoundRun]]:
+    """Return the runs of each experiment, by its name."""
+    found: dict[str, list[FoundRun]] = {}
+    for run in runs:
+        found.setdefault(str(run.choices["name"]), []).append(run)
+    return found
+
+
 def view_of(runs: Sequence[FoundRun], folder: Path, project: str, entity: str) -> workspace.View:
     """The view of all experiments among the runs: a line each net, or each configuration where a net has several."""
-    groups = summarise(runs)
+    groups, experiments = summarise(runs), experiments_of(runs)
     labels = {group.runs[0].label for group in groups}
-    names = list(dict.fromkeys(str(run.choices["name"]) for run in runs))
-
-    def of_experiment(name: str) -> list[FoundRun]:
-        return [run for run in runs if str(run.choices["name"]) == name]
-
     return workspace.View(
         name=folder.resolve().name,
         project=project,
         entity=entity,
-        groups=names,
+        groups=list(experiments),
         by=["label"] if len(labels) == len(groups) else ["label", "same_but_seed"],
-        tables=list(dict.fromkeys(table for name in names for table in tables_of(of_experiment(name)))),
+        tables=list(dict.fromkeys(table for members in experiments.values() for table in tables_of(members))),
     )

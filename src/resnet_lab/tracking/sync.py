@@ -23,7 +23,7 @@ from resnet_lab.runs.recording import opened
 from resnet_lab.tracking import workspace
 from resnet_lab.tracking.account import PROJECT, from_environment, why_offline
 from resnet_lab.tracking.rows import Row, all_rows, rows_to, told_by_one
-from resnet_lab.tracking.sweep import tell, view_of
+from resnet_lab.tracking.sweep import experiments_of, tell, view_of
 from resnet_lab.tracking.unsent import sent
 from resnet_lab.tracking.wandb_run import Begun, WandbRun, close, one_line, silence
 
@@ -117,11 +117,8 @@ def _bring_level(run: RunFolder, target: Target, name: str) -> int | None:
 
 def _tell_sweeps(target: Target, runs: list[FoundRun]) -> int:
     """Upload the results of each experiment as a W&B run; how many of them could not be sent."""
-    sweeps: dict[str, list[FoundRun]] = {}
-    for run in runs:
-        sweeps.setdefault(str(run.choices["name"]), []).append(run)
     failed = 0
-    for name, members in sweeps.items():
+    for name, members in experiments_of(runs).items():
         if len(members) > 1:
             try:
                 _check_taken(tell(members, target.of(_logger(members[0])), target.folder), target)

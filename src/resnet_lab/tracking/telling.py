@@ -48,14 +48,15 @@ class Teller:
 
     def end(self, facts: Facts, *, complete: bool) -> None:
         """Tell the end, `complete`: all rows are certain, and wait for what is still under way, but not for ever."""
-        os.set_blocking(self._pipe.fileno(), True)
-        self._send({"iteration": None if complete else self._reached, "facts": asdict(facts)})
-        with suppress(BrokenPipeError):
-            self._pipe.close()
+        last = _line({"iteration": None if complete else self._reached, "facts": asdict(facts)})
         if IN_SWEEP in os.environ:  # the sweep waits for it, and the slot is free
+            os.set_blocking(self._pipe.fileno(), True)
+            with suppress(BrokenPipeError):
+                self._pipe.write(last)
+                self._pipe.close()
             return
         try:
-            self._process.wait(self._patience)
+            self._process.communicate(last, timeout=self._patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -63,7 +64,11 @@ class Teller:
     def _send(self, message: dict[str, object]) -> None:
         # Full: the next message says as much. Broken: the process has reported why it is gone.
         with suppress(BlockingIOError, BrokenPipeError):
-            self._pipe.write(json.dumps(message).encode() + b"\n")
+            self._pipe.write(_line(message))
+
+
+def _line(message: dict[str, object]) -> bytes:
+    return json.dumps(message).encode() + b"\n"
 
 
 @contextmanager

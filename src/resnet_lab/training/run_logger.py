@@ -40,20 +40,14 @@ class RunLogger(Logger):
     at any other time to the epoch.
     """
 
+    name, version = "resnet-lab", ""
+
     def __init__(self) -> None:
         super().__init__()
         self.of_step: dict[str, float] = {}  # since the last row of steps.csv
         self.of_epoch: dict[str, float] = {}  # since the last row of history.csv
         self.hyperparameters: dict[str, object] = {}
         self.trainer: Trainer | None = None
-
-    @property
-    def name(self) -> str:
-        return "resnet-lab"
-
-    @property
-    def version(self) -> str:
-        return ""
 
     @property
     def experiment(self) -> Any:
