@@ -1,10 +1,13 @@
 """Train, sweep and use trained networks from Python: what the command line calls, too. Free of torch at import."""
 
+import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.types import Quote, QuotedString
 
 from resnet_lab.config.groups import groups
 from resnet_lab.config.request import Request
@@ -145,24 +148,15 @@ def as_overrides(given: Overrides, *, swept: bool = False) -> list[str]:
 def _written(value: Any) -> str:
     """Write a value as Hydra reads it."""
     if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
+        return json.dumps(value)
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):
-        return f"{{{_joined(f'{key}:{_written(each)}' for key, each in value.items())}}}"
+        return "{" + ",".join(f"{key}:{_written(each)}" for key, each in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return f"[{_joined(map(_written, value))}]"
+        return "[" + ",".join(map(_written, value)) + "]"
     text = str(value)
-    if re.fullmatch(r"[A-Za-z_][\w./-]*", text) and text.lower() not in (
-        "null",
-        "true",
-        "false",
-        "nan",
-        "inf",
-    ):
+    word = re.fullmatch(r"[A-Za-z_][\w./-]*", text)
+    if word and text.lower() not in ("null", "true", "false", "nan", "inf"):
         return text
-    return "'" + re.sub(r"(\\*)('|$)", lambda end: 2 * end[1] + ("\\'" if end[2] else ""), text) + "'"
-
-
-def _joined(parts: Iterable[str]) -> str:
-    return ",".join(parts)
+    return QuotedString(text, Quote.single).with_quotes()

@@ -25,6 +25,14 @@ COLOURS: dict[str, str] = {
     State.ALREADY: "green",
     State.STOPPED: "yellow",
 }
+LIVE_ORDER = (
+    *(State.RUNNING, State.FAILED, State.STOPPED, State.ELSEWHERE),
+    *(State.FINISHED, State.WAITING, State.ALREADY),
+)
+END_ORDER = (
+    *(State.ALREADY, State.FINISHED, State.ELSEWHERE),
+    *(State.WAITING, State.STOPPED, State.FAILED),
+)
 SPEED, MEMORY = COLUMNS["images_per_second"], COLUMNS["peak_memory_mib"]
 REFRESH = 0.5  # seconds between two pictures of the live table
 HEARTBEAT = 60.0  # seconds between two plain lines of a running run
@@ -74,15 +82,11 @@ class Board:
             self.refresh(now=True)
             return
         self._last_line[job] = time.monotonic()
-        done = count(self._jobs, State.FINISHED, State.FAILED, State.ALREADY)
-        of = (
-            ""
-            if job.status in (State.RUNNING, State.ELSEWHERE, State.WAITING)
-            else f"[{done}/{len(self._jobs)}] "
-        )
-        left = f"; {left}" if of and (left := self._left(now=True)) else ""
-        self._line(f"{of}{job.name} {job.status}{_tail(job)}{left}")
-        self._tell_lost()
+        if job.status in (State.RUNNING, State.ELSEWHERE, State.WAITING):
+            self._tell(job)
+        else:
+            done = count(self._jobs, State.FINISHED, State.FAILED, State.ALREADY)
+            self._tell(job, f"[{done}/{len(self._jobs)}] ", self._left(now=True))
 
     def refresh(self, now: bool = False) -> None:
         """Draw the table again when it is time, or tell of the runs that have been quiet for long."""
@@ -94,57 +98,42 @@ class Board:
             for job, words in self._last_line.items():
                 if job.status == State.RUNNING and moment >= words + HEARTBEAT:
                     self._last_line[job] = moment
-                    left = f"; of the sweep {left}" if (left := self._left()) else ""
-                    self._line(f"{job.name} {job.status}{_tail(job)}{left}")
-                    self._tell_lost()
+                    self._tell(job, left=f"of the sweep {left}" if (left := self._left()) else "")
+
+    def _tell(self, job: Job, begin: str = "", left: str = "") -> None:
+        """Print a plain line of a run, and what a tracker has lost since the last one."""
+        self._line(f"{begin}{job.name} {job.status}{_tail(job)}{f'; {left}' if left else ''}")
+        if (line := self._lost()) and line != self._lost_said:
+            self._line(line)
+        self._lost_said = line
 
     def _left(self, now: bool = False) -> str:
-        """How long the rest will take, as ``about 12 min left``; empty while nobody knows, or nothing is left."""
+        """Return for example ``about 12 min left``; empty while nobody knows, or nothing is left."""
         moment = time.monotonic()
         if now or moment >= self._asked + ASK:
             self._asked = moment
-            running, waiting = (
-                count(self._jobs, State.RUNNING),
-                count(self._jobs, State.RUNNING, State.WAITING),
-            )
             counted = (State.RUNNING, State.WAITING, State.FINISHED, State.ALREADY)
             far = [job.far() for job in self._jobs if job.status in counted]
-            self._at_once = max(self._at_once, running)
-            left = seconds_left(far, self._at_once) if waiting else None
-            self._said = "" if left is None else f"about {said(left)} left"
+            self._at_once = max(self._at_once, count(self._jobs, State.RUNNING))
+            left = seconds_left(far, self._at_once)
+            nothing = left is None or not count(self._jobs, State.RUNNING, State.WAITING)
+            self._said = "" if nothing else f"about {said(left or 0)} left"
         return self._said
 
     def _picture(self) -> Group:
-        """The head count, then the runs: those under way first, as many as the terminal's height holds."""
-        order = [
-            State.RUNNING,
-            State.FAILED,
-            State.STOPPED,
-            State.ELSEWHERE,
-            State.FINISHED,
-            State.WAITING,
-            State.ALREADY,
-        ]
+        """Return the head count, then the runs: those under way first, as many as the terminal's height holds."""
         lines = causes(sorted(self._jobs, key=lambda job: job.status != State.RUNNING), most=LIVE_CAUSES)
         room = self._console.height - 7 - len(lines)
-        shown = sorted(self._jobs, key=lambda job: order.index(job.status))[: max(1, room)]
-        counts = [f"{count(self._jobs, status)} {status}" for status in order if count(self._jobs, status)]
-        if left := self._left():
-            counts.append(left)
+        shown = sorted(self._jobs, key=lambda job: LIVE_ORDER.index(job.status))[: max(1, room)]
+        head = ", ".join(filter(None, (_counts(self._jobs, LIVE_ORDER), self._left())))
         more = len(self._jobs) - len(shown)
-        foot = [f"and {more} more"] if more else []
-        foot += filter(None, (self._lost(), self._message))
-        return Group(Text(", ".join(counts)), run_table(shown, self._console), *lines, *foot)
+        foot = filter(None, (f"and {more} more" if more else "", self._lost(), self._message))
+        return Group(Text(head), run_table(shown, self._console), *lines, *foot)
 
     def _lost(self) -> str:
         """Return what the extras say while the runs train: how many a tracker has lost."""
         configs = [job.config for job in self._jobs]
         return "; ".join(line for tell in registered("during a sweep").values() for line in tell(configs))
-
-    def _tell_lost(self) -> None:
-        if (line := self._lost()) and line != self._lost_said:
-            self._line(line)
-        self._lost_said = line
 
     def _line(self, text: str) -> None:
         self._console.print(Text(f"{time.strftime('%H:%M:%S')} {text}"), soft_wrap=True)
@@ -156,20 +145,17 @@ def run_table(jobs: Sequence[Job], console: Console) -> Table:
     titles = {job.config.objective.column.heading for job in jobs}
     title = titles.pop() if len(titles) == 1 else "result"
     for job in jobs:
-        begun = job.status != State.WAITING
-        result, speed = (job.result(), job.far().speed) if begun else (None, None)
-        column = job.config.objective.column
+        running, begun = job.status == State.RUNNING, job.status != State.WAITING
+        seconds = time.monotonic() - job.began if running else job.seconds
+        speed = job.far().speed if begun else None
         memory = job.memory() if job.status in (State.FINISHED, State.ALREADY) else None
-        seconds = _seconds(job)
         rows.append(
             {
                 "run": job.name,
                 "status": job.status,
-                "epoch": job.far().epoch.removeprefix("epoch ") if job.status == State.RUNNING else "",
-                "train error": COLUMNS["train_error"].said(job.latest("train/error"))
-                if job.status == State.RUNNING
-                else "",
-                title: column.said(result),
+                "epoch": job.far().epoch.removeprefix("epoch ") if running else "",
+                "train error": COLUMNS["train_error"].said(job.latest("train/error")) if running else "",
+                title: job.config.objective.column.said(job.result() if begun else None),
                 "seconds": "" if seconds is None else f"{seconds:,.0f}",
                 SPEED.unit: "" if speed is None else SPEED.text(speed),
                 MEMORY.heading: MEMORY.said(memory),
@@ -189,33 +175,28 @@ def causes(jobs: Sequence[Job], most: int = NOTES) -> list[Text]:
 def print_summary(jobs: Sequence[Job], console: Console | None = None) -> None:
     """Print the table at the end of a sweep, its failures last, where they are seen, and their causes below it."""
     console = console or lines_console()
-    order = [State.ALREADY, State.FINISHED, State.ELSEWHERE, State.WAITING, State.STOPPED, State.FAILED]
-    ordered = sorted(jobs, key=lambda job: order.index(job.status))
+    ordered = sorted(jobs, key=lambda job: END_ORDER.index(job.status))
     console.print(run_table(ordered, console))
     for line in causes(ordered[::-1]):
         console.print(line, soft_wrap=True)
-    counts = [f"{count(jobs, status)} {status}" for status in order if count(jobs, status)]
-    console.print(Text(f"{several(len(jobs), 'run')}: {', '.join(counts)}"))
+    console.print(Text(f"{several(len(jobs), 'run')}: {_counts(jobs, END_ORDER)}"))
     if count(jobs, State.FAILED, State.STOPPED, State.WAITING, State.ELSEWHERE):
         console.print(Text("run the same command again to resume"))
 
 
+def _counts(jobs: Sequence[Job], order: Sequence[State]) -> str:
+    return ", ".join(f"{number} {status}" for status in order if (number := count(jobs, status)))
+
+
 def _tail(job: Job) -> str:
-    """What follows the status in a plain line."""
+    """Return what follows the status in a plain line, for example ``: killed``, or how far the run is."""
     if job.remark:
         return f": {job.remark}"
-    words = [_epoch(job), *job.signs()] if job.status == State.RUNNING else []
+    words = []
+    if job.status == State.RUNNING:
+        error = COLUMNS["train_error"].said(job.latest("train/error"))
+        words = [job.far().epoch, f"train error {error}" if error else "", *job.signs()]
     result = job.result()
-    words += [job.config.objective.said(result)] if result is not None else []
-    words += [f"{job.seconds:.0f} s"] if job.seconds is not None else []
+    words.append("" if result is None else job.config.objective.said(result))
+    words.append("" if job.seconds is None else f"{job.seconds:.0f} s")
     return f" {', '.join(filter(None, words))}".rstrip()
-
-
-def _epoch(job: Job) -> str:
-    """How far a running run is, as `epoch 3 of 12, train error 4.10 %`."""
-    train = job.latest("train/error")
-    return job.far().epoch + ("" if train is None else f", train error {train:.2f} %")
-
-
-def _seconds(job: Job) -> float | None:
-    return time.monotonic() - job.began if job.status == State.RUNNING else job.seconds

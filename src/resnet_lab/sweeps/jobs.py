@@ -84,23 +84,20 @@ class Job:
     def settle(self, how: str = "") -> None:
         """Read from the folder what became of the run; `how` is what its launcher saw, "" for nothing odd."""
         self.seconds = time.monotonic() - self.began if self.began else None
+        deadline = time.monotonic() + PATIENCE
         try:
-            self._settle(how)
+            while (state := self.folder.state()) == State.RUNNING and time.monotonic() < deadline:
+                time.sleep(0.02)
         except UserError as error:  # the folder was damaged meanwhile
             self.status, self.remark = State.FAILED, str(error)
-
-    def _settle(self, how: str) -> None:
-        deadline = time.monotonic() + PATIENCE
-        while (state := self.folder.state()) == State.RUNNING and time.monotonic() < deadline:
-            time.sleep(0.02)
+            return
         if state == State.FINISHED:
             self.status = State.FINISHED
         elif state == State.RUNNING:
             self.status, self.remark = State.ELSEWHERE, _holder(self.folder)
         else:
             self.status = State.FAILED
-            error = self._record.error
-            self.remark = how or (error and error.message) or f"ended without a record: {self._last_words()}"
+            self.remark = how or self._last_error() or f"ended without a record: {self._last_words()}"
 
     def _last_error(self) -> str:
         error = self._record.error
