@@ -3,13 +3,14 @@
 import argparse
 import shutil
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from typing import Any, NoReturn
 
 from resnet_lab.arguments import CONFIG_DIR, EVERYTHING, KEYS
 from resnet_lab.config.groups import groups, use
 from resnet_lab.errors import UserError, nearest, unknown
-from resnet_lab.extras import GROUPS, Command, Option, commands
+from resnet_lab.extras import Command, commands
 
 WIDTH = 80
 EXIT_CODES = """\
@@ -44,7 +45,7 @@ def known_dirs(arguments: Sequence[str] | None) -> list[str]:
     Returns the other words.
     """
     early = Parser(add_help=False, allow_abbrev=False)
-    _add(early, CONFIG_DIR)
+    early.add_argument(*CONFIG_DIR.names, **CONFIG_DIR.given)
     found, rest = early.parse_known_args(arguments)
     use(found.config_dir)
     return rest
@@ -63,7 +64,7 @@ def build() -> argparse.ArgumentParser:
     parser.add_argument(
         "--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version and exit"
     )
-    _add(parser, CONFIG_DIR)
+    parser.add_argument(*CONFIG_DIR.names, **CONFIG_DIR.given)
     subs = parser.add_subparsers(
         dest="command", metavar="COMMAND", required=True, help="one of those below", prog="resnet-lab"
     )
@@ -75,11 +76,11 @@ def build() -> argparse.ArgumentParser:
             formatter_class=_Help,
             allow_abbrev=False,
         )
-        sections: dict[str, object] = {"": sub}
+        add: dict[str, Callable[..., object]] = {"": sub.add_argument}
         for each in command.options:
-            if each.group not in sections:
-                sections[each.group] = sub.add_argument_group(each.group)
-            _add(sections[each.group], each)
+            if each.group not in add:
+                add[each.group] = sub.add_argument_group(each.group).add_argument
+            add[each.group](*each.names, **each.given)
     return parser
 
 
@@ -124,10 +125,6 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         super().__init__(prog, width=min(WIDTH, shutil.get_terminal_size().columns), max_help_position=26)
 
 
-def _add(parser: Any, each: Option) -> None:
-    parser.add_argument(*each.names, **each.given)
-
-
 def _unrecognised(command: Command, text: str) -> UserError:
     known = [name for each in command.options for name in each.names if name.startswith("-")]
     close = nearest(text.partition("=")[0], known) if text.startswith("-") else None
@@ -135,14 +132,13 @@ def _unrecognised(command: Command, text: str) -> UserError:
     return UserError(f"{command.name} does not take {text!r}: {hint}")
 
 
-def _listed(found: Any) -> str:
-    """The commands in their groups, with an example each."""
+def _listed(found: Iterable[Command]) -> str:
+    """Return the commands in their groups, with an example each."""
     lines: list[str] = []
-    for group in GROUPS:
+    for group, members in groupby(found, key=lambda each: each.group):
         lines += ["", f"{group}:"]
-        for each in found:
-            if each.group == group:
-                lines += [_wrapped(each.help, f"  {each.name:<11}", 13), *_example(each.example, 13)]
+        for each in members:
+            lines += [_wrapped(each.help, f"  {each.name:<11}", 13), *_example(each.example, 13)]
     return "\n".join(lines).strip()
 
 

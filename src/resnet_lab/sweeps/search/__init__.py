@@ -145,13 +145,9 @@ class Search:
         if not done:
             return summary
         choices = " ".join(self._overrides(study.best_params)[len(self._fixed) :])
-        objective = self._config.objective
-        if objective.validated == "val/error":
-            return f"{summary}, lowest validation error {study.best_value:.2f} % with {choices}"
-        best = "lowest" if objective.mode == "min" else "highest"
-        return (
-            f"{summary}, {best} {objective.validated.replace('/', ' ')} {study.best_value:.4g} with {choices}"
-        )
+        best = "lowest" if self._config.objective.mode == "min" else "highest"
+        column = self._config.objective.column.validated
+        return f"{summary}, {best} {column.heading} {column.said(study.best_value)} with {choices}"
 
     def _study(self) -> Any:
         """The study of this very question: what does not change its answers is not part of its name."""
@@ -191,10 +187,8 @@ class Search:
         """Hydra's sweep syntax as Optuna's: interval, range, and choice or a list of values."""
         kinds, value = self._optuna.distributions, axis.value()
         if isinstance(value, IntervalSweep):
-            if isinstance(value.start, int) and isinstance(value.end, int):
-                kind: Any = kinds.IntDistribution
-            else:
-                kind = kinds.FloatDistribution
+            whole = isinstance(value.start, int) and isinstance(value.end, int)
+            kind = kinds.IntDistribution if whole else kinds.FloatDistribution
             try:
                 return kind(value.start, value.end, log="log" in value.tags)
             except ValueError as error:
