@@ -84,9 +84,9 @@ def test_a_mistake_is_the_line_of_golden_mistakes_and_nothing_is_written(
     """`python tests/helpers/mistakes.py` renews the lines, to be reviewed."""
     words = shlex.split(typed)
     assert told(*words) == MISTAKES[typed] + "\n"
-    if "train" in words and "add -m" not in MISTAKES[typed]:
+    if words[:1] == ["train"] and "add -m" not in MISTAKES[typed]:
         told("plan", "-m", *(word for word in words[1:] if word != "-m"))
-    if "-m" in words:
+    if words[:2] == ["train", "-m"]:
         told(*words, "--cfg")
 
 

@@ -1,11 +1,9 @@
 """The plan of a sweep: what it lists, what it has counted off, and that it starts nothing."""
 
-import io
 import re
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from resnet_lab.config.request import compose
 from resnet_lab.config.schema import TrainConfig
@@ -16,7 +14,7 @@ from resnet_lab.plan.estimate import on_gpu
 from resnet_lab.plan.table import plan
 from resnet_lab.reference import exact_counts, table
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.terminal import fitted, said
+from resnet_lab.terminal import said
 from run_folders import ended as finished_record
 
 BENEATH = ("seconds of a step", "faster here", "what would be faster")  # what tests/plan/test_cache.py reads
@@ -111,31 +109,6 @@ def test_a_step_on_a_gpu_takes_at_least_the_start_of_its_operations() -> None:
     assert slow.seconds == pytest.approx(64_000 * 128 * 40_551_040 * 6 / (8.1e12 * 0.01))
 
 
-def test_a_plan_names_its_runs_and_their_time_on_80_columns() -> None:
-    rows = [
-        {
-            "run": f"resnet-{depth}-constant_scaling",
-            "lr": "0.1",
-            "data": "cifar10",
-            "seeds": "0 1 2",
-            "state": "3 new",
-        }
-        | {"parameters": "269,722", "multiply-adds": "40.6 M", "memory": "0.1 GiB", "iterations": "64,000"}
-        | {"each run": "2 min 34 s", "to do": "7 min 42 s"}
-        for depth in (20, 110)
-    ]
-    for width in (64, 80, 200):
-        text = io.StringIO()
-        console = Console(file=text, width=width)
-        spare = ("multiply-adds", "data", "parameters", "iterations", "memory", "state")
-        table, dropped = fitted(rows, console, words=("run", "lr"), spare=spare)
-        console.print(table)
-        lines = text.getvalue().splitlines()
-        assert len(lines) == 3
-        assert all("resnet-" in line and "0.1" in line and "7 min 42 s" in line for line in lines[1:])
-        assert ("multiply-adds" in dropped) == (width < 200)
-
-
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.0, "0 s"), (48, "48 s"), (154, "3 min"), (5400, "1.5 h"), (4e6, "46.3 days")]
 )
@@ -151,14 +124,3 @@ def test_checkpointing_lowers_the_memory() -> None:
         for on in ("false", "true")
     )
     assert less.memory_bytes < whole.memory_bytes / 2
-
-
-@pytest.mark.parametrize(
-    ("gpu", "efficiency", "told"),
-    [("a1000", 0.3, "did you mean 'a100'"), (None, 0.0, "--efficiency 0.0"), (None, 1.5, "at most 1")],
-)
-def test_a_gpu_or_an_efficiency_that_is_none_is_refused(
-    gpu: str | None, efficiency: float, told: str
-) -> None:
-    with pytest.raises(UserError, match=told):
-        plan(TINY, multirun=True, gpu=gpu, efficiency=efficiency)

@@ -172,6 +172,12 @@ def test_killed_server_costs_only_the_runs_it_had_forked(
     assert [job.status for job in jobs] == ["failed", "finished"]
 
 
+def on_gpus(job: Job, devices: int = 1) -> Job:
+    trainer = replace(job.config.trainer, accelerator="gpu", devices=devices)
+    job.config = replace(job.config, trainer=trainer)
+    return job
+
+
 @pytest.fixture
 def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As if torch had seen two of them; the toy only tells which it was given."""
@@ -192,9 +198,7 @@ def two_gpus(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_each_run_sees_the_gpus_of_its_slot_alone(
     make_job: MakeJob, make_place: MakePlace, two_gpus: None, options: Any, devices: int, expected: list[str]
 ) -> None:
-    jobs = [make_job(seed, "sleep 0.3", devices) for seed in range(4)]
-    for job in jobs:
-        job.config = replace(job.config, trainer=replace(job.config.trainer, accelerator="gpu"))
+    jobs = [on_gpus(make_job(seed, "sleep 0.3"), devices) for seed in range(4)]
     sweep(jobs, make_place(**options))
     assert sorted(str(seen(job)["gpus"]) for job in jobs) == expected
 
@@ -202,17 +206,10 @@ def test_each_run_sees_the_gpus_of_its_slot_alone(
 def test_more_gpus_than_there_are_is_told_before_any_run(
     make_job: MakeJob, make_place: MakePlace, two_gpus: None
 ) -> None:
-    jobs = [make_job(0, "finish", 3)]
-    jobs[0].config = replace(jobs[0].config, trainer=replace(jobs[0].config.trainer, accelerator="gpu"))
+    jobs = [on_gpus(make_job(0, "finish"), 3)]
     with pytest.raises(UserError, match="3 GPUs for a run: 2 visible here"):
         sweep(jobs, make_place())
     assert not trains(jobs[0])
-
-
-def on_gpus(job: Job, devices: int = 1) -> Job:
-    trainer = replace(job.config.trainer, accelerator="gpu", devices=devices)
-    job.config = replace(job.config, trainer=trainer)
-    return job
 
 
 def test_each_mig_slice_has_a_run_of_its_own(
