@@ -7,8 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from resnet_lab.models import create_model
+from counts import counted
+from resnet_lab.models import create_model, list_models
 from resnet_lab.models.counting import count
+from resnet_lab.models.named import entry, recorded
 from resnet_lab.reference import exact_counts
 
 ROWS = exact_counts()
@@ -57,6 +59,13 @@ def net_of(row: dict[str, Any]) -> nn.Module:
     if row["depth"] in (164, 1001):
         chosen["block"] = "bottleneck"
     return create_model("cifar_resnet20", num_classes=100 if "CIFAR-100" in row["name"] else 10, **chosen)
+
+
+def test_the_file_of_counts_has_those_of_the_built_nets() -> None:
+    assert list(recorded()) == list_models()
+    for name, counts in recorded().items():
+        if entry(name).config.depth < 1000:  # the others take seconds, and their units are among the rest
+            assert counted(name) == counts
 
 
 def test_the_table_has_75_rows() -> None:

@@ -1,7 +1,5 @@
 """What a built net has and costs, counted from one forward pass over its layers."""
 
-import csv
-from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 import torch
@@ -9,21 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from resnet_lab.models.build import create_model
-from resnet_lab.models.named import COUNTS, Counts, entry, list_models
+from resnet_lab.models.counts import Counts, Layer
 
 WEIGHTED = (nn.Conv2d, nn.Linear)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer in the order of the forward pass."""
-
-    name: str
-    kind: str  # its class
-    output: tuple[int, ...]  # (C, H, W), or (C,)
-    parameters: int
-    multiply_adds: int
 
 
 def layers(model: nn.Module, input_shape: tuple[int, int, int]) -> list[Layer]:
@@ -73,23 +59,3 @@ def count(model: nn.Module, input_shape: tuple[int, int, int]) -> Counts:
         multiply_adds=sum(layer.multiply_adds for layer in found),
         layers=sum(isinstance(module, WEIGHTED) for module in model.modules()),
     )
-
-
-def counted(name: str) -> Counts:
-    """The counts of a named net, from the net built without storage."""
-    with torch.device("meta"):
-        model = create_model(name)
-    size = entry(name).size
-    return count(model, (3, size, size))
-
-
-def write() -> None:
-    """Write the file of `names.recorded` anew."""
-    with COUNTS.open("w", newline="") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(["name", *(field.name for field in fields(Counts))])
-        rows.writerows([name, *astuple(counted(name))] for name in list_models())
-
-
-if __name__ == "__main__":
-    write()

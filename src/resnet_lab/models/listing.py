@@ -42,10 +42,8 @@ def print_models(pattern: str | None, layers: bool) -> int:
 
 def print_layers(net: NetConfig, shape: Shape, name: str | None = None) -> int:
     """Print the layers of a net for an image of this shape, (C, H, W), in the order of the forward pass; 0."""
-    from resnet_lab.models.counting import layers
-
     table = _table("layer", "output", "parameters", "multiply-adds", "kind")
-    found = layers(net.outline(shape), shape)
+    found = net.layers(shape)
     for layer in found:
         output = "x".join(map(str, layer.output))
         table.add_row(layer.name, output, f"{layer.parameters:,}", f"{layer.multiply_adds:,}", layer.kind)

@@ -1,6 +1,6 @@
 """The nets that have a name: what each is, has and costs, and where it comes from, as data. Free of torch.
 
-`python -m resnet_lab.models.counting` counts them again; tests hold the file of counts to the built nets.
+`python tests/helpers/counts.py` counts them again; a test holds the file of counts to the built nets.
 """
 
 import csv
@@ -11,7 +11,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from resnet_lab.errors import unknown
+from resnet_lab.models.counts import Counts
 from resnet_lab.models.description import ModelConfig
+
+COUNTS = Path(__file__).with_name("counts.csv")
 
 
 @dataclass(frozen=True)
@@ -87,16 +90,6 @@ def named(name: str, **choices: Any) -> ModelConfig:
             raise unknown("model choice", choice, allowed)
     texts = {key: str(value) for key, value in choices.items() if isinstance(value, PurePath)}
     return replace(config, **choices | texts)
-
-
-COUNTS = Path(__file__).with_name("counts.csv")
-
-
-@dataclass(frozen=True)
-class Counts:
-    parameters: int
-    multiply_adds: int  # of convolutions and fully connected layers, for one image
-    layers: int  # convolutions and fully connected layers, projections and gates included
 
 
 @cache

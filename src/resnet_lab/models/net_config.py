@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from resnet_lab.fields import number, path
+from resnet_lab.models.counts import Layer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -112,6 +113,12 @@ class NetConfig:
 
         with torch.device("meta"):
             return self.make()
+
+    def layers(self, shape: Shape) -> list[Layer]:
+        """Return the layers that one image of this shape passes, in the order of the forward pass."""
+        from resnet_lab.models.counting import layers
+
+        return layers(self.outline(shape), shape)
 
     def with_stages(self, units: int) -> Self:  # noqa: ARG002
         """Return the same net with so many units in each stage, where stages are alike."""
