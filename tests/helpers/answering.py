@@ -7,10 +7,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from folders import CLASSES
 from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
-from resnet_lab.models import ModelConfig, Net, build
+from resnet_lab.models import ModelConfig, Net, NetConfig, build
 from resnet_lab.runs import weights_file
+from resnet_lab.runs.folder import RunFolder
+from run_folders import ended
 
 SIDE = 32
 
@@ -32,6 +35,22 @@ def net(description: Net, answer: int | None) -> nn.Module:
         made.fc.bias.zero_()
         made.fc.bias[answer] = 5.0
     return made
+
+
+def told(path: Path) -> tuple[NetConfig, Preprocessing]:
+    """What a file of ours says: its net, and how that sees images."""
+    found = weights_file.described(path)
+    assert found is not None
+    assert found[1] is not None
+    return found[0], found[1]
+
+
+def finished(folder: RunFolder) -> RunFolder:
+    """A run folder as a finished run leaves it, without the training; its net answers dog."""
+    seen = told(ours(folder.weights_file, CLASSES, "dog"))[1]
+    folder.preprocessing_file.write_text(seen.to_json())
+    folder.write_record(ended(folder.config(), 1.0))
+    return folder
 
 
 def ours(path: Path, classes: Sequence[str], answer: str | None, **choices: object) -> Path:

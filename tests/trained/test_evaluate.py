@@ -19,7 +19,6 @@ from resnet_lab.runs import weights_file
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.trained import network
 from resnet_lab.trained.views import AsTrained
-from run_folders import ended as finished_record
 
 Evaluated = Callable[..., str]
 APPEND = "model.zero_channels=append"  # what weights from elsewhere cannot tell
@@ -230,11 +229,9 @@ def test_nets_that_see_other_parts_of_an_image_are_no_ensemble_unless_told_what_
     tmp_path: Path, evaluated: Evaluated
 ) -> None:
     one = answering.ours(tmp_path / "one.safetensors", CLASSES, "dog")
-    told = weights_file.described(one)
-    assert told is not None
-    assert told[1] is not None
+    net, seen = answering.told(one)
     other = tmp_path / "other.safetensors"
-    weights_file.write(other, answering.net(told[0], 1), told[0], replace(told[1], resize=40))
+    weights_file.write(other, answering.net(net, 1), net, replace(seen, resize=40))
     data = images(tmp_path / "images", dog=3, cat=1)
     assert "sees 32 of 36 pixels and other.safetensors 32 of 40" in evaluated(
         "--run", one, "--run", other, *data
@@ -257,12 +254,7 @@ def test_a_run_is_tested_at_another_size_whatever_its_training_scales_were(
     make_config: Callable[..., TrainConfig], tmp_path: Path, evaluated: Evaluated
 ) -> None:
     run = make_config(data=config(make(tmp_path / "images")), model=answering.model(3))
-    folder = RunFolder.create(run)
-    told = weights_file.described(answering.ours(folder.weights_file, CLASSES, "dog"))
-    assert told is not None
-    assert told[1] is not None
-    folder.preprocessing_file.write_text(told[1].to_json())
-    folder.write_record(finished_record(folder.config(), 1.0))
+    folder = answering.finished(RunFolder.create(run))
     assert run.data.scale_min < 48
     assert "all 30 images" in evaluated("--run", folder.path, "data.resize=48", "data.crop=48")
 

@@ -14,27 +14,18 @@ from resnet_lab.cli import main
 from resnet_lab.config.identity import chosen
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.models import build
-from resnet_lab.runs import weights_file
 from resnet_lab.runs.checkpoints import RUN
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.trained import network as nets
-from run_folders import ended as finished_record
 
 
 @pytest.fixture
 def run(make_config: Callable[..., TrainConfig], tmp_path: Path) -> Path:
     """The folder of a finished run on images that are gone, without the training."""
     root = make(tmp_path / "images")
-    model = answering.model(3)
-    folder = RunFolder.create(make_config(data=config(root), model=model))
+    folder = RunFolder.create(make_config(data=config(root), model=answering.model(3)))
     shutil.rmtree(root)
-    answering.ours(folder.weights_file, CLASSES, "dog")
-    described = weights_file.described(folder.weights_file)
-    assert described is not None
-    assert described[1] is not None
-    folder.preprocessing_file.write_text(described[1].to_json())
-    folder.write_record(finished_record(folder.config(), 1.0))
-    return folder.path
+    return answering.finished(folder).path
 
 
 @pytest.mark.parametrize("kind", ["safetensors", "torch", "torch-export"])
@@ -111,11 +102,8 @@ def test_a_net_from_elsewhere_is_exported_with_what_was_said_of_it(tmp_path: Pat
     given += ["--classes", str(tmp_path / "names.txt"), "--weights", str(weights)]
     out = tmp_path / "net.safetensors"
     assert main(["export", "cifar_resnet20", *given, "--out", str(out), "model.zero_channels=split"]) == 0
-    told = weights_file.described(out)
-    assert told is not None
-    model, seen = told
+    model, seen = answering.told(out)
     assert (model.zero_channels, model.num_classes, model.weights) == ("split", 3, None)
-    assert seen is not None
     assert (seen.size, seen.class_names) == ((32, 32), ("dog", "eel", "cat"))
     torch.testing.assert_close(seen.mean.flatten(), torch.tensor([0.5, 0.4, 0.3]))
 
@@ -169,9 +157,6 @@ def test_a_file_that_does_not_say_how_it_sees_is_told_and_used(
     assert "assumed the middle of an image at 32x32" in capsys.readouterr().err
     assert main(["export", str(net), "--format", "torch-export", "--out", str(tmp_path / "net.pt2")]) == 0
     assert main(["export", str(net), "--out", str(tmp_path / "seen.safetensors"), *given]) == 0
-    told = weights_file.described(tmp_path / "seen.safetensors")
-    assert told is not None
-    assert told[1] is not None
-    assert told[1].size == (32, 32)
+    assert answering.told(tmp_path / "seen.safetensors")[1].size == (32, 32)
     assert main(["evaluate", "--run", str(net), "data=digits", "--size", "32", *given]) == 2
     assert "sees 3 channels" in capsys.readouterr().err
