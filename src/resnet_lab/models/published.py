@@ -83,8 +83,12 @@ def fetch(weights: "WeightsEnum") -> "dict[str, Tensor]":
 
     name = Path(urlparse(weights.url).path).name
     file = Path(hub.get_dir()) / "checkpoints" / name
-    if file.exists():
-        _check_hash(file)
+    if file.exists():  # torch.hub trusts whatever lies in its cache
+        expected = file.stem.rpartition("-")[2]
+        with file.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+        if not found.startswith(expected):
+            raise UserError(f"{file} is damaged: its SHA-256 starts with {found[: len(expected)]}; delete it")
     try:
         with contextlib.redirect_stdout(sys.stderr):  # where its progress bar is already
             return weights.get_state_dict(
@@ -101,12 +105,3 @@ def fetch(weights: "WeightsEnum") -> "dict[str, Tensor]":
         raise UserError(
             f"{weights.url} did not arrive as published ({error}): nothing was kept; try again"
         ) from None
-
-
-def _check_hash(file: Path) -> None:
-    """torch.hub trusts whatever lies in its cache."""
-    expected = file.stem.rpartition("-")[2]
-    with file.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
-    if not found.startswith(expected):
-        raise UserError(f"{file} is damaged: its SHA-256 starts with {found[: len(expected)]}; delete it")
