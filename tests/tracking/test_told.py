@@ -298,5 +298,6 @@ def test_a_sweep_ends_with_how_many_runs_wandb_lacks(
     monkeypatch.setenv("WANDB_BASE_URL", back.address)
     assert main(["train", "-m", *SMALL, "recipe.epochs=1", "logger=wandb", "name=there", "seed=0,1"]) == 0
     assert "not in W&B" not in capfd.readouterr().out
-    assert len(back.runs) == 2
+    assert sorted(run.job_type for run in back.runs.values()) == ["report", "train", "train"]
+    assert [alert["title"] for alert in back.alerts] == ["there ended"]
     back.lose()
