@@ -58,6 +58,9 @@ def test_offline_run_tells_what_the_run_was_what_it_scored_and_that_it_finished(
     config = run["config"]["update"] | told.merged(records, "config")
     assert config["recipe"]["lr"] == record.config["recipe"]["lr"]
     assert config["parameters"] == record.model.parameters
+    assert {"momentum", "epochs"} <= config["recipe"].keys()
+    assert not {"warmup_lr", "peak_at"} & config["recipe"].keys()  # which this recipe does not read
+    assert not {"gate_bias", "shortcut_dropout"} & config["model"].keys()
     assert not {"logger", "callbacks", "runs_root", "run_dir", "environment"} & config.keys()
     summary = told.merged(records, "summary")
     assert summary["test/error"] == record.last["test/error"]

@@ -8,8 +8,10 @@ from typing import Any
 from resnet_lab.columns import COLUMNS
 from resnet_lab.config.identity import identity, identity_part
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.models.shortcuts import SHORTCUTS
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Record
+from resnet_lab.training import recipes
 
 COST = ("total_seconds", "accelerator", "devices")  # beside the figures that every table has
 LONGEST = 64  # characters of a tag, W&B's limit
@@ -58,7 +60,9 @@ def facts_of(config: TrainConfig, record: Record, folder: Path, host: str | None
         name=RunFolder(folder).title() or f"{net.label}-s{config.seed}{beside}",
         group=config.name,
         tags=_tags(config),
-        config=_nested(identity_part(config))
+        config=_nested(
+            {key: value for key, value in identity_part(config).items() if key not in _unread(config)}
+        )
         | {name: value for name, value in values.items() if value is not None},
         summary=_summary(record),
         objective=config.objective.validated,
@@ -66,6 +70,14 @@ def facts_of(config: TrainConfig, record: Record, folder: Path, host: str | None
         started=record.started or None,
         error=f"{error.kind}: {error.message}" if error else None,
     )
+
+
+def _unread(config: TrainConfig) -> set[str]:
+    """Return the keys that nothing reads with the other choices: a gate's bias where the shortcut has no gate."""
+    unread = {"recipe": set(recipes.unread(config.recipe)), "data": set(config.data.unread())}
+    if (shortcut := SHORTCUTS.get(getattr(config.model, "shortcut", ""))) is not None:
+        unread["model"] = {name for other in SHORTCUTS.values() for name in other.reads} - set(shortcut.reads)
+    return {f"{group}.{name}" for group, names in unread.items() for name in names}
 
 
 def _tags(config: TrainConfig) -> list[str]:
