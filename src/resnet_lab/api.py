@@ -35,17 +35,17 @@ class Run:
 
     @property
     def state(self) -> State:
-        """new, running, finished, failed or interrupted; a text, too: `run.state == "finished"`."""
+        """Return new, running, finished, failed or interrupted; it equals its text: `run.state == "finished"`."""
         return RunFolder(self.folder).state()
 
     @property
     def config(self) -> TrainConfig:
-        """The configuration as dataclasses, for example `run.config.recipe.lr`."""
+        """Return the configuration as dataclasses, for example `run.config.recipe.lr`."""
         return RunFolder(self.folder).config()
 
     @property
     def record(self) -> Record | None:
-        """What the run left when it ended: `record.last["test/error"]` in per cent, `cost`, `environment`, `error`."""
+        """Return what the run left: `record.last["test/error"]` in per cent, `cost`, `environment`, `error`."""
         return RunFolder(self.folder).record()
 
     def history(self) -> dict[str, list[float]]:

@@ -75,7 +75,7 @@ def _is_of_workers(error: BaseException) -> bool:
 
 
 def printable(what: object) -> str:
-    r"""What `str` makes of it, in one line that every stream, file and picture takes.
+    r"""Return what `str` makes of it, in one line that every stream, file and picture takes.
 
     A name of a file may hold any byte: one that is not UTF-8 is shown as ``\xe9``, a line break as ``\n``.
     """
@@ -84,7 +84,7 @@ def printable(what: object) -> str:
 
 
 def several(number: int, noun: str) -> str:
-    """``1 run``, ``2 runs``."""
+    """Return for example ``1 run`` or ``2 runs``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
@@ -97,7 +97,7 @@ def _visible(character: str) -> str:
 
 
 def nearest(given: object, allowed: Iterable[object], *, least: float = 0.5) -> str | None:
-    """The allowed value that looks most like `given`, or None when nothing does (`least`: the likeness, of 1)."""
+    """Return the allowed value that looks most like `given`, or None when nothing does (`least` likeness, of 1)."""
     names = {str(value).lower(): str(value) for value in allowed}
     letters = sorted(str(given).lower())
     if swapped := next((name for name in names if sorted(name) == letters), None):

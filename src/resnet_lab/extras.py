@@ -34,7 +34,7 @@ class Option:
 
     @property
     def key(self) -> str:
-        """The attribute that holds its value."""
+        """Return the attribute that holds its value."""
         return str(self.given.get("dest") or self.names[0].lstrip("-").replace("-", "_"))
 
     @property

@@ -33,7 +33,7 @@ class Sturdy:
             self.lost = error
 
     def lost_for_good(self) -> OSError | None:
-        """What is left to write is written, or given up: Python would try it once more at its very end."""
+        """Write what is left, or give it up: Python would try it once more at its very end."""
         self.flush()
         if self.lost is not None:
             with suppress(OSError, ValueError):  # no file of the system, as under a test

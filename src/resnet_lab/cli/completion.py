@@ -124,7 +124,7 @@ def _hydra_keys() -> Iterator[str]:
 
 
 def _values(key: str) -> Iterable[str]:
-    """The words that a key takes; none where it takes any."""
+    """Return the words that a key takes; none where it takes any."""
     from resnet_lab.config.schema import TrainConfig
     from resnet_lab.fields import keys
 

@@ -77,7 +77,7 @@ def estimate(config: TrainConfig, clock: Clock, kept: Kept, launch: float = 0.0)
 
 
 def on_gpu(name: str, efficiency: float) -> Clock:
-    """The seconds an image on a named GPU that reaches this share of its peak."""
+    """Return what gives the seconds per image on a named GPU that reaches this share of its peak."""
 
     def seconds(_net: NetConfig, _shape: Shape, multiply_adds: int, precision: str) -> float:
         peak = GPU_PEAKS[name][PRECISIONS[precision].autocast is not None] * 1e12
@@ -88,7 +88,7 @@ def on_gpu(name: str, efficiency: float) -> Clock:
 
 
 def here(kept: Kept) -> Clock:
-    """The seconds an image on this machine: of its GPU, or of one core.
+    """Return what gives the seconds per image on this machine: of its GPU, or of one core.
 
     Of nets that differ only in depth, one of at most FEW units per stage is timed and the others follow by their
     multiply-adds: a deeper one would be timed with fewer images a step than it trains with.
@@ -106,7 +106,7 @@ def here(kept: Kept) -> Clock:
 def faster(
     config: TrainConfig, kept: Kept, *, measure: bool, at_once: Sequence[int] = ()
 ) -> dict[str, float]:
-    """What else to say -> how many times as fast runs like this one train here; `measure`: also what is not known yet.
+    """Return how many times as fast runs like this one train here, by what else to say; `measure`: also what is new.
 
     `at_once`: how many runs a GPU may hold.
     """
@@ -151,7 +151,7 @@ def _shape(config: TrainConfig) -> Shape:
 
 
 def sizes(net: NetConfig, shape: Shape, kept: Kept) -> Sizes:
-    """Counted, or known from an earlier plan; of a deep net of equal units from two shallow ones, to the byte."""
+    """Return counts, of a deep net of equal units from two shallow ones, to the byte; kept for later plans."""
 
     def measure() -> dict[str, int]:
         few, more = _with_units(net, 2), _with_units(net, 3)
@@ -182,13 +182,13 @@ def _with_units(net: NetConfig, units: int) -> NetConfig | None:
 
 
 def _iterations(recipe: RecipeConfig, images: int) -> int:
-    """Optimiser steps of the whole run."""
+    """Return the optimiser steps of the whole run."""
     batch = loader_batch_size(recipe)
     return total_iterations(recipe, images // batch if recipe.drop_last else -(-images // batch))
 
 
 def _activation_bytes(model: "nn.Module", shape: Shape) -> int:
-    """Bytes kept for the backward pass of one image, as autograd itself saves them. Computes nothing."""
+    """Return the bytes kept for the backward pass of one image, as autograd itself saves them. Computes nothing."""
     import torch
 
     sizes: dict[int, int] = {}

@@ -92,7 +92,7 @@ def plan(
 
 
 def _told(kept: Kept, ways: Mapping[str, float], measure: bool) -> Iterator[str]:
-    """Where the seconds come from, and what would be faster here."""
+    """Yield where the seconds come from, and what would be faster here."""
     when = "now" if TIMED in kept.anew else "before"
     yield f"seconds of a step: timed {when} ({file()}), other depths by their multiply-adds"
     better = {words: times for words, times in ways.items() if times > WORTH}
@@ -120,8 +120,7 @@ def _here(configs: Sequence[TrainConfig]) -> tuple[int, str]:
 
 
 def _gpus() -> int:
-    """How many torch sees; it is not asked where there can be none."""
-    if not possible():
+    if not possible():  # then torch need not be loaded
         return 0
     import torch
 
@@ -156,7 +155,7 @@ def _table(lines: Sequence[PlannedRuns], console: Console) -> tuple[Table, list[
 
 
 def _told_apart_by(lines: Sequence[PlannedRuns]) -> list[str]:
-    """The choices, beside net and data, in which lines differ: as recipe.lr; a recipe's name stands for it."""
+    """Return the keys, beside net and data, in which lines differ; a recipe's name stands for its keys."""
     choices: list[dict[str, object]] = [identity_part(line.configs[0]) for line in lines]
     names = {each["recipe.name"] for each in choices}
     return [

@@ -41,7 +41,7 @@ def seconds_an_image(
     compiled: bool = False,
     at_once: int = 1,
 ) -> float:
-    """Median of a few training steps: of the GPU, or of one core.
+    """Return the seconds per image, the median of a few training steps: of the GPU, or of one core.
 
     `at_once`: of so many processes together, on the one GPU or each on a core; infinite where they do not fit.
     """

@@ -116,7 +116,7 @@ def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
 
 
 def _checked(archive: zipfile.ZipFile, facts: Mapping[str, Any], path: Path) -> dict[str, zipfile.ZipInfo]:
-    """The entries by name, each safe to write, and exactly those that the manifest tells of."""
+    """Return the entries by name, each safe to write, and exactly those that the manifest tells of."""
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         name = entry.orig_filename
@@ -145,7 +145,7 @@ def _check_size(facts: Mapping[str, Any], path: Path, folder: Path) -> None:
 
 
 def _safe(name: str) -> bool:
-    """Whether it is the name of a file below the folder, of a kind that we write, on every system."""
+    """Return whether it is the name of a file below the folder, of a kind that we write, on every system."""
     parts = PurePosixPath(name).parts
     plain = all(part not in (".", "..") and not part.endswith((" ", ".")) for part in parts)
     return (

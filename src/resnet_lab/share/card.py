@@ -11,7 +11,7 @@ from resnet_lab.report.publish import parts_of, rule_of
 
 
 def card(title: str, runs: Mapping[str, FoundRun], folder: Path) -> str:
-    """README.md in Markdown, with the head that model hubs read.
+    """Return README.md in Markdown, with the head that model hubs read.
 
     `runs` by their folders in the archive; `folder` holds its tables and pictures.
     """
@@ -68,7 +68,6 @@ The errors are those on the test images of {", ".join(data)}: on other images th
 
 
 def _made(runs: Iterable[FoundRun]) -> list[str]:
-    """A line for each net and recipe."""
     lines: dict[str, list[int]] = {}
     for run in runs:
         of = run.choices

@@ -71,7 +71,7 @@ def unpack(path: Path, out: Path | None = None) -> int:
 
 
 def _gathered(folder: Path, runs: Sequence[FoundRun], scratch: Path) -> dict[str, Path]:
-    """The files of the archive by their names in it; those that are made for it lie in `scratch`."""
+    """Return the files of the archive by their names in it; those that are made for it lie in `scratch`."""
     files: dict[str, Path] = {}
     named = {
         run.path.resolve().name if run.path == folder else run.path.relative_to(folder).as_posix(): run

@@ -68,7 +68,7 @@ class Board:
             self._live.stop()
 
     def say(self, message: str) -> None:
-        """A line about the sweep as a whole."""
+        """Show a line about the sweep as a whole."""
         self._message = message
         if self._live:
             self.refresh(now=True)
@@ -76,7 +76,7 @@ class Board:
             self._line(message)
 
     def changed(self, job: Job) -> None:
-        """A run began or ended."""
+        """Show that a run began or ended."""
         self._message = ""
         if self._live:
             self.refresh(now=True)

@@ -37,7 +37,7 @@ class Job:
 
     @classmethod
     def of(cls, config: TrainConfig, cores: int | None = None, *, retry_failed: bool = False) -> "Job":
-        """The job of a configuration, whose folder is made; `cores` that a new run may have, None: all.
+        """Return the job of a configuration, whose folder is made; `cores` that a new run may have, None: all.
 
         A run that diverged is an answer, and not trained again unless `retry_failed`. One that is damaged has failed,
         and costs no other run.
@@ -71,7 +71,7 @@ class Job:
 
     @property
     def diverged(self) -> bool:
-        """Whether it ended because the loss was no longer finite."""
+        """Return whether it ended because the loss was no longer finite."""
         return self._record.error is not None and self._record.error.kind == "nonfinite_loss"
 
     @property
@@ -104,7 +104,7 @@ class Job:
         return error.message if error else ""
 
     def given_up(self) -> bool:
-        """Whether the other process has let go of the run: it is finished, it failed, or it waits to go on."""
+        """Return whether the other process has let go of the run: it is finished, it failed, or it waits to go on."""
         try:
             state = self.folder.state()
         except UserError:
@@ -119,7 +119,7 @@ class Job:
         return True
 
     def far(self) -> Progress:
-        """How far it is and what it reaches a second."""
+        """Return how far it is, and its images per second."""
         cost = self._record.cost if self.status in (State.FINISHED, State.ALREADY) else None
         return Progress.of(self._choices, self._history.now(), cost)
 
@@ -138,7 +138,7 @@ class Job:
         return [sign for sign in found if sign]
 
     def memory(self) -> float | None:
-        """MiB at most, of a run that has finished."""
+        """Return the peak memory (MiB) of a run that has finished."""
         return self._record.cost.peak_memory_mib
 
     @cached_property
@@ -146,10 +146,10 @@ class Job:
         return flatten(self.config)
 
     def objective(self) -> float | None:
-        """What a search optimises: the objective on the validation images, or, without any, on the test images.
+        """Return what a search optimises: the objective on the validation images, or, without any, on the test images.
 
-        A run that diverged is as bad as can be. None for what says nothing of its configuration, as a run that was
-        killed.
+        A run that diverged is as bad as can be. None for what says nothing of its configuration, for example of a run
+        that was killed.
         """
         if self.status in (State.FAILED, State.ALREADY) and self.diverged:
             worst = 100.0 if self.config.objective.metric.endswith("error") else math.inf
@@ -160,7 +160,7 @@ class Job:
         return last.get(self.config.objective.validated, last.get(self.config.objective.metric))
 
     def result(self) -> float | None:
-        """The objective, of the finished run or of the last epoch so far."""
+        """Return the objective, of the finished run or of the last epoch so far."""
         if self.status in (State.FINISHED, State.ALREADY):
             return self._record.last.get(self.config.objective.metric)
         return self.latest(self.config.objective.metric)
@@ -187,7 +187,6 @@ class Job:
 
 
 def _holder(folder: RunFolder) -> str:
-    """Who trains a run, as its lock tells."""
     who = holder(folder.lock_file)
     return f"waiting for process {who.get('pid', '?')} on {who.get('host', '?')}"
 

@@ -120,7 +120,7 @@ class FolderLauncher(Launcher):
 
 
 def options_of(kind: type, given: dict[str, object], where: str = "hydra.launcher") -> Any:
-    """A launcher's or a sweeper's options, typed; UserError names the key that is wrong."""
+    """Return a launcher's or a sweeper's options, typed; UserError names the key that is wrong."""
     try:
         options = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), given))
     except OmegaConfBaseException as error:

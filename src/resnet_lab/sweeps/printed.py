@@ -36,7 +36,7 @@ def _text(lines: Iterable[tuple[str, str]]) -> str:
 
 
 def _part(config: dict[str, Any], part: str | None, prefix: str = "") -> dict[str, Any]:
-    """The configuration without all that does not lead to the part; UserError where it has none of that name."""
+    """Return the configuration without all that does not lead to the part; UserError where it has none of that name."""
     if part is None:
         return config
     name, _, rest = part.partition(".")
@@ -48,7 +48,7 @@ def _part(config: dict[str, Any], part: str | None, prefix: str = "") -> dict[st
 def _lines(
     tree: dict[str, object], origin: Callable[[str], str], prefix: str = "", depth: int = 0
 ) -> Iterator[tuple[str, str]]:
-    """Each line, and what set its key; nothing where that is a default."""
+    """Yield each line, and what set its key; nothing where that is a default."""
     for key, value in tree.items():
         begin = f"{'  ' * depth}{in_yaml(key)}:"
         if isinstance(value, dict) and value:
@@ -60,7 +60,7 @@ def _lines(
 
 
 def in_yaml(value: Any) -> str:
-    """A value in one line, as YAML reads it back."""
+    """Return a value in one line, as YAML reads it back."""
     text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
     text = text.removesuffix("\n").removesuffix("\n...")
     return text if "\n" not in text and _read(text) == value else json.dumps(value)

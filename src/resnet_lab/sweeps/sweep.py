@@ -30,7 +30,7 @@ class Place(ABC):
 
     @abstractmethod
     def cores(self, config: TrainConfig) -> int:
-        """The cores that a run may have here on each node; UserError when it can never run here."""
+        """Return the cores that a run may have here on each node; UserError when it can never run here."""
 
     @abstractmethod
     def open(self, jobs: Sequence[Job]) -> None:
@@ -45,7 +45,7 @@ class Place(ABC):
 
     @abstractmethod
     def ended(self) -> Iterator[tuple[Job, str]]:
-        """The runs that ended since the last call, each with what was odd about its end in one line."""
+        """Yield the runs that ended since the last call, each with what was odd about its end in one line."""
 
     @abstractmethod
     def close(self) -> None:

@@ -12,7 +12,7 @@ Work = Callable[[Barrier], Any]  # picklable; it waits at the barrier once it is
 
 
 def together(work: Work, count: int, deadline: float) -> tuple[list[Any], str]:
-    """The answers of so many processes, or why one of them gave none; `deadline` by ``time.monotonic``."""
+    """Return the answers of so many processes, or why one of them gave none; `deadline` by ``time.monotonic``."""
     context = multiprocessing.get_context("spawn")
     start, answers = context.Barrier(count), context.Queue()
     processes = [context.Process(target=_answer, args=(work, start, answers)) for _ in range(count)]

@@ -133,7 +133,6 @@ class Local(Place):
         self._closing = False
 
     def cores(self, config: TrainConfig) -> int:
-        """The cores of a run; UserError when it can never run here."""
         check(config.trainer, config.precision)
         if config.trainer.num_nodes > 1:
             raise UserError(
@@ -164,7 +163,6 @@ class Local(Place):
         return Slots([str(share) for share in range(self._options.slots or cores())])
 
     def start(self, job: Job) -> bool:
-        """Begin a run; False while there is no room for it."""
         assert self._slots is not None
         places = self._slots.take(self._places(job, self._slots))
         if places is None:
@@ -178,7 +176,6 @@ class Local(Place):
         return True
 
     def ended(self) -> Iterator[tuple[Job, str]]:
-        """The runs that ended since the last call, each with what was odd about its end in one line."""
         assert self._slots is not None
         self._stop_overdue()
         for answer in self._answers():
@@ -222,7 +219,7 @@ class Local(Place):
                 kill(process.pid)
 
     def _places(self, job: Job, slots: Slots) -> int:
-        """How many places a run takes; UserError when there are too few."""
+        """Return how many places a run takes; UserError when there are too few."""
         trainer, there = job.config.trainer, len(slots.places)
         if not slots.gpu:
             needed = 1 if self._options.slots else trainer.devices * threads_of(job.config)
@@ -258,7 +255,7 @@ class Local(Place):
             self._connection.send({**request, "environment": environment})
 
     def _ask_device_count(self) -> int:
-        """The GPUs that PyTorch sees. Raises UserError with what it said where it cannot count them."""
+        """Return the number of GPUs that PyTorch sees. Raises UserError with what it said where it cannot."""
         with tempfile.NamedTemporaryFile() as log:
             self._ask("devices", COUNT_DEVICES, [], log.name, {})
             code = next((each["code"] for each in self._answers(None) if "code" in each), -signal.SIGKILL)

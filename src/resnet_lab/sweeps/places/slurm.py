@@ -74,7 +74,7 @@ class Execute:
             raise SystemExit(code)  # SLURM shows the job as failed
 
     def checkpoint(self) -> Any:
-        """What to queue again: the same, which goes on from the last checkpoint in the folder."""
+        """Return what to queue again: the same, which goes on from the last checkpoint in the folder."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self)
@@ -115,7 +115,7 @@ class Slurm(Place):
         self._look()
 
     def start(self, job: Job) -> bool:
-        """Whether SLURM has begun the run."""
+        """Return whether SLURM has begun the run."""
         self._look_when_due()
         if self._queue.get(self._ids[job]) == "PENDING":
             return False
@@ -128,7 +128,7 @@ class Slurm(Place):
             subprocess.run(["scancel", "--state=PENDING", *ids], check=False, capture_output=True)
 
     def ended(self) -> Iterator[tuple[Job, str]]:
-        """The runs whose job left the queue, which a requeued one does not."""
+        """Yield the runs whose job left the queue, which a requeued one does not."""
         if not self._look_when_due():
             return
         for job in list(self._started):
@@ -161,7 +161,7 @@ class Slurm(Place):
         return {**asked, "gpus_per_node": gpus} if gpus else asked
 
     def _submit(self, jobs: Sequence[Job], resources: dict[str, int]) -> None:
-        """One array of jobs that ask for the same; what SLURM prints of them lies beside their folders."""
+        """Submit one array of jobs that ask for the same; what SLURM prints of them lies beside their folders."""
         executor = self._executor(jobs[0].folder.path.absolute().parent / "slurm")
         executor.update_parameters(**resources)
         tasks = [Execute(str(job.folder.path.absolute())) for job in jobs]
@@ -224,7 +224,7 @@ class Slurm(Place):
         return True
 
     def _explain(self, job: Job) -> str:
-        """What SLURM says of a job that it ended itself or that left no record; "" where the record tells."""
+        """Return what SLURM says of a job that it ended itself or that left no record; "" where the record tells."""
         number = self._ids[job]
         command = ["scontrol", "show", "job", "--oneliner", number]
         answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout
@@ -245,7 +245,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _ticket(job: Job, key: str = "job") -> str:
-    """What is known of the job that was submitted last for a run; "" when there was none."""
+    """Return what is known of the job that was submitted last for a run; "" when there was none."""
     try:
         return str(json.loads((job.folder.path / TICKET).read_text())[key])
     except (OSError, ValueError, KeyError):

@@ -38,7 +38,7 @@ class RayOptions(PlaceOptions):
 
 
 def execute_folder(run_dir: str, log: str, cores: int, program: str) -> int:
-    """The task: train the folder in a process of its own, and return how that ended."""
+    """Train the folder in a process of its own, and return how that ended."""
     environment = {**os.environ, SHARE: str(cores), PARENT: str(os.getpid())}
     with open(log, "ab") as output:  # noqa: PTH123 (appends, as every start of a run does)
         process = subprocess.Popen(
@@ -138,7 +138,6 @@ class Ray(Place):
         return True
 
     def ended(self) -> Iterator[tuple[Job, str]]:
-        """The runs that ended since the last call, each with what was odd about its end in one line."""
         if not self._tasks:
             return
         done, _ = self._ray.wait(list(self._tasks), num_returns=len(self._tasks), timeout=0)
@@ -168,7 +167,7 @@ class Ray(Place):
         self._ray = None
 
     def _check_port(self) -> None:
-        """UserError at once where nobody listens; Ray itself would try for a minute."""
+        """Raise UserError at once where nobody listens; Ray itself would try for a minute."""
         host, _, port = (self._options.address or "").rpartition(":")
         if host and port.isdecimal() and "/" not in host:
             try:

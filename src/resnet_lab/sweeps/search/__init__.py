@@ -131,7 +131,7 @@ class Search:
         return self._told(study)
 
     def _checked(self) -> TrainConfig:
-        """The configuration of the first trial; UserError when it, or another value of a list, is none."""
+        """Return the configuration of the first trial; UserError when it, or another value of a list, is none."""
         first = self._optuna.create_study(sampler=self._sampler(0)).ask(self._space).params
         for key, distribution in self._space.items():
             for value in getattr(distribution, "choices", ()):
@@ -150,7 +150,7 @@ class Search:
         return f"{summary}, {best} {column.heading} {column.said(study.best_value)} with {choices}"
 
     def _study(self) -> Any:
-        """The study of this very question: what does not change its answers is not part of its name."""
+        """Return the study of this very question: what does not change its answers is not part of its name."""
         config = OmegaConf.to_object(compose_raw(self._fixed))
         assert isinstance(config, TrainConfig)
         asked = identity_part(config)
@@ -172,19 +172,19 @@ class Search:
         )
 
     def _sampler(self, number: int) -> Any:
-        """A sampler of its own for each trial: what it draws depends on no trial that was drawn before it."""
+        """Return a sampler for one trial: what it draws depends on no trial that was drawn before it."""
         samplers, seed = self._optuna.samplers, self._options.seed * 100_003 + number
         if self._options.sampler == "random":
             return samplers.RandomSampler(seed=seed)
         return samplers.TPESampler(seed=seed, constant_liar=True)  # or trials of a round would be alike
 
     def _overrides(self, params: dict[str, object]) -> list[str]:
-        """A drawn number has three digits: more would only make folders and tables hard to read."""
+        """Return a trial's overrides, drawn numbers with three digits: more only make folders hard to read."""
         drawn = {key: f"{value:.3g}" if isinstance(value, float) else value for key, value in params.items()}
         return [*self._fixed, *(f"{key}={value}" for key, value in drawn.items())]
 
     def _distribution(self, axis: Override) -> Any:
-        """Hydra's sweep syntax as Optuna's: interval, range, and choice or a list of values."""
+        """Translate Hydra's sweep syntax to Optuna's: interval, range, and choice or a list of values."""
         kinds, value = self._optuna.distributions, axis.value()
         if isinstance(value, IntervalSweep):
             whole = isinstance(value.start, int) and isinstance(value.end, int)
