@@ -84,10 +84,10 @@ def few(config: DataConfig, train: int | None, test: int) -> DataConfig:
 
 def published(config: DataConfig) -> DataInfo | None:
     """What is known of ImageNet where `root` does not say where its images lie; None of any other set."""
-    if config.root is not None or not isinstance(config, ImageFolderConfig) or config.name == "image_folder":
+    if config.root is not None or config.view is None or config.name == "image_folder":
         return None
-    training = config.train_images or IMAGENET_TRAIN_IMAGES - config.validation
-    return DataInfo(3, config.crop, config.crop, tuple(map(str, range(IMAGENET_CLASSES))), training)
+    crop, training = config.view[0], config.train_images or IMAGENET_TRAIN_IMAGES - config.validation
+    return DataInfo(3, crop, crop, tuple(map(str, range(IMAGENET_CLASSES))), training)
 
 
 def build(config: DataConfig, *, batch_size: int, drop_last: bool, seed: int) -> "DataModule":

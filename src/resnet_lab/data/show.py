@@ -12,7 +12,7 @@ from torch import Tensor
 from resnet_lab.data import build
 from resnet_lab.data.order import Batch, EvalOrder
 from resnet_lab.data.preprocessing import Preprocessing
-from resnet_lab.data.spec import DataConfig, InMemoryConfig
+from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import expanded
 
@@ -24,9 +24,7 @@ def show(config: DataConfig, out: Path | None = None, *, seed: int = 0) -> list[
 
     Raises UserError where the data or the folder will not do.
     """
-    if isinstance(config, InMemoryConfig):
-        # A mean that differs from pixel to pixel cannot be added again to a crop.
-        config = replace(config, mean="channel")
+    config = config.by_channel()  # a mean that differs from pixel to pixel cannot be added again to a crop
     data = build(config, batch_size=1, drop_last=False, seed=seed)
     if data.info.own_batches:
         raise UserError(f"batches of {config.name} are not (images, labels): there is nothing to show")
