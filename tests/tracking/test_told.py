@@ -221,13 +221,13 @@ def test_server_that_is_lost_during_a_run_costs_bounded_time_and_no_result(
     assert time.monotonic() - began < 45
     assert "W&B was lost (cannot reach 127.0.0.1" in capfd.readouterr().out
     assert told.offline_rows(folder) == [told.rows(folder)]
-    [line] = lost([folder.config()])
+    [line] = lost([folder.path])
     assert line == f"1 of 1 run is not in W&B: resnet-lab sync {folder.path.parent}"
     back = WandbServer()
     monkeypatch.setenv("WANDB_BASE_URL", back.address)
     assert main(["sync", str(folder.path)]) == 0
     assert told.plain(back.runs[told.run_id(folder)].history) == told.rows(folder)
-    assert list(lost([folder.config()])) == []
+    assert list(lost([folder.path])) == []
     back.lose()
 
 

@@ -132,8 +132,8 @@ class Board:
 
     def _lost(self) -> str:
         """Return what the extras say while the runs train: how many a tracker has lost."""
-        configs = [job.config for job in self._jobs]
-        return "; ".join(line for tell in registered("during a sweep").values() for line in tell(configs))
+        folders = [job.folder.path for job in self._jobs if job.config.logger.trackers]
+        return "; ".join(line for tell in registered("during a sweep").values() for line in tell(folders))
 
     def _line(self, text: str) -> None:
         self._console.print(Text(f"{time.strftime('%H:%M:%S')} {text}"), soft_wrap=True)

@@ -8,6 +8,8 @@ from resnet_lab.arguments import RUNS
 from resnet_lab.extras import command, option, register
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from resnet_lab.config.schema import TrainConfig
 
 
@@ -40,10 +42,10 @@ def offline(configs: "Sequence[TrainConfig]") -> Iterator[str]:
 
 
 @register("during a sweep", "wandb")
-def lost(configs: "Sequence[TrainConfig]") -> Iterator[str]:
+def lost(folders: "Sequence[Path]") -> Iterator[str]:
     from resnet_lab.tracking.unsent import lost
 
-    return lost(configs)
+    return lost(folders)
 
 
 @register("after a sweep", "wandb")

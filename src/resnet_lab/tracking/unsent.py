@@ -36,12 +36,11 @@ def before(configs: Sequence[TrainConfig]) -> Iterator[str]:
             return
 
 
-def lost(configs: Sequence[TrainConfig], *, wait: bool = False) -> Iterator[str]:
-    """Yield how many runs W&B lacks something of, and what sends it.
+def lost(folders: Sequence[Path], *, wait: bool = False) -> Iterator[str]:
+    """Yield of how many of these runs W&B lacks something, and what sends it.
 
     `wait`: until nobody sends any more, or for as long as a server may take; what is still under way is lacking then.
     """
-    folders = _shown(configs)
     deadline = time.monotonic() + (sum(patience()) if wait else 0)
     while any((noted := _noted(folders)).values()) and time.monotonic() < deadline:
         time.sleep(LOOK)
@@ -54,15 +53,12 @@ def lost(configs: Sequence[TrainConfig], *, wait: bool = False) -> Iterator[str]
 
 def ended(configs: Sequence[TrainConfig]) -> Iterator[str]:
     """Yield what W&B lacks of a sweep that has ended, and send it the results, with an alert."""
-    yield from lost(configs, wait=True)
-    if folders := _shown(configs):
+    folders = [path_of(config) for config in configs if "wandb" in config.logger.trackers]
+    yield from lost(folders, wait=True)
+    if folders:
         from resnet_lab.tracking.sweep import tell_end
 
         tell_end(configs[0].logger, folders)
-
-
-def _shown(configs: Sequence[TrainConfig]) -> list[Path]:
-    return [path_of(config) for config in configs if "wandb" in config.logger.trackers]
 
 
 def _noted(folders: Iterable[Path]) -> dict[Path, bool]:
