@@ -32,10 +32,6 @@ def test_imagenets_classes_are_torchvisions_in_the_order_of_their_wordnet_ids() 
         ((), ("tench", IDS[207]), (0, 207), "2 of the net's 1,000 classes, matched as ImageNet's"),
         ((), IDS, tuple(range(1000)), "matched as ImageNet's"),
     ],
-    ids=[
-        *("the same", "reordered", "fewer", "ids for names", "a few ids for names"),
-        *("names for ids", "of a part of ImageNet", "unnamed, of ImageNet", "unnamed, all of ImageNet"),
-    ],
 )
 def test_classes_are_found_by_name(
     known: tuple[str, ...], there: tuple[str, ...], outputs: tuple[int, ...], said: str
@@ -59,18 +55,6 @@ def test_classes_are_found_by_name(
         ((), 1000, PETS, "--classes"),
         ((), 10, IDS[:10], "--classes"),
         ((), 1000, tuple(f"{number:03d}" for number in range(1000)), "--classes"),
-    ],
-    ids=[
-        *(
-            "more",
-            "renamed",
-            "disjoint",
-            "an id for pets",
-            "ambiguous",
-            "one foreign",
-            "another part of ImageNet",
-        ),
-        *("unnamed", "unnamed of 1,000", "unnamed of ten ids", "unnamed by number"),
     ],
 )
 def test_other_classes_are_refused(

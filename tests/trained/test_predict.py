@@ -61,19 +61,15 @@ def test_a_class_name_that_is_not_utf8_is_shown(tmp_path: Path, predicted: Predi
     assert r"caf\xe9" in out
 
 
-def test_a_net_from_elsewhere_is_told_how_it_sees_and_what_its_classes_are(
+def test_a_net_from_elsewhere_is_told_how_it_sees_and_what_is_assumed_is_said(
     tmp_path: Path, predicted: Predicted
 ) -> None:
     (tmp_path / "names.txt").write_text("dog\neel\ncat\n")
-    code, out, err = predicted(
-        *elsewhere(tmp_path), APPEND, *CIFAR, "--size", 32, "--classes", tmp_path / "names.txt"
-    )
+    net = (*elsewhere(tmp_path), APPEND, *CIFAR)
+    code, out, err = predicted(*net, "--size", 32, "--classes", tmp_path / "names.txt")
     assert (code, err) == (0, "")
     assert out.splitlines()[1].split()[-1] == "cat"
-
-
-def test_what_is_assumed_is_said(tmp_path: Path, predicted: Predicted) -> None:
-    code, out, err = predicted(*elsewhere(tmp_path), APPEND, *CIFAR)
+    code, out, err = predicted(*net)
     assert code == 0
     assert "class 2" in out
     assert err.count("\n") == 1
