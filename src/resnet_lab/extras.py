@@ -8,7 +8,7 @@ from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,6 @@ _commands: dict[str, Command] = {}
 _extensions: list[
     tuple[str, tuple[Option, ...], Handler]
 ] = []  # command, further arguments, who is asked first
-_read: set[Path] = set()
 
 
 def option(
@@ -139,10 +138,10 @@ def commands() -> dict[str, Command]:
     return found
 
 
+@cache
 def _read_extras() -> None:
     package = Path(__file__).parent
-    for file in sorted({*package.glob("*/register.py"), *package.glob("*/*/register.py")} - _read):
-        _read.add(file)
+    for file in sorted([*package.glob("*/register.py"), *package.glob("*/*/register.py")]):
         name = ".".join(file.relative_to(package.parent).with_suffix("").parts)
         spec = spec_from_file_location(name, file)  # without the packages above, which may be slow to import
         assert spec is not None

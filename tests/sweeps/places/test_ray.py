@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from processes import processes_below
 from resnet_lab.errors import UserError
 from resnet_lab.sweeps.board import Board
 from resnet_lab.sweeps.jobs import Job
@@ -76,13 +77,6 @@ def cluster(toy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             shutil.rmtree(short, ignore_errors=True)
-
-
-def processes_below(pid: int) -> list[int]:
-    """The children of a process, and theirs."""
-    children = Path(f"/proc/{pid}/task").glob("*/children")
-    found = [int(child) for path in children for child in path.read_text().split()]
-    return [each for child in found for each in (child, *processes_below(child))]
 
 
 def seen(job: Job) -> dict[str, Any]:
@@ -150,9 +144,3 @@ def test_run_that_can_never_fit_is_refused(make_job: MakeJob, toy: str) -> None:
     place = Ray(RayOptions(num_cpus=1000), program=toy)
     with pytest.raises(UserError, match=r"hydra\.launcher\.num_cpus=1000: this machine has"):
         sweep([make_job(0, "finish")], place)
-
-
-def test_missing_ray_is_told_in_one_line(make_job: MakeJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(UserError, match=r"pip install 'resnet-lab\[ray\]'"):
-        Ray(RayOptions()).cores(make_job(0, "finish").config)
