@@ -80,16 +80,14 @@ def _gathered(folder: Path, runs: Sequence[FoundRun], scratch: Path) -> dict[str
     for name, run in named.items():
         (scratch / name).mkdir(parents=True)
         _check(run.path)
-        for file in [
-            *NEEDED,
-            *(each.name for each in sorted([*run.path.glob("*.csv"), *run.path.glob(SOURCES)])),
-        ]:
+        further = sorted([*run.path.glob("*.csv"), *run.path.glob(SOURCES)])
+        for file in [*NEEDED, *(each.name for each in further)]:
             source = run.path / file
             if not source.is_file():
                 raise UserError(f"{run.path} has no {file}: train it again, or move it elsewhere")
             if file in ("config.yaml", "record.json", "history.csv"):
                 source = scratch / name / file
-                source.write_text(_of_no_machine(file, _read(run.path / file)), encoding="utf-8")
+                source.write_text(_of_no_machine(file, read_text(run.path / file)), encoding="utf-8")
             files[f"{name}/{file}"] = source
     with redirect_stdout(StringIO()):
         report(scratch)
@@ -97,14 +95,6 @@ def _gathered(folder: Path, runs: Sequence[FoundRun], scratch: Path) -> dict[str
     files |= {each.relative_to(scratch).as_posix(): each for each in made}
     (scratch / "README.md").write_text(card(folder.resolve().name, named, scratch), encoding="utf-8")
     return files | {"README.md": scratch / "README.md"}
-
-
-def _read(path: Path) -> str:
-    try:
-        return read_text(path)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UserError(f"cannot read {path}: {reason}") from None
 
 
 def _check(run: Path) -> None:
@@ -135,7 +125,7 @@ def _of_no_machine(file: str, text: str) -> str:
         record = Record.from_json(text)
         for key, value in OF_A_MACHINE.items():
             group, _, name = key.rpartition(".")
-            part = record.config if not group else record.config.get(group, {})
+            part = record.config.get(group, {}) if group else record.config
             if name in part:
                 part[name] = value
         return record.to_json()
