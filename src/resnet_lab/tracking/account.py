@@ -81,21 +81,6 @@ def why_offline(mode: str) -> str | None:
     return None
 
 
-def announced(config: LoggerConfig) -> str | None:
-    """Why the runs of a configuration will be offline, before they begin; None: they will not, or tell W&B nothing.
-
-    Raises UserError where they are to be online and there is no key, or the environment is wrong.
-    """
-    if "wandb" not in config.trackers:
-        return None
-    config = from_environment(config)
-    patience()
-    reason = why_offline(config.mode) if "wandb" in config.trackers else None
-    if reason is not None and reason.startswith(NO_KEY) and config.mode == "online":
-        raise UserError(f"logger.mode=online: {reason}, or leave logger.mode out to send the runs later")
-    return reason
-
-
 def _server() -> str:
     """The address of W&B's server, of the environment or of the settings files in which `wandb login` notes it."""
     if given := os.environ.get("WANDB_BASE_URL"):

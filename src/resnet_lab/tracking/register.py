@@ -2,15 +2,11 @@
 
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from resnet_lab.arguments import RUNS
 from resnet_lab.extras import command, option, register
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from resnet_lab.config.schema import TrainConfig
 
 
 @register("tracker", "wandb")
@@ -35,21 +31,21 @@ def telling(*given: Any) -> Any:
 
 
 @register("before runs", "wandb")
-def offline(configs: "Sequence[TrainConfig]") -> Iterator[str]:
+def offline(configs: Sequence[Any]) -> Iterator[str]:
     from resnet_lab.tracking.unsent import before
 
     return before(configs)
 
 
 @register("during a sweep", "wandb")
-def lost(folders: "Sequence[Path]") -> Iterator[str]:
+def lost(folders: Sequence[Path]) -> Iterator[str]:
     from resnet_lab.tracking.unsent import lost
 
     return lost(folders)
 
 
 @register("after a sweep", "wandb")
-def ended(configs: "Sequence[TrainConfig]") -> Iterator[str]:
+def ended(configs: Sequence[Any]) -> Iterator[str]:
     from resnet_lab.tracking.unsent import ended
 
     return ended(configs)

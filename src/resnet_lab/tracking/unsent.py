@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from resnet_lab.config.identity import path_of
-from resnet_lab.config.schema import TrainConfig
-from resnet_lab.errors import several
+from resnet_lab.config.schema import LoggerConfig, TrainConfig
+from resnet_lab.errors import UserError, several
 from resnet_lab.files import read_text, write_text
-from resnet_lab.tracking.account import announced, patience
+from resnet_lab.tracking.account import NO_KEY, from_environment, patience, why_offline
 
 NOTE = "wandb-unsent.txt"  # in the run folder
 LOOK = 0.2  # seconds between two looks
@@ -28,9 +28,21 @@ def sent(folder: Path) -> None:
 
 
 def before(configs: Sequence[TrainConfig]) -> Iterator[str]:
-    """Yield once why runs will be offline. Raises UserError for what W&B does not take."""
+    """Yield once why runs will be offline.
+
+    Raises UserError where they are to be online and there is no key, or the environment is wrong.
+    """
+    asked: list[LoggerConfig] = []  # the runs of a sweep share one
     for config in configs:
-        if (reason := announced(config.logger)) is not None:
+        if "wandb" not in config.logger.trackers or config.logger in asked:
+            continue
+        asked.append(config.logger)
+        patience()
+        mode = from_environment(config.logger).mode
+        reason = why_offline(mode) if mode != "disabled" else None
+        if reason is not None and reason.startswith(NO_KEY) and mode == "online":
+            raise UserError(f"logger.mode=online: {reason}, or leave logger.mode out to send the runs later")
+        if reason is not None:
             place = shlex.quote(str(path_of(config).parent))
             yield f"W&B is offline ({reason}): resnet-lab sync {place} sends the runs"
             return
