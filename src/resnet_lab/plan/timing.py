@@ -90,7 +90,6 @@ def _training(
     net: NetConfig, shape: Shape, multiply_adds: int, precision: str, *, compiled: bool = False
 ) -> _Training:
     import torch
-    from torch.nn import functional as F
     from torch.utils._pytree import tree_leaves
 
     from resnet_lab.models import build
@@ -108,18 +107,13 @@ def _training(
     weights: list[torch.Tensor] = list(model.parameters())
     momentum = [torch.zeros_like(weight) for weight in weights]
     images = torch.randn(batch, *shape, device=device).contiguous(memory_format=layout)
-    labels = torch.zeros(batch, dtype=torch.long, device=device)
     narrow = PRECISIONS[precision].autocast
     low = getattr(torch, narrow) if narrow else None
 
     def step() -> None:
         with torch.autocast(device.type, low, enabled=low is not None):
-            scores = model(images)
-            if isinstance(scores, torch.Tensor) and scores.ndim == 2:
-                loss = F.cross_entropy(scores, labels)
-            else:  # whatever a network of a task of one's own gives
-                leaves = tree_leaves(scores)
-                loss = torch.stack([each.float().square().mean() for each in leaves]).sum()
+            leaves = tree_leaves(model(images))  # whatever a network of a task of one's own gives
+            loss = torch.stack([each.float().square().mean() for each in leaves]).sum()
         loss.backward()
         # What torch.optim.SGD computes; loading that takes longer than all that is timed here.
         with torch.no_grad():

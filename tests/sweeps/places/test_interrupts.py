@@ -97,16 +97,21 @@ def test_second_interrupt_ends_stubborn_runs_at_once_and_a_third_changes_nothing
         ends(pid_of(job))
 
 
-def test_runs_end_when_sweep_and_server_are_killed_together(
-    start: Callable[..., tuple[subprocess.Popen[str], list[Job]]], ends: Callable[[int], None]
+@pytest.mark.parametrize("server_too", [False, True])
+def test_runs_end_when_the_sweep_is_killed_and_its_server_with_it(
+    server_too: bool,
+    start: Callable[..., tuple[subprocess.Popen[str], list[Job]]],
+    ends: Callable[[int], None],
 ) -> None:
     sweep, jobs = start("end")
     [server] = Path(f"/proc/{sweep.pid}/task/{sweep.pid}/children").read_text().split()
     sweep.kill()
-    os.kill(int(server), signal.SIGKILL)
+    if server_too:
+        os.kill(int(server), signal.SIGKILL)
     for job in jobs:
         ends(pid_of(job))
         assert job.folder.state() == "interrupted"
+    ends(int(server))
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM])

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -241,36 +239,6 @@ def test_error_while_gpus_are_counted_is_told_and_is_no_gpu(
     with pytest.raises(UserError, match="the GPUs cannot be counted: RuntimeError: driver too old; trainer"):
         sweep([job], make_place())
     assert not trains(job)
-
-
-def test_killed_sweep_leaves_no_process_behind(
-    make_job: MakeJob, make_place: MakePlace, ends: Callable[[int], None]
-) -> None:
-    job = make_job(0, "child 60")
-    make_place()  # puts the toy on the path
-    program = f"""
-from resnet_lab.runs.folder import RunFolder
-from resnet_lab.sweeps.jobs import Job
-from resnet_lab.sweeps.places.local import Local, LocalOptions
-from resnet_lab.sweeps.places.slurm import SlurmOptions
-from resnet_lab.sweeps.plugins import options_of
-from resnet_lab.sweeps.ray import RayOptions
-from resnet_lab.sweeps.search import SearchOptions
-from resnet_lab.sweeps.sweep import run_sweep
-from resnet_lab.sweeps.board import Board
-jobs = [Job.of(RunFolder({str(job.folder.path)!r}).config())]
-run_sweep(jobs, Local(LocalOptions(), "toy", ["toy"]), Board(jobs))
-"""
-    sweeping = subprocess.Popen([sys.executable, "-c", program])
-    deadline = time.monotonic() + 30
-    while not (job.folder.path / "child").exists() or not (job.folder.path / "child").read_text():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
-    sweeping.kill()
-    sweeping.wait()
-    ends(int(str(seen(job)["pid"])))
-    ends(int((job.folder.path / "child").read_text()))
-    assert job.folder.state() == "interrupted"
 
 
 @pytest.mark.slow
