@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from resnet_lab import reference
 from resnet_lab.config.groups import config_dir, groups
-from resnet_lab.reference.tables import Row
+from resnet_lab.reference import Row
 from resnet_lab.report import collect, summarise
 from resnet_lab.report.paper import RULE, Figure, figures
 from resnet_lab.report.spread import difference

@@ -1,7 +1,9 @@
-"""Nets in a state in which mistakes show."""
+"""Nets and states in which mistakes show."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+State = dict[str, Tensor]
 
 
 def uneven(net: nn.Module) -> nn.Module:
@@ -13,3 +15,11 @@ def uneven(net: nn.Module) -> nn.Module:
                     assert value is not None
                     value.uniform_(0.5, 1.5)
     return net.eval()
+
+
+def zeros(state: State) -> State:
+    return {name: torch.zeros_like(value) for name, value in state.items()}
+
+
+def prefixed(state: State, prefix: str) -> State:
+    return {prefix + name: value for name, value in state.items()}

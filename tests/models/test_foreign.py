@@ -10,11 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from nets import uneven
+from nets import State, prefixed, uneven, zeros
 from resnet_lab.errors import UserError
 from resnet_lab.models import create_model
-
-State = dict[str, Tensor]
 
 
 class PaddedUnit(nn.Module):
@@ -182,20 +180,12 @@ LOSS = {
 }
 
 
-def zeros(state: State) -> State:
-    return {name: torch.zeros_like(value) for name, value in state.items()}
-
-
-def under(prefix: str, state: State) -> State:
-    return {prefix + name: value for name, value in state.items()}
-
-
 Saved = Callable[[State], Any]
 B = {"shortcut": "B"}
 
 
 def lightning(prefix: str, *, also: State = LOSS) -> Saved:
-    return lambda state: {"state_dict": {**under(prefix, state), **also}, "epoch": 3, "callbacks": {}}
+    return lambda state: {"state_dict": {**prefixed(state, prefix), **also}, "epoch": 3, "callbacks": {}}
 
 
 def mmpretrain(state: State) -> Any:
@@ -206,7 +196,7 @@ def mmpretrain(state: State) -> Any:
 PROGRAMS: dict[str, tuple[str, dict[str, Any], Saved]] = {
     "kuangliu, the seed article": (
         *("resnet18_cifar_stem", {}),
-        lambda state: {"net": under("module.", KUANGLIU(state)), "acc": 95.1, "epoch": 199},
+        lambda state: {"net": prefixed(KUANGLIU(state), "module."), "acc": 95.1, "epoch": 199},
     ),
     "akamaster, option B": ("cifar_resnet20", B, lambda state: {"state_dict": KUANGLIU(state)}),
     "weiaicunzai": ("resnet18_cifar_stem", {"num_classes": 100}, WEIAICUNZAI),
@@ -222,7 +212,7 @@ PROGRAMS: dict[str, tuple[str, dict[str, Any], Saved]] = {
     ),
     "an average of a LightningModule's net": (
         *("resnet18", {}),
-        lambda s: lightning("ema_net.", also=under("net.", zeros(s)))(s),
+        lambda s: lightning("ema_net.", also=prefixed(zeros(s), "net."))(s),
     ),
     "pycls": ("cifar_resnet20", B, lambda s: {"model_state": _pycls("stem", 1)(s), "epoch": 9}),
     "pycls, bare, of 2019": ("cifar_resnet20", B, _pycls("s1", 2)),
@@ -248,7 +238,7 @@ PROGRAMS: dict[str, tuple[str, dict[str, Any], Saved]] = {
     **{
         f"{key} beside model": (
             *("resnet18", {}),
-            lambda state, key=key: {"model": zeros(state), key: under("module.", state), "step": 1},
+            lambda state, key=key: {"model": zeros(state), key: prefixed(state, "module."), "step": 1},
         )
         for key in ("ema", "ema_state_dict", "state_dict_ema", "model_ema")
     },
@@ -274,9 +264,8 @@ def test_a_file_of_another_program_loads_as_it_is(
 
 PREACTIVATED = {"depth": 20}
 WIDE = {"depth": 10, "width_factor": 2.0}
-WRONG: dict[
-    str, tuple[str, dict[str, Any], str, dict[str, Any]]
-] = {  # what to type: the file's net, the one asked for
+Case = tuple[str, dict[str, Any], str, dict[str, Any]]  # the net of the file, and the one asked for
+WRONG: dict[str, Case] = {  # by what to type
     "model.shortcut=B": ("cifar_resnet20", B, "cifar_resnet20", {}),
     "model.depth=56 model.shortcut=B": ("cifar_resnet56", B, "cifar_resnet20", {}),
     "model.depth=50 model.block=bottleneck": ("resnet50", {}, "resnet34", {}),
@@ -345,6 +334,6 @@ def test_an_imagenet_stem_of_pycls_is_turned_from_bgr_to_rgb(
 def test_two_nets_of_which_none_is_an_average_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "net.pth"
     state = create_model("resnet18", width=4).state_dict()
-    torch.save({"state_dict": {**under("student.", state), **under("teacher.", state)}}, file)
+    torch.save({"state_dict": {**prefixed(state, "student."), **prefixed(state, "teacher.")}}, file)
     with pytest.raises(UserError, match=r"several nets.* student.layer1 and teacher.layer1"):
         create_model("resnet18", width=4, weights=str(file))

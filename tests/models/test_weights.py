@@ -9,16 +9,15 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
-from nets import uneven
+from nets import prefixed, uneven, zeros
 from resnet_lab.errors import UserError
 from resnet_lab.models import ModelConfig, create_model
 from resnet_lab.models.weights import read
 from resnet_lab.runs import weights_file
 
 NAME = "cifar_resnet20"
-State = dict[str, Tensor]
 
 
 def trained(**choices: Any) -> nn.Module:
@@ -35,14 +34,6 @@ def assert_same(net: nn.Module, other: nn.Module) -> None:
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         torch.testing.assert_close(net.eval()(images), other(images), rtol=0, atol=0)
-
-
-def prefixed(state: State, prefix: str) -> State:
-    return {prefix + name: value for name, value in state.items()}
-
-
-def zeros(state: State) -> State:
-    return {name: torch.zeros_like(value) for name, value in state.items()}
 
 
 WRAPPED = {
