@@ -226,6 +226,7 @@ def test_server_that_is_lost_during_a_run_costs_bounded_time_and_no_result(
     back = WandbServer()
     monkeypatch.setenv("WANDB_BASE_URL", back.address)
     assert main(["sync", str(folder.path)]) == 0
+    assert "W&B is level with 1 run: 3 rows were sent" in capfd.readouterr().out
     assert told.plain(back.runs[told.run_id(folder)].history) == told.rows(folder)
     assert list(lost([folder.path])) == []
     back.lose()

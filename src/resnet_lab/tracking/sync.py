@@ -87,8 +87,14 @@ def sync(target: Target) -> int:
             else:
                 level += sent is not None
                 rows += sent or 0
-        if target.workspace:
-            failed += _save_view(target, runs)
+        if target.workspace and target.offline:
+            failed += 1
+            to_stderr(f"a view needs W&B's server, which is offline ({target.offline}); --dry-run prints it")
+        elif target.workspace:
+            print(f"the view of the sweep: {workspace.save(_view(target, runs), target.folder)}")
+    except Exception as error:  # of the view: each run, and the results of each sweep, fail alone
+        failed += 1
+        to_stderr(f"--workspace: {one_line(error)}")
     finally:
         close()
     print(_said(target, level, rows))
@@ -132,20 +138,6 @@ def _check_taken(sent: WandbRun | Begun, target: Target) -> None:
     """Raises UserError where a server could be reached and did not take it."""
     if sent.refused:
         raise UserError(f"{sent.offline}; it lies in {target.folder / 'wandb'}")
-
-
-def _save_view(target: Target, runs: list[FoundRun]) -> int:
-    """1: it could not be saved."""
-    try:
-        if target.offline is not None:
-            raise UserError(
-                f"a view needs W&B's server, which is offline ({target.offline}); --dry-run prints it"
-            )
-        print(f"the view of the sweep: {workspace.save(_view(target, runs), target.folder)}")
-    except Exception as error:
-        to_stderr(f"--workspace: {one_line(error)}")
-        return 1
-    return 0
 
 
 def _view(target: Target, runs: list[FoundRun]) -> workspace.View:

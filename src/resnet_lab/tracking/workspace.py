@@ -58,40 +58,25 @@ def made(view: View) -> Any:
     def curve(title: str, metric: str, **more: Any) -> Any:
         return wr.LinePlot(title=title, x="iteration", y=[metric], **over_seeds, **more)
 
-    def points(title: str, x: Any, **more: Any) -> Any:
+    def points(what: str, x: Any, **more: Any) -> Any:
+        title = f"{COLUMNS['test_error'].title} against {what}"
         return wr.ScatterPlot(title=title, x=x, y=wr.SummaryMetric("test/error"), **more)
 
-    tables: list[Any] = [wr.WeavePanelSummaryTable(table_name=name) for name in view.tables]
-    sections = [
-        ws.Section(
-            name="Error against iteration: mean and standard deviation over seeds",
-            panels=[
-                curve(COLUMNS["test_error"].title, "test/error", range_y=(0, None)),
-                curve(COLUMNS["train_error"].title, "train/error", range_y=(0, None)),
-                curve("training loss", "train/loss", log_y=True),
-            ],
-            is_open=True,
-        ),
-        ws.Section(
-            name="Error against depth and cost",
-            panels=[
-                points(f"{COLUMNS['test_error'].title} against depth", wr.Config("model.depth")),
-                points(
-                    f"{COLUMNS['test_error'].title} against {TIME.title}",
-                    wr.SummaryMetric(TIME.key),
-                    log_x=True,
-                ),
-                points(
-                    f"{COLUMNS['test_error'].title} against multiply-adds",
-                    wr.Config("multiply_adds"),
-                    log_x=True,
-                ),
-            ],
-            is_open=True,
-        ),
-        ws.Section(name="Results", panels=tables, is_open=True),
-        ws.Section(name="Runs beside one another", panels=[wr.RunComparer(diff_only="split")], is_open=True),
-    ]
+    panels = {
+        "Error against iteration: mean and standard deviation over seeds": [
+            curve(COLUMNS["test_error"].title, "test/error", range_y=(0, None)),
+            curve(COLUMNS["train_error"].title, "train/error", range_y=(0, None)),
+            curve("training loss", "train/loss", log_y=True),
+        ],
+        "Error against depth and cost": [
+            points("depth", wr.Config("model.depth")),
+            points(TIME.title, wr.SummaryMetric(TIME.key), log_x=True),
+            points("multiply-adds", wr.Config("multiply_adds"), log_x=True),
+        ],
+        "Results": [wr.WeavePanelSummaryTable(table_name=name) for name in view.tables],
+        "Runs beside one another": [wr.RunComparer(diff_only="split")],
+    }
+    sections = [ws.Section(name=name, panels=each, is_open=True) for name, each in panels.items()]
     return ws.Workspace(
         entity=view.entity,
         project=view.project,
