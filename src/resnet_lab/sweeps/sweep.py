@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 from types import FrameType
 
 from resnet_lab.config.schema import TrainConfig
@@ -59,7 +60,7 @@ def run_sweep(jobs: Sequence[Job], place: Place, board: Board, max_failures: int
     A run that fails costs only itself; one that another process gives up is taken over. Ctrl-C, SIGTERM and SIGHUP
     stop the running ones and raise KeyboardInterrupt; a second one stops them at once.
     """
-    with _interrupts(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as interrupts, board:
+    with _interrupts(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as ignored, board:
         try:
             _run_all(jobs, place, board, max_failures)
         except KeyboardInterrupt:
@@ -69,9 +70,9 @@ def run_sweep(jobs: Sequence[Job], place: Place, board: Board, max_failures: int
             try:
                 place.close()
             except KeyboardInterrupt:
-                interrupts.ignored = True
+                ignored.set()
                 place.close()
-            interrupts.ignored = True
+            ignored.set()
             for job in jobs:
                 if job.status == State.RUNNING:
                     job.settle("interrupted")
@@ -116,24 +117,22 @@ def _run_all(jobs: Sequence[Job], place: Place, board: Board, max_failures: int 
         time.sleep(PAUSE)
 
 
-@dataclass
-class _Interrupts:
-    ignored: bool = False  # while what must not be left half done is done
-
-
 @contextmanager
-def _interrupts(*numbers: signal.Signals) -> Iterator[_Interrupts]:
-    """Let each of these signals end a sweep as tidily as Ctrl-C; one that was ignored before stays so, as by nohup."""
-    interrupts = _Interrupts()
+def _interrupts(*numbers: signal.Signals) -> Iterator[Event]:
+    """Let each of these signals end a sweep as tidily as Ctrl-C; one that was ignored before stays so, as by nohup.
+
+    They are ignored once the event is set, while what must not be left half done is done.
+    """
+    ignored = Event()
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        if not interrupts.ignored:
+        if not ignored.is_set():
             raise KeyboardInterrupt(signal.Signals(number).name)
 
     heard = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, interrupt) for number in heard}
     try:
-        yield interrupts
+        yield ignored
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
