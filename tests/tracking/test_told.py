@@ -304,4 +304,6 @@ def test_a_sweep_ends_with_how_many_runs_wandb_lacks(
     assert "not in W&B" not in capfd.readouterr().out
     assert sorted(run.job_type for run in back.runs.values()) == ["report", "train", "train"]
     assert [alert["title"] for alert in back.alerts] == ["there ended"]
+    programs = {run.told["program"] for run in back.runs.values() if run.job_type == "train"}
+    assert programs == {"-m resnet_lab.runs"}
     back.lose()

@@ -25,6 +25,7 @@ from resnet_lab.tracking.rows import all_rows, rows_to, told_by_one
 from resnet_lab.tracking.unsent import note, sent
 from resnet_lab.tracking.wandb_run import one_line, silence
 
+SOURCES = Path(__file__).parents[2]
 LOOK = 1.0  # seconds between two looks whether the run is still there
 
 
@@ -34,7 +35,10 @@ def follow(messages: Iterator[dict[str, Any]]) -> None:
     sys.argv = first[
         "argv"
     ]  # W&B shows the command of the process that asks it: that is the run's, as it was typed
-    os.environ.setdefault("WANDB_PROGRAM", Path(sys.argv[0]).name)
+    program = Path(sys.argv[0])
+    if program.is_relative_to(SOURCES) and program.name == "__main__.py":
+        program = Path(f"-m {'.'.join(program.parent.relative_to(SOURCES).parts)}")
+    os.environ.setdefault("WANDB_PROGRAM", program.name)
     folder = Path(first["folder"])
     try:
         with told_by_one(folder):

@@ -116,7 +116,9 @@ def _become(request: dict[str, Any], parent: int, heard: list[signal.Signals]) -
             os.dup2(source, target)
         sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         os.environ.update(request["environment"])
-        code = importlib.import_module(request["program"]).main(request["arguments"])
+        program = importlib.import_module(request["program"])
+        sys.argv = [str(program.__file__), *request["arguments"]]  # which trackers show
+        code = program.main(request["arguments"])
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else 1
     except BaseException:
