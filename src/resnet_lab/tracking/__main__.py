@@ -32,9 +32,7 @@ LOOK = 1.0  # seconds between two looks whether the run is still there
 def follow(messages: Iterator[dict[str, Any]]) -> None:
     """Tell what the messages say, until they end; a tracker that fails gets no more."""
     first = next(messages)
-    sys.argv = first[
-        "argv"
-    ]  # W&B shows the command of the process that asks it: that is the run's, as it was typed
+    sys.argv = first["argv"]  # of the run, as it was typed: W&B shows that of the process that asks it
     program = Path(sys.argv[0])
     if program.is_relative_to(SOURCES) and program.name == "__main__.py":
         program = Path(f"-m {'.'.join(program.parent.relative_to(SOURCES).parts)}")
@@ -51,8 +49,8 @@ def _follow(first: dict[str, Any], folder: Path, messages: Iterator[dict[str, An
     config, facts = LoggerConfig(**first["logger"]), Facts(**first["facts"])
     trackers: dict[str, Any] = {}
     for name in config.trackers:
-        if (opened := _open(name, config, facts, folder, first["pid"])) is not None:
-            trackers[name] = opened
+        if (tracker := _open(name, config, facts, folder, first["pid"])) is not None:
+            trackers[name] = tracker
     ended, reached = replace(facts, error="the run's process died"), 0
     for message in messages:
         reached = message["iteration"]

@@ -64,7 +64,7 @@ def tell(runs: Sequence[FoundRun], config: LoggerConfig, place: Path, *, alert: 
 def tell_end(config: LoggerConfig, folders: Sequence[Path]) -> None:
     """Send the results of a sweep that has ended, and an alert, where W&B can be reached and has not got them yet."""
     config = from_environment(config)
-    if why_offline(config.mode) is not None:
+    if config.mode == "disabled" or why_offline(config.mode) is not None:
         return
     silence()
     for home in {folder.parent for folder in folders}:

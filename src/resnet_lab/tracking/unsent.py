@@ -65,12 +65,13 @@ def lost(folders: Sequence[Path], *, wait: bool = False) -> Iterator[str]:
 
 def ended(configs: Sequence[TrainConfig]) -> Iterator[str]:
     """Yield what W&B lacks of a sweep that has ended, and send it the results, with an alert."""
-    folders = [path_of(config) for config in configs if "wandb" in config.logger.trackers]
+    shown = [config for config in configs if "wandb" in config.logger.trackers]
+    folders = [path_of(config) for config in shown]
     yield from lost(folders, wait=True)
-    if folders:
+    if shown:
         from resnet_lab.tracking.sweep import tell_end
 
-        tell_end(configs[0].logger, folders)
+        tell_end(shown[0].logger, folders)
 
 
 def _noted(folders: Iterable[Path]) -> dict[Path, bool]:
