@@ -137,9 +137,7 @@ def test_the_first_unit_is_activated_by_the_stem_or_for_its_branch_alone() -> No
         uneven(create_model("cifar_resnet20", shared_preactivation=shared, **places))
         for shared in ("auto", "projections")
     )
-    assert isinstance(
-        papers.layer1[0].bn1, nn.Identity
-    )  # the stem's batch norm and ReLU serve the first unit
+    assert isinstance(papers.layer1[0].bn1, nn.Identity)  # the stem's serve the first unit
     assert isinstance(other.bn1, nn.Identity)
     activated = F.relu(papers.bn1(papers.conv1(x)))
     begun = activated + full(papers.layer1[0], activated)

@@ -27,10 +27,8 @@ from resnet_lab.runs.folder import RunFolder
 from resnet_lab.training.recipes import RecipeConfig
 
 DATA = SmallImagesConfig(name="digits", train_images=400, test_images=100, pad=1, flip=False)
-SAME_DATA = [
-    "data=digits",
-    "data.test_images=100",
-]  # all training images, so another normalisation than the runs'
+# All training images, so another normalisation than the runs'.
+SAME_DATA = ["data=digits", "data.test_images=100"]
 Tested = Callable[..., list[tuple[float, float]]]
 OWN_NET = "my_net.Net"
 WAYS = {  # how each run normalises
@@ -168,10 +166,7 @@ def test_a_file_from_elsewhere_is_tested_as_it_is_said_to_see_or_as_the_data_nor
     there.load_state_dict(load_file(run.folder.weights_file))
     pixels = used(SmallImagesConfig(name="digits"))["train"][0][..., 0] / 255
     std = pixels.std(correction=0).item()
-    for keys, mean in (
-        (["data.mean=pixel"], pixels.mean(0)),
-        ([], pixels.mean()),
-    ):  # assumed, which a line says
+    for keys, mean in ((["data.mean=pixel"], pixels.mean(0)), ([], pixels.mean())):
         assert tested(*net, *SAME_DATA, *keys) == [figures(probabilities(there, mean, std))]
 
 

@@ -44,11 +44,8 @@ def stem(net: Any, width_in: int, width: int) -> nn.Module:
     if net.stem == "7x7":
         return conv(net, ConvPlan(width_in, width, 7, stride=2))
     half = width // 2  # ResNet-C's stem, which ResNet-D keeps: 1812.01187 Figure 2(b)
-    first, second, third = (
-        conv(net, ConvPlan(width_in, half, 3, stride=2)),
-        conv(net, ConvPlan(half, half, 3)),
-        conv(net, ConvPlan(half, width, 3)),
-    )
+    first, second = conv(net, ConvPlan(width_in, half, 3, stride=2)), conv(net, ConvPlan(half, half, 3))
+    third = conv(net, ConvPlan(half, width, 3))
     return nn.Sequential(first, norm(net, half), nn.ReLU(), second, norm(net, half), nn.ReLU(), third)
 
 

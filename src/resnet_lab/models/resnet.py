@@ -21,9 +21,7 @@ class ResNet(nn.Module):
         super().__init__()
         stages, order = net.plan(), orders.find(net.order)
         first, last = stages[0][0], stages[-1][-1]
-        bare = (
-            order.activates_first and not first.activated
-        )  # the first unit normalises and activates for itself
+        bare = order.activates_first and not first.activated  # the first unit does it for itself
         self.conv1 = stem(net, net.in_channels, first.width_in)
         self.bn1 = nn.Identity() if bare and order.norm_first else norm(net, first.width_in)
         self.relu = nn.Identity() if bare else nn.ReLU()

@@ -35,11 +35,8 @@ class Pairs:
 
     def __init__(self, command: str, given: Sequence[str], *groups: str) -> None:
         """Raises UserError for a pair of none of the groups that the command reads, and for what makes no sense."""
-        of: dict[str, dict[str, str]] = {
-            "model": {},
-            "data": {},
-            "metrics": {},
-        }  # the key in its group, by pair
+        # The pairs of each group, with the key in it.
+        of: dict[str, dict[str, str]] = {"model": {}, "data": {}, "metrics": {}}
         for text in given:
             group, _, key = text.partition("=")[0].partition(".")
             if "=" not in text or group not in groups:
@@ -55,9 +52,8 @@ class Pairs:
         named = "" in self.data_keys  # an option of the group, as by data=cifar10
         self._named = Request(list(self._data)).run(trains=False).data if named else None
         self._changes = {} if named else _parsed("data", self._data)
-        self._metrics: Mapping[str, Any] = (
-            compose_raw(read([*of["metrics"]])).metrics if of["metrics"] else {}
-        )
+        pairs = [*of["metrics"]]
+        self._metrics: Values = compose_raw(read(pairs)).metrics if pairs else {}
         self._metrics_anew = "" in of["metrics"].values()
 
     def data(self, run: TrainConfig | None, how: str, *, all_known: bool) -> DataConfig:
@@ -77,9 +73,7 @@ class Pairs:
         if run is None:
             raise UserError("name the images: data=cifar10, or data=imagenet data.root=FOLDER")
         changes = _values(run.data, "data", self._changes)
-        if (
-            "root" in changes
-        ):  # other images, on purpose: of what was chosen of the former, only the test matters
+        if "root" in changes:  # other images: of what was chosen of the former, only the test matters
             changes = {**run.data.elsewhere(), **changes}
         changed = replace(run.data, **changes)
         sources_of(changed, "data.")  # nothing is called that may not be

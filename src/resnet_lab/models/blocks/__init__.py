@@ -20,9 +20,8 @@ class Block:
 
     kernels: tuple[int, ...]  # side of each convolution's kernel, in pixels
     expansion: int = 1  # width out of the unit / width of its 3x3 convolutions
-    attention: "Callable[[int], nn.Module] | None" = (
-        None  # width -> what rescales the branch before the addition
-    )
+    # width -> what rescales the branch before the addition
+    attention: "Callable[[int], nn.Module] | None" = None
 
     @property
     def layers(self) -> int:
