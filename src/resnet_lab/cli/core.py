@@ -190,13 +190,9 @@ def predict(args: Namespace) -> int:
     keys = [str(each) for each in args.images if "=" in str(each) and not each.exists()]
     images = [each for each in args.images if str(each) not in keys]
     pairs = Pairs("predict", keys, "model")
-    if (args.run is None) == (args.model is None):
-        raise UserError("name one net: --run RUN_DIR, or --model NAME --weights WEIGHTS")
-    if args.run is not None and args.weights is not None:
-        raise UserError(f"{args.run} knows its net and weights: --weights goes with --model")
-    if args.model is not None and args.weights is None:
-        raise UserError(f"{args.model} knows nothing without weights: --weights imagenet, or a file")
     runs, models, weights = ([] if each is None else [each] for each in (args.run, args.model, args.weights))
+    if len(runs) + len(models) != 1:
+        raise UserError("name one net: --run RUN_DIR, or --model NAME --weights WEIGHTS")
     (net,) = named_ones(runs, models, weights, pairs.model, trust=args.trust)
     return show(predict(net, known(net, _given(args)), images), args.format, args.top)
 

@@ -168,7 +168,8 @@ def named_ones(
     Raises UserError where none is named, one is named twice, or `choices` of a description go with no name.
     """
     if len(models) != len(weights):
-        raise UserError(f"{len(models)} --model and {len(weights)} --weights: each net needs its own")
+        counts = f"{len(models)} --model and {len(weights)} --weights"
+        raise UserError(f"{counts}: each net needs its own, for example --weights imagenet")
     if not runs and not models:
         raise UserError("name a net: --run RUN_DIR, or --model NAME --weights WEIGHTS")
     if choices and not models:
