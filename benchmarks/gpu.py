@@ -158,8 +158,8 @@ def ours(case: Case, clock: Clock, device: torch.device) -> None:
 
     from resnet_lab.config.schema import PRECISIONS
     from resnet_lab.models import create_model
-    from resnet_lab.runs.compiled import compile_in_place
     from resnet_lab.runs.logs import quieten
+    from resnet_lab.runs.numerics import compile_in_place
     from resnet_lab.training import Classifier, RecipeConfig
     from resnet_lab.training.averaging import MovingAverage
 

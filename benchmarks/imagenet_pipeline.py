@@ -133,7 +133,7 @@ def serve(pipeline: str, root: Path, shards: Path) -> None:
     """A child: an epoch for each line that comes in, its images per second out."""
     import torch
 
-    from resnet_lab.runs.memory import keep_freed
+    from resnet_lab.runs.numerics import keep_freed
 
     torch.set_num_threads(WORKERS)
     if pipeline != "peer":

@@ -28,8 +28,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from measuring import Claim, interleaved, leave, machine
 from resnet_lab.models import create_model
-from resnet_lab.runs.compiled import compile_in_place
-from resnet_lab.runs.memory import keep_freed
+from resnet_lab.runs.numerics import compile_in_place, keep_freed
 
 # Batch and side. Of fewer than 16 images PyTorch takes a single thread's 1x1 convolutions another, older way.
 NETS = {"cifar_resnet20": (128, 32), "resnet50": (16, 224)}

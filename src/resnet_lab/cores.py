@@ -11,7 +11,7 @@ IN_SWEEP = "RESNET_LAB_IN_SWEEP"  # set for the runs of a sweep, whose slots wai
 
 
 def cores() -> int:
-    """CPU cores that this process may use: its affinity and its container's quota counted."""
+    """Return how many CPU cores this process may use, its affinity and its container's quota counted."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -21,10 +21,10 @@ def cores() -> int:
 
 
 def share() -> int:
-    """The cores that whoever started this process gave it, or else all that it may use."""
+    """Return the cores that whoever started this process gave it, or else all that it may use."""
     return int(os.environ.get(SHARE) or cores())
 
 
 def share_of(processes: int) -> dict[str, str]:
-    """The environment of each of so many processes that divide what this one may use."""
+    """Return the environment of each of so many processes that divide what this one may use."""
     return {SHARE: str(max(1, share() // processes))}

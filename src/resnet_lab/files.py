@@ -59,7 +59,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def expanded(path: Path | str) -> Path:
-    """The path with ~ as the user's home; as it is where there is no such home."""
+    """Return the path with ~ as the user's home; as it is where there is no such home."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -67,12 +67,12 @@ def expanded(path: Path | str) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where this user keeps what can be made again; it need not be there."""
+    """Return where this user keeps what can be made again; it need not be there."""
     return expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / CACHE
 
 
 def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
-    """The descriptor of a regular file. OSError for anything else: a pipe would keep its reader waiting."""
+    """Return the descriptor of a regular file. OSError for anything else: a pipe would keep its reader waiting."""
     descriptor = os.open(path, flags | os.O_NONBLOCK, 0o644)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -81,7 +81,7 @@ def open_file(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def read_text(path: Path) -> str:
-    """The content of a regular file in UTF-8, whatever the locale. OSError or ValueError for anything else."""
+    """Return the content of a regular file in UTF-8, whatever the locale. OSError or ValueError for anything else."""
     with open(open_file(path), encoding="utf-8") as file:
         if os.fstat(file.fileno()).st_size > MOST:
             raise OSError(errno.EFBIG, f"it is larger than {MOST >> 20} MiB", str(path))
@@ -89,7 +89,7 @@ def read_text(path: Path) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a regular file. OSError for anything else."""
+    """Return the content of a regular file. OSError for anything else."""
     with open(open_file(path), "rb") as file:
         if os.fstat(file.fileno()).st_size > MOST_BYTES:
             raise OSError(errno.EFBIG, f"it is larger than {MOST_BYTES >> 20} MiB", str(path))
@@ -97,7 +97,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def read_json(path: Path) -> Any:
-    """The plain values in a JSON file of anybody's. OSError or ValueError for anything else."""
+    """Return the plain values in a JSON file of anybody's. OSError or ValueError for anything else."""
     try:
         return json.loads(read_text(path))
     except RecursionError:
@@ -105,7 +105,7 @@ def read_json(path: Path) -> Any:
 
 
 def read_yaml(path: Path) -> Any:
-    """The plain values in a YAML file of anybody's, or in JSON. OSError or ValueError for anything else."""
+    """Return the plain values in a YAML file of anybody's, or in JSON. OSError or ValueError for anything else."""
     import yaml
 
     text = bounded(read_text(path))
@@ -144,7 +144,7 @@ def bounded(text: str) -> str:
 
 
 def tail(path: Path, most: int = 4096) -> str:
-    """The end of a regular file, whatever it holds; empty where there is none."""
+    """Return the end of a regular file, whatever it holds; empty where there is none."""
     try:
         with open(open_file(path), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - most))
@@ -154,7 +154,7 @@ def tail(path: Path, most: int = 4096) -> str:
 
 
 class Watched(Generic[Read]):
-    """What is in a file that somebody else writes: read again only once it has changed."""
+    """Reads a file that somebody else writes again only once it has changed."""
 
     def __init__(self, path: Path, read: Callable[[Path], Read]) -> None:
         self._path, self._read = path, read

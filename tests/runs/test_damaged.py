@@ -15,7 +15,7 @@ from resnet_lab.config.identity import path_of
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.report.collect import collect
-from resnet_lab.runs import recording, train
+from resnet_lab.runs import assemble, recording, train
 from resnet_lab.runs.__main__ import main
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Cost, Environment, Record
@@ -82,7 +82,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
         return replace(record, last={"iteration": 1}, cost=Cost(train_seconds=1.0))
 
     parts = SimpleNamespace(described=lambda record: record)
-    monkeypatch.setattr(train, "put_together", lambda *_: parts)
+    monkeypatch.setattr(assemble, "put_together", lambda *_: parts)
     monkeypatch.setattr(train, "train", trained)
     monkeypatch.setattr(recording, "environment", Environment)  # git takes its time
 

@@ -11,8 +11,8 @@ from resnet_lab.errors import UserError
 from resnet_lab.report.collect import collect
 from resnet_lab.report.compare import summarise
 from resnet_lab.runs.execute import execute
-from resnet_lab.runs.extend import extended
 from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.successors import extended
 
 SMALL = (
     *("data=digits", "data.train_images=160", "data.test_images=80", "model.depth=8", "model.width=4"),

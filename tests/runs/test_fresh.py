@@ -8,9 +8,9 @@ import pytest
 from resnet_lab.config.identity import path_of
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.fresh import fresh, of_other_code
 from resnet_lab.runs.record import Environment
 from resnet_lab.runs.recording import code_digest
+from resnet_lab.runs.successors import fresh, of_other_code
 from run_folders import configured, finished, interrupted
 
 THIS, OTHER, STOPPED = code_digest(), "00000000", None

@@ -7,7 +7,7 @@ import torch
 
 from resnet_lab.config.schema import TrainerConfig
 from resnet_lab.errors import UserError
-from resnet_lab.runs import gpus
+from resnet_lab.runs import devices
 from resnet_lab.runs.devices import Process, trainer_arguments
 
 SLICES = ["MIG-5c89", "MIG-6d90", "MIG-7e01"]
@@ -29,25 +29,25 @@ SLICES = ["MIG-5c89", "MIG-6d90", "MIG-7e01"]
 def test_gpus_are_named_as_the_environment_names_them(
     visible: str | None, seen: int, named: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(gpus.VISIBLE, raising=False)
+    monkeypatch.delenv(devices.VISIBLE, raising=False)
     if visible is not None:
-        monkeypatch.setenv(gpus.VISIBLE, visible)
-    assert gpus.names(seen) == named
+        monkeypatch.setenv(devices.VISIBLE, visible)
+    assert devices.gpu_names(seen) == named
 
 
 @pytest.mark.parametrize(("visible", "count"), [("", 0), ("-1", 0), ("3,4", 2), (",".join(SLICES), 3)])
 def test_environment_says_how_many_gpus_are_listed(
     visible: str, count: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(gpus.VISIBLE, visible)
-    assert gpus.listed() == count
+    monkeypatch.setenv(devices.VISIBLE, visible)
+    assert devices.gpus_listed() == count
 
 
 @pytest.mark.parametrize(
     ("environment", "started_by", "told"),
     [
         ({}, "slurm", "this task of SLURM sees 1 GPUs, .* leave out --gpus-per-task and --gpu-bind"),
-        ({gpus.VISIBLE: ",".join(SLICES)}, "ranks", "a process sees one MIG slice: set trainer.devices=1"),
+        ({devices.VISIBLE: ",".join(SLICES)}, "ranks", "a process sees one MIG slice: set trainer.devices=1"),
         ({}, "ranks", "this machine shows 1 GPUs"),
     ],
 )
@@ -70,7 +70,7 @@ def test_gpus_that_pytorch_does_not_see_are_a_line_and_in_a_slurm_job_an_error(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(gpus, "listed", lambda: 4)
+    monkeypatch.setattr(devices, "gpus_listed", lambda: 4)
     assert arguments()["accelerator"] == "cpu"
     assert "4 GPUs are here and PyTorch sees none" in caplog.text
     monkeypatch.setenv("SLURM_GPUS_ON_NODE", "2")

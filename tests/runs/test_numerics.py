@@ -2,18 +2,20 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import torch._dynamo
+from torch import nn
+from torch._inductor import config as inductor
 from torch.backends import cudnn
 
 from forked import ended, forked, killed
 from resnet_lab.config.identity import identity
 from resnet_lab.config.schema import TrainConfig, TrainerConfig
+from resnet_lab.cores import SHARE
 from resnet_lab.runs import numerics
-from resnet_lab.runs.cost import CostMeter
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 
@@ -100,15 +102,24 @@ def test_record_of_a_run_tells_its_numerics_and_deterministic_runs_resume_bit_fo
     assert told == {**dict.fromkeys(told), "deterministic": True, "compiled": False, "world_size": 1}
 
 
-def test_peak_memory_of_a_gpu_is_that_of_steps_after_the_trials(monkeypatch: pytest.MonkeyPatch) -> None:
-    used = {"most": 0.0}
-    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: used["most"])
-    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: used.update(most=0.0))
-    cost = CostMeter()
-    strategy = SimpleNamespace(root_device=GPU)
-    trainer: Any = SimpleNamespace(strategy=strategy, world_size=1)
-    # MiB: trials, steps, trials of the last batch's shape.
-    for needed in (900, 900, 70, 70, 70, 70, 800, 800):
-        used["most"] = max(used["most"], needed * 2**20)
-        cost.on_train_batch_end(trainer, None, None, (None, [1]), 0)  # type: ignore[arg-type]
-    assert cost.peak.mib(GPU) == 70
+def test_each_shape_has_a_graph_of_its_own_and_the_cores_of_the_run_bound_its_compilers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without `dynamic=False` the second shape makes a graph for any, which the first one then runs too."""
+    monkeypatch.setenv(SHARE, "3")
+    monkeypatch.setattr(inductor, "compile_threads", 32)
+    shapes: list[tuple[int, ...]] = []
+
+    def backend(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> object:
+        shapes.append(tuple([each for each in inputs if each.ndim == 4][-1].shape))  # after the weight
+        return graph.forward
+
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU())
+    monkeypatch.setattr(net, "compile", lambda **how: nn.Module.compile(net, backend=backend, **how))
+    numerics.compile_in_place(net)
+    for images in (8, 5, 8):
+        net(torch.zeros(images, 1, 6, 6))
+    assert shapes == [(8, 1, 6, 6), (5, 1, 6, 6)]
+    assert inductor.compile_threads == 3
+    assert set(net.state_dict()) == {"0.weight", "0.bias"}
+    torch._dynamo.reset()

@@ -11,7 +11,7 @@ from torch.backends import cudnn
 import toy_training as toy
 from forked import ended, forked, killed, on_batch
 from resnet_lab.config.schema import ProbeConfig, TrainConfig, TrainerConfig
-from resnet_lab.runs import gpus
+from resnet_lab.runs import devices
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.training.averaging import Average
@@ -46,12 +46,12 @@ def trained(folder: RunFolder) -> dict[str, Any]:
 
 def test_fork_of_the_server_computes_on_the_gpu_that_it_is_given_and_sees_no_other() -> None:
     """What had touched a device could not be forked so. Twin: sweeps/places/test_local.py, of its environment."""
-    [*_, last] = gpus.names(torch.cuda.device_count())
+    [*_, last] = devices.gpu_names(torch.cuda.device_count())
 
     def compute() -> None:
         import os
 
-        os.environ[gpus.VISIBLE] = last
+        os.environ[devices.VISIBLE] = last
         assert torch.cuda.device_count() == 1
         assert float(torch.ones(3, device="cuda").sum()) == 3
 

@@ -5,12 +5,13 @@ import os
 import shutil
 from collections import namedtuple
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
 
 import pytest
 
 from resnet_lab.report.collect import read
-from resnet_lab.runs import signs
+from resnet_lab.runs import progress
+from resnet_lab.runs.announce import Watch
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import read_columns
 from resnet_lab.runs.progress import Progress, seconds_left
@@ -67,38 +68,38 @@ def test_lengths_of_time_for_people() -> None:
     ],
 )
 def test_losses_that_grow_are_a_sign(losses: list[float], sign: str) -> None:
-    assert signs.of_losses(losses) == sign
+    assert progress.sign_of_losses(losses) == sign
 
 
 def test_a_disk_that_is_nearly_full_is_a_sign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert signs.of_disk(tmp_path / "absent") == ""
+    assert progress.sign_of_disk(tmp_path / "absent") == ""
     monkeypatch.setattr(shutil, "disk_usage", lambda _: Usage(0, 0, 2**29))
-    assert signs.of_disk(tmp_path) == f"0.5 GiB are left on the disk of {tmp_path}"
+    assert progress.sign_of_disk(tmp_path) == f"0.5 GiB are left on the disk of {tmp_path}"
 
 
 def test_no_epoch_for_long_is_a_sign(tmp_path: Path) -> None:
     folder = interrupted(configured(tmp_path))
     epochs = read_columns(folder.history_file)
-    assert signs.of_silence(folder.history_file, epochs) == ""
+    assert progress.sign_of_silence(folder.history_file, epochs) == ""
     before = folder.history_file.stat().st_mtime - 3600
     os.utime(folder.history_file, (before, before))
-    assert signs.of_silence(folder.history_file, epochs) == "no epoch for 60 min, which took 2 s before"
+    assert (
+        progress.sign_of_silence(folder.history_file, epochs) == "no epoch for 60 min, which took 2 s before"
+    )
 
 
 def test_a_run_that_starts_to_fail_says_so_once_in_its_output_and_its_log(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    from resnet_lab.runs.watch import Watch
-
     folder: RunFolder = interrupted(configured(tmp_path))
-    watch, nothing = Watch(folder), Any
+    watch, trainer, module = Watch(folder), SimpleNamespace(callback_metrics={"train/loss": 0.1}), None
     with caplog.at_level(logging.WARNING):
-        watch.on_train_epoch_end(nothing, nothing)
+        watch.on_train_epoch_end(trainer, module)
         assert not capsys.readouterr().out
         rows = "".join(f"{epoch},22,0.1,{loss},9,,,0.6,9,,1.5\n" for epoch, loss in enumerate((0.4, 7.5)))
         folder.history_file.write_text(folder.history_file.read_text().splitlines()[0] + "\n" + rows)
-        watch.on_train_epoch_end(nothing, nothing)
-        watch.on_train_epoch_end(nothing, nothing)
+        watch.on_train_epoch_end(trainer, module)
+        watch.on_train_epoch_end(trainer, module)
     sign = "the training loss has grown from 0.4 to 7.5"
     assert capsys.readouterr().out == f"{folder.path}: {sign}\n"
     assert caplog.messages == [sign]

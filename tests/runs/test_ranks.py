@@ -31,7 +31,7 @@ import json, os, sys, time
 from pathlib import Path
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Cost, Failure, Record, State
-from resnet_lab.runs.parent import end_with_named_parent
+from resnet_lab.runs.signals import end_with_named_parent
 
 end_with_named_parent()
 folder = RunFolder(sys.argv[1])
@@ -185,8 +185,8 @@ def test_more_processes_than_devices_are_refused_in_one_line(
     accelerator: str, gpus: int, has: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(devices, "cores", lambda: 2)
-    monkeypatch.setattr(devices, "listed", lambda: gpus)
-    monkeypatch.setattr(devices, "possible", lambda: gpus > 0)
+    monkeypatch.setattr(devices, "gpus_listed", lambda: gpus)
+    monkeypatch.setattr(devices, "gpus_possible", lambda: gpus > 0)
     check(TrainerConfig(accelerator=accelerator, devices=2 if accelerator == "cpu" else max(2, gpus)))
     with pytest.raises(UserError, match=rf"^trainer\.devices=1000: this machine has {has}$"):
         check(TrainerConfig(accelerator=accelerator, devices=1000))
@@ -204,7 +204,7 @@ def test_more_processes_than_devices_are_refused_in_one_line(
 def test_what_a_cpu_cannot_do_is_refused_before_the_folder_is_made(
     choices: dict[str, Any], precision: str, told: str, accelerator: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(devices, "possible", lambda: False)
+    monkeypatch.setattr(devices, "gpus_possible", lambda: False)
     with pytest.raises(UserError, match=told):
         check(TrainerConfig(accelerator=accelerator, **choices), precision=precision)
 
@@ -212,7 +212,7 @@ def test_what_a_cpu_cannot_do_is_refused_before_the_folder_is_made(
 def test_gpu_where_there_can_be_none_is_refused_before_the_folder_is_made(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(devices, "possible", lambda: False)
+    monkeypatch.setattr(devices, "gpus_possible", lambda: False)
     with pytest.raises(UserError, match=r"^trainer\.accelerator=gpu: no GPU is visible here$"):
         check(TrainerConfig(accelerator="gpu"))
 
@@ -243,7 +243,7 @@ def test_rank_that_a_shell_left_over_makes_no_run_of_one_process_another_rank(
 def test_child_of_a_process_that_is_gone_already_ends(tmp_path: Path) -> None:
     """The parent may be killed before the child looks for the first time."""
     program = (
-        "import time; from resnet_lab.runs.parent import end_with_named_parent as end; end(); time.sleep(30)"
+        "import time; from resnet_lab.runs.signals import end_with_named_parent as end; end(); time.sleep(30)"
     )
     environment = {**os.environ, "RESNET_LAB_PARENT": "1000000"}
     child = subprocess.Popen([sys.executable, "-c", program], env=environment)

@@ -13,7 +13,7 @@ import torch
 import folders
 from forked import ended, forked, iterations, killed, killed_when, on_batch, restored
 from resnet_lab.config.schema import CheckpointConfig, TrainConfig
-from resnet_lab.runs import train, weights_file
+from resnet_lab.runs import assemble, weights_file
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Failure
@@ -87,7 +87,7 @@ def test_run_killed_anywhere_ends_as_the_run_that_was_not(
 @pytest.mark.parametrize(
     ("owner", "name", "call", "goes_on_from"),
     [
-        (train, "count", 1, []),  # in its first second: nothing is built yet
+        (assemble, "count", 1, []),  # in its first second: nothing is built yet
         (Classifier, "training_step", 1, []),
         (Classifier, "validation_step", 2, [4]),  # within the evaluation that ends the first epoch
         (evaluation, "probabilities", 2, [15]),  # within the final test

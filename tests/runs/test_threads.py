@@ -22,13 +22,11 @@ from resnet_lab.data.spec import (
 )
 from resnet_lab.errors import UserError
 from resnet_lab.models.description import ModelConfig
-from resnet_lab.runs import threads
-from resnet_lab.runs.devices import compute_with
+from resnet_lab.runs import folder
 from resnet_lab.runs.execute import execute
-from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.memory import keep_freed
+from resnet_lab.runs.folder import RunFolder, threads_of
+from resnet_lab.runs.numerics import compute_with, keep_freed
 from resnet_lab.runs.record import State
-from resnet_lab.runs.threads import threads_of
 from resnet_lab.sweeps.board import Board
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places import local
@@ -42,7 +40,7 @@ CPU = {"trainer": TrainerConfig(accelerator="cpu", progress=False)}  # threads a
 
 @pytest.fixture
 def eight_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(threads, "cores", lambda: 8)
+    monkeypatch.setattr(folder, "usable_cores", lambda: 8)
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.runs.facts import facts_of
 from resnet_lab.runs.history import read_or_empty
 from resnet_lab.runs.record import Record, State
 from resnet_lab.sweeps.board import Board, causes, print_summary, run_table
 from resnet_lab.sweeps.jobs import Job, name_jobs
+from resnet_lab.tracking.facts import facts_of
 from run_folders import configured, finished, interrupted, write_history
 
 

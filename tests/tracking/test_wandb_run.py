@@ -16,9 +16,9 @@ from forked import killed
 from resnet_lab.cli import main
 from resnet_lab.config.schema import LoggerConfig, TrainConfig
 from resnet_lab.runs.execute import execute
-from resnet_lab.runs.facts import facts_of
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.tracking import wandb_answers, wandb_run
+from resnet_lab.tracking.facts import facts_of
 from resnet_lab.tracking.rows import all_rows
 from resnet_lab.tracking.wandb_run import WandbRun, close, id_of
 from run_folders import configured, finished, interrupted, measure

@@ -14,10 +14,9 @@ from resnet_lab.cores import cores
 from resnet_lab.errors import UserError, several, unknown
 from resnet_lab.plan.cache import Kept, file
 from resnet_lab.plan.estimate import GPU_PEAKS, LAUNCH, TIMED, Estimate, estimate, faster, here, on_gpu
-from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.gpus import possible
+from resnet_lab.runs.devices import gpus_possible
+from resnet_lab.runs.folder import RunFolder, threads_of
 from resnet_lab.runs.history import latest, read_or_empty
-from resnet_lab.runs.threads import threads_of
 from resnet_lab.terminal import fitted, lines_console, said
 
 WORTH = 1.1  # times as fast, from which it is worth a word
@@ -120,7 +119,7 @@ def _here(configs: Sequence[TrainConfig]) -> tuple[int, str]:
 
 
 def _gpus() -> int:
-    if not possible():  # then torch need not be loaded
+    if not gpus_possible():  # then torch need not be loaded
         return 0
     import torch
 

@@ -101,7 +101,7 @@ def _training(
     layout = memory_format(model)
     model = model.to(device).to(memory_format=layout).train()
     if compiled:
-        from resnet_lab.runs.compiled import compile_in_place
+        from resnet_lab.runs.numerics import compile_in_place
 
         compile_in_place(model)
     weights: list[torch.Tensor] = list(model.parameters())

@@ -16,9 +16,8 @@ from resnet_lab.report.tabular import Table
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import latest
 from resnet_lab.runs.lock import holder
-from resnet_lab.runs.progress import Progress, seconds_left
+from resnet_lab.runs.progress import Progress, seconds_left, sign_of_disk, sign_of_losses, sign_of_silence
 from resnet_lab.runs.record import State
-from resnet_lab.runs.signs import of_disk, of_losses, of_silence
 from resnet_lab.terminal import fitted, lines_console, notes, said
 
 ORDER = (State.RUNNING, State.FAILED, State.INTERRUPTED, State.NEW, State.FINISHED)
@@ -45,8 +44,8 @@ class StatusRow:
         folder = RunFolder(self.run.path)
         who = holder(folder.lock_file)
         signs = (
-            of_losses(self.run.history.get("train/loss", [])),
-            of_silence(folder.history_file, self.run.history),
+            sign_of_losses(self.run.history.get("train/loss", [])),
+            sign_of_silence(folder.history_file, self.run.history),
         )
         return "; ".join([f"process {who.get('pid', '?')} on {who.get('host', '?')}", *filter(None, signs)])
 
@@ -67,7 +66,7 @@ def status(folders: Sequence[Path]) -> int:
     if left_out:
         print(f"and {left_out} more that are finished")
     print(headline(lines))
-    if sign := of_disk(folders[0]):
+    if sign := sign_of_disk(folders[0]):
         print(sign)
     return 1 if any(line.run.state == State.FAILED for line in lines) else 0
 

@@ -34,11 +34,10 @@ log = logging.getLogger(__name__)
 IN_EVALUATION = {"ready": 1, "started": 1, "processed": 0, "completed": 0}
 AGREE_EVERY = 10  # iterations between the ranks' agreements whether one of them has a reason to write
 
-NET = (
-    "backbone."  # in a checkpoint's state_dict: the beginning of the names of the net, if it does not say it
-)
+NET = "backbone."  # how the names of the net begin in a checkpoint that does not say it
 BEST = "best.ckpt"
-RUN = "run"  # of a checkpoint: which run's it is, where its net is, and from where that went on
+PARTS = {"state_dict", "global_step", "callbacks"}  # of a checkpoint of Lightning's
+RUN = "run"  # of one of ours: which run's it is, where its net is, and from where that went on
 
 
 class UnreadableCheckpoint(RuntimeError):
@@ -108,7 +107,7 @@ class Checkpoints(Checkpoint):
                 counts |= IN_EVALUATION
 
     def on_load_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: Mapping[str, Any]
     ) -> None:
         run = checkpoint.get(RUN, {})
         self.resumed_from += [*run.get("resumed_from", []), checkpoint["global_step"]]
@@ -151,10 +150,11 @@ class Checkpoints(Checkpoint):
 
     def _improved(self, trainer: Trainer) -> bool:
         """Return whether this epoch is the best so far; the first of those that are equal is."""
-        name, value = self.config.best, math.nan
-        if name is not None:
-            value, self._validated = self._validated.get(name, math.nan), {}
-        if name is None or not math.isfinite(value):
+        name = self.config.best
+        if name is None:
+            return False
+        value, self._validated = self._validated.get(name, math.nan), {}
+        if not math.isfinite(value):
             return False
         if self.best and not self.config.better(value, self.best[name]):
             return False
@@ -178,11 +178,10 @@ class Checkpoints(Checkpoint):
             self.write(trainer)
             self.signals.act()
 
-    def _is_swapped(self, module: LightningModule, saved: dict[str, torch.Tensor]) -> bool:
+    def _is_swapped(self, module: LightningModule, saved: Mapping[str, torch.Tensor]) -> bool:
         trained = module.state_dict() if self._extra else {}
-        return any(
-            saved[name].data_ptr() != value.data_ptr() for name, value in trained.items() if name in saved
-        )
+        common = trained.keys() & saved.keys()
+        return any(saved[name].data_ptr() != trained[name].data_ptr() for name in common)
 
     def write(self, trainer: Trainer) -> None:
         """Write the present state under its iteration and remove what is older than the last few."""
@@ -197,7 +196,7 @@ class Checkpoints(Checkpoint):
                 old.unlink()
 
     def _due(self, trainer: Trainer) -> bool:
-        """Whether the count, the clock or a signal asks for a checkpoint: on one rank, so on all."""
+        """Return whether the count, the clock or a signal asks for a checkpoint: on one rank, so on all."""
         step, every = trainer.global_step, self.config.every_iterations
         counted = bool(every) and step % (every or 1) == 0
         if trainer.world_size > 1 and not counted and step % AGREE_EVERY:
@@ -226,7 +225,7 @@ def best_sound(folder: Path, config: TrainConfig, iteration: float | None) -> Pa
 
 
 def newest_sound(folder: Path, config: TrainConfig, net: nn.Module | None = None) -> Path | None:
-    """The newest checkpoint of this run that can be read to its last byte; None when none was written yet.
+    """Return the newest checkpoint of this run that can be read to its last byte; None when none was written yet.
 
     What is of another run, of another program or does not fit the `net` is passed over like what is damaged.
     Raises UnreadableCheckpoint when some were written and none will do.
@@ -244,11 +243,11 @@ def newest_sound(folder: Path, config: TrainConfig, net: nn.Module | None = None
 
 
 def weights_of(path: Path) -> dict[str, torch.Tensor]:
-    """The net's weights in a checkpoint, under torchvision's names."""
+    """Return the net's weights in a checkpoint, under torchvision's names."""
     return _weights(torch.load(path, map_location="cpu", weights_only=True))
 
 
-def _weights(checkpoint: dict[str, Any]) -> dict[str, torch.Tensor]:
+def _weights(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     net = checkpoint.get(RUN, {}).get("net", NET)
     state = checkpoint["state_dict"].items()
     return {name.removeprefix(net): value for name, value in state if net and name.startswith(net)}
@@ -262,37 +261,32 @@ def remove_unfinished(run: Path) -> None:
 
 
 def _spoilt(path: Path, config: TrainConfig, net: nn.Module | None, iteration: int) -> str | None:
-    """Why a file is no checkpoint to go on from, or None: checksums are compared, nothing is executed."""
+    """Return why a file is no checkpoint to go on from, or None: checksums are compared, nothing is executed."""
     try:
         os.close(open_file(path))
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()
         if damaged is not None:
             return f"{damaged} is damaged"
-        return _foreign(
-            torch.load(path, map_location="cpu", weights_only=True, mmap=True), config, net, iteration
-        )
+        found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return _foreign(found, config, net, iteration)
     except Exception as error:  # damage shows as anything
         return " ".join(str(error).split("\n")[0].split()) or type(error).__name__
 
 
 def _foreign(checkpoint: Any, config: TrainConfig, net: nn.Module | None, iteration: int) -> str | None:
-    """Why a sound file is none of this run's checkpoints, or None."""
-    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= {
-        "state_dict",
-        "global_step",
-        "callbacks",
-    }:
+    """Return why a sound file is none of this run's checkpoints, or None."""
+    if not isinstance(checkpoint, dict) or not checkpoint.keys() >= PARTS:
         return "it is of another program"
     if checkpoint["global_step"] != iteration:
         return f"it is of iteration {checkpoint['global_step']}"
     run = checkpoint.get(RUN)  # none in those of an earlier version
     if run is not None and (different := edited(config, run["chosen"])):
         return f"it is of another run: {'; '.join(different)}"
-    if net is not None and _shapes(_weights(checkpoint)) != _shapes(net.state_dict()):
-        return "it is of another net"
+    if net is not None:
+        ours, theirs = net.state_dict(), _weights(checkpoint)
+        if {name: each.shape for name, each in ours.items()} != {
+            name: each.shape for name, each in theirs.items()
+        }:
+            return "it is of another net"
     return None
-
-
-def _shapes(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in state.items()}

@@ -1,23 +1,30 @@
-"""Which process of a run this is, who started it, and what Lightning gets to know of it. Free of torch at import."""
+"""The processes and GPUs of a run, and what Lightning gets to know of them. Free of torch at import.
+
+GPUs are counted without a look at any of them, which would make a CUDA context.
+"""
 
 import logging
 import os
+import sys
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from resnet_lab.config.rules import check_on_cpu
 from resnet_lab.config.schema import ALL, TrainerConfig
-from resnet_lab.cores import THREAD_VARIABLES, cores
+from resnet_lab.cores import cores
 from resnet_lab.errors import UserError
-from resnet_lab.runs.gpus import listed, possible, too_few, unseen
 
 log = logging.getLogger(__name__)
 
 RANK = "RESNET_LAB_RANK"  # of a process that `ranks` started
-FSDP_PARAMETERS = 1_000_000  # of a module that is sharded as a whole
+FSDP_PARAMETERS = 1_000_000  # of a module that is sharded as a whole, in a net without units
 # What libraries read of a process among several; left over in an environment, it means nothing to a run of one.
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")
+VISIBLE = "CUDA_VISIBLE_DEVICES"  # numbers or UUIDs of GPUs, or of MIG slices, of which a process sees the first alone
+SLICE = "MIG-"
+DRIVERS = ("/proc/driver/nvidia/version", "/dev/kfd", "/dev/dxg")  # NVIDIA's, AMD's, and WSL's
 
 
 @dataclass(frozen=True)
@@ -39,7 +46,7 @@ class Process:
 
 
 def this_process(config: TrainerConfig) -> Process:
-    """Where this process stands. `torchrun` and `srun` have the last word on how many there are."""
+    """Return where this process stands. `torchrun` and `srun` have the last word on how many there are."""
     env = os.environ
     if "TORCHELASTIC_RUN_ID" in env:
         world, local = int(env["WORLD_SIZE"]), int(env["LOCAL_WORLD_SIZE"])
@@ -60,7 +67,7 @@ def forget_ranks() -> None:
 
 
 def check(config: TrainerConfig, precision: str = "32") -> None:
-    """UserError for more processes than this machine has devices, or for what these cannot do.
+    """Raise UserError for more processes than this machine has devices, or for what these cannot do.
 
     Torch is loaded and asked only where GPUs are needed and there may be some. A run on several nodes is started on
     each of them, of which this machine may be none.
@@ -68,15 +75,15 @@ def check(config: TrainerConfig, precision: str = "32") -> None:
     if config.num_nodes > 1:
         return
     _check_count(config)
-    if config.accelerator == "gpu" and not possible():
+    if config.accelerator == "gpu" and not gpus_possible():
         raise UserError("trainer.accelerator=gpu: no GPU is visible here")
     needed = precision == "16" or config.strategy == "fsdp" or config.sync_batch_norm
-    if needed and (not possible() or _accelerator(config) == "cpu"):
+    if needed and (not gpus_possible() or _accelerator(config) == "cpu"):
         check_on_cpu(config, precision, config.devices)
 
 
 def _check_count(config: TrainerConfig) -> None:
-    gpus = 0 if config.accelerator == "cpu" else listed()
+    gpus = 0 if config.accelerator == "cpu" else gpus_listed()
     if config.devices > max(cores(), gpus):
         has = f"{cores()} CPU cores" + f" and {gpus} GPUs" * (config.accelerator != "cpu")
         raise UserError(f"trainer.devices={config.devices}: this machine has {has}")
@@ -102,24 +109,16 @@ def counted(config: TrainerConfig) -> TrainerConfig:
     return replace(config, devices=gpus or cores())
 
 
-def compute_with(threads: int) -> None:
-    """Let this process compute with so many threads."""
-    import torch
-
-    # Lightning chooses a number of its own where OMP_NUM_THREADS says nothing.
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    torch.set_num_threads(threads)
-
-
 def trainer_arguments(
     config: TrainerConfig, here: Process, precision: str = "32", *, units: bool = True
 ) -> dict[str, Any]:
-    """What Lightning's Trainer is to know of devices; `units`: the net is made of residual units.
+    """Return what Lightning's Trainer is to know of devices; `units`: the net is made of residual units.
 
-    UserError for what this machine cannot do.
+    Raises UserError for what this machine cannot do.
     """
     import torch
     from lightning.fabric.plugins.environments import (
+        ClusterEnvironment,
         LightningEnvironment,
         SLURMEnvironment,
         TorchElasticEnvironment,
@@ -133,41 +132,96 @@ def trainer_arguments(
     if accelerator == "cpu":
         check_on_cpu(config, precision, here.world_size)
     if accelerator == "gpu" and not torch.backends.mps.is_available() and gpus < here.devices:
-        raise too_few(here.devices, gpus, here.started_by)
-    if config.accelerator == "auto" and accelerator == "cpu" and (line := unseen()):
+        raise too_few_gpus(here.devices, gpus, here.started_by)
+    if config.accelerator == "auto" and accelerator == "cpu" and (line := unseen_gpus()):
         log.warning(line)
-    environments: dict[str, Any] = {
-        "torchrun": TorchElasticEnvironment,
-        "slurm": lambda: SLURMEnvironment(auto_requeue=False),  # our checkpoints need no help to be found
-        "ranks": LightningEnvironment,
-        "nobody": LightningEnvironment,
-    }
+    environment: ClusterEnvironment = LightningEnvironment()
+    if here.started_by == "torchrun":
+        environment = TorchElasticEnvironment()
+    elif here.started_by == "slurm":
+        environment = SLURMEnvironment(auto_requeue=False)  # our checkpoints need no help to be found
     return {
         "accelerator": accelerator,
         "devices": here.devices,
         "num_nodes": here.nodes,
         "strategy": _strategy(config.strategy, here, units=units),
         "sync_batchnorm": config.sync_batch_norm and here.world_size > 1,
-        "plugins": [AtomicFiles(), environments[here.started_by]()],
+        "plugins": [AtomicFiles(), environment],
     }
 
 
 def _strategy(name: str, here: Process, *, units: bool) -> Any:
     from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
+    from torch.distributed.fsdp.wrap import size_based_auto_wrap_policy
 
     from resnet_lab.models.units import Unit
 
     if name == "fsdp":
         # Whole checkpoints: they load on any number of devices.
-        return FSDPStrategy(state_dict_type="full", auto_wrap_policy={Unit} if units else _by_size())
+        by_size = partial(size_based_auto_wrap_policy, min_num_params=FSDP_PARAMETERS)
+        return FSDPStrategy(state_dict_type="full", auto_wrap_policy={Unit} if units else by_size)
     if name == "ddp" or here.world_size > 1:
         # The running statistics of batch norm are brought together for each evaluation, not for each step.
         return DDPStrategy(broadcast_buffers=False, gradient_as_bucket_view=True)
     return "auto"
 
 
-def _by_size() -> Any:
-    """How FSDP cuts a net of which nothing is known: modules of so many parameters each."""
-    from torch.distributed.fsdp.wrap import size_based_auto_wrap_policy
+def gpus_possible() -> bool:
+    """Return whether PyTorch may see a GPU; elsewhere it need not be loaded and asked."""
+    apple = sys.platform == "darwin"
+    return apple or gpus_listed() > 0 or any(Path(driver).exists() for driver in DRIVERS)
 
-    return partial(size_based_auto_wrap_policy, min_num_params=FSDP_PARAMETERS)
+
+def gpus_listed() -> int:
+    """Return how many the environment names, or else the system lists; none where the environment says none."""
+    given = _given()
+    return len(list(Path("/dev").glob("nvidia[0-9]*"))) if given is None else len(given)
+
+
+def gpu_names(count: int) -> list[str]:
+    """Return the names for CUDA_VISIBLE_DEVICES: of the `count` GPUs that PyTorch sees, or of all MIG slices."""
+    given = _given()
+    if given is None:
+        return [str(number) for number in range(count)]
+    return given if count and are_slices(given) else given[:count]
+
+
+def are_slices(names: list[str]) -> bool:
+    return bool(names) and all(name.startswith(SLICE) for name in names)
+
+
+def too_few_gpus(wanted: int, seen: int, started_by: str) -> UserError:
+    """Return the error for a process that sees fewer GPUs than there are processes on its node."""
+    prefix = f"trainer.devices={wanted}: "
+    if started_by == "slurm":
+        return UserError(
+            f"{prefix}this task of SLURM sees {seen} GPUs, and needs to see all of its node:"
+            " leave out --gpus-per-task and --gpu-bind"
+        )
+    return UserError(f"{prefix}this machine shows {seen} GPUs")
+
+
+def unseen_gpus() -> str | None:
+    """Return the line that tells of GPUs that are here and that PyTorch does not see, or None where there is none.
+
+    Raises UserError with it in a job of SLURM that was given them.
+    """
+    given = int(os.environ.get("SLURM_GPUS_ON_NODE") or 0)
+    count = given or gpus_listed()
+    line = f"{count} GPUs are here and PyTorch sees none: is its build for CUDA, and the driver new enough?"
+    if given:
+        raise UserError(f"{line} trainer.accelerator=cpu trains without")
+    return f"{line} Training on the CPU, as with trainer.accelerator=cpu" if count else None
+
+
+def _given() -> list[str] | None:
+    """Return what CUDA_VISIBLE_DEVICES names, up to the first that is none, as CUDA reads it; None if it is not set."""
+    given = os.environ.get(VISIBLE)
+    if given is None:
+        return None
+    found: list[str] = []
+    for name in (each.strip() for each in given.split(",")):
+        if not (name.isdigit() or name.startswith(("GPU-", SLICE))):
+            break
+        found.append(name)
+    return found

@@ -11,14 +11,13 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import share_of
 from resnet_lab.errors import UserError
 from resnet_lab.runs.devices import Process, check, counted, forget_ranks, this_process
-from resnet_lab.runs.evidence import leave
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.fresh import of_other_code
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.logs import log_to, quieten
 from resnet_lab.runs.ranks import run_ranks
 from resnet_lab.runs.record import Failure, Record, State
-from resnet_lab.runs.recording import closed, opened
+from resnet_lab.runs.recording import closed, leave, opened
+from resnet_lab.runs.successors import of_other_code
 
 log = logging.getLogger(__name__)
 
@@ -57,10 +56,11 @@ def execute(run_dir: Path | str) -> Record | None:
 
 
 def _lead(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock) -> Record | None:
-    """The first process, or the only one: trains, leaves the record and returns it."""
+    """Train as the first process, or the only one; leave the record and return it."""
+    from resnet_lab.runs.assemble import put_together
     from resnet_lab.runs.failures import describe
     from resnet_lab.runs.signals import Interrupted
-    from resnet_lab.runs.train import put_together, train
+    from resnet_lab.runs.train import train
 
     folder.record_file.unlink(missing_ok=True)  # of an attempt that failed: this one goes on from there
     record = opened(config, lock.first_started, lock.attempt)
@@ -87,10 +87,11 @@ def _lead(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock) -> 
 
 
 def _accompany(folder: RunFolder, config: TrainConfig, here: Process) -> Record | None:
-    """Another process of a run: it trains along and leaves a record only of a failure of its own."""
+    """Train along as another process of a run, and leave a record only of a failure of its own."""
+    from resnet_lab.runs.assemble import put_together
     from resnet_lab.runs.failures import describe
     from resnet_lab.runs.signals import Interrupted
-    from resnet_lab.runs.train import put_together, train
+    from resnet_lab.runs.train import train
     from resnet_lab.training import NonFiniteLoss
 
     record = opened(config)
@@ -101,7 +102,7 @@ def _accompany(folder: RunFolder, config: TrainConfig, here: Process) -> Record 
         record = parts.described(record)
         train(folder, config, here, parts, record)
     except (Interrupted, NonFiniteLoss):
-        pass  # every process stops for these, and the first one tells of it
+        return None  # every process stops for these, and the first one says so
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code:
             raise
@@ -111,7 +112,7 @@ def _accompany(folder: RunFolder, config: TrainConfig, here: Process) -> Record 
             print(f"{folder.path}: {failure.kind}: {failure.message}", file=sys.stderr, flush=True)
         with log_to(folder.log_file):
             log.exception("rank %d failed", here.rank)
-        # Without the first process, what others say of it, as a closed connection, tells nothing.
+        # Once the first process is gone, others only see that, for example, a connection was closed.
         if failure.kind != "other" or folder.state() == State.RUNNING:
             _leave_failed(folder, closed(record, failure))
         raise SystemExit(1) from None
@@ -134,10 +135,9 @@ def _tell(folder: RunFolder, line: str) -> None:
 
 
 def _on_ranks(folder: RunFolder, config: TrainConfig, here: Process) -> Record | None:
-    """A process a device trains; this one trains nothing, and tells what killed one of them."""
+    """Start a process per device; this one trains nothing, and records what killed one of them."""
     code, killed = run_ranks(folder, here.devices)
     if killed and folder.state() in (State.INTERRUPTED, State.FAILED):
-        # What the first process left, if it had the time, tells how the others noticed.
         record = folder.record() or opened(config)
         folder.write_record(closed(record, Failure("killed", killed)))
         with log_to(folder.log_file):

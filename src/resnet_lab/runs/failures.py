@@ -12,6 +12,7 @@ from resnet_lab.runs.checkpoints import NonFiniteWeights, UnreadableCheckpoint
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import LostLock
 from resnet_lab.runs.record import Failure
+from resnet_lab.runs.recording import with_its_code
 from resnet_lab.training import NonFiniteLoss
 from resnet_lab.training.csv_file import SpoiltFile
 
@@ -23,7 +24,7 @@ class NamedFailure(Exception):
 
 
 def describe(error: BaseException, folder: RunFolder) -> Failure:
-    """The record's ``error``: its kind, and a message of one line that says what to do where that is known.
+    """Return the record's ``error``: its kind, and a message of one line that says what to do where that is known.
 
     Kinds: nonfinite_loss, not_by_heart, out_of_memory, disk_full, system_limit, unreadable_checkpoint, spoilt_history,
     lost_lock, user_error, other.
@@ -54,7 +55,9 @@ def _named(error: BaseException, folder: RunFolder) -> tuple[str, str] | None:
             return "spoilt_history", str(error)
         case LostLock():
             return "lost_lock", f"{error}: another process may be training here, so this one stopped"
-        case UserError() | MisconfigurationException():
+        case UserError():
+            return "user_error", str(with_its_code(error, folder))
+        case MisconfigurationException():
             return "user_error", str(error)
     if _is_out_of_memory(error):
         return "out_of_memory", (

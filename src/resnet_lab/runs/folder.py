@@ -12,13 +12,13 @@ from yaml import YAMLError
 
 from resnet_lab.config.identity import chosen, differences, edited, hash_of, identity, path_of
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.cores import cores as usable_cores
 from resnet_lab.data.spec import data_kind
 from resnet_lab.errors import UserError
 from resnet_lab.files import bounded, digest_of, read_text, write_text
 from resnet_lab.models.other import kind_of
 from resnet_lab.runs.lock import Lock, held
 from resnet_lab.runs.record import Record, State
-from resnet_lab.runs.threads import threads_of
 
 CHOSEN = "# what makes it this run: "
 NAMED = re.compile(r"-s\d+-([0-9a-f]{8})(?:-\d+)?$")  # the name of a run's folder
@@ -38,11 +38,12 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.preprocessing_file = self.path / "preprocessing.json"  # how a file becomes what the net takes
         self.weights_file = self.path / "weights.safetensors"  # as they were tested
+        self._read: tuple[object, Record | None] | None = None  # the stamps of its files; what was read
         self.made: TrainConfig | None = None  # what `create` wrote, its threads with it
 
     @classmethod
     def create(cls, config: TrainConfig, cores: int | None = None) -> "RunFolder":
-        """The folder of a configuration, made when it is not there; `cores` of its run, None: this machine's.
+        """Return the folder of a configuration, made when it is not there; `cores` of its run, None: this machine's.
 
         Raises UserError, and writes nothing, when the folder holds another run; what does not change a
         result (devices, loggers, paths) is brought up to date, and the threads stay what they were.
@@ -95,7 +96,7 @@ class RunFolder:
         return State.INTERRUPTED if self.lock_file.exists() else State.NEW, None
 
     def config(self) -> TrainConfig:
-        """The configuration, typed.
+        """Return the configuration.
 
         Raises UserError when the folder is none of ours, or the file was spoilt, or edited to be another run.
         """
@@ -105,7 +106,16 @@ class RunFolder:
         return config
 
     def record(self) -> Record | None:
-        """Return what the run left when it finished or failed, or None; UserError for what is no record."""
+        """Return what the run left when it finished or failed, or None; UserError for what is no record.
+
+        It is read again only once it, or the configuration that it is held against, has changed.
+        """
+        seen = _stamp(self.record_file), _stamp(self.config_file)
+        if self._read is None or self._read[0] != seen:
+            self._read = seen, self._read_record()
+        return self._read[1]
+
+    def _read_record(self) -> Record | None:
         try:
             record = Record.from_json(read_text(self.record_file))
             if record.hash is not None and (own := self._hash()) not in (None, record.hash):
@@ -147,7 +157,7 @@ class RunFolder:
         return named[1] if named else None
 
     def check(self) -> None:
-        """UserError where a run could not write what it leaves, because something else lies there."""
+        """Raise UserError where a run could not write what it leaves, because something else lies there."""
         files = (self.lock_file, self.log_file, self.record_file, self.weights_file, self.preprocessing_file)
         for path in (self.config_file, *files, *self.path.glob("*.csv")):
             if os.path.lexists(path) and not path.is_file():
@@ -166,7 +176,7 @@ class RunFolder:
             raise UserError(f"{self.config_file} is no text") from None
 
     def _typed(self, text: str) -> TrainConfig:
-        """UserError names the file and the key that is wrong."""
+        """Return the configuration in a text; UserError names the file and the key that is wrong."""
         try:
             loaded = OmegaConf.load(io.StringIO(bounded(text)))
             schema = OmegaConf.structured(TrainConfig)
@@ -183,7 +193,7 @@ class RunFolder:
         return replace(config, model=config.model.resolved())
 
     def _refuse_edited(self, config: TrainConfig, written: str | None) -> None:
-        """A run that goes on as another one would be a mixture of both."""
+        """Raise UserError for a configuration of another run: going on with it would mix both."""
         way = "undo the edit, or train what it says as a run of its own, with resnet-lab train key=value"
         if written is not None and written != chosen(config):
             try:
@@ -203,18 +213,40 @@ class RunFolder:
         write_text(self.record_file, record.to_json())
 
     def lock(self) -> Lock:
-        """The exclusive right to train this run; UserError on entering when another process has it."""
+        """Return the exclusive right to train this run; UserError on entering when another process has it."""
         return Lock(self.lock_file)
 
 
 def _text_of(config: TrainConfig, path: Path) -> str:
-    """config.yaml: how it is run, all choices, and the line against which an edited one is held."""
+    """Return config.yaml: how it is run, all choices, and the line that an edited one is compared with."""
     text = OmegaConf.to_yaml(OmegaConf.structured(config))
     readable = str(path).encode(errors="backslashreplace").decode()
     return f"# python -m resnet_lab.runs {readable}\n{text}{CHOSEN}{chosen(config)}\n"
 
 
 def _chosen_of(text: str) -> str | None:
-    """The last line of a config.yaml; None in one of an earlier version, or of another hand."""
+    """Return the choices in the last line of a config.yaml; None in one of an earlier version, or of another hand."""
     last = text.rstrip().rpartition("\n")[2]
     return last.removeprefix(CHOSEN) if last.startswith(CHOSEN) else None
+
+
+def threads_of(config: TrainConfig, share: int | None = None) -> int:
+    """Return the threads of each process of a run that has this `share` of the cores; None: all of them.
+
+    Another number rounds differently, so it follows from the configuration and from what a launcher gave the run,
+    never from what else waits, and is fixed with the folder.
+    """
+    if config.trainer.threads is not None:
+        return config.trainer.threads
+    if config.data.is_small:
+        return 1
+    return max(1, (share or usable_cores()) // max(1, config.trainer.devices))
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes with a file: which it is, when it was written, its size; None for one that cannot be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

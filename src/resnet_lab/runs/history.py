@@ -11,7 +11,7 @@ Columns = dict[str, list[float]]
 
 
 def read_columns(path: Path) -> Columns:
-    """The numbers of a CSV file by column, nan where there is none; empty without a file.
+    """Return the numbers of a CSV file by column, nan where there is none; empty without a file.
 
     A line that is still being written is left out.
     """
@@ -34,7 +34,7 @@ def read_or_empty(path: Path) -> Columns:
 
 
 def latest(columns: Columns, name: str) -> float | None:
-    """The last figure of a column; None where it has none."""
+    """Return the last figure of a column; None where it has none."""
     return next((value for value in reversed(columns.get(name, [])) if not math.isnan(value)), None)
 
 

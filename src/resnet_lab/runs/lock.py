@@ -1,7 +1,8 @@
 """One process a folder: a lock that the operating system frees when its holder dies. Free of torch.
 
-`flock` holds between processes of one host, and on NFSv4 and most cluster file systems between hosts too;
-a file system that knows no locks is refused rather than trusted.
+`flock` holds between processes of one host, and on NFSv4 and most cluster file systems between hosts too; a file
+system that knows no locks is refused rather than trusted. `filelock` would there fall back to a file that outlives its
+process; it also cannot be asked who holds a lock without a right to write.
 """
 
 import fcntl
@@ -21,14 +22,16 @@ from resnet_lab.files import open_file, read_text
 PATIENCE = 1.0  # seconds: a process that only asks for the state holds the lock for a moment
 
 
-def _left_to_the_parent() -> None:
-    """In a fork: a worker that outlives its killed run would hold the folder for seconds."""
+HELD: WeakSet["Lock"] = WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """Close in a fork what is the parent's: a worker that outlives its killed run would hold the folder."""
     for lock in list(HELD):
         lock.close()
 
 
-HELD: WeakSet["Lock"] = WeakSet()
-os.register_at_fork(after_in_child=_left_to_the_parent)
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 class LostLock(RuntimeError):
@@ -36,7 +39,7 @@ class LostLock(RuntimeError):
 
 
 def held(path: Path) -> bool:
-    """Whether a living process holds the lock; asking needs no right to write."""
+    """Return whether a living process holds the lock; asking needs no right to write."""
     try:
         descriptor = open_file(path)
     except FileNotFoundError:
@@ -55,7 +58,7 @@ def held(path: Path) -> bool:
 
 
 def holder(path: Path) -> dict[str, Any]:
-    """Who holds the lock, or held it last: pid, host, started, first_started, attempt; empty if it cannot be read."""
+    """Return who holds the lock, or held it last: pid, host, started, first_started, attempt; empty if unreadable."""
     try:
         facts = json.loads(read_text(path))
     except (OSError, ValueError, RecursionError):

@@ -1,12 +1,22 @@
-"""How far runs are, what they reach a second, and how long the rest of them will take. Free of torch."""
+"""How far runs are, how long the rest of them will take, and signs that one is about to fail. Free of torch."""
 
 import math
+import shutil
+import statistics
+import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from resnet_lab.runs.history import Columns
 from resnet_lab.runs.record import Cost
+from resnet_lab.terminal import said
+
+GROWN = 10.0  # times the smallest training loss so far
+LEAST = 2**30  # bytes that a disk should have left: a checkpoint or two, and the log
+SILENT = 10  # times an epoch's usual seconds
+PATIENCE = 600.0  # seconds that nobody minds
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,7 @@ _ALIKE = (
 
 
 def work(choices: Mapping[str, Any]) -> float:
-    """What a run costs beside others of its data: multiply-adds go with depth and the square of the width."""
+    """Return what a run costs beside others of its data: multiply-adds go with depth and the square of the width."""
     depth, width = choices.get("model.depth"), choices.get("model.width")
     factor = choices.get("model.width_factor") or 1.0
     net = (depth or 1) * ((width or 16) * factor) ** 2
@@ -74,3 +84,40 @@ def seconds_left(runs: Sequence[Progress], at_once: int) -> float | None:
     left = [(1 - run.done) * whole.get(run.alike, rate * run.work) for run in runs]
     total = max(sum(left) / max(at_once, 1), max(left))
     return total if math.isfinite(total) else None
+
+
+def sign_of_losses(losses: Sequence[float]) -> str:
+    """Return the sign in the training losses of the epochs so far; empty where all is well."""
+    if not losses:
+        return ""
+    last = losses[-1]
+    if not math.isfinite(last):
+        return f"the training loss is {last}"
+    least = min((loss for loss in losses if math.isfinite(loss)), default=last)
+    return f"the training loss has grown from {least:.3g} to {last:.3g}" if last > GROWN * least > 0 else ""
+
+
+def sign_of_disk(path: Path) -> str:
+    """Return the sign that the disk is nearly full; empty where it is not, or cannot be asked."""
+    try:
+        free = shutil.disk_usage(path).free
+    except OSError:
+        return ""
+    return f"{free / 2**30:.1f} GiB are left on the disk of {path}" if free < LEAST else ""
+
+
+def sign_of_silence(history: Path, epochs: Columns) -> str:
+    """Return the sign that a run has not ended an epoch for long; empty where it has, or never ended one."""
+    usual = [value for value in epochs.get("seconds", []) if value == value]
+    if not usual:
+        return ""
+    try:
+        quiet = time.time() - history.stat().st_mtime
+    except OSError:
+        return ""
+    long = max(PATIENCE, SILENT * statistics.median(usual))
+    return (
+        f"no epoch for {said(quiet)}, which took {said(statistics.median(usual))} before"
+        if quiet > long
+        else ""
+    )

@@ -1,4 +1,7 @@
-"""A run on several devices of this machine: a process for each, which start and end together. Free of torch."""
+"""A run on several devices of this machine: a process for each, which start and end together.
+
+`torchrun` would load torch in one process more before any of them starts, and does not return what killed one.
+"""
 
 import os
 import signal
@@ -12,8 +15,7 @@ from contextlib import contextmanager
 from resnet_lab.cores import share_of
 from resnet_lab.runs.devices import RANK
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.parent import PARENT
-from resnet_lab.runs.signals import OURS, killed_by
+from resnet_lab.runs.signals import OURS, PARENT, killed_by
 
 PROGRAM = "resnet_lab.runs"  # python -m PROGRAM RUN_DIR
 PATIENCE = 5.0  # seconds that the others get, once one has failed, to say what they have to say
@@ -22,9 +24,9 @@ Process = subprocess.Popen[bytes]
 
 
 def run_ranks(folder: RunFolder, devices: int) -> tuple[int, str]:
-    """Train the folder with a process a device; the exit code of the first that failed, or 0.
+    """Train the folder with a process per device; return the exit code of the first that failed, or 0.
 
-    Where that one was killed, and not with all of them by who stops the run: by what, in one line.
+    The second value says in one line what killed it, where that was not who stops the run with all its processes.
     """
     processes: list[Process] = []
     try:

@@ -6,7 +6,8 @@
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, is_dataclass
 from enum import StrEnum
 from functools import cache
 from types import UnionType
@@ -130,9 +131,7 @@ class Record:
     kept: dict[str, float | None] = field(default_factory=dict)  # of best.ckpt: its figure, epoch, iteration
     tested: str = "last"  # whose weights the test and weights.safetensors are of: last or best
     objective: dict[str, Any] = field(default_factory=dict)
-    hyperparameters: dict[str, object] = field(
-        default_factory=dict
-    )  # what a module or a callback logged as such
+    hyperparameters: dict[str, object] = field(default_factory=dict)  # what a module or a callback logged
     protocol: str | None = None
     batch_norm: BatchNorm = field(default_factory=BatchNorm)
     cost: Cost = field(default_factory=Cost)
@@ -186,22 +185,22 @@ class Record:
                     raise ValueError(f"{part}.{name}={value}: must be from 0 to 100")
         if self.tested not in ("last", "best"):
             raise ValueError(f"tested={self.tested}: must be last or best")
-        if self.state not in (State.FINISHED, State.FAILED):
-            raise ValueError(f"state={self.state}: must be finished or failed")
+        needed: Mapping[str, object] = {"error": self.error}
         if self.state == State.FINISHED:
-            needed: dict[str, Any] = {
+            needed = {
                 "last.iteration": self.last.get("iteration"),
                 "config": self.config or None,
+                "cost.train_seconds": self.cost.train_seconds,
+                "seed": self.seed,
             }
-            needed |= {"cost.train_seconds": self.cost.train_seconds, "seed": self.seed}
-        else:
-            needed = {"error": self.error}
-        for key, value in needed.items():
-            if value is None:
+        elif self.state != State.FAILED:
+            raise ValueError(f"state={self.state}: must be finished or failed")
+        for key, fact in needed.items():
+            if fact is None:
                 raise ValueError(f"it has no {key}")
 
 
-def _digest(facts: dict[str, object]) -> str:
+def _digest(facts: Mapping[str, object]) -> str:
     said = {key: value for key, value in facts.items() if key != "digest"}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -213,53 +212,54 @@ def known(part: Any) -> dict[str, object]:
 
 def _typed(hint: Any, value: Any, key: str) -> Any:
     """Return a value of JSON as its annotation has it; ValueError names its key."""
-    if is_dataclass(hint) and isinstance(hint, type):
-        if value is None:
-            return hint()
-        given = _typed(dict, value, key)
-        try:
-            return hint(
-                **{
-                    name: _typed(of, given[name], f"{key}.{name}".lstrip("."))
-                    for name, of in _hints(hint).items()
-                    if name in given
-                }
-            )
-        except TypeError:
-            lacking = [each.name for each in fields(hint) if each.name not in given]
-            raise ValueError(f"{key} has no {lacking[0]}") from None
-    if get_origin(hint) is UnionType:
-        return None if value is None else _typed(get_args(hint)[0], value, key)
     container, inner = get_origin(hint), get_args(hint)
-    if container is dict:
-        items = _typed(dict, {} if value is None else value, key)
-        return (
-            items
-            if inner[1] in (Any, object)
-            else {name: _typed(inner[1], each, f"{key}.{name}") for name, each in items.items()}
-        )
+    if container is UnionType:
+        return None if value is None else _typed(inner[0], value, key)
     if container is list:
         return [_typed(inner[0], each, key) for each in _typed(list, [] if value is None else value, key)]
+    if container is dict:
+        items = _typed(dict, {} if value is None else value, key)
+        if inner[1] in (Any, object):
+            return items
+        return {name: _typed(inner[1], each, f"{key}.{name}") for name, each in items.items()}
+    if is_dataclass(hint) and isinstance(hint, type):
+        return hint() if value is None else _part(hint, _typed(dict, value, key), key)
     if hint is State:
         if value not in list(State):
             raise ValueError(f"{key}={value!r} is no state")
         return State(value)
-    if hint is float:
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise ValueError(f"{key}={_short(value)} is no number")
-    elif type(value) is not hint:
-        raise ValueError(f"{key}={_short(value)} is no {WORDS[hint]}")
+    if hint is float and type(value) in (int, float) and math.isfinite(value):
+        return value
+    if type(value) is not hint or hint is float:
+        text = repr(value)
+        raise ValueError(f"{key}={text if len(text) <= 40 else text[:40] + '…'} is no {WORDS[hint]}")
     return value
 
 
-WORDS = {int: "whole number", str: "text", bool: "truth value", dict: "mapping", list: "list"}
+def _part(kind: type, given: Mapping[str, Any], key: str) -> Any:
+    """Return a part of the record, from what is given of its fields."""
+    known = {
+        name: _typed(hint, given[name], f"{key}.{name}".lstrip("."))
+        for name, hint in _hints(kind).items()
+        if name in given
+    }
+    try:
+        return kind(**known)
+    except TypeError:
+        lacking = [name for name in _hints(kind) if name not in given]
+        raise ValueError(f"{key} has no {lacking[0]}") from None
 
 
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:40]}…"
+WORDS = {
+    int: "whole number",
+    float: "number",
+    str: "text",
+    bool: "truth value",
+    dict: "mapping",
+    list: "list",
+}
 
 
 @cache
-def _hints(kind: type) -> dict[str, object]:
+def _hints(kind: type) -> Mapping[str, Any]:
     return get_type_hints(kind)

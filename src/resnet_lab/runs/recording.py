@@ -4,6 +4,7 @@ import csv
 import hashlib
 import math
 import platform
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -15,13 +16,20 @@ from pathlib import Path
 
 from resnet_lab.config.identity import identity
 from resnet_lab.config.schema import ObjectiveConfig, TrainConfig
+from resnet_lab.config.targets import targets
+from resnet_lab.errors import UserError
+from resnet_lab.files import read_text, write_text
+from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import DataFacts, Environment, Failure, ModelFacts, Record, State
+from resnet_lab.targets import own_sources
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # The rooms of this package, and the files of runs/, that can change a result.
 DECIDE = ("models", "data", "training")
-DECIDE_IN_RUNS = ("train", "checkpoints", "compiled", "devices", "final_test", "numerics", "threads")
+DECIDE_IN_RUNS = ("assemble", "checkpoints", "devices", "numerics", "train")
 NO_METRICS = ("epoch", "iteration", "lr", "seconds")  # columns of history.csv
+SOURCES = "sources.md"  # the user's own code, for people to read: nothing executes it
+EDITED = "edited since"
 
 
 def opened(config: TrainConfig, started: str | None = None, attempt: int = 1) -> Record:
@@ -98,7 +106,7 @@ def environment() -> Environment:
 
 
 def of_this_code(record: Record | None) -> bool:
-    """Whether this package's code is still that which made the run; an older record may not tell."""
+    """Return whether this package's code is still that which made the run; an older record may not say."""
     return record is not None and record.environment.code == code_digest()
 
 
@@ -128,3 +136,37 @@ def git(folder: Path, *arguments: str) -> str | None:
     except (OSError, subprocess.TimeoutExpired, ValueError):
         return None
     return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def leave(folder: RunFolder, config: TrainConfig, record: Record) -> Record:
+    """Write the user's own code into the run folder, and return the record with the commit of their project."""
+    files: dict[str, Path] = {}
+    for leaf in targets(config):
+        if leaf.affects_result:
+            files |= own_sources(leaf.value)
+    project = next(iter(files.values())).parent if files else Path.cwd()
+    commit, dirty = git(project, "rev-parse", "HEAD"), None
+    if commit is not None:
+        changed = git(project, "status", "--porcelain", "--untracked-files=no")
+        untracked = git(project, "status", "--porcelain", "--", *map(str, files.values())) if files else ""
+        dirty = bool(changed or untracked)
+    if files:
+        head = [f"# The code of your own that made {record.label}, {record.hash}", "Nothing runs it."]
+        if commit is not None:
+            changes = ", with changes that were not committed" if dirty else ""
+            head.append(f"Commit {commit[:10]} of your project{changes}.")
+        texts = {name: file.read_text("utf-8", "backslashreplace") for name, file in sorted(files.items())}
+        parts = [f"## {name}\n\n````python\n{text.rstrip()}\n````" for name, text in texts.items()]
+        write_text(folder.path / SOURCES, "\n\n".join(head + parts) + "\n")
+    known = replace(record.environment, project_commit=commit, project_dirty=dirty)
+    return replace(record, environment=known)
+
+
+def with_its_code(error: UserError, folder: RunFolder) -> UserError:
+    """Return an error that says that code was edited, with where the code of the run is."""
+    path = folder.path / SOURCES
+    if EDITED not in str(error) or not path.is_file():
+        return error
+    commit = re.search(r"^Commit (.*)\.$", read_text(path), re.MULTILINE)
+    where = f"commit {commit[1]} and " if commit else ""
+    return UserError(f"{error}; the run's own code: {where}{path} as a text")

@@ -1,8 +1,13 @@
-"""Signals that end a run wait for the end of a batch, so that a checkpoint is written first."""
+"""How a run ends early: a signal waits for the end of a batch, and its process ends with the one that started it.
+
+Standard library only.
+"""
 
 import logging
+import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -11,6 +16,9 @@ log = logging.getLogger(__name__)
 
 OURS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, and a terminal that is closed
 ENDING = (*OURS, signal.SIGUSR1, signal.SIGUSR2)  # and what batch systems send some time before they kill
+GRACE = 20.0  # seconds from SIGTERM to SIGKILL: enough for a last checkpoint
+PARENT = "RESNET_LAB_PARENT"  # in the environment of a run's process: the pid of the one that started it
+PAUSE = 0.2  # seconds between two looks
 
 
 class Interrupted(Exception):
@@ -54,7 +62,7 @@ class Signals:
 
 
 def killed_by(number: int) -> str:
-    """What a signal did to a process, in words."""
+    """Return what a signal did to a process, in words."""
     if number == signal.SIGKILL:
         return "killed by SIGKILL, as the kernel does when memory runs out"
     return f"killed by {signal.Signals(number).name}"
@@ -63,3 +71,22 @@ def killed_by(number: int) -> str:
 def _set(number: int, handler: Any) -> None:
     if threading.current_thread() is threading.main_thread() and handler is not None:
         signal.signal(number, handler)
+
+
+def end_with(parent: int) -> None:
+    """Watch the parent from a thread: when it is gone, this process is asked to stop, and killed after GRACE."""
+    threading.Thread(target=_watch, args=(parent,), name="parent", daemon=True).start()
+
+
+def end_with_named_parent() -> None:
+    """End this process with the parent that the environment names, if it names one."""
+    if parent := os.environ.pop(PARENT, None):
+        end_with(int(parent))
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:  # that of an orphan is another
+        time.sleep(PAUSE)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(GRACE)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -21,15 +21,13 @@ from resnet_lab.models.other import kind_of
 
 
 def write(path: Path, net: nn.Module, model: NetConfig, seen: Preprocessing | None) -> None:
-    """Under the net's own names, of ours torchvision's; description and preprocessing are JSON in the metadata.
+    """Write weights under the net's own names, with its description and preprocessing as JSON in the metadata.
 
-    Of a net of one's own the digest of its code lies there too.
+    The metadata of a net of one's own also holds the digest of its code.
     """
     weights = {name: value.contiguous() for name, value in net.state_dict().items()}
     if len({value.data_ptr() for value in weights.values() if value.numel()}) < len(weights):
-        weights = {
-            name: value.clone() for name, value in weights.items()
-        }  # shared ones: each has its own here
+        weights = {name: value.clone() for name, value in weights.items()}  # shared ones are stored twice
     metadata = {"format": "pt", "model": json.dumps(asdict(model.without_weights()))}
     if sources := sources_of(model, "model."):
         metadata["sources"] = json.dumps(sources)
@@ -40,10 +38,10 @@ def write(path: Path, net: nn.Module, model: NetConfig, seen: Preprocessing | No
 
 
 def described(path: Path, *, trust: bool = False) -> tuple[NetConfig, Preprocessing | None] | None:
-    """What a file says of itself; None of any other file.
+    """Return the net and the preprocessing that a file describes; None if it describes none.
 
     Raises UserError where that cannot be read, and where it names code that a file may not name (`trust`: that a user
-    may not) or that is another than it was.
+    may not) or that has changed since.
     """
     try:
         os.close(open_file(path))

@@ -15,10 +15,9 @@ from safetensors import SafetensorError, safe_open
 from resnet_lab.errors import UserError, printable, several
 from resnet_lab.files import open_file, read_text
 from resnet_lab.report import FoundRun, collect, report
-from resnet_lab.runs.evidence import SOURCES
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Record, State
-from resnet_lab.runs.recording import environment
+from resnet_lab.runs.recording import SOURCES, environment
 from resnet_lab.share import archive
 from resnet_lab.share.card import card
 

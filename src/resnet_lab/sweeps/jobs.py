@@ -15,10 +15,9 @@ from resnet_lab.files import Watched, tail, write_text
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import Columns, latest, read_or_empty
 from resnet_lab.runs.lock import holder
-from resnet_lab.runs.progress import Progress
+from resnet_lab.runs.progress import Progress, sign_of_disk, sign_of_losses, sign_of_silence
 from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.recording import lacking
-from resnet_lab.runs.signs import of_disk, of_losses, of_silence
 
 PATIENCE = 1.0  # seconds that a killed process may take to let go of its lock
 
@@ -131,9 +130,9 @@ class Job:
         """Return warnings that a running run is about to fail."""
         epochs = self._history.now()
         found = (
-            of_losses(epochs.get("train/loss", [])),
-            of_silence(self.folder.history_file, epochs),
-            of_disk(self.folder.path),
+            sign_of_losses(epochs.get("train/loss", [])),
+            sign_of_silence(self.folder.history_file, epochs),
+            sign_of_disk(self.folder.path),
         )
         return [sign for sign in found if sign]
 
@@ -169,15 +168,11 @@ class Job:
     def _history(self) -> Watched[Columns]:
         return Watched(self.folder.history_file, read_or_empty)
 
-    @cached_property
-    def _left(self) -> Watched[Record | None]:
-        return Watched(self.folder.record_file, lambda _: self.folder.record())
-
     @property
     def _record(self) -> Record:
         """Return what the run left; empty where nothing can be read."""
         try:
-            return self._left.now() or Record()
+            return self.folder.record() or Record()
         except UserError:
             return Record()
 

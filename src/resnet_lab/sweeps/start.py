@@ -19,12 +19,11 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError, several
 from resnet_lab.extras import registered
 from resnet_lab.runs.devices import check, this_process
-from resnet_lab.runs.extend import extended
 from resnet_lab.runs.folder import RunFolder
-from resnet_lab.runs.fresh import fresh as trained_anew
-from resnet_lab.runs.fresh import of_other_code
 from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.recording import lacking
+from resnet_lab.runs.successors import extended, of_other_code
+from resnet_lab.runs.successors import fresh as trained_anew
 from resnet_lab.sweeps.board import print_summary
 from resnet_lab.sweeps.jobs import Job, name_jobs
 from resnet_lab.sweeps.plugins import Task

@@ -19,8 +19,8 @@ from typing import Any
 
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.extras import registered
-from resnet_lab.runs.facts import Facts
 from resnet_lab.tracking.account import NO_KEY, why_offline
+from resnet_lab.tracking.facts import Facts
 from resnet_lab.tracking.rows import all_rows, rows_to, told_by_one
 from resnet_lab.tracking.unsent import note, sent
 from resnet_lab.tracking.wandb_run import one_line, silence

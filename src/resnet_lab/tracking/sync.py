@@ -15,13 +15,13 @@ from resnet_lab.models.stored import checkpoints_in
 from resnet_lab.report.collect import FoundRun, collect, to_stderr
 from resnet_lab.report.names import names_of_runs
 from resnet_lab.report.walk import run_folders
-from resnet_lab.runs.facts import facts_of
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import holder
 from resnet_lab.runs.record import Environment, Failure, Record, State
 from resnet_lab.runs.recording import opened
 from resnet_lab.tracking import workspace
 from resnet_lab.tracking.account import PROJECT, from_environment, why_offline
+from resnet_lab.tracking.facts import facts_of
 from resnet_lab.tracking.rows import Row, all_rows, rows_to, told_by_one
 from resnet_lab.tracking.sweep import experiments_of, tell, view_of
 from resnet_lab.tracking.unsent import sent

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,11 +11,12 @@ from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from resnet_lab.config.schema import LoggerConfig
+from resnet_lab.config.schema import LoggerConfig, TrainConfig
 from resnet_lab.cores import IN_SWEEP
 from resnet_lab.errors import UserError
-from resnet_lab.runs.facts import Facts
+from resnet_lab.runs.record import Record
 from resnet_lab.tracking.account import from_environment, patience
+from resnet_lab.tracking.facts import Facts, facts_of
 from resnet_lab.tracking.unsent import note
 
 GRACE = 10.0  # seconds more, to start and to end
@@ -73,21 +75,26 @@ def _line(message: dict[str, object]) -> bytes:
 
 @contextmanager
 def telling(
-    config: LoggerConfig, folder: Path, facts: Callable[[], Facts]
+    config: TrainConfig, folder: Path, record: Callable[[], Record]
 ) -> Iterator[Callable[[int], None] | None]:
     """Tell trackers of a run: what says up to which iteration its rows are certain; None if there is no tracker.
 
-    `facts` is asked again at the end. Raises UserError where a tracker's package is missing or the environment is
+    `record` is asked again at the end. Raises UserError where a tracker's package is missing or the environment is
     wrong.
     """
-    if "wandb" in config.trackers:
-        config = from_environment(config)
-    if not config.trackers:
+    logger = config.logger
+    if "wandb" in logger.trackers:
+        logger = from_environment(logger)
+    if not logger.trackers:
         yield None
         return
-    if "tensorboard" in config.trackers and find_spec("tensorboard") is None:
+    if "tensorboard" in logger.trackers and find_spec("tensorboard") is None:
         raise UserError("logger=tensorboard needs a package: pip install 'resnet-lab[tensorboard]'")
-    teller = Teller(config, folder, facts())
+
+    def facts() -> Facts:
+        return facts_of(config, record(), folder, socket.gethostname())
+
+    teller = Teller(logger, folder, facts())
     try:
         yield teller.reached
     except BaseException as error:

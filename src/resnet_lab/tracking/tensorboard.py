@@ -6,7 +6,7 @@ from pathlib import Path
 from resnet_lab.columns import COLUMNS
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.fields import flatten
-from resnet_lab.runs.facts import Facts
+from resnet_lab.tracking.facts import Facts
 from resnet_lab.tracking.rows import Row, seconds_after_start, seconds_of
 
 FOLDER = "tensorboard"

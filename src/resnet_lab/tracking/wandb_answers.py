@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from resnet_lab.files import read_text
-from resnet_lab.runs.facts import Facts
+from resnet_lab.tracking.facts import Facts
 from resnet_lab.training import answers as answered
 from resnet_lab.training import mistakes
 

@@ -20,9 +20,9 @@ from typing import Any
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.files import read_text, write_text
 from resnet_lab.models.stored import checkpoints_in
-from resnet_lab.runs.facts import Facts
 from resnet_lab.tracking import wandb_answers
 from resnet_lab.tracking.account import patience, why_offline
+from resnet_lab.tracking.facts import Facts
 from resnet_lab.tracking.rows import AXES, Row, seconds_after_start, seconds_of
 
 log = logging.getLogger(__name__)

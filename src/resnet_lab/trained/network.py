@@ -22,9 +22,9 @@ from resnet_lab.models.named import NAMED, named
 from resnet_lab.models.net_config import NetConfig
 from resnet_lab.models.weights import fill, load_state, read
 from resnet_lab.runs.checkpoints import RUN, newest_sound, weights_of
-from resnet_lab.runs.evidence import with_its_code
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import State
+from resnet_lab.runs.recording import with_its_code
 from resnet_lab.runs.weights_file import described
 
 

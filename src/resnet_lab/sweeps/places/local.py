@@ -17,11 +17,10 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import IN_SWEEP, SHARE, THREAD_VARIABLES, cores
 from resnet_lab.errors import UserError
 from resnet_lab.fields import number
-from resnet_lab.runs import gpus
+from resnet_lab.runs import devices
 from resnet_lab.runs.devices import RANK_VARIABLES, check
-from resnet_lab.runs.parent import GRACE
-from resnet_lab.runs.signals import killed_by
-from resnet_lab.runs.threads import threads_of
+from resnet_lab.runs.folder import threads_of
+from resnet_lab.runs.signals import GRACE, killed_by
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.places.server import kill, terminate
 from resnet_lab.sweeps.sweep import Place, PlaceOptions
@@ -107,7 +106,7 @@ class Slots:
     def environment(self, taken: Sequence[str]) -> dict[str, str]:
         """Return what must be set before a run with these places touches a device."""
         visible = ",".join(taken) if self.gpu else ""
-        return {SHARE: str(self.cores * len(taken)), gpus.VISIBLE: visible}
+        return {SHARE: str(self.cores * len(taken)), devices.VISIBLE: visible}
 
 
 @dataclass
@@ -138,7 +137,9 @@ class Local(Place):
             raise UserError(
                 f"trainer.num_nodes={config.trainer.num_nodes}: one machine here; use hydra/launcher=slurm"
             )
-        seats = gpus.listed() * self._options.runs_per_gpu if config.trainer.accelerator != "cpu" else 0
+        seats = (
+            devices.gpus_listed() * self._options.runs_per_gpu if config.trainer.accelerator != "cpu" else 0
+        )
         if seats:
             return max(1, cores() * config.trainer.devices // seats)
         return max(1, cores() // (self._options.slots or 1))
@@ -153,12 +154,12 @@ class Local(Place):
 
     def _divided(self, jobs: Sequence[Job]) -> Slots:
         wanted = {job.config.trainer.accelerator for job in jobs} != {"cpu"}
-        names = gpus.names(self._ask_device_count()) if wanted else []
+        names = devices.gpu_names(self._ask_device_count()) if wanted else []
         if names:
             return Slots(names, seats=self._options.runs_per_gpu, limit=self._options.slots, gpu=True)
         if any(job.config.trainer.accelerator == "gpu" for job in jobs):
             raise UserError("trainer.accelerator=gpu: no GPU is visible here")
-        if wanted and (line := gpus.unseen()):
+        if wanted and (line := devices.unseen_gpus()):
             print(line, flush=True)
         return Slots([str(share) for share in range(self._options.slots or cores())])
 
@@ -171,7 +172,7 @@ class Local(Place):
         self._processes[name] = _Process(job, places)
         environment = {**self._slots.environment(places), IN_SWEEP: "1"}
         if job.config.trainer.accelerator == "cpu":  # a context on a GPU is memory that others miss
-            environment[gpus.VISIBLE] = ""
+            environment[devices.VISIBLE] = ""
         self._ask(name, self._program, [name], str(job.folder.log_file), environment)
         return True
 
@@ -229,7 +230,7 @@ class Local(Place):
             raise UserError(f"trainer.devices={trainer.devices}: hydra.launcher.gpus_per_run is {wanted}")
         if wanted > there:
             raise UserError(f"{wanted} GPUs for a run: {there} visible here")
-        if wanted > 1 and gpus.are_slices(slots.places):
+        if wanted > 1 and devices.are_slices(slots.places):
             raise UserError(f"{wanted} MIG slices for a run: a process sees one; set trainer.devices=1")
         return wanted
 

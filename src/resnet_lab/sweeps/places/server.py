@@ -24,7 +24,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
 from resnet_lab.errors import lacking
-from resnet_lab.runs.parent import GRACE, end_with
+from resnet_lab.runs.signals import GRACE, end_with
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LOOK = 0.05  # seconds between two looks at which runs ended

@@ -19,9 +19,8 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import SHARE, cores
 from resnet_lab.errors import UserError
 from resnet_lab.fields import number
-from resnet_lab.runs.parent import GRACE, PARENT
 from resnet_lab.runs.ranks import PROGRAM
-from resnet_lab.runs.signals import killed_by
+from resnet_lab.runs.signals import GRACE, PARENT, killed_by
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.sweep import Place, PlaceOptions
 

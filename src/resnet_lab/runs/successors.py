@@ -1,17 +1,21 @@
-"""``train --extend``: a finished run goes on from its last checkpoint, as a run of its own."""
+"""What follows a finished run: a longer one that goes on from it, and the same trained anew beside it.
 
-from collections.abc import Sequence
+Runs of the same choices lie beside one another, in the folder of the first and in its -2, -3, …
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.config.identity import chosen
+from resnet_lab.config.identity import chosen, path_of
 from resnet_lab.config.overrides import parse
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.fields import check
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import Record, State
+from resnet_lab.runs.recording import of_this_code
 from resnet_lab.training.recipes import RecipeConfig
 from resnet_lab.training.schedules import learning_rate
 
@@ -55,7 +59,7 @@ def extended(path: Path, overrides: Sequence[str]) -> tuple[RunFolder, str]:
 
 def _longer(config: TrainConfig, overrides: Sequence[str], record: Record) -> TrainConfig:
     """Return the configuration with the length that the overrides ask for."""
-    given: dict[str, Any] = {each.key_or_group: each.value() for each in parse(overrides)}
+    given: Mapping[str, Any] = {each.key_or_group: each.value() for each in parse(overrides)}
     if other := sorted(given.keys() - {*LENGTH, *PLACE}):
         raise UserError(
             f"train --extend changes the length alone, by {' or '.join(LENGTH)}; {other[0]} would make another run:"
@@ -91,3 +95,41 @@ def _begin(origin: RunFolder, config: TrainConfig, folder: RunFolder, longer: Tr
     checkpoint[RUN] |= {"chosen": chosen(longer), "stopped_early_at": None}
     folder.checkpoints.mkdir(exist_ok=True)
     AtomicFiles().save_checkpoint(checkpoint, folder.checkpoints / last.name)
+
+
+def fresh(configs: Sequence[TrainConfig]) -> list[TrainConfig]:
+    """Return the configurations to train once more, next to the runs that are finished.
+
+    Each gets one more finished run of this package's present code than the one of them that has the fewest: so all
+    begin, and where they were stopped the same call goes on. Raises UserError for a folder that cannot be read.
+    """
+    finished = [list(_finished(path_of(config))) for config in configs]
+    counts = [sum(of_this_code(folder.record()) for folder in folders) for folders in finished]
+    chosen = []
+    for config, folders, count in zip(configs, finished, counts, strict=True):
+        first = path_of(config)
+        path = (_beside(first, len(folders) + 1) if count == min(counts) else folders[-1]).path
+        chosen.append(config if path == first else replace(config, run_dir=str(path)))
+    return chosen
+
+
+def of_other_code(folder: RunFolder) -> str:
+    """Return what to do about a finished run that this package's present code would make otherwise; "" where it did."""
+    if of_this_code(folder.record()):
+        return ""
+    number = len(list(_finished(folder.path)))
+    newer = number > 1 and of_this_code(_beside(folder.path, number).record())
+    way = f"that of this code has -{number}" if newer else "train --fresh trains it anew beside it"
+    return f"finished by other code of this package; {way}"
+
+
+def _finished(first: Path) -> Iterator[RunFolder]:
+    """Yield the finished ones, up to the first that is not."""
+    number = 1
+    while (folder := _beside(first, number)).state() == State.FINISHED:
+        yield folder
+        number += 1
+
+
+def _beside(first: Path, number: int) -> RunFolder:
+    return RunFolder(first if number == 1 else first.with_name(f"{first.name}-{number}"))
