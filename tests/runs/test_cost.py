@@ -60,5 +60,5 @@ def test_peak_memory_of_a_gpu_is_that_of_steps_after_the_trials(monkeypatch: pyt
     # MiB: trials, steps, trials of the last batch's shape.
     for needed in (900, 900, 70, 70, 70, 70, 800, 800):
         used["most"] = max(used["most"], needed * 2**20)
-        found.on_train_batch_end(trainer, None, None, (None, [1]), 0)  # type: ignore[arg-type]
+        found.on_train_batch_end(trainer, None, None, torch.zeros(1), 0)  # type: ignore[arg-type]
     assert found._peak_mib(GPU) == 70
