@@ -96,8 +96,9 @@ def test_the_code_and_the_commit_of_the_project_are_kept_as_evidence(
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q"], ["add", "patches.py"], ["commit", "-q", "-m", "a net"]):
         subprocess.run([*git, *command], cwd=project, check=True)
-    folder = RunFolder.create(compose(OWN))
+    folder, stopped = (RunFolder.create(compose([*OWN, f"seed={seed}"])) for seed in (0, 1))
     found = execute(folder.path).environment
+    killed(stopped, "after", 2)
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=project, capture_output=True, text=True
     ).stdout.strip()
@@ -111,6 +112,9 @@ def test_the_code_and_the_commit_of_the_project_are_kept_as_evidence(
     assert main(["evaluate", "--run", str(folder.path)]) == 2
     err = capsys.readouterr().err
     assert f"commit {commit[:10]} of your project and {folder.path / 'sources.md'} as a text" in err
+    error = execute(stopped.path).error  # it has no record that could say so
+    assert error.kind == "user_error"
+    assert f"commit {commit[:10]} of your project" in error.message
     other = RunFolder.create(compose(OWN))
     assert execute(other.path).environment.project_dirty is True
 

@@ -36,31 +36,19 @@ def huge(path: Path) -> None:
 
 SHAPES: dict[str, Callable[[Path], Any]] = {
     "empty": Path.touch,
-    "garbage": content(bytes(range(256)) * 9),
     "not UTF-8": content('{"state": "é"}'.encode("latin-1")),
-    "a list": content(b"[1, 2]"),
-    "a number": content(b"5"),
     "another object": content(b'{"state": "done", "attempt": "many", "last": 3}'),
     "half an object": content(b'{"state": "finished", "last": {"test/error"'),
     "odd values": content(b'{"state": "finished", "last": [1], "error": 3, "attempt": null}'),
-    "no metrics": content(b'{"state": "finished", "last": {"test/error": "low"}}'),
     "nested deeply": content(b"[" * 20_000),
     "huge": huge,
     "a folder": Path.mkdir,
     "a pipe": os.mkfifo,
     "a dangling link": lambda path: path.symlink_to("nowhere/at/all"),
-    "a loop of links": lambda path: path.symlink_to(path.name),
 }
 FILES = (
-    "lock",
-    "record.json",
-    "log.txt",
-    "config.yaml",
-    "history.csv",
-    "gradient_norms.csv",
-    "checkpoints",
-    "preprocessing.json",
-    "weights.safetensors",
+    *("lock", "record.json", "log.txt", "config.yaml", "history.csv"),
+    *("checkpoints", "preprocessing.json", "weights.safetensors"),
 )
 
 
@@ -159,14 +147,6 @@ def test_folder_without_permission_costs_its_own_run_a_line(
     for call in (folder.state, folder.config, lambda: of_run(folder.path)):
         with pytest.raises(UserError, match="Permission denied"):
             call()
-
-
-def test_record_that_cannot_be_read_says_how_to_make_it_again(tmp_path: Path) -> None:
-    folder = spoilt(finished(configured(tmp_path), 1.0), "record.json", "half an object")
-    with pytest.raises(UserError) as told:
-        folder.state()
-    assert str(told.value).startswith(f"{folder.record_file} cannot be read (")
-    assert "remove it, and the same command makes it again from the last checkpoint" in str(told.value)
 
 
 def test_folder_in_which_nothing_can_be_written_fails_alone(tmp_path: Path) -> None:

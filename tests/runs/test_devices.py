@@ -116,37 +116,30 @@ def test_record_tells_of_a_resume_on_another_number_of_devices(make_config: Make
     assert record.batch_norm == BatchNorm(30, False)
 
 
-def test_failure_of_another_rank_is_in_the_record_with_its_rank(make_config: MakeConfig) -> None:
-    def fill_memory(trainer: Any) -> None:
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "out_of_memory", "CUDA out of memory"),
+        # The first process would only say that its connection was closed.
+        (RuntimeError("CUDA error: assert triggered"), "other", "RuntimeError: CUDA error: assert triggered"),
+    ],
+)
+def test_failure_of_another_rank_is_in_the_record_with_its_rank(
+    error: Exception, kind: str, message: str, make_config: MakeConfig
+) -> None:
+    def fail(trainer: Any) -> None:
         if trainer.global_rank == 1 and trainer.global_step == 7:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+            raise error
 
     def train() -> None:
-        on_batch(pytest.MonkeyPatch(), fill_memory)
+        on_batch(pytest.MonkeyPatch(), fail)
         execute(folder.path)
 
     folder = make(make_config, "one_fails")
     assert as_torchrun(train)[1] == 1
-    error = folder.record().error
-    assert error.kind == "out_of_memory"
-    assert error.message.startswith("rank 1: CUDA out of memory")
-
-
-def test_failure_that_no_name_fits_is_told_by_the_rank_that_had_it(make_config: MakeConfig) -> None:
-    """The first process would only say that its connection was closed."""
-
-    def fall_over(trainer: Any) -> None:
-        if trainer.global_rank == 1 and trainer.global_step == 7:
-            raise RuntimeError("CUDA error: device-side assert triggered")
-
-    def train() -> None:
-        on_batch(pytest.MonkeyPatch(), fall_over)
-        execute(folder.path)
-
-    folder = make(make_config, "another_fails")
-    assert as_torchrun(train)[1] == 1
-    error = folder.record().error
-    assert error.message == "rank 1: RuntimeError: CUDA error: device-side assert triggered"
+    found = folder.record().error
+    assert found.kind == kind
+    assert found.message.startswith(f"rank 1: {message}")
 
 
 def test_all_ranks_end_at_a_loss_that_is_not_finite(make_config: MakeConfig) -> None:
@@ -161,20 +154,6 @@ def test_all_ranks_end_at_a_loss_that_is_not_finite(make_config: MakeConfig) -> 
     assert "00000008.ckpt is the last finite one" in error.message
 
 
-@pytest.mark.parametrize(
-    ("choices", "told"),
-    [
-        ({"strategy": "fsdp"}, "trainer.strategy=fsdp needs GPUs"),
-        ({"sync_batch_norm": True}, "trainer.sync_batch_norm needs GPUs: PyTorch has none for the CPU"),
-    ],
-)
-def test_what_a_cpu_cannot_do_is_refused_in_one_line(choices: dict[str, Any], told: str) -> None:
-    config = TrainerConfig(accelerator="cpu", devices=2, **choices)
-    with pytest.raises(UserError) as refused:
-        trainer_arguments(config, Process(0, 2, 1, "ranks"))
-    assert str(refused.value) == told
-
-
 def test_synchronised_batch_norm_is_what_lightning_is_told_of_several_devices(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -185,17 +164,9 @@ def test_synchronised_batch_norm_is_what_lightning_is_told_of_several_devices(
 
 
 SMALL = [
-    "data=digits",
-    "data.train_images=159",
-    "data.test_images=79",
-    "model.depth=8",
-    "model.width=4",
-    "model.batch_norm=false",
-    "recipe=digits",
-    "recipe.batch_size=30",
-    "recipe.epochs=2",
-    "trainer.accelerator=cpu",
-    "trainer.threads=1",
+    *("data=digits", "data.train_images=159", "data.test_images=79", "model.depth=8", "model.width=4"),
+    *("model.batch_norm=false", "recipe=digits", "recipe.batch_size=30", "recipe.epochs=2"),
+    *("trainer.accelerator=cpu", "trainer.threads=1"),
 ]
 
 
@@ -208,11 +179,11 @@ def test_sweep_over_devices_is_two_right_runs_on_the_same_images(tmp_path: Path)
     folders = [RunFolder(path) for path in sorted((tmp_path / "runs" / "scratch").iterdir())]
     assert [folder.path.name.rpartition("-")[2] for folder in folders] == ["devices1", "devices2"]
     one, two = (folder.record() for folder in folders)
-    assert [each["cost"]["devices"] for each in (one, two)] == [1, 2]
-    assert [each["cost"]["images"] for each in (one, two)] == [2 * 159] * 2
-    assert one["hash"] == two["hash"]
+    assert [each.cost.devices for each in (one, two)] == [1, 2]
+    assert [each.cost.images for each in (one, two)] == [2 * 159] * 2
+    assert one.hash == two.hash
     for name in ("train/error", "test/error", "test/top5_error"):
-        assert one["last"][name] == two["last"][name], name
+        assert one.last[name] == two.last[name], name
     assert len(folders[1].history_file.read_text().splitlines()) == 1 + 2
 
 

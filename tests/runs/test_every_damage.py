@@ -1,15 +1,10 @@
-"""Every file of a run folder, damaged in a hundred ways, before every command: no traceback, no other run, no figure.
-
-``python tests/runs/test_every_damage.py`` tries all of it (an hour); the tests try a part.
-"""
+"""Every file of a run folder, damaged in many ways, before every command: no traceback, no other run, no figure."""
 
 import csv
 import os
 import random
 import re
 import shutil
-import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout
@@ -27,16 +22,7 @@ FILES = (
     *("predictions.csv", "log.txt", "lock", "checkpoints/*.ckpt", "checkpoints"),
 )
 WORDS = (
-    b"nan",
-    b"-1",
-    b"1e400",
-    b"null",
-    b"[]",
-    b"{}",
-    b"many",
-    b"99999999999999999999",
-    b'"',
-    b"\x00",
+    *(b"nan", b"-1", b"1e400", b"null", b"[]", b"{}", b"many", b"99999999999999999999", b'"', b"\x00"),
     b"\xff",
 )
 Damage = Callable[[Path, Path, random.Random], object]
@@ -265,15 +251,3 @@ def test_every_file_damaged_in_every_way_costs_its_own_run_a_line(
 ) -> None:
     found = [tried(*truth, tmp_path / "room", attempt) for attempt in attempts(len(ONCE) + len(DRAWN))]
     assert [line for lines in found for line in lines] == []
-
-
-if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as scratch:
-        sound = Path(scratch, "truth")
-        sound.mkdir()
-        figures_of_it = prepared(sound)
-        chosen = list(attempts(int(sys.argv[1]) if len(sys.argv) > 1 else 100))
-        for index, attempt in enumerate(chosen, start=1):
-            for line in tried(sound, figures_of_it, Path(scratch, "room"), attempt):
-                print(line, flush=True)
-            print(f"{index} of {len(chosen)}", end="\r", file=sys.stderr, flush=True)

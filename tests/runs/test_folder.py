@@ -1,11 +1,9 @@
 """The run folder: states, the lock, and what may be written into it."""
 
 import contextlib
-import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,36 +15,16 @@ from resnet_lab.files import replacing
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import CHOSEN, RunFolder
 from resnet_lab.runs.lock import LostLock
+from resnet_lab.runs.record import Record
 from run_folders import ended as finished_record
 from run_folders import lost
 
 MakeConfig = Callable[..., TrainConfig]
 
-HOLD = """
-import sys, time
-from resnet_lab.files import replacing
-from resnet_lab.runs.execute import execute
-from resnet_lab.runs.folder import RunFolder
-with RunFolder(sys.argv[1]).lock():
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
 
 @pytest.fixture
 def folder(make_config: MakeConfig) -> RunFolder:
     return RunFolder.create(make_config())
-
-
-@pytest.fixture
-def other_process(folder: RunFolder) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the folder's lock."""
-    process = subprocess.Popen([sys.executable, "-c", HOLD, folder.path], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    yield process
-    process.kill()
-    process.communicate()
 
 
 def test_folder_name_tells_model_seed_and_identity(folder: RunFolder, tmp_path: Path) -> None:
@@ -167,24 +145,6 @@ def test_states_follow_the_life_of_a_run(folder: RunFolder) -> None:
     assert folder.state() == "finished"
 
 
-def test_running_folder_refuses_a_second_process_and_names_the_first(
-    folder: RunFolder, other_process: subprocess.Popen[str]
-) -> None:
-    assert folder.state() == "running"
-    with pytest.raises(UserError, match=f"is running: process {other_process.pid} on "), folder.lock():
-        pytest.fail("two processes hold one folder")
-
-
-def test_death_of_the_holder_frees_the_folder(
-    folder: RunFolder, other_process: subprocess.Popen[str]
-) -> None:
-    os.kill(other_process.pid, signal.SIGKILL)
-    other_process.wait()
-    assert folder.state() == "interrupted"
-    with folder.lock() as lock:
-        assert lock.attempt == 2
-
-
 def test_attempts_are_counted_from_the_first_start(folder: RunFolder) -> None:
     with folder.lock() as first:
         started = first.first_started
@@ -212,6 +172,24 @@ def test_record_is_the_old_or_the_new_one_whenever_writing_fails(folder: RunFold
     assert [path.name for path in folder.path.iterdir() if path.suffix == ".tmp"] == []
     folder.record_file.write_text(folder.record_file.read_text()[:-3])
     with pytest.raises(UserError, match="remove it, and the same command"):
+        folder.record()
+
+
+def test_record_is_read_again_only_once_it_or_its_configuration_has_changed(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write_record(finished_record(folder.config(), 1.0))
+    read: list[str] = []
+    from_json = Record.from_json
+    monkeypatch.setattr(Record, "from_json", lambda text: read.append(text) or from_json(text))
+    for _ in range(5):
+        assert folder.state() == "finished"
+        assert folder.record().last["test/error"] == 1.0
+    assert len(read) == 1
+    folder.write_record(finished_record(folder.config(), 2.0))
+    assert folder.record().last["test/error"] == 2.0
+    folder.config_file.write_text(folder.config_file.read_text().replace(CHOSEN, CHOSEN + '{"seed":7}#'))
+    with pytest.raises(UserError, match="it is of the run"):
         folder.record()
 
 

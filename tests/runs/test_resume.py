@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import folders
-from forked import ended, forked, iterations, killed, killed_when, on_batch, restored
+from forked import iterations, killed, killed_when, on_batch, restored
 from resnet_lab.config.schema import CheckpointConfig, TrainConfig
 from resnet_lab.runs import assemble, weights_file
 from resnet_lab.runs.execute import execute
@@ -118,22 +118,9 @@ def without(path: Path) -> None:
     path.unlink()
 
 
-def emptied(path: Path) -> None:
-    path.write_bytes(b"")
-
-
 def cut(path: Path) -> None:
     """In the middle of its last line, as no process of ours leaves it."""
     path.write_bytes(path.read_bytes()[:-9])
-
-
-def without_its_first_row(path: Path) -> None:
-    header, _, *rows = path.read_text().splitlines(keepends=True)
-    path.write_text("".join([header, *rows]))
-
-
-def garbage(path: Path) -> None:
-    path.write_bytes(bytes(range(256)))
 
 
 def of_more_epochs(path: Path) -> None:
@@ -145,10 +132,7 @@ def of_more_epochs(path: Path) -> None:
     [
         (without, 8),
         (without, 15),  # trained, not yet tested
-        (emptied, 8),
         (cut, 8),
-        (without_its_first_row, 8),
-        (garbage, 8),
         (of_more_epochs, 8),
     ],
 )
@@ -181,8 +165,10 @@ def test_signal_that_ends_a_run_leaves_a_checkpoint_of_the_very_iteration(
 ) -> None:
     handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
     on_batch(monkeypatch, lambda trainer: trainer.global_step == 7 and os.kill(os.getpid(), number))
-    with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
+    with pytest.raises((KeyboardInterrupt, SystemExit)) as ending:
         execute(folder.path)
+    interrupted = number == signal.SIGINT
+    assert ending.value.args == (() if interrupted else (128 + number,))
     assert iterations(folder)[0] == 7
     assert folder.state() == "interrupted"
     assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
@@ -217,15 +203,6 @@ def test_signal_within_an_evaluation_keeps_its_epoch_and_the_evaluation_is_made_
     execute(stopped.path)
     assert restored(stopped) == [10, 10]
     assert {**told(stopped), "experiment": ""} == {**told(whole), "experiment": ""}
-
-
-def test_terminated_process_exits_with_the_signals_code(folder: RunFolder) -> None:
-    def train() -> None:
-        terminate = lambda trainer: trainer.global_step == 3 and os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
-        on_batch(pytest.MonkeyPatch(), terminate)
-        execute(folder.path)
-
-    assert ended(forked(train)) == 128 + signal.SIGTERM
 
 
 def test_finished_run_returns_its_record_and_writes_nothing(folder: RunFolder) -> None:
