@@ -154,21 +154,26 @@ def tail(path: Path, most: int = 4096) -> str:
 
 
 class Watched(Generic[Read]):
-    """Reads a file that somebody else writes again only once it has changed."""
+    """Reads files that somebody else writes again only once one of them has changed."""
 
-    def __init__(self, path: Path, read: Callable[[Path], Read]) -> None:
-        self._path, self._read = path, read
-        self._known: tuple[tuple[int, int], Read] | None = None  # when it changed, its size; what was read
+    def __init__(self, read: Callable[[], Read], *paths: Path) -> None:
+        self._read, self._paths = read, paths
+        self._known: tuple[object, Read] | None = None  # the stamps of the files; what was read
 
     def now(self) -> Read:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return self._read(self._path)
-        seen = (found.st_mtime_ns, found.st_size)
+        seen = [_stamp(path) for path in self._paths]
         if self._known is None or self._known[0] != seen:
-            self._known = seen, self._read(self._path)
+            self._known = seen, self._read()
         return self._known[1]
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes with a file: which it is, when it was written, its size; None if it cannot be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _sync(path: Path) -> None:

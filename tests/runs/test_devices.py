@@ -1,4 +1,4 @@
-"""A run on two devices is the run on one: the same images, steps and test, whoever started its processes."""
+"""A run on two devices is the run on one, whoever started its processes; and what a run knows of its GPUs."""
 
 import shutil
 import signal
@@ -10,13 +10,18 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.strategies import FSDPStrategy
 from safetensors.torch import load_file
+from torch import nn
+from torch.distributed.fsdp import FullyShardedDataParallel
 
 from forked import as_torchrun, die_at, on_batch, restored, spoil_scores
 from resnet_lab import cli
 from resnet_lab.config.schema import CheckpointConfig, TrainConfig, TrainerConfig
 from resnet_lab.cores import cores
 from resnet_lab.errors import UserError
+from resnet_lab.models.units import Unit
+from resnet_lab.runs import devices
 from resnet_lab.runs.devices import Process, counted, trainer_arguments
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
@@ -215,3 +220,103 @@ def test_fp16_on_a_cpu_is_refused(accelerator: str, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UserError, match="precision=bf16"):
         trainer_arguments(TrainerConfig(accelerator=accelerator), Process(0, 1, 1, "nobody"), "16")
+
+
+SLICES = ["MIG-5c89", "MIG-6d90", "MIG-7e01"]
+
+
+@pytest.mark.parametrize(
+    ("visible", "seen", "named"),
+    [
+        (None, 2, ["0", "1"]),
+        ("3, GPU-5f", 2, ["3", "GPU-5f"]),
+        ("0,1,-1,2", 2, ["0", "1"]),  # as CUDA reads it
+        ("4,5,6", 2, ["4", "5"]),  # one that PyTorch does not see is given to no run
+        (",".join(SLICES), 1, SLICES),  # of which each process sees one
+        (",".join(SLICES), 0, []),
+        ("", 0, []),
+        ("NoDevFiles", 0, []),
+    ],
+)
+def test_gpus_are_named_as_the_environment_names_them(
+    visible: str | None, seen: int, named: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(devices.VISIBLE, raising=False)
+    if visible is not None:
+        monkeypatch.setenv(devices.VISIBLE, visible)
+    assert devices.gpu_names(seen) == named
+
+
+@pytest.mark.parametrize(("visible", "count"), [("", 0), ("-1", 0), ("3,4", 2), (",".join(SLICES), 3)])
+def test_environment_says_how_many_gpus_are_listed(
+    visible: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(devices.VISIBLE, visible)
+    assert devices.gpus_listed() == count
+
+
+@pytest.mark.parametrize(
+    ("environment", "started_by", "told"),
+    [
+        ({}, "slurm", "this task of SLURM sees 1 GPUs, .* leave out --gpus-per-task and --gpu-bind"),
+        ({devices.VISIBLE: ",".join(SLICES)}, "ranks", "this machine shows 1 GPUs"),
+    ],
+)
+def test_fewer_gpus_than_ranks_are_told_with_their_cause(
+    environment: dict[str, str], started_by: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=f"^trainer.devices=2: {told}"):
+        trainer_arguments(TrainerConfig(accelerator="gpu", devices=2), Process(0, 2, 1, started_by))
+
+
+def arguments(**choices: Any) -> dict[str, Any]:
+    return trainer_arguments(TrainerConfig(**choices), Process(0, 1, 1, "nobody"))
+
+
+def test_gpus_that_pytorch_does_not_see_are_a_line_and_in_a_slurm_job_an_error(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(devices, "gpus_listed", lambda: 4)
+    assert arguments()["accelerator"] == "cpu"
+    assert "4 GPUs are here and PyTorch sees none" in caplog.text
+    monkeypatch.setenv("SLURM_GPUS_ON_NODE", "2")
+    assert arguments(accelerator="cpu")["accelerator"] == "cpu"
+    with pytest.raises(UserError, match=r"^2 GPUs are here and PyTorch sees none: .*accelerator=cpu"):
+        arguments()
+
+
+class OnTheCPU(FSDPStrategy):
+    def _setup_model(self, model: nn.Module) -> nn.Module:
+        return FullyShardedDataParallel(model, device_id=torch.device("cpu"), **self.kwargs)
+
+
+def train(folder: RunFolder, until: int | None = None) -> list[int]:
+    """Exit codes of the ranks; `until`: killed after the checkpoint of this iteration."""
+
+    def ranked() -> None:
+        devices.check_on_cpu = lambda *_: None  # type: ignore[assignment]
+        devices._strategy = lambda *_, **__: OnTheCPU(state_dict_type="full", auto_wrap_policy={Unit})
+        if until is not None:
+            die_at("after", until)
+        execute(folder.path)
+
+    return as_torchrun(ranked)
+
+
+@pytest.mark.slow
+def test_fsdp_run_that_is_killed_goes_on_bit_for_bit(make_config: MakeConfig) -> None:
+    """With momentum of each weight where it belongs: FSDP scrambled that of weights which lay channels-last."""
+    trainer = TrainerConfig(strategy="fsdp", threads=1, progress=False, devices=2)
+    checkpoint = {"checkpoint": CheckpointConfig(every_iterations=2)}
+    choices = {"trainer": trainer, "recipe": {"weight_decay_scope": "weights"}, "callbacks": checkpoint}
+    whole, stopped = (RunFolder.create(make_config(name=name, **choices)) for name in ("whole", "stopped"))
+    assert train(whole) == [0, 0]
+    assert -signal.SIGKILL in train(stopped, until=8)
+    assert train(stopped) == [0, 0]
+    assert restored(stopped) == [8]
+    assert stopped.weights_file.read_bytes() == whole.weights_file.read_bytes()

@@ -105,7 +105,7 @@ def test_nothing_waits_for_the_gpu_within_a_step(ema: float, make: Callable[...,
 
 
 def test_compiled_run_ends_with_its_numbers(make: Callable[..., RunFolder]) -> None:
-    """Twin: test_compiled.py."""
+    """Twin: test_numerics.py."""
     record = trained(make(trainer={"compile": True}, recipe={"mixup": 0.2}))
     assert record.numerics["compiled"]
     assert record.cost.peak_memory_mib > 0

@@ -27,7 +27,6 @@ from resnet_lab.runs.cost import CostMeter
 from resnet_lab.runs.folder import RunFolder, threads_of
 from resnet_lab.runs.lock import Lock
 from resnet_lab.runs.record import Record
-from resnet_lab.runs.signals import Signals
 from resnet_lab.training import Classifier, extra, recipes
 from resnet_lab.training import module as modules
 from resnet_lab.training.averaging import MovingAverage
@@ -109,7 +108,7 @@ def put_together(folder: RunFolder, config: TrainConfig, lock: Lock | None) -> P
         remove_unfinished(folder.path)
     held_at = modules.place_of(module, net)
     cost, logger = CostMeter(), RunLogger()
-    checkpoints = Checkpoints(folder.checkpoints, config, lock, Signals(), held_at)
+    checkpoints = Checkpoints(folder.checkpoints, config, lock, held_at)
     callbacks = [
         *_callbacks(folder, config, module, first=lock is not None),
         *own.values(),

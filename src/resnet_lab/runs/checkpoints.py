@@ -71,7 +71,6 @@ class Checkpoints(Checkpoint):
         folder: Path,
         config: TrainConfig,
         lock: Lock | None,
-        signals: Signals,
         held_at: str | None = "backbone",
     ) -> None:
         """`held_at`: the name under which the module holds the net of `model=`; None: it does not."""
@@ -87,7 +86,7 @@ class Checkpoints(Checkpoint):
         self.best: dict[str, float] = {}  # the figure, epoch and iteration of best.ckpt
         self._validated: dict[str, float] = {}  # the figures of this epoch
         self.lock = lock  # only the first rank holds it
-        self.signals = signals
+        self.signals = Signals()
         self._written = time.monotonic()
 
     def on_save_checkpoint(

@@ -17,6 +17,7 @@ from resnet_lab.runs.logs import log_to, quieten
 from resnet_lab.runs.ranks import run_ranks
 from resnet_lab.runs.record import Failure, Record, State
 from resnet_lab.runs.recording import closed, leave, opened
+from resnet_lab.runs.signals import Interrupted
 from resnet_lab.runs.successors import of_other_code
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,6 @@ def _lead(folder: RunFolder, config: TrainConfig, here: Process, lock: Lock) -> 
     """Train as the first process, or the only one; leave the record and return it."""
     from resnet_lab.runs.assemble import put_together
     from resnet_lab.runs.failures import describe
-    from resnet_lab.runs.signals import Interrupted
     from resnet_lab.runs.train import train
 
     folder.record_file.unlink(missing_ok=True)  # of an attempt that failed: this one goes on from there
@@ -90,7 +90,6 @@ def _accompany(folder: RunFolder, config: TrainConfig, here: Process) -> Record 
     """Train along as another process of a run, and leave a record only of a failure of its own."""
     from resnet_lab.runs.assemble import put_together
     from resnet_lab.runs.failures import describe
-    from resnet_lab.runs.signals import Interrupted
     from resnet_lab.runs.train import train
     from resnet_lab.training import NonFiniteLoss
 

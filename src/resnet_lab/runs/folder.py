@@ -15,7 +15,7 @@ from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import cores as usable_cores
 from resnet_lab.data.spec import data_kind
 from resnet_lab.errors import UserError
-from resnet_lab.files import bounded, digest_of, read_text, write_text
+from resnet_lab.files import Watched, bounded, digest_of, read_text, write_text
 from resnet_lab.models.other import kind_of
 from resnet_lab.runs.lock import Lock, held
 from resnet_lab.runs.record import Record, State
@@ -38,7 +38,7 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.preprocessing_file = self.path / "preprocessing.json"  # how a file becomes what the net takes
         self.weights_file = self.path / "weights.safetensors"  # as they were tested
-        self._read: tuple[object, Record | None] | None = None  # the stamps of its files; what was read
+        self._left = Watched(self._read_record, self.record_file, self.config_file)
         self.made: TrainConfig | None = None  # what `create` wrote, its threads with it
 
     @classmethod
@@ -110,10 +110,7 @@ class RunFolder:
 
         It is read again only once it, or the configuration that it is held against, has changed.
         """
-        seen = _stamp(self.record_file), _stamp(self.config_file)
-        if self._read is None or self._read[0] != seen:
-            self._read = seen, self._read_record()
-        return self._read[1]
+        return self._left.now()
 
     def _read_record(self) -> Record | None:
         try:
@@ -241,12 +238,3 @@ def threads_of(config: TrainConfig, share: int | None = None) -> int:
     if config.data.is_small:
         return 1
     return max(1, (share or usable_cores()) // max(1, config.trainer.devices))
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Return what changes with a file: which it is, when it was written, its size; None for one that cannot be seen."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

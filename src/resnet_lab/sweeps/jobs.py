@@ -166,7 +166,8 @@ class Job:
 
     @cached_property
     def _history(self) -> Watched[Columns]:
-        return Watched(self.folder.history_file, read_or_empty)
+        history = self.folder.history_file
+        return Watched(lambda: read_or_empty(history), history)
 
     @property
     def _record(self) -> Record:
