@@ -98,7 +98,7 @@ def test_the_code_and_the_commit_of_the_project_are_kept_as_evidence(
         subprocess.run([*git, *command], cwd=project, check=True)
     folder, stopped = (RunFolder.create(compose([*OWN, f"seed={seed}"])) for seed in (0, 1))
     found = execute(folder.path).environment
-    killed(stopped, "after", 2)
+    killed(stopped, "after", 3)
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=project, capture_output=True, text=True
     ).stdout.strip()
