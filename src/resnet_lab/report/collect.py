@@ -2,15 +2,18 @@
 
 import csv
 import math
+import os
+import re
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from resnet_lab.files import read_yaml
+from resnet_lab.models.orders import ORDERS
+from resnet_lab.models.shortcuts import SHORTCUTS
 from resnet_lab.report.choices import FOLD, Choices, complete, model_of
-from resnet_lab.report.walk import run_folders
-from resnet_lab.report.words import as_the_paper_says
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import Columns, read_columns, read_or_empty
 from resnet_lab.runs.record import Record, State
@@ -24,6 +27,9 @@ UNREADABLE = (
     RecursionError,
     csv.Error,
 )
+OF_WANDB = re.compile(r"(offline-)?run-\d{8}_\d{6}-|latest-run$")  # its folders have a config.yaml too
+IN_HE2016 = {name: kind.in_he2016 for name, kind in (SHORTCUTS | ORDERS).items() if kind.in_he2016}
+COMPARES_SHORTCUTS = "he2016/table1"  # where the identity is what the others are held against
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,43 @@ def collect(folder: Path, warn: Callable[[str], None] = to_stderr) -> list[Found
     return runs
 
 
+def run_folders(folder: Path, warn: Callable[[str], None]) -> Iterator[Path]:
+    """Yield each folder with a run's files once, however many links lead there, without looking into it.
+
+    What is reached without a link goes before what only a link leads to, so that runs keep their own paths. A link
+    that leads back to a folder around it, or nowhere, costs one line to `warn`.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = deque([folder])
+    while waiting:
+        for here, children, files in os.walk(waiting.popleft(), onerror=lambda error: warn(_left_out(error))):
+            path = Path(here)
+            try:
+                status = path.stat()
+            except OSError as error:  # removed since
+                warn(_left_out(error))
+                continue
+            if (status.st_dev, status.st_ino) in seen:
+                if path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve()):
+                    warn(f"left out {path}: it leads back to {path.resolve()}")
+                children.clear()
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            if "config.yaml" in files or "record.json" in files:
+                children.clear()
+                yield path
+                continue
+            children[:] = [child for child in children if not OF_WANDB.match(child)]
+            waiting += [path / child for child in sorted(children) if (path / child).is_symlink()]
+            for name in sorted(files):
+                if (path / name).is_symlink() and not (path / name).exists():
+                    warn(f"left out {path / name}: the link leads nowhere")
+
+
+def _left_out(error: OSError) -> str:
+    return f"left out {error.filename}: {error.strerror}"
+
+
 def read(path: Path) -> FoundRun:
     """One run folder. Raises one of UNREADABLE where it is none, or is damaged."""
     state, left = RunFolder(path).state_and_record()
@@ -100,7 +143,7 @@ def read(path: Path) -> FoundRun:
         record,
         read_columns(path / "history.csv"),
         depth=model.paper_depth,
-        kind=as_the_paper_says(record.model.kind or model.kind, choices["answers"]),
+        kind=_as_the_paper_says(record.model.kind or model.kind, choices["answers"]),
         label=record.model.label or model.label,
         seed=_replica(choices),
     )
@@ -110,3 +153,12 @@ def _replica(choices: Choices) -> int:
     """The seed; in a cross-validation a number that each seed and fold has for itself."""
     seed, fold = int(choices["seed"]), choices.get(FOLD)
     return seed if fold is None else seed * int(choices["data.folds"]) + int(fold)
+
+
+def _as_the_paper_says(kind: str, answers: str | None) -> str:
+    """Return a kind of unit in the words of the table that its run answers: residual (basic, 1x1 conv shortcut)."""
+    if answers is None or not answers.startswith("he2016/") or not kind.endswith(")"):
+        return kind
+    words = IN_HE2016 | {"A": "original"} if answers == COMPARES_SHORTCUTS else IN_HE2016
+    unit, _, said = kind[:-1].partition(" (")
+    return f"{unit} ({', '.join(words.get(each, each) for each in said.split(', '))})"

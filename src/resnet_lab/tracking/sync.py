@@ -12,9 +12,8 @@ from resnet_lab.config.schema import LoggerConfig, TrainConfig
 from resnet_lab.errors import UserError, printable, several
 from resnet_lab.fields import check
 from resnet_lab.models.stored import checkpoints_in
-from resnet_lab.report.collect import FoundRun, collect, to_stderr
+from resnet_lab.report.collect import FoundRun, collect, run_folders, to_stderr
 from resnet_lab.report.names import names_of_runs
-from resnet_lab.report.walk import run_folders
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import holder
 from resnet_lab.runs.record import Environment, Failure, Record, State

@@ -2,14 +2,16 @@
 
 import hashlib
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from resnet_lab.columns import COLUMNS, headings, word
+from resnet_lab.config.groups import config_dir, own_dirs
 from resnet_lab.errors import UserError, printable
-from resnet_lab.files import tail
+from resnet_lab.files import read_text, tail
 from resnet_lab.report.against import held, shared_variance
 from resnet_lab.report.choices import but_for_the_seed, differing
 from resnet_lab.report.collect import FoundRun
@@ -19,7 +21,6 @@ from resnet_lab.report.draw_depth import DEPTH, main_choice
 from resnet_lab.report.effects import effects_table
 from resnet_lab.report.names import names_of, names_of_runs
 from resnet_lab.report.page.curves import curves_of
-from resnet_lab.report.page.experiment import command_and_question
 from resnet_lab.report.page.measured import measured_in
 from resnet_lab.report.paper import RULE, Beside, answered
 from resnet_lab.report.parts import parted
@@ -34,6 +35,7 @@ from resnet_lab.runs.record import State, known
 DIFFERENCES = 6_000  # at most, so that a page of many groups stays small: those to the first groups
 LINES = 8  # of a log
 ALIKE = "cannot tell"  # whether it differs from the best
+COMMAND = "resnet-lab train -m experiment="
 AXES = 6  # choices of the heat map, two at a time
 
 
@@ -76,7 +78,7 @@ def _view(name: str, runs: Sequence[FoundRun], numbers: Mapping[Path, int]) -> d
     answers, beside = answered(runs, groups)
     ended = [group for group in groups if group.result.n]
     best = groups.index(best_of(ended)[0]) if ended else None
-    command, question = command_and_question([str(run.choices["name"]) for run in runs])
+    command, question = _command_and_question([str(run.choices["name"]) for run in runs])
     return {
         "name": name,
         "title": title_of(runs),
@@ -105,6 +107,30 @@ def _view(name: str, runs: Sequence[FoundRun], numbers: Mapping[Path, int]) -> d
         "effects": _words(table) if (table := effects_table(groups)) else None,
         "paper": _paper(answers, beside),
     }
+
+
+def _command_and_question(names: Sequence[str]) -> tuple[str, str]:
+    """Return the command and the question of the runs' experiment; empty if several, or its file is missing."""
+    distinct = set(names)
+    if len(distinct) != 1:
+        return "", ""
+    (name,) = distinct
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name) or ".." in name:
+        return "", ""
+    for root in (*own_dirs(), config_dir()):
+        try:
+            text = read_text(root / "experiment" / f"{name}.yaml")
+        except (OSError, ValueError):
+            continue
+        return f"{COMMAND}{name}", _question(text)
+    return "", ""
+
+
+def _question(text: str) -> str:
+    """Return the comment below the command at the head of an experiment's file, without its cost."""
+    head = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
+    said = [line for line in head if line and not line.startswith(("@package", "resnet-lab ", "Cost:"))]
+    return " ".join(said)
 
 
 def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]) -> dict[str, object]:
