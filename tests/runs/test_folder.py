@@ -16,6 +16,8 @@ from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import CHOSEN, RunFolder
 from resnet_lab.runs.lock import LostLock
 from resnet_lab.runs.record import Record
+from resnet_lab.runs.successors import of_other_code
+from resnet_lab.sweeps.jobs import Job
 from run_folders import ended as finished_record
 from run_folders import lost
 
@@ -188,6 +190,11 @@ def test_record_is_read_again_only_once_it_or_its_configuration_has_changed(
     assert len(read) == 1
     folder.write_record(finished_record(folder.config(), 2.0))
     assert folder.record().last["test/error"] == 2.0
+    read.clear()
+    job = Job.of(folder.config())  # as a sweep that is called again
+    assert (job.status, job.result(), job.diverged) == ("already there", 2.0, False)
+    assert of_other_code(job.folder) == ""
+    assert len(read) == 1
     folder.config_file.write_text(folder.config_file.read_text().replace(CHOSEN, CHOSEN + '{"seed":7}#'))
     with pytest.raises(UserError, match="it is of the run"):
         folder.record()

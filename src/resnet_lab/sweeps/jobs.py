@@ -43,7 +43,7 @@ class Job:
         """
         job = cls(config, RunFolder(path_of(config)))
         try:
-            folder = RunFolder.create(config, cores)
+            folder = job.folder = RunFolder.create(config, cores)
             state = folder.state()
             if state == State.FINISHED:
                 job.status, job.remark = State.ALREADY, lacking(config, folder.record(), folder.path)
