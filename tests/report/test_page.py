@@ -277,3 +277,15 @@ def test_no_line_of_the_pages_scripts_and_styles_is_longer_than_those_of_python(
     files = [*PAGE.glob("*.js"), *PAGE.glob("*.css")]
     assert files
     assert [path.name for path in files if max(map(len, path.read_text().splitlines())) > 120] == []
+
+
+def test_a_run_shows_its_steps_thinned_and_to_the_last_one(tmp_path: Path) -> None:
+    folder = finished(configured(tmp_path), 3.0)
+    assert "steps" not in shown(tmp_path)["runs"][0]
+    rows = [f"{n},{n / 100},{128 * n},{1 / n},0.1,900\n" for n in range(1, 1001)]
+    header = "iteration,epoch,images,train/loss,lr,images_per_second\n"
+    (folder.path / "steps.csv").write_text(header + "".join(rows))
+    (run,) = shown(tmp_path)["runs"]
+    assert set(run["steps"]) == {*header.strip().split(",")}
+    assert 200 <= len(run["steps"]["iteration"]) <= 300
+    assert run["steps"]["images"][-1] == 128_000

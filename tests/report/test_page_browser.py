@@ -453,3 +453,35 @@ def test_a_page_is_of_what_its_runs_are_judged_by(tab: Browser, tmp_path: Path) 
     assert lines(tab) == 4
     assert "%" not in tab.js("return document.querySelector('#main-plot').textContent")
     assert tab.complaints() == []
+
+
+def test_steps_are_drawn_where_they_are_asked_for_and_the_result_stands_before_many_choices(
+    tab: Browser, tmp_path: Path
+) -> None:
+    rows = "".join(f"{n},{n / 100},{128 * n},{1 / n},0.1,900\n" for n in range(1, 101))
+    for seed, lr in enumerate((0.1, 0.2)):
+        varied = {
+            "recipe.lr": lr,
+            "recipe.weight_decay": lr,
+            "recipe.momentum": lr,
+            "recipe.batch_size": 64 + seed,
+        }
+        folder = finished(configured(tmp_path, seed=seed, **varied), 3.0)
+        (folder.path / "steps.csv").write_text(
+            f"iteration,epoch,images,train/loss,lr,images_per_second\n{rows}"
+        )
+    write_page([tmp_path / "quickstart"])
+    tab.look(1280)
+    tab.open((tmp_path / "quickstart" / "page.html").as_uri())
+    heads = tab.js(HEADS)
+    assert heads.index("test error (%)") < heads.index("learning rate")
+    points = (
+        "return document.querySelector('#curves-plot polyline')?.getAttribute('points').split(' ').length"
+    )
+    choose(tab, "#curves-y", "lr")
+    before = tab.js(points)
+    tab.click("#curves-dense")
+    assert tab.js(points) == 100 > (before or 0)
+    choose(tab, "#curves-y", "images_per_second")
+    assert tab.js(points) == 100
+    assert tab.complaints() == []

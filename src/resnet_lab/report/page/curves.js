@@ -8,12 +8,16 @@ const SHARES = {
   seconds: "wall time (s, with evaluations)",
 };
 const HEIGHTS = { error: "error (%)", loss: "loss", lr: "learning rate" };
+const OF_STEPS = { images_per_second: "images/s", gradient_norm: "gradient norm" }; // in steps.csv alone
 
 // What the curves can show: what runs are judged by is among it.
 function heights(view) {
   const own = view.objective.key.replace("test/", "");
-  return own in HEIGHTS ? HEIGHTS : { [own]: view.objective.title, ...HEIGHTS };
+  const logged = Object.entries(OF_STEPS).filter(([name]) => runsOf(view).some((run) => run.steps?.[name]));
+  const usual = { ...HEIGHTS, ...Object.fromEntries(logged) };
+  return own in usual ? usual : { [own]: view.objective.title, ...usual };
 }
+const runsOf = (view) => view.groups.flatMap((g) => g.runs.map((at) => data.runs[at]));
 const flip = (id) => () => {
   state.off.has(id) ? state.off.delete(id) : state.off.add(id);
   render();
@@ -57,23 +61,29 @@ function isOn(view, group) {
 
 const heightOf = (view) => (state.curves.y in heights(view) ? state.curves.y : Object.keys(heights(view))[0]);
 
-// What a run had seen, spent or done at each row of its history.
-function alongOf(run, x) {
-  if (x !== "images") return run.curves[x];
+// The columns that a line is drawn from: its steps where they have it and are wanted, else its epochs.
+function rowsOf(run, x, y) {
+  const dense = state.curves.dense || !run.curves?.[y];
+  return dense && run.steps?.[y] && run.steps[x] ? run.steps : run.curves;
+}
+
+// What a run had seen, spent or done at each of these rows.
+function alongOf(run, rows, x) {
+  if (x !== "images" || rows.images) return rows[x];
   const batch = configurationOf(run)["recipe.batch_size"];
-  return batch && run.curves.iteration.map((iteration) => iteration * batch);
+  return batch && rows.iteration.map((iteration) => iteration * batch);
 }
 
 // Mean and range over the seeds, at each epoch that all of them have come to: [x, mean, lowest, highest].
 function overSeeds(runs, x, y) {
-  const there = runs.filter((run) => run.curves?.[y] && run.curves.iteration && alongOf(run, x));
-  if (!there.length) return [];
-  const maps = there.map((run) => {
-    const along = alongOf(run, x);
-    return new Map(run.curves.iteration.map((at, place) => [at, [along[place], run.curves[y][place]]]));
+  const maps = runs.flatMap((run) => {
+    const rows = rowsOf(run, x, y);
+    const along = rows?.[y] && rows.iteration && alongOf(run, rows, x);
+    return along ? [new Map(rows.iteration.map((at, place) => [at, [along[place], rows[y][place]]]))] : [];
   });
-  const rows = there[0].curves.iteration.map((at) => maps.map((map) => map.get(at)));
-  return rows
+  if (!maps.length) return [];
+  return [...maps[0].keys()]
+    .map((at) => maps.map((map) => map.get(at)))
     .filter((found) => found.every((pair) => pair && pair[1] !== null))
     .map((found) => {
       const ys = found.map((pair) => pair[1]);
@@ -96,7 +106,7 @@ function curveSeries(view, groups) {
     const finished = all.filter((run) => run.state === "finished"),
       runs = finished.length ? finished : all;
     const of = ([part, style]) => [part, `${part}/${y}`, style];
-    const columns = y === "lr" ? [["lr", "lr", { width: 2 }]] : LINES.map(of);
+    const columns = y === "lr" || y in OF_STEPS ? [[y, y, { width: 2 }]] : LINES.map(of);
     for (const [part, column, { band, ...style }] of columns) {
       const points = overSeeds(runs, x, column);
       if (!points.length) continue;
@@ -163,7 +173,7 @@ function curvesSection(view, width) {
   const { x, zoom } = state.curves,
     y = heightOf(view),
     words = heights(view);
-  const every = shownGroups(view).filter((g) => g.runs.some((at) => data.runs[at].curves));
+  const every = shownGroups(view).filter((g) => g.runs.some((at) => data.runs[at].curves || data.runs[at].steps));
   if (!every.length) return null;
   const on = every.filter((g) => isOn(view, g)),
     series = curveSeries(view, on.slice(0, PLOTTED));
@@ -213,6 +223,9 @@ function curvesSection(view, width) {
         zoomed(null, null);
       }),
       check("curves-log", "logarithmic", log, change("curves", "log")),
+      runsOf(view).some((run) => run.steps)
+        ? check("curves-dense", "every step", state.curves.dense, change("curves", "dense"))
+        : null,
       buttons.map(([key, id, words]) => el("button", { id: `curves-${id}`, click: press(key) }, words)),
       el(
         "button",

@@ -20,7 +20,7 @@ from resnet_lab.report.conclude import best_of, conclude
 from resnet_lab.report.draw_depth import DEPTH, main_choice
 from resnet_lab.report.effects import effects_table
 from resnet_lab.report.names import names_of, names_of_runs
-from resnet_lab.report.page.curves import curves_of
+from resnet_lab.report.page.curves import curves_of, steps_of
 from resnet_lab.report.page.measured import measured_in
 from resnet_lab.report.paper import RULE, Beside, answered
 from resnet_lab.report.parts import parted
@@ -50,12 +50,12 @@ def page_data(sweeps: Mapping[str, Sequence[FoundRun]]) -> dict[str, object]:
     together = _apart("all together", every) if len(sweeps) > 1 else {}
     named = {name: runs for name, runs in together.items() if runs not in alone.values()} | alone
     shared, own = _configurations(every)
-    curves = curves_of(every)
+    curves, steps = curves_of(every), steps_of(every)
     data = {
         "views": [_view(name, runs, by_path) for name, runs in named.items()],
         "shared": shared,
         "runs": [
-            _run(run, name, own[index], curves[index], log=_worth_a_log(run, len(every)))
+            _run(run, name, own[index], curves[index], steps[index], log=_worth_a_log(run, len(every)))
             for index, (run, name) in enumerate(zip(every, names_of_runs(every), strict=True))
         ],
         "columns": [
@@ -274,7 +274,9 @@ def _configurations(runs: Sequence[FoundRun]) -> tuple[dict[str, object], list[d
     return shared, [{key: value for key, value in run.choices.items() if key not in shared} for run in runs]
 
 
-def _run(run: FoundRun, name: str, own: Mapping[str, Any], curves: Any, *, log: bool) -> dict[str, object]:
+def _run(
+    run: FoundRun, name: str, own: Mapping[str, Any], curves: Any, steps: Any, *, log: bool
+) -> dict[str, object]:
     record = run.record
     facts = {
         "id": hashlib.sha256(str(run.path).encode(errors="backslashreplace")).hexdigest()[:8],
@@ -293,6 +295,7 @@ def _run(run: FoundRun, name: str, own: Mapping[str, Any], curves: Any, *, log: 
         "environment": known(record.environment),
         "iterations": run.iterations,
         "curves": curves,
+        "steps": steps,
         "log": _ended_with(run.path / "log.txt") if log else "",
     }
     return {key: value for key, value in facts.items() if value not in (None, "", {}, [])}

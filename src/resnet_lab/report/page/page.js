@@ -16,7 +16,7 @@ const state = {
   main: { x: null, log: null },
   heat: { rows: null, columns: null },
   cost: { x: "parameters", log: true },
-  curves: { x: "iteration", y: null, log: null, zoom: [null, null], at: null },
+  curves: { x: "iteration", y: null, log: null, dense: false, zoom: [null, null], at: null },
   layers: { what: null, when: "last", order: "in order" },
   mistakes: { one: null, other: null },
 };

@@ -11,6 +11,7 @@ const spread = (name) => (v, g) => {
   return absent(v) ? "" : absent(std) ? words(v) : `${words(v)} ± ${words(std)}`;
 };
 const CHOICES = 5; // columns of choices that are shown unasked
+const MANY_CHOICES = 4; // from which the result stands before them
 const USUAL = ["test", "n", "difference", "interval", "verdict"];
 // Each: key, heading, value of a group, its words.
 const CHOSEN = [
@@ -68,10 +69,10 @@ function everyColumn(view) {
   const recorded = distinct(view.groups.flatMap((g) => Object.keys(g.figures))).map((name) => name.match(METRIC)?.[1]);
   const metrics = recorded.filter((name) => name && `test_${name}` !== result && !names.has(`test_${name}`));
   const further = [...known.map(({ name, title }) => [name, title]), ...metrics.map((name) => [`test_${name}`, name])];
+  // Of many choices the result comes first, so that it is seen without a scroll.
+  const chosen = [...CHOSEN, ...keys];
   const every = [
-    ...CHOSEN,
-    ...keys,
-    ...results,
+    ...(keys.length >= MANY_CHOICES ? [...results, ...chosen] : [...chosen, ...results]),
     ...further.map(([name, title]) => [name, title, figure(name), spread(name)]),
     ["remarks", "remarks", (g) => g.figures.remarks],
   ];
