@@ -66,13 +66,7 @@ class Checkpoints(Checkpoint):
     tells of less than history.csv does.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        config: TrainConfig,
-        lock: Lock | None,
-        held_at: str | None = "backbone",
-    ) -> None:
+    def __init__(self, folder: Path, config: TrainConfig, lock: Lock | None, held_at: str | None) -> None:
         """`held_at`: the name under which the module holds the net of `model=`; None: it does not."""
         self.folder = folder
         self.config = config.callbacks.checkpoint

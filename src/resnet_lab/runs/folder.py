@@ -177,10 +177,11 @@ class RunFolder:
         try:
             loaded = OmegaConf.load(io.StringIO(bounded(text)))
             schema = OmegaConf.structured(TrainConfig)
-            if isinstance(loaded, DictConfig) and isinstance(loaded.get("data"), DictConfig):
-                schema.data = OmegaConf.structured(data_kind([str(key) for key in loaded.data]))
-            if isinstance(loaded, DictConfig) and isinstance(loaded.get("model"), DictConfig):
-                schema.model = OmegaConf.structured(kind_of(loaded.model))
+            parts = loaded if isinstance(loaded, DictConfig) else {}
+            if isinstance(parts.get("data"), DictConfig):
+                schema.data = OmegaConf.structured(data_kind([str(key) for key in parts["data"]]))
+            if isinstance(parts.get("model"), DictConfig):
+                schema.model = OmegaConf.structured(kind_of(parts["model"]))
             config = OmegaConf.to_object(OmegaConf.merge(schema, loaded))
         except (OmegaConfBaseException, YAMLError, OSError, TypeError, ValueError) as error:
             raise UserError(f"{self.config_file}: {str(error).splitlines()[0]}") from None

@@ -83,9 +83,7 @@ class Cost:
     train_seconds: float | None = allowed.number(None, least=0)
     total_seconds: float | None = allowed.number(None, least=0)
     processor_seconds: float | None = allowed.number(None, least=0)  # in training, of the first process alone
-    waited_seconds: float | None = allowed.number(
-        None, least=0
-    )  # of train_seconds, for a core that others had
+    waited_seconds: float | None = allowed.number(None, least=0)  # of train_seconds, for a core of others
     shared_cores: bool | None = None  # whether that was so much that the seconds say little
     images: int | None = allowed.number(None, least=0)
     images_per_second: float | None = allowed.number(None, least=0)
@@ -157,10 +155,9 @@ class Record:
         found = json.loads(text)
         if not isinstance(found, dict) or "state" not in found:
             raise ValueError("it is no record")
-        if found.get("schema", SCHEMA) not in range(1, SCHEMA + 1):
-            raise ValueError(
-                f"its schema is {found['schema']!r}: this version of resnet-lab reads 1 to {SCHEMA}"
-            )
+        schema = found.get("schema", SCHEMA)
+        if schema not in range(1, SCHEMA + 1):
+            raise ValueError(f"its schema is {schema!r}: this version of resnet-lab reads 1 to {SCHEMA}")
         if found.get("digest", _digest(found)) != _digest(found):
             raise ValueError("it is damaged, or was edited: its digest is another")
         record: Self = _typed(cls, found, "")
