@@ -106,16 +106,6 @@ def test_damaged_folder_is_told_in_one_line_wherever_it_is_read(
             assert folder.state() == "finished"
 
 
-@pytest.mark.parametrize("file", ["lock", "record.json", "config.yaml"])
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_file_of_another_owner_is_told_in_one_line(file: str, tmp_path: Path) -> None:
-    folder = finished(configured(tmp_path), 1.0)
-    (folder.path / file).chmod(0)
-    with pytest.raises(UserError, match="Permission denied"):
-        RunFolder.create(configured(tmp_path)).state()
-    assert Job.of(configured(tmp_path)).status == "failed"
-
-
 @pytest.fixture
 def of_another_owner() -> Iterator[Path]:
     """A folder in which this process, root as it may be, is nobody."""
