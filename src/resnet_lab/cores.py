@@ -1,4 +1,4 @@
-"""What of this machine a process may use: its cores, its GPUs. Standard library only."""
+"""Count the cores that a process may use. Standard library only."""
 
 import os
 from pathlib import Path

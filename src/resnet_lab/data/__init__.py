@@ -43,7 +43,7 @@ __all__ = [
 IMAGENET_CLASSES, IMAGENET_TRAIN_IMAGES, IMAGENET_TEST_IMAGES = 1000, 1_281_167, 50_000
 _SOURCES = {
     SmallImagesConfig: "small.PublishedImages",
-    SmallFolderConfig: "small.folder.SmallFolder",
+    SmallFolderConfig: "small.small_folder.SmallFolder",
     ImageFolderConfig: "folders.ClassFolders",
     ShardsConfig: "shards",  # an extra's
     OwnConfig: "own.OwnSource",

@@ -1,4 +1,4 @@
-"""What a run says while it trains: to extras, how far it is certain; to its user, that it starts to fail."""
+"""Announce a run while it trains: to extras, how far it is certain; to its user, that it starts to fail."""
 
 # ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
 
@@ -66,7 +66,7 @@ class Watch(Checkpoint):
 
 @dataclass
 class Announced:
-    """What extras get of a run: its record, to be replaced by what training found, and their callbacks."""
+    """The record of a run that extras get, to be replaced by what training found, and their callbacks."""
 
     record: Record
     callbacks: list[Callback] = field(default_factory=list)

@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Parts:
-    """What a run is trained and tested with."""
+    """The parts with which a run is trained and tested."""
 
     data: DataModule
     net: nn.Module

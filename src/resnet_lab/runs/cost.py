@@ -1,4 +1,4 @@
-"""What a run costs: seconds, images a second, memory. Survives an interruption."""
+"""Measure the cost of a run: seconds, images a second, memory. It survives an interruption."""
 
 # ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
 

@@ -37,7 +37,7 @@ class State(StrEnum):
 
 @dataclass
 class Failure:
-    """What stopped a run; the kinds are listed in runs/failures.py."""
+    """The reason that stopped a run; the kinds are listed in runs/failures.py."""
 
     kind: str
     message: str = ""  # one line
@@ -78,7 +78,7 @@ class BatchNorm:
 
 @dataclass
 class Cost:
-    """What a run took, including all attempts that led to its last checkpoint."""
+    """The cost of a run, including all attempts that led to its last checkpoint."""
 
     train_seconds: float | None = allowed.number(None, least=0)
     total_seconds: float | None = allowed.number(None, least=0)
@@ -112,7 +112,7 @@ class Environment:
 
 @dataclass
 class Record:
-    """What is known of a run; parts that are not known yet are empty."""
+    """The facts of a run; parts that are not known yet are empty."""
 
     schema: int = SCHEMA
     state: State = State.FAILED  # until the last line is known

@@ -1,4 +1,4 @@
-"""What follows a finished run: a longer one that goes on from it, and the same trained anew beside it.
+"""Start from a finished run: a longer one that goes on from it, or the same trained anew beside it.
 
 Runs of the same choices lie beside one another, in the folder of the first and in its -2, -3, …
 """
