@@ -140,31 +140,12 @@ function readings(view, series, at) {
   rows.sort((a, b) => size(a) - size(b));
   return [
     el("p", { class: "faint" }, `at ${short(at)} ${SHARES[state.curves.x]}`),
-    el(
-      "table",
-      {},
-      el(
-        "thead",
-        {},
-        el(
-          "tr",
-          {},
-          el("th", {}, ""),
-          parts.map((part) => el("th", { class: "number" }, part)),
-        ),
-      ),
-      el(
-        "tbody",
-        {},
-        rows.map(([group, values]) =>
-          el(
-            "tr",
-            {},
-            el("th", { scope: "row" }, sample(lookOf(view, group)), " ", group.name),
-            values.map((value) => el("td", { class: "number" }, value === null ? "" : short(value))),
-          ),
-        ),
-      ),
+    grid(
+      ["", ...parts].map((part) => el("th", { class: part && "number" }, part)),
+      rows.map(([group, values]) => [
+        el("th", { scope: "row" }, sample(lookOf(view, group)), " ", group.name),
+        values.map((value) => el("td", { class: "number" }, value === null ? "" : short(value))),
+      ]),
     ),
   ];
 }

@@ -145,34 +145,9 @@ const legend = (entries, more) =>
 // A table of words as the report has it.
 function tableOf({ columns, numbers, rows }) {
   const kind = columns.map((column) => (numbers.includes(column) ? "number" : null));
-  return el(
-    "div",
-    { class: "wide" },
-    el(
-      "table",
-      {},
-      el(
-        "thead",
-        {},
-        el(
-          "tr",
-          {},
-          columns.map((column, at) => el("th", { class: kind[at] }, column)),
-        ),
-      ),
-      el(
-        "tbody",
-        {},
-        rows.map((row) =>
-          el(
-            "tr",
-            {},
-            row.map((cell, at) => el("td", { class: kind[at] }, cell)),
-          ),
-        ),
-      ),
-    ),
-  );
+  const row = (tag, cells) => cells.map((cell, at) => el(tag, { class: kind[at] }, cell));
+  const body = rows.map((cells) => row("td", cells));
+  return el("div", { class: "wide" }, grid(row("th", columns), body));
 }
 
 function paperSection(view) {
@@ -237,20 +212,11 @@ function heatSection(view) {
   const options = keys.map((key) => [key, words[key]]);
   const heads = [rows, ...rest.map((at) => found.keys[at])].map((name) => el("th", {}, words[name]));
   const headOf = (value) => (columns === "kind" ? said(value) : `${words[columns]} ${said(value)}`);
-  const head = el(
-    "tr",
-    {},
-    heads,
-    across.map((value) => el("th", { scope: "col" }, headOf(value))),
-  );
-  const body = lines.map((line) =>
-    el(
-      "tr",
-      {},
-      line.map((value) => el("th", { scope: "row" }, said(value))),
-      across.map((value) => cellOf(line, value)),
-    ),
-  );
+  const head = [heads, across.map((value) => el("th", { scope: "col" }, headOf(value)))];
+  const body = lines.map((line) => [
+    line.map((value) => el("th", { scope: "row" }, said(value))),
+    across.map((value) => cellOf(line, value)),
+  ]);
   return section(
     "heat",
     "Two choices at a time",
@@ -260,7 +226,7 @@ function heatSection(view) {
       select("heat-rows", "rows", options, rows, change("heat", "rows")),
       select("heat-columns", "columns", options, columns, change("heat", "columns")),
     ),
-    el("div", { class: "wide heat" }, el("table", {}, el("thead", {}, head), el("tbody", {}, body))),
+    el("div", { class: "wide heat" }, grid(head, body)),
     el("p", { class: "faint" }, found.note ? `${found.note}; ` : "", `${view.objective.title}, `, HEAT),
   );
 }

@@ -36,31 +36,10 @@ function differsSection(view) {
     el(
       "div",
       { class: "wide rows" },
-      el(
-        "table",
+      grid(
+        ["key", ...columns.map(([name]) => name)].map((name) => el("th", {}, name)),
+        different.map(([key, cells]) => [el("th", { scope: "row" }, key), cells.map((cell) => el("td", {}, cell))]),
         { id: "differences" },
-        el(
-          "thead",
-          {},
-          el(
-            "tr",
-            {},
-            el("th", {}, "key"),
-            columns.map(([name]) => el("th", {}, name)),
-          ),
-        ),
-        el(
-          "tbody",
-          {},
-          different.map(([key, cells]) =>
-            el(
-              "tr",
-              {},
-              el("th", { scope: "row" }, key),
-              cells.map((cell) => el("td", {}, cell)),
-            ),
-          ),
-        ),
       ),
     ),
     different.length ? null : el("p", {}, "nothing"),
@@ -178,9 +157,7 @@ function mistakesSection(view) {
 function confusion({ columns, labels, counts }) {
   const rows = labels.map((name, at) => {
     const total = counts[at].reduce((a, b) => a + b, 0) || 1;
-    return el(
-      "tr",
-      {},
+    return [
       el("th", { scope: "row" }, name),
       counts[at].map((count, to) => {
         const right = columns[to] === name,
@@ -190,12 +167,8 @@ function confusion({ columns, labels, counts }) {
         if (count) node.style.background = `color-mix(in srgb, var(${colour}) ${share}%, var(--ground))`;
         return node;
       }),
-    );
+    ];
   });
   const heads = ["class \\ answer", ...columns].map((name) => el("th", {}, name));
-  return el(
-    "div",
-    { class: "wide heat" },
-    el("table", {}, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, rows)),
-  );
+  return el("div", { class: "wide heat" }, grid(heads, rows));
 }

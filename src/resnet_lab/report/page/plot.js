@@ -16,6 +16,18 @@ function fill(node, attributes, children) {
 }
 const el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 const draw = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+// A table of cells that are made already.
+const grid = (heads, rows, attributes) =>
+  el(
+    "table",
+    attributes,
+    el("thead", {}, el("tr", {}, heads)),
+    el(
+      "tbody",
+      {},
+      rows.map((cells) => el("tr", {}, cells)),
+    ),
+  );
 const pressed = (id, words, on, click) => el("button", { id, class: "chip", "aria-pressed": String(on), click }, words);
 
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];

@@ -311,43 +311,23 @@ function runRow(run, copy, objective) {
   ];
   const sweep = data.views.length > 1 ? `${run.sweep}/` : "";
   const name = el("td", {}, picker(`r ${run.id}`, `compare ${run.name}`), " ", sweep, run.name);
-  return el(
-    "tr",
-    {},
-    name,
-    cells.map((value) => {
-      const number = typeof value === "number";
-      return el("td", { class: number ? "number" : null, title: value }, number ? short(value) : (value ?? ""));
-    }),
-  );
+  const cellOf = (value) => {
+    const number = typeof value === "number";
+    return el("td", { class: number ? "number" : null, title: value }, number ? short(value) : (value ?? ""));
+  };
+  return [name, cells.map(cellOf)];
 }
 
 function opened(view, group, width) {
   const runs = [...group.runs.map((at) => [data.runs[at], false]), ...group.copies.map((at) => [data.runs[at], true])];
   const first = data.runs[group.runs[0]];
   const configuration = Object.entries(configurationOf(first)).sort(([a], [b]) => (a < b ? -1 : 1));
-  const head = el(
-    "tr",
-    {},
-    RUN_HEADS.map((name) => el("th", {}, name ?? view.objective.title)),
-  );
+  const heads = RUN_HEADS.map((name) => el("th", {}, name ?? view.objective.title));
+  const rows = runs.map(([run, copy]) => runRow(run, copy, view.objective));
   const node = el(
     "div",
     {},
-    el(
-      "div",
-      { class: "wide" },
-      el(
-        "table",
-        {},
-        el("thead", {}, head),
-        el(
-          "tbody",
-          {},
-          runs.map(([run, copy]) => runRow(run, copy, view.objective)),
-        ),
-      ),
-    ),
+    el("div", { class: "wide" }, grid(heads, rows)),
     runs
       .map(([run]) => run)
       .filter((run) => run.message || run.log)
