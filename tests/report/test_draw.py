@@ -202,6 +202,19 @@ def test_no_panel_has_more_lines_than_can_be_told_apart_and_none_is_lost() -> No
     assert sorted(item for named in alike.values() for item in named.values()) == list(range(2 * MOST + 1))
 
 
+def test_of_many_panels_the_first_are_drawn_and_the_legend_counts_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for epochs in range(1, 6):
+        for decay in (1e-4, 5e-4):
+            finished(configured(tmp_path, **{"recipe.epochs": epochs, "recipe.weight_decay": decay}), 2.0)
+    monkeypatch.setattr("resnet_lab.report.draw.PANELS", 1)
+    figure = draw_curves(read(tmp_path))
+    assert figure is not None
+    assert len(figure.axes) == 1
+    assert "1 more" in figure.legends[0].get_title().get_text()
+
+
 @pytest.mark.parametrize("width", [None, *WIDTHS])
 def test_a_legend_is_never_cut(tmp_path: Path, width: str | None) -> None:
     for epochs in range(1, 8):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from resnet_lab.columns import word
+from resnet_lab.errors import several
 from resnet_lab.report.choices import shown
 from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.compare import Group, told_apart_by
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 FEW = 7  # lines that one panel takes when each kind of unit has but one
 LOG_FROM = 8  # times between the largest and the smallest last error from which a linear axis hides the small
 LONG_WAY = 20  # times between first and last errors from which it hides the way
+PANELS = 24  # of a figure, so that its height can be looked at
 ROOM = 1.7  # above the largest last error, so that the start of training is cut off as in the paper
 
 
@@ -25,12 +27,14 @@ def draw_curves(groups: Sequence[Group]) -> "Figure | None":
     """Error (per cent) against iterations: a panel a kind of unit, a line a depth, training thin, test bold.
 
     A line is the mean over the seeds; the band around the test error is their range. None while no run has
-    come to the end of an epoch.
+    come to the end of an epoch. Of many kinds and choices the first PANELS panels are drawn.
     """
     drawn = [group for group in groups if _followed(group)]
     if not drawn:
         return None
-    panels = _panels(drawn)
+    every_panel = _panels(drawn)
+    panels = dict(list(every_panel.items())[:PANELS])
+    left_out = len(every_panel) - len(panels)
     look = looks(name for lines in panels.values() for name in lines)
     with canvas(len(panels)) as (figure, every):
         for axes, (title, lines) in zip(every, panels.items(), strict=True):
@@ -40,7 +44,8 @@ def draw_curves(groups: Sequence[Group]) -> "Figure | None":
             plain_numbers(axes.xaxis)
         every[0].set_ylabel("error (%)")
         _set_range(every[0], drawn)
-        legend(figure, "bold: test\nthin: training")
+        more = f"\n{several(left_out, 'more panel')}:\nask for fewer runs (--where)" if left_out else ""
+        legend(figure, f"bold: test\nthin: training{more}")
     return figure
 
 
