@@ -1,4 +1,4 @@
-"""What every table calls a figure or a choice of a run, and how it prints one. Standard library only.
+"""Name the figures and choices of runs as every table does, and print them. Standard library only.
 
 COLUMNS is the one list behind table.md, .csv, .tex, JSON, the page, `status` and a sweep's board: a new figure of the
 record is one entry.
@@ -63,7 +63,7 @@ class Column:
         return "" if math.isnan(value) else f"{'-' if value < 0 else '+'}{self.text(abs(value))}"
 
     def worse(self, difference: float) -> bool:
-        """Whether a figure that differs from another by so much is the worse of the two."""
+        """Return whether a figure that differs from another by so much is the worse of the two."""
         return difference < 0 if self.better == "higher" else difference > 0
 
     def of(self, record: Any) -> float | None:

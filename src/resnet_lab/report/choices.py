@@ -102,7 +102,7 @@ def of_net(key: str) -> bool:
 
 
 def but_for_the_seed(choices: Choices) -> dict[str, object]:
-    """What the runs of one group share: every choice that can change the result but the seed; hashable."""
+    """Return what the runs of one group share, hashable: every choice that can change the result but the seed."""
     return {
         key: value if type(value := choices[key]) in ATOMS else _frozen(value)
         for key in _shared(tuple(choices), local_beginnings(choices))

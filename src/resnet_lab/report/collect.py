@@ -63,7 +63,7 @@ class FoundRun:
 
     @property
     def error(self) -> str | None:
-        """What stopped a failed run, in one word, as in ``out_of_memory``."""
+        """Return what stopped a failed run, in one word, as in ``out_of_memory``."""
         return self.record.error.kind if self.record.error else None
 
     def last(self, metric: str) -> float:

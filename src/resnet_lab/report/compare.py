@@ -47,7 +47,7 @@ class Group:
 
     @cached_property
     def choices(self) -> Choices:
-        """What the runs share (and the first one's seed); of their conditions what any of them tells."""
+        """Return what the runs share (and the first one's seed); of their conditions what any of them tells."""
         known: dict[str, object] = {}
         for run in self.runs:
             known |= conditions(run.choices)
@@ -74,7 +74,7 @@ class Group:
 
     @cached_property
     def objective(self) -> Column:
-        """What its runs are judged by: the test error, unless they say otherwise."""
+        """Return what its runs are judged by: the test error, unless they say otherwise."""
         return objective_of(self.choices)
 
     @property
@@ -123,19 +123,19 @@ class Group:
 
     @property
     def like_he2016(self) -> bool:
-        """Whether he2016's "fail" applies: all of CIFAR-10, and no shorter schedule than the paper's."""
+        """Return whether he2016's "fail" applies: all of CIFAR-10, and no shorter schedule than the paper's."""
         whole = self.choices.get("data.name") == FAIL_DATA and self.choices.get("data.train_images") is None
         return whole and all(run.iterations >= FAIL_ITERATIONS for run in self.finished)
 
     @property
     def fails(self) -> bool:
-        """Whether half of its runs diverge or, where `like_he2016`, end above 20 % test error."""
+        """Return whether half of its runs diverge or, where `like_he2016`, end above 20 % test error."""
         ends = [math.inf] * self.diverged + (list(self.test.values) if self.like_he2016 else [])
         return bool(ends) and statistics.median(ends) > FAIL_ABOVE
 
     @property
     def trains(self) -> bool:
-        """Whether half of its runs end and, where errors are compared, clearly better than guessing a class."""
+        """Return whether half of its runs end and, where errors are compared, clearly better than guessing a class."""
         if self.objective.key != "test/error":
             return self.n > self.diverged
         ends = [math.inf] * self.diverged + list(self.test.values)
@@ -144,7 +144,7 @@ class Group:
 
     @property
     def remarks(self) -> str:
-        """What is not as it should be: failed and unfinished runs, copies, and failing as he2016 defines it."""
+        """List what is not as it should be: failed and unfinished runs, copies, and failing as he2016 defines it."""
         remarks = states_of(self.runs)
         moved = sum(len(run.record.cost.trained_on) > 1 for run in self.runs)
         threads = sum(len(run.record.cost.threads_in_turn) > 1 for run in self.runs)
@@ -236,7 +236,7 @@ def _rank(group: Group) -> tuple[bool, str, int]:
 
 
 def ranked(value: Any) -> tuple[str, float, str]:
-    """What values of any type are sorted by: numbers by their size."""
+    """Return the key that sorts values of any type: numbers by their size."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return "number", float(value), ""
     return type(value).__name__, 0.0, str(value)

@@ -1,4 +1,4 @@
-"""What the runs say, the finding first, in at most two sentences. Free of torch."""
+"""Say what the runs show, the finding first, in at most two sentences. Free of torch."""
 
 import math
 from collections import Counter
@@ -47,7 +47,7 @@ def against_the_paper(beside: Sequence[Beside]) -> str:
 
 
 def best(groups: Sequence[Group]) -> str:
-    """Which group is best, by validation where all have one, what cannot be distinguished from it, and by how much."""
+    """Say which group is best, by validation where all have one, and how far the others are from it."""
     ended = [group for group in groups if group.result.n]
     if not ended:
         return "No run came through: all diverged."
@@ -96,7 +96,7 @@ def best(groups: Sequence[Group]) -> str:
 
 
 def with_depth(groups: Sequence[Group]) -> str:
-    """What more depth does to plain and to residual nets: the degradation problem, he2015 Section 1."""
+    """Say what more depth does to plain and to residual nets: the degradation problem, he2015 Section 1."""
     if any(group.objective.key != "test/error" for group in groups):
         return ""
     series = _by_depth(groups)
@@ -288,7 +288,7 @@ def _size(found: Difference, column: Column, *, how: bool = False) -> str:
 
 
 def _facts(group: Group, other: Group) -> str:
-    """What the other needs beside this one, where they are of one depth: parameters and multiply-adds."""
+    """Say what the other needs beside this one, where they are of one depth: parameters and multiply-adds."""
     if group.depth != other.depth:
         return ""
     facts = {"parameters": "parameters", "multiply-adds": "multiply_adds"}
@@ -301,7 +301,7 @@ def _facts(group: Group, other: Group) -> str:
 
 
 def _told(found: Sequence[Difference]) -> bool:
-    """Whether any of these has an interval."""
+    """Return whether any of these has an interval."""
     return any(not math.isnan(each.half) and each.how != SAME for each in found)
 
 

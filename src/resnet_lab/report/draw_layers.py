@@ -1,4 +1,4 @@
-"""What was measured in each layer, by depth: responses as he2015 Figure 7, and gradients. Free of torch."""
+"""Draw what was measured in each layer, by depth: responses as he2015 Figure 7, and gradients. Free of torch."""
 
 import math
 import os

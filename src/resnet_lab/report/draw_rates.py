@@ -1,4 +1,4 @@
-"""Which learning rates train: the last test error against the learning rate. Free of torch."""
+"""Draw which learning rates train: the last test error against the learning rate. Free of torch."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

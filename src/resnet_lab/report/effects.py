@@ -1,4 +1,4 @@
-"""What each choice changes while all others are equal. Free of torch."""
+"""Estimate what each choice changes while all others are equal. Free of torch."""
 
 import math
 from collections.abc import Sequence

@@ -57,7 +57,7 @@ class Figure:
         return self.mean if self.mean is not None else float(self.printed or "nan")
 
     def others(self) -> list[dict[str, Any]]:
-        """What other reimplementations reached with this net, data and protocol: rows of `community`."""
+        """Return what other reimplementations reached with this net, data and protocol: rows of `community`."""
         return [row for row in reference.community() if _same_net(row, self)]
 
     def answered_by(self, group: Group) -> bool:
@@ -176,7 +176,7 @@ def _too_few(figure: Figure, group: Group) -> str | None:
 
 
 def _same_net(row: Mapping[str, Any], figure: Figure) -> bool:
-    """Whether a community row is of this figure's net, data and protocol."""
+    """Return whether a community row is of this figure's net, data and protocol."""
     asked = {**figure.asks, **figure.run}
     keys = {"data": "data.name", "protocol": "protocol"}
     keys |= {name: f"model.{name}" for name in ("depth", "block", "shortcut", "order")}

@@ -23,7 +23,7 @@ QUESTION = (
 
 
 def asks(key: str) -> bool:
-    """Whether figures of runs that differ in this choice answer another question, and are never compared."""
+    """Return whether figures of runs that differ in this choice answer another question, and are never compared."""
     return any(key == each or (each.endswith(".") and key.startswith(each)) for each in QUESTION)
 
 

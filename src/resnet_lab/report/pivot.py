@@ -136,7 +136,7 @@ def _caption(found: Pools) -> str:
 
 
 def _capital(found: Pools) -> str:
-    """What is averaged, and in what unit: Test error in per cent."""
+    """Return what is averaged, and its unit: Test error in per cent."""
     column = found.lines[0].objective
     unit = {"%": " in per cent", "": ""}.get(column.unit, f" in {column.unit}")
     return f"{column.heading[:1].upper()}{column.heading[1:]}{unit}"

@@ -69,15 +69,14 @@ class Pool:
     def result(self) -> Spread:
         return self.last(self.objective.key)
 
-    def cost(self, name: str) -> Spread:
-        return Spread(tuple(value for group in self.groups for value in group.cost(name).values))
-
     def figure(self, column: Column) -> Spread:
         """A figure of the record over the finished runs; a fact of the net where it is the same in all groups."""
         if column.part == "model":
             fact = self.fact(column.key)
             return Spread() if fact is None else Spread((fact,))
-        return self.last(column.key) if column.part == "last" else self.cost(column.key)
+        if column.part == "last":
+            return self.last(column.key)
+        return Spread(tuple(value for group in self.groups for value in group.cost(column.key).values))
 
     def fact(self, name: str) -> Any:
         """A fact of the net where it is the same in all groups, else None."""
@@ -175,7 +174,7 @@ def _balanced(lines: Sequence[Pool], over: Sequence[str], *, all_runs: bool) -> 
 
 
 def _told_beside(cells: Sequence[Pool], along: Sequence[str]) -> bool:
-    """Whether choices that go along with the one that is asked for are more than what a kind of net is made of."""
+    """Return whether choices that go along with the one asked for are more than what a kind of net is made of."""
     return bool(along) and not any(KIND in cell.by for cell in cells)
 
 
@@ -190,7 +189,7 @@ def _settings(line: Pool, keys: Sequence[str]) -> dict[tuple[Any, ...], Group]:
 
 
 def _alike(found: Mapping[Any, Group], settings: Sequence[Mapping[Any, Group]]) -> bool:
-    """Whether a cell has in each of several settings the seeds that the other cells have there: all weigh alike."""
+    """Return whether a cell has the seeds of the other cells in each of several settings: all weigh alike."""
     if len(found) == 1:
         return True
     return all(_seeds(found[each]) == _seeds(other[each]) for other in settings for each in found)

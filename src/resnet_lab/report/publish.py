@@ -53,7 +53,7 @@ APART = "Runs on other data, under another protocol or with another objective ar
 
 @dataclass(frozen=True)
 class Asked:
-    """What a report is to be of, and what it writes."""
+    """Says which runs a report is about, and what it writes."""
 
     where: Sequence[str] = ()  # conditions on runs, as model.depth=56
     out: Path | None = None  # None: beside the runs, unless only some of them are asked for
@@ -151,7 +151,7 @@ class Part:
 
     @property
     def note(self) -> str:
-        """What the table leaves out; empty where it leaves out nothing."""
+        """Say what the table leaves out; empty where it leaves out nothing."""
         return note_of(self.groups)
 
     def latex(self) -> str:
@@ -270,7 +270,7 @@ def title_of(runs: Sequence[FoundRun]) -> str:
 
 
 def rule_of(groups: Sequence[Group] = ()) -> str:
-    """What the figures are, with the number of seeds where all these groups have as many."""
+    """Say what the figures are, with the number of seeds where all these groups have as many."""
     counts = {group.n for group in groups}
     shared = shared_variance(groups) if min(counts, default=0) <= SMALL else None
     how = f", with the {shared} where n is {SMALL}" if shared else ""
@@ -278,7 +278,7 @@ def rule_of(groups: Sequence[Group] = ()) -> str:
 
 
 def note_of(groups: Sequence[Group]) -> str:
-    """What all rows share, and the choices for which the table has no column."""
+    """Say what all rows share, and name the choices for which the table has no column."""
     same = [groups[0].net] if len({group.net for group in groups}) == 1 < len(groups) else []
     left = unshown(groups)
     return " ".join(

@@ -1,4 +1,4 @@
-"""Which runs a report is about: conditions as ``model.depth=20,56`` and ``model.shortcut!=none``. Free of torch."""
+"""Select runs by conditions, for example ``model.depth=20,56`` and ``model.shortcut!=none``. Free of torch."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ class Condition:
 
 
 def says(value: Any, text: str) -> bool:
-    """Whether this is how one writes the value: 0.1 or 1e-1, true, null, basic."""
+    """Return whether this is a way to write the value: 0.1 or 1e-1, true, null, basic."""
     if value is None:
         return text.lower() in ("null", "none", "")
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -49,7 +49,7 @@ def says(value: Any, text: str) -> bool:
 
 
 def choices_of(run: FoundRun) -> dict[str, object]:
-    """What a condition may ask of a run: every choice, its state and its kind of unit."""
+    """Return what a condition may ask of a run: every choice, its state and its kind of unit."""
     return {**run.choices, "state": run.state, "kind": run.kind}
 
 

@@ -129,7 +129,7 @@ def measures(
     metrics: Sequence[str] = (),
     show: Sequence[str] = (),
 ) -> list[Field]:
-    """What was measured of these lines: the result with its interval and n, then the cost, and what `show` names."""
+    """Return what was measured: the result with its interval and n, then the cost, and what `show` names."""
     for name in show:
         if name not in (*COLUMNS, *SAID):
             raise unknown("--show", name, [*COLUMNS, *SAID])

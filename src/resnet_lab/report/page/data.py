@@ -1,4 +1,4 @@
-"""What the page shows, as plain values for JSON: the same for the same runs. Free of torch."""
+"""Make what the page shows, as plain values for JSON: equal for equal runs. Free of torch."""
 
 import hashlib
 import math
@@ -264,7 +264,7 @@ def _paper(answers: str | None, beside: Sequence[Beside]) -> dict[str, object] |
 
 
 def _configurations(runs: Sequence[FoundRun]) -> tuple[dict[str, object], list[dict[str, object]]]:
-    """What all runs share, and what each has of its own."""
+    """Return the choices that all runs share, and for each run the others."""
     first = runs[0].choices if runs else {}
     shared = {
         key: value

@@ -66,7 +66,7 @@ def write_page(folders: Sequence[Path], out: Path | None = None, where: Sequence
 def gathered_data(
     folders: Sequence[Path], where: Sequence[str] = (), warn: Callable[[str], None] = to_stderr
 ) -> dict[str, Any]:
-    """What the page shows of the runs below these folders; UserError where there is none."""
+    """Return what the page shows of the runs below these folders; UserError if there is none."""
     return page_data(named_sweeps(folders, gathered(folders, where, warn)))
 
 

@@ -21,7 +21,7 @@ SHARE = 5  # times as long as reading it took, so that a sweep of many runs does
 
 
 class _Runs:
-    """What the folders hold, read again when it is asked for and old."""
+    """Reads the folders again when it is asked for their data and what it has is old."""
 
     def __init__(self, folders: Sequence[Path], where: Sequence[str]) -> None:
         self._folders, self._where = folders, where

@@ -1,4 +1,4 @@
-"""What was measured in each layer, and which classes were taken for which, of one group. Free of torch."""
+"""Read what one group measured in each layer, and which classes it took for which. Free of torch."""
 
 import csv
 from base64 import b64encode
