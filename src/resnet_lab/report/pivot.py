@@ -18,6 +18,7 @@ from resnet_lab.report.table import (
     figures_of,
     interval_words,
     measures,
+    remarks_field,
     said,
     table_of,
 )
@@ -123,11 +124,10 @@ def _fields(
     show: Sequence[str],
 ) -> list[Field]:
     named = headings(keys)
-    remarks = [line.remarks for line in lines]
     return [
         *(choice_field(lines, key, named[key]) for key in keys),
         *measures(lines, held, baseline, (), show),
-        Field("remarks", remarks, {"remarks": remarks}, words=True),
+        remarks_field(lines),
     ]
 
 

@@ -12,7 +12,7 @@ from resnet_lab.columns import COLUMNS, Column, headings, metric, two, value_wor
 from resnet_lab.errors import unknown
 from resnet_lab.report.against import AgainstBaseline, Line, held_against, shared_variance
 from resnet_lab.report.choices import CONDITIONS, differing
-from resnet_lab.report.compare import Group, told_apart_by
+from resnet_lab.report.compare import Group, keys_of_rows
 from resnet_lab.report.paper import Beside
 from resnet_lab.report.spread import EQUAL, Difference, Spread, interval_of
 from resnet_lab.report.tabular import Figures, Table, as_csv
@@ -89,7 +89,7 @@ def group_fields(
     groups: Sequence[Group], baseline: Sequence[str] = (), show: Sequence[str] = ()
 ) -> list[Field]:
     """Every column of the groups, those for files alone included."""
-    keys = told_apart_by(groups)
+    keys = keys_of_rows(groups)
     shown = _ranked(groups)[0]
     several = len(groups) > 1
     depths, kinds = [group.depth for group in groups], [group.kind for group in groups]
@@ -111,7 +111,7 @@ def group_fields(
             [str(group.at_best_epoch) for group in groups],
             {"test_error_at_best_val_epoch": [group.at_best_epoch.mean for group in groups]},
         ),
-        _remarks(groups),
+        remarks_field(groups),
     ]
 
 
@@ -180,7 +180,7 @@ def measures(
 
 def paper_table(beside: Sequence[Beside]) -> Table:
     """The paper's figure and its statistic, ours, the difference, its interval and the verdict; errors in per cent."""
-    keys = told_apart_by([each.group for each in beside if each.group is not None])
+    keys = keys_of_rows([each.group for each in beside if each.group is not None])
     named = headings(keys)
     rows = []
     for each in beside:
@@ -274,7 +274,7 @@ def _ranked(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
     values: dict[str, list[str]] = {
         "depth": [str(group.depth) for group in groups],
         "kind": [group.kind for group in groups],
-        **{key: [str(group.choices.get(key)) for group in groups] for key in told_apart_by(groups)},
+        **{key: [str(group.choices.get(key)) for group in groups] for key in keys_of_rows(groups)},
     }
     varying = {key: found for key, found in values.items() if len(set(found)) > 1}
     first: dict[tuple[int, ...], str] = {}
@@ -345,7 +345,7 @@ def _differences(held: Sequence[AgainstBaseline], baseline: Sequence[str], colum
     ]
 
 
-def _remarks(lines: Sequence[TableLine]) -> Field:
+def remarks_field(lines: Sequence[TableLine]) -> Field:
     remarks = [line.remarks for line in lines]
     return Field("remarks", remarks, {"remarks": remarks}, words=True)
 

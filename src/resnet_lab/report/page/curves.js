@@ -207,18 +207,11 @@ function curvesSection(view, width) {
       runsOf(view).some((run) => run.steps)
         ? check("curves-dense", "every step", state.curves.dense, change("curves", "dense"))
         : null,
-      buttons.map(([key, id, words]) => el("button", { id: `curves-${id}`, click: press(key) }, words)),
-      el(
-        "button",
-        {
-          id: "curves-start",
-          click: () => {
-            state.off.clear();
-            render();
-          },
-        },
-        "all lines",
-      ),
+      buttons.map(([key, id, words]) => button(`curves-${id}`, words, press(key))),
+      button("curves-start", "all lines", () => {
+        state.off.clear();
+        render();
+      }),
     ),
     chips(view),
     el(

@@ -15,7 +15,7 @@ from resnet_lab.files import read_text, tail
 from resnet_lab.report.against import held, shared_variance
 from resnet_lab.report.choices import but_for_the_seed, differing
 from resnet_lab.report.collect import FoundRun
-from resnet_lab.report.compare import Group, summarise, told_apart_by
+from resnet_lab.report.compare import Group, keys_of_rows, summarise
 from resnet_lab.report.conclude import best_of, conclude
 from resnet_lab.report.draw_depth import DEPTH, main_choice
 from resnet_lab.report.effects import effects_table
@@ -86,8 +86,8 @@ def _view(name: str, runs: Sequence[FoundRun], numbers: Mapping[Path, int]) -> d
         "question": question,
         "conclusion": conclude(groups, beside),
         "states": dict(sorted(Counter(run.state for run in runs).items())),
-        "keys": told_apart_by(groups),
-        "words": {key: word(key) for key in told_apart_by(groups)},
+        "keys": keys_of_rows(groups),
+        "words": {key: word(key) for key in keys_of_rows(groups)},
         "objective": _objective(groups),
         "main": _main(groups),
         "best": best,

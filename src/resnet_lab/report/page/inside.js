@@ -44,17 +44,10 @@ function differsSection(view) {
     ),
     different.length ? null : el("p", {}, "nothing"),
     el("p", { class: "faint" }, alike),
-    el(
-      "button",
-      {
-        id: "pick-none",
-        click: () => {
-          state.picked.clear();
-          render();
-        },
-      },
-      "tick none",
-    ),
+    button("pick-none", "tick none", () => {
+      state.picked.clear();
+      render();
+    }),
   );
 }
 

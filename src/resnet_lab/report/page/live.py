@@ -25,7 +25,7 @@ class _Runs:
 
     def __init__(self, folders: Sequence[Path], where: Sequence[str]) -> None:
         self._folders, self._where = folders, where
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
         self._lock = threading.Lock()
         self._until = 0.0
         self._data = gathered_data(folders, where, self._warn)
@@ -43,8 +43,8 @@ class _Runs:
             return self._data
 
     def _warn(self, line: str) -> None:
-        if line not in self._told:
-            self._told.add(line)
+        if line not in self._warned:
+            self._warned.add(line)
             to_stderr(line)
 
 

@@ -79,10 +79,7 @@ function summary(view) {
         sweeps.length
           ? el(
               "details",
-              {
-                id: "sweeps",
-                open: sweeps.length < 4,
-              },
+              { id: "sweeps", open: sweeps.length < 4 },
               el("summary", {}, "what was asked"),
               sweeps.map(each),
             )
@@ -168,17 +165,10 @@ function header() {
           render();
         })
       : null,
-    el(
-      "button",
-      {
-        id: "theme",
-        click: () => {
-          document.documentElement.dataset.theme = next;
-          render();
-        },
-      },
-      `colours: ${now || "as the system's"}`,
-    ),
+    button("theme", `colours: ${now || "as the system's"}`, () => {
+      document.documentElement.dataset.theme = next;
+      render();
+    }),
     el("span", { id: "live", class: "faint", role: "status" }, live.words),
   );
 }

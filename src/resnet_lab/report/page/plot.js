@@ -28,6 +28,7 @@ const grid = (heads, rows, attributes) =>
       rows.map((cells) => el("tr", {}, cells)),
     ),
   );
+const button = (id, words, click) => el("button", { id, click }, words);
 const pressed = (id, words, on, click) => el("button", { id, class: "chip", "aria-pressed": String(on), click }, words);
 
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];

@@ -108,17 +108,10 @@ function chooser(view) {
       "div",
       { class: "controls" },
       every.map(([key, heading]) => check(`column-${key}`, heading, wanted.has(key), toggle(key))),
-      el(
-        "button",
-        {
-          id: "columns-usual",
-          click: () => {
-            state.columns = null;
-            render();
-          },
-        },
-        "the usual ones",
-      ),
+      button("columns-usual", "the usual ones", () => {
+        state.columns = null;
+        render();
+      }),
     ),
   );
 }
@@ -168,12 +161,7 @@ function groupTable(view, width) {
       return el(
         "th",
         { scope: "col", class: numbers.get(column) ? "number" : null, "aria-sort": order },
-        el(
-          "button",
-          { id: `sort-${column[0]}`, click: () => sortBy(column[0]) },
-          column[1],
-          by ? (down ? " ▾" : " ▴") : "",
-        ),
+        button(`sort-${column[0]}`, [column[1], by ? (down ? " ▾" : " ▴") : ""], () => sortBy(column[0])),
       );
     }),
   );
@@ -215,7 +203,7 @@ function groupTable(view, width) {
     ];
   };
   let drawn = 0;
-  const more = el("button", { id: "more", click: () => grow() }, "more rows");
+  const more = button("more", "more rows", () => grow());
   const grow = () => {
     fill(body, {}, groups.slice(drawn, drawn + STEP).map(row));
     drawn = Math.min(drawn + STEP, groups.length);
@@ -243,14 +231,7 @@ function groupTable(view, width) {
       { class: "controls" },
       chooser(view),
       files.map(([suffix, words, kind, text]) =>
-        el(
-          "button",
-          {
-            id: `table-${suffix}`,
-            click: () => save(`${fileName(view, "table")}.${suffix}`, text(), kind),
-          },
-          words,
-        ),
+        button(`table-${suffix}`, words, () => save(`${fileName(view, "table")}.${suffix}`, text(), kind)),
       ),
     ),
   ];
