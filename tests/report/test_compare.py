@@ -10,7 +10,7 @@ import pytest
 from resnet_lab.columns import word
 from resnet_lab.data.spec import ImageFolderConfig
 from resnet_lab.report import collect, group_table, summarise
-from resnet_lab.report.compare import told_apart_by
+from resnet_lab.report.compare import keys_of_rows
 from run_folders import configured, failed, finished, interrupted
 
 
@@ -28,7 +28,7 @@ def test_groups_differ_in_more_than_the_seed(tmp_path: Path) -> None:
     ]
     assert str(groups[-1].test) == "7.50 ± 1.80"
     assert groups[-1].remarks == "1 interrupted"
-    assert told_apart_by(groups) == []
+    assert keys_of_rows(groups) == []
 
 
 def test_where_a_run_lies_and_who_is_told_makes_no_other_group(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_what_changes_rounding_or_statistics_is_never_pooled(
             finished(configured(tmp_path / str(value), seed=seed, **{key: value}), error)
     groups = summarise(collect(tmp_path))
     assert [group.n for group in groups] == [2, 2]
-    (told,) = told_apart_by(groups)
+    (told,) = keys_of_rows(groups)
     assert told == {"trainer.num_nodes": "trainer.devices"}.get(key, key)
     table = group_table(groups)
     assert tuple(row[table.columns.index(word(told))] for row in table.rows) == shown
@@ -88,7 +88,7 @@ def test_what_the_record_tells_goes_before_what_was_asked(
     groups = summarise(collect(tmp_path))
     assert [group.n for group in groups] == [1, 1]
     assert sorted(len(group.runs) for group in groups) == [1, 2]
-    assert told_apart_by(groups) == [key]
+    assert keys_of_rows(groups) == [key]
 
 
 def test_run_that_was_resumed_on_other_devices_stands_apart(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_images_without_a_fingerprint_are_told_apart_by_where_they_lie(tmp_path:
         finished(replace(config, data=data), 8.0 + seed)
     groups = summarise(collect(tmp_path))
     assert [group.n for group in groups] == [1, 1]
-    assert told_apart_by(groups) == ["data.root"]
+    assert keys_of_rows(groups) == ["data.root"]
 
 
 def test_what_no_group_knows_makes_no_column(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_what_no_group_knows_makes_no_column(tmp_path: Path) -> None:
     record.cost.threads, record.cost.accelerator = 2, "cpu"
     folder.write_record(record)
     failed(configured(tmp_path, seed=0, **{"recipe.lr": 9.0}))
-    assert told_apart_by(summarise(collect(tmp_path))) == ["recipe.lr"]
+    assert keys_of_rows(summarise(collect(tmp_path))) == ["recipe.lr"]
 
 
 @pytest.mark.parametrize(("errors", "kept"), [((8.0, 8.0), 8.0), ((8.0, 9.0), 8.0), ((None, 9.0), 9.0)])
@@ -159,7 +159,7 @@ def test_choices_that_tell_groups_apart_are_named(tmp_path: Path) -> None:
     finished(configured(tmp_path, 20, **{"recipe.lr": 0.3}), 9.0)
     finished(configured(tmp_path, 56, **{"recipe.lr": 0.1, "recipe.warmup_iterations": 400}), 9.0)
     groups = summarise(collect(tmp_path))
-    assert told_apart_by(groups) == ["recipe.lr"]
+    assert keys_of_rows(groups) == ["recipe.lr"]
     assert [group.choices["recipe.lr"] for group in groups] == [0.1, 0.3, 0.1]
 
 

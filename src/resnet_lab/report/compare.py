@@ -223,7 +223,7 @@ def _counted_once(seeds: Iterable[int]) -> str:
     return f"seed {seed} is there {'twice' if count == 2 else f'{count} times'}: counted once"
 
 
-def told_apart_by(groups: Sequence[Group]) -> list[str]:
+def keys_of_rows(groups: Sequence[Group]) -> list[str]:
     """The keys that a table must show beside depth and kind, because these do not decide them."""
     nets: dict[tuple[int | None, str], list[Group]] = {}
     for group in groups:

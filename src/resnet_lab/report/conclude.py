@@ -90,7 +90,9 @@ def best(groups: Sequence[Group]) -> str:
         said = f"none of the {len(others)} others can be told from it{_with(ended)}; {worst} differs {size}"
     said += f"; but {better} of the others have a better {column.heading}" if better else ""
     corrected = (
-        f", by Holm's correction for {len(others)} comparisons" if len(others) > 1 and _told(found) else ""
+        f", by Holm's correction for {len(others)} comparisons"
+        if len(others) > 1 and _has_interval(found)
+        else ""
     )
     return f"{head}: {said}{_n(ended, corrected)}."
 
@@ -300,7 +302,7 @@ def _facts(group: Group, other: Group) -> str:
     return "" if same or not said else f", with {' and '.join(said)}"
 
 
-def _told(found: Sequence[Difference]) -> bool:
+def _has_interval(found: Sequence[Difference]) -> bool:
     """Return whether any of these has an interval."""
     return any(not math.isnan(each.half) and each.how != SAME for each in found)
 

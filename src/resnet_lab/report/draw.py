@@ -9,7 +9,7 @@ from resnet_lab.columns import word
 from resnet_lab.errors import several
 from resnet_lab.report.choices import shown
 from resnet_lab.report.collect import FoundRun
-from resnet_lab.report.compare import Group, told_apart_by
+from resnet_lab.report.compare import Group, keys_of_rows
 from resnet_lab.report.style import canvas, legend, looks, marker, panels_of, plain_numbers, wrapped
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def draw_curves(groups: Sequence[Group]) -> "Figure | None":
 
 def _panels(groups: Sequence[Group]) -> dict[str, dict[str, Group]]:
     """Title of a panel -> name of a line -> what it shows."""
-    keys = told_apart_by(groups)
+    keys = keys_of_rows(groups)
     kinds = list(dict.fromkeys(group.kind for group in groups))
     depths = {group.depth for group in groups}
     if len(kinds) == len(groups) <= FEW and len(depths) == 1:

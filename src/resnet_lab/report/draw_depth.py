@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from resnet_lab.columns import word
 from resnet_lab.report.against import shared_variance
 from resnet_lab.report.choices import shown
-from resnet_lab.report.compare import Group, ranked, told_apart_by
+from resnet_lab.report.compare import Group, keys_of_rows, ranked
 from resnet_lab.report.spread import Pooled, Spread, interval_of
 from resnet_lab.report.style import canvas, legend, looks, panels_of, plain_numbers, wrapped
 
@@ -110,7 +110,7 @@ def main_choice(groups: Sequence[Group]) -> str | None:
     """Return the depth where it varies, else the key with the most values; None where nothing varies."""
     if len({group.depth for group in groups} - {None}) > 1:
         return DEPTH
-    keys = told_apart_by(groups)
+    keys = keys_of_rows(groups)
     counts = {key: len({str(group.choices.get(key)) for group in groups}) for key in keys}
     if len({group.kind for group in groups}) > 1:
         counts["net"] = len({group.kind for group in groups})
@@ -124,7 +124,7 @@ def _value(group: Group, main: str) -> object:
 
 def _series(groups: Sequence[Group], main: str) -> list[tuple[dict[str, str], list[Group]]]:
     """Return the groups that differ in the main choice alone, with the words that tell them from the others."""
-    keys = [key for key in told_apart_by(groups) if key != main]
+    keys = [key for key in keys_of_rows(groups) if key != main]
     kinds = {group.kind for group in groups}
     found: dict[tuple[str, ...], tuple[dict[str, str], list[Group]]] = {}
     for group in groups:

@@ -113,7 +113,7 @@ def pools(
     `all_runs` gives the plain average of every cell, also where cells differ in what they are averaged over.
     """
     for key in by:
-        check_key(key, [_told(group) for group in groups], option)
+        check_key(key, [_with_kind(group) for group in groups], option)
         if key not in KEYS_BESIDE and not any(key in but_for_the_seed(group.choices) for group in groups):
             raise UserError(
                 f"{option} {key}: it makes no other group of runs; --where {key}=… asks for those of one"
@@ -137,7 +137,7 @@ def _balanced(lines: Sequence[Pool], over: Sequence[str], *, all_runs: bool) -> 
     settings = [_settings(line, free) for line in cells]
     names = ", ".join([*map(word, free), "seed"])
     confounded = (
-        f"; {', '.join(map(word, along))} differs along with it" if _told_beside(cells, along) else ""
+        f"; {', '.join(map(word, along))} differs along with it" if _is_confounded(cells, along) else ""
     )
     shared = [each for each in settings[0] if all(each in other for other in settings)] if settings else []
     if all(set(found) == set(shared) and _alike(found, settings) for found in settings):
@@ -173,7 +173,7 @@ def _balanced(lines: Sequence[Pool], over: Sequence[str], *, all_runs: bool) -> 
     return Pools([kept.get(id(line), line) for line in lines], said)
 
 
-def _told_beside(cells: Sequence[Pool], along: Sequence[str]) -> bool:
+def _is_confounded(cells: Sequence[Pool], along: Sequence[str]) -> bool:
     """Return whether choices that go along with the one asked for are more than what a kind of net is made of."""
     return bool(along) and not any(KIND in cell.by for cell in cells)
 
@@ -233,12 +233,12 @@ def _apart(groups: Sequence[Group], by: Sequence[str]) -> list[str]:
 def _cells(groups: Sequence[Group], keys: Sequence[str]) -> dict[tuple[Any, ...], list[Group]]:
     cells: dict[tuple[Any, ...], list[Group]] = {}
     for group in groups:
-        choices = _told(group)
+        choices = _with_kind(group)
         cells.setdefault(tuple(_hashable(choices.get(key)) for key in keys), []).append(group)
     return cells
 
 
-def _told(group: Group) -> dict[str, object]:
+def _with_kind(group: Group) -> dict[str, object]:
     return {**group.choices, KIND: group.kind}
 
 

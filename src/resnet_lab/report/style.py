@@ -31,7 +31,11 @@ RC: Any = {
     "legend.fontsize": 8,
     "legend.title_fontsize": 8,
 }
-UNTOLD = {".png": ["Software"], ".svg": ["Date", "Creator"], ".pdf": ["CreationDate", "Creator", "Producer"]}
+LEFT_OUT = {
+    ".png": ["Software"],
+    ".svg": ["Date", "Creator"],
+    ".pdf": ["CreationDate", "Creator", "Producer"],
+}
 COLUMNS = 4  # panels side by side
 LETTER = 0.065  # inches of a letter in the legend
 LINE = 0.165  # inches of a line of the legend
@@ -164,9 +168,9 @@ def save(figure: "Figure", path: Path) -> Path:
     """Write a PNG, SVG or PDF without date or version: the same records drawn again give the same bytes."""
     from matplotlib import rc_context
 
-    untold = UNTOLD[path.suffix]
+    left_out = LEFT_OUT[path.suffix]
     with rc_context({**RC, "svg.hashsalt": "resnet-lab"}):  # else the ids in an SVG are drawn at random
-        figure.savefig(path, dpi=150, metadata=dict.fromkeys(untold))
+        figure.savefig(path, dpi=150, metadata=dict.fromkeys(left_out))
     return path
 
 
