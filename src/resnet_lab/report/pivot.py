@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from resnet_lab.columns import choice_word, headings
+from resnet_lab.columns import NOTHING, choice_word, headings
 from resnet_lab.errors import UserError
 from resnet_lab.report.against import AgainstBaseline, held_against
 from resnet_lab.report.choices import shown
@@ -23,8 +23,6 @@ from resnet_lab.report.table import (
     table_of,
 )
 from resnet_lab.report.tabular import Figures, Table
-
-NOTHING = "–"
 
 
 @dataclass(frozen=True)

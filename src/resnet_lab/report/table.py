@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from resnet_lab.columns import COLUMNS, Column, headings, metric, two, value_word
+from resnet_lab.columns import COLUMNS, NOTHING, Column, headings, metric, two, value_word
 from resnet_lab.errors import unknown
 from resnet_lab.report.against import AgainstBaseline, Line, held_against, shared_variance
 from resnet_lab.report.choices import CONDITIONS, differing
@@ -237,7 +237,9 @@ def metrics_of(groups: Sequence[Group]) -> list[str]:
 
 def table_of(fields: Sequence[Field], lines: Sequence[TableLine]) -> Table:
     """The fields that have a title and a cell, the best result marked."""
-    shown = [field for field in fields if field.title and any(cell not in ("", "–") for cell in field.cells)]
+    shown = [
+        field for field in fields if field.title and any(cell not in ("", NOTHING) for cell in field.cells)
+    ]
     best = best_of(lines)
     column = next((index for index, field in enumerate(shown) if field.result), 0)
     return Table(
@@ -305,7 +307,7 @@ def _spread(column: Column, lines: Sequence[TableLine], *, shown: bool) -> Field
 def said(column: Column, spread: Spread) -> str:
     """Return ``0.93 ± 0.32``, both with the same number of decimals."""
     if not spread.values:
-        return "–"
+        return NOTHING
     mean = column.text(spread.mean)
     decimals = len(mean.partition(".")[2])
     return f"{mean} ± {spread.std:,.{decimals}f}" if spread.n > 1 else mean
