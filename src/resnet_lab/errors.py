@@ -16,6 +16,12 @@ class UserError(ValueError):
         super().__init__(printable(message))
 
 
+class NamedFailure(Exception):
+    """A reason to end a run, which every process of it meets; `kind` stands in the record."""
+
+    kind = "other"
+
+
 def lacking(error: BaseException) -> str | None:
     """Return one line about what the system could not give, to us or to a library: memory, room, files, locks.
 

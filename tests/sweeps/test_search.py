@@ -14,8 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from resnet_lab.cli import main
+from resnet_lab.config.request import Request
 from resnet_lab.errors import UserError
-from resnet_lab.runs.record import Failure, Record
+from resnet_lab.report import collect
+from resnet_lab.runs.folder import RunFolder
+from resnet_lab.runs.record import Failure, Record, State
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.search import Search, SearchOptions
 from swept import expanded
@@ -172,6 +176,73 @@ def test_a_trial_over_seeds_is_their_mean(search: Callable[..., Search]) -> None
     assert again == []
 
 
+@needs_optuna
+def test_trial_worse_than_the_median_of_earlier_rounds_is_stopped_and_counted(
+    search: Callable[..., Search],
+) -> None:
+    """A run is written as it would be: the figure of each epoch, ten times its learning rate at first."""
+    medians: dict[float, list[float | None]] = {}
+
+    def launch(jobs: list[list[str]]) -> list[float | None]:
+        found: list[float | None] = []
+        for job in jobs:
+            config = Request(job).run()
+            folder = RunFolder.create(config)
+            rate, stop = learning_rate(job), config.callbacks.extra.get("medians")
+            curve = [10 * rate, 5 * rate, rate]
+            medians[rate] = stop["medians"] if stop else []
+            worse = [epoch for epoch, bound in enumerate(medians[rate]) if bound and curve[epoch] > bound]
+            curve = curve[: worse[0] + 1] if worse else curve
+            lines = ["epoch,iteration,val/error", *(f"{n},{n},{each:.6g}" for n, each in enumerate(curve, 1))]
+            folder.history_file.write_text("\n".join([*lines, ""]))
+            found.append(None if worse else curve[-1])
+            error = Failure("pruned", "worse") if worse else None
+            state = State.FAILED if worse else State.FINISHED
+            folder.write_record(Record(state=state, error=error))
+        return found
+
+    options = {"n_trials": 12, "pruner": "median", "prune_after": 2, "sampler": "random"}
+    told = search(**options).run(launch)
+    assert sum(bool(each) for each in medians.values()) == 8, "four trials are trained to their end first"
+    first = sorted(rate for rate, each in medians.items() if not each)
+    fifth = next(each for each in medians.values() if each)
+    middle = (first[1] + first[2]) / 2
+    assert fifth == [None, pytest.approx(5 * middle, rel=1e-4), pytest.approx(middle, rel=1e-4)]
+    stopped = sum(bool(each) and 5 * rate > (each[1] or 0) for rate, each in medians.items())
+    assert f"12 of 12 trials, {stopped} of them stopped early" in told
+    assert 0 < stopped < 8
+    again = Runs()
+    assert search(**options).run(again) == told
+    assert again.rounds == []
+
+
+def test_stopped_trial_goes_on_without_the_search_to_the_same_weights(tmp_path: Path) -> None:
+    tiny = [
+        "model.depth=8",
+        "model.width=4",
+        "data.train_images=64",
+        "data.validation=100",
+        "recipe.epochs=3",
+    ]
+    tiny += [
+        "trainer.accelerator=cpu",
+        "trainer.threads=1",
+        "trainer.progress=false",
+        f"runs_root={tmp_path}",
+    ]
+    bound = "_target_:resnet_lab.training.median.MedianStop,identity:false,monitor:val/error,mode:min"
+    assert main(["train", *tiny, f"callbacks.extra.medians={{{bound},medians:[null,0.1]}}"]) == 1
+    [run] = collect(tmp_path)
+    assert (run.state, run.error, len(run.history["epoch"])) == (State.STOPPED, "pruned", 2)
+    assert main(["train", *tiny]) == 0
+    assert main(["train", *tiny, "name=calm"]) == 0
+    resumed, calm = sorted(collect(tmp_path), key=lambda run: run.path.parent.name == "calm")
+    assert resumed.path == run.path
+    assert resumed.record.resumes == 1
+    weights = [(each.path / "weights.safetensors").read_bytes() for each in (resumed, calm)]
+    assert weights[0] == weights[1]
+
+
 def test_missing_optuna_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UserError, match=r"pip install 'resnet-lab\[search\]'"):
@@ -184,11 +255,12 @@ def test_plan_answers_a_search_with_one_line() -> None:
 
 
 def test_run_that_diverged_is_as_bad_as_can_be(make_job: Callable[..., Job]) -> None:
-    for kind, objective in (("nonfinite_loss", 100.0), ("disk_full", None)):
+    for kind, objective in (("nonfinite_loss", 100.0), ("disk_full", None), ("pruned", None)):
         job = make_job(0, "finish")
         job.folder.write_record(Record(error=Failure(kind, "no good")))
         job.settle()
         assert job.objective() == objective
+        assert job.status == (State.STOPPED if kind == "pruned" else State.FAILED)
 
 
 @needs_optuna

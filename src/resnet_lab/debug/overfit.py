@@ -5,7 +5,7 @@ from typing import Any
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
-from resnet_lab.runs.failures import NamedFailure
+from resnet_lab.errors import NamedFailure
 
 
 class NotByHeart(NamedFailure):

@@ -131,6 +131,8 @@ def _left_out(error: OSError) -> str:
 def read(path: Path) -> FoundRun:
     """One run folder. Raises one of UNREADABLE where it is none, or is damaged."""
     state, left = RunFolder(path).state_and_record()
+    if left and left.error and left.error.kind == "pruned":
+        state = State.STOPPED  # by a search: nothing of its own went wrong
     record = left or Record()
     RunFolder(path).check_left(*path.glob("*.csv"), record=record)
     config = record.config or read_yaml(path / "config.yaml")

@@ -171,7 +171,7 @@ def objective_of(choices: Choices) -> Column:
 
 def states_of(runs: Iterable[FoundRun]) -> list[str]:
     """How many are not finished, as ``1 failed: out_of_memory``, ``2 running``."""
-    states = Counter(f"failed: {run.error}" if run.error else run.state for run in runs)
+    states = Counter(f"{run.state}: {run.error}" if run.error else run.state for run in runs)
     return [f"{count} {state}" for state, count in sorted(states.items()) if state != State.FINISHED]
 
 

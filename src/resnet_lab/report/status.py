@@ -20,7 +20,7 @@ from resnet_lab.runs.progress import Progress, seconds_left, sign_of_disk, sign_
 from resnet_lab.runs.record import State
 from resnet_lab.terminal import fitted, lines_console, notes, said
 
-ORDER = (State.RUNNING, State.FAILED, State.INTERRUPTED, State.NEW, State.FINISHED)
+ORDER = (State.RUNNING, State.FAILED, State.INTERRUPTED, State.NEW, State.STOPPED, State.FINISHED)
 SPEED, MEMORY = COLUMNS["images_per_second"], COLUMNS["peak_memory_mib"]
 WORDS = ("run", "state", "epoch", "folder")
 MOST = 40  # finished runs beyond which only their number is shown
@@ -76,7 +76,9 @@ def headline(lines: Sequence[StatusRow]) -> str:
     counts = Counter(line.run.state for line in lines)
     words = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
     head = f"{several(len(lines), 'run')}: {words}"
-    waiting = [line.far for line in lines if line.run.state not in (State.FINISHED, State.FAILED)]
+    waiting = [
+        line.far for line in lines if line.run.state not in (State.FINISHED, State.FAILED, State.STOPPED)
+    ]
     ended = [line.far for line in lines if line.run.state == State.FINISHED]
     left = seconds_left([*waiting, *ended], counts[State.RUNNING])
     if not waiting or left is None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import share_of
-from resnet_lab.errors import UserError
+from resnet_lab.errors import NamedFailure, UserError
 from resnet_lab.runs.devices import Process, check, counted, forget_ranks, this_process
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.lock import Lock
@@ -100,7 +100,7 @@ def _accompany(folder: RunFolder, config: TrainConfig, here: Process) -> Record 
         parts = put_together(folder, config, None)
         record = parts.described(record)
         train(folder, config, here, parts, record)
-    except (Interrupted, NonFiniteLoss):
+    except (Interrupted, NonFiniteLoss, NamedFailure):
         return None  # every process stops for these, and the first one says so
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code:

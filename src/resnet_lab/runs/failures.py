@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 
-from resnet_lab.errors import UserError, lacking
+from resnet_lab.errors import NamedFailure, UserError, lacking
 from resnet_lab.models.stored import checkpoints_in
 from resnet_lab.runs.checkpoints import NonFiniteWeights, UnreadableCheckpoint
 from resnet_lab.runs.folder import RunFolder
@@ -17,17 +17,11 @@ from resnet_lab.training import NonFiniteLoss
 from resnet_lab.training.csv_file import SpoiltFile
 
 
-class NamedFailure(Exception):
-    """A reason of an extra's own to end a run; `kind` stands in the record."""
-
-    kind = "other"
-
-
 def describe(error: BaseException, folder: RunFolder) -> Failure:
     """Return the record's ``error``: its kind, and a message of one line that says what to do where that is known.
 
-    Kinds: nonfinite_loss, not_by_heart, out_of_memory, disk_full, system_limit, unreadable_checkpoint, spoilt_history,
-    lost_lock, user_error, other.
+    Kinds: nonfinite_loss, not_by_heart, pruned, out_of_memory, disk_full, system_limit, unreadable_checkpoint,
+    spoilt_history, lost_lock, user_error, other.
     """
     for cause in _chain(error):
         found = _named(cause, folder)

@@ -32,7 +32,7 @@ class State(StrEnum):
     WAITING = "waiting"
     ALREADY = "already there"  # finished before this sweep began
     ELSEWHERE = "running elsewhere"  # another process trains it
-    STOPPED = "stopped"  # with the sweep itself: nothing of its own went wrong
+    STOPPED = "stopped"  # with the sweep itself, or by a search: nothing of its own went wrong
 
 
 @dataclass

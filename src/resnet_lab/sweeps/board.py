@@ -85,7 +85,7 @@ class Board:
         if job.status in (State.RUNNING, State.ELSEWHERE, State.WAITING):
             self._tell(job)
         else:
-            done = count(self._jobs, State.FINISHED, State.FAILED, State.ALREADY)
+            done = count(self._jobs, State.FINISHED, State.FAILED, State.ALREADY, State.STOPPED)
             self._tell(job, f"[{done}/{len(self._jobs)}] ", self._left(now=True))
 
     def refresh(self, now: bool = False) -> None:
@@ -180,7 +180,7 @@ def print_summary(jobs: Sequence[Job], console: Console | None = None) -> None:
     for line in causes(ordered[::-1]):
         console.print(line, soft_wrap=True)
     console.print(Text(f"{several(len(jobs), 'run')}: {_counts(jobs, END_ORDER)}"))
-    if count(jobs, State.FAILED, State.STOPPED, State.WAITING, State.ELSEWHERE):
+    if any(job.status not in (State.FINISHED, State.ALREADY) and not job.pruned for job in jobs):
         console.print(Text("run the same command again to resume"))
 
 

@@ -71,7 +71,17 @@ class Job:
     @property
     def diverged(self) -> bool:
         """Return whether it ended because the loss was no longer finite."""
-        return self._record.error is not None and self._record.error.kind == "nonfinite_loss"
+        return self._failure == "nonfinite_loss"
+
+    @property
+    def pruned(self) -> bool:
+        """Return whether a search ended it because earlier trials were better."""
+        return self._failure == "pruned"
+
+    @property
+    def _failure(self) -> str | None:
+        error = self._record.error
+        return error.kind if error else None
 
     @property
     def name(self) -> str:
@@ -95,7 +105,7 @@ class Job:
         elif state == State.RUNNING:
             self.status, self.remark = State.ELSEWHERE, _holder(self.folder)
         else:
-            self.status = State.FAILED
+            self.status = State.STOPPED if self.pruned else State.FAILED
             self.remark = how or self._last_error() or f"ended without a record: {self._last_words()}"
 
     def _last_error(self) -> str:
@@ -121,6 +131,10 @@ class Job:
         """Return how far it is, and its images per second."""
         cost = self._record.cost if self.status in (State.FINISHED, State.ALREADY) else None
         return Progress.of(self._choices, self._history.now(), cost)
+
+    def curve(self, metric: str) -> list[float]:
+        """Return a metric after each epoch so far, nan where it was not measured."""
+        return self._history.now().get(metric, [])
 
     def latest(self, metric: str) -> float | None:
         """Return a metric of the last epoch so far that has it."""

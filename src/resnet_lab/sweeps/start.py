@@ -46,7 +46,7 @@ def train(overrides: list[str], multirun: bool, *, fresh: bool = False, retry_fa
         return run(request, fresh=fresh)[1]
     jobs = sweep(request, fresh=fresh, retry_failed=retry_failed)
     ended = (State.FINISHED, State.ALREADY)
-    return 0 if all(job.status in ended and not job.diverged for job in jobs) else 1
+    return 0 if all(job.pruned or (job.status in ended and not job.diverged) for job in jobs) else 1
 
 
 def run(request: Request, *, fresh: bool = False) -> tuple[RunFolder, int]:

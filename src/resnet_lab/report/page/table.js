@@ -279,7 +279,7 @@ function runRow(run, copy, objective) {
   ];
   const cells = [
     run.seed,
-    copy ? `${run.state}, not counted` : run.error ? `failed: ${run.error}` : now,
+    copy ? `${run.state}, not counted` : run.error ? `${run.state}: ${run.error}` : now,
     last[objective.key],
     last["train/error"],
     run.best?.["val/error"],

@@ -6,10 +6,13 @@ number and the trials of the rounds before, so a search that is killed and start
 
 import hashlib
 import json
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, chain, islice
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
@@ -27,10 +30,14 @@ from resnet_lab.config.request import Request
 from resnet_lab.config.schema import ObjectiveConfig, TrainConfig
 from resnet_lab.errors import UserError
 from resnet_lab.fields import choice, number
+from resnet_lab.sweeps.jobs import Job
 from resnet_lab.sweeps.plugins import NAMESPACE, options_of
 
 JOURNAL = "search.journal"
+MEDIANS = "medians"  # of a trial, which were known when it was chosen
 SAMPLERS = ("tpe", "random")
+STARTUP = 4  # finished trials of earlier rounds without which none is stopped
+PRUNER = "resnet_lab.training.median.MedianStop"
 
 Launch = Callable[[list[list[str]]], Sequence[float | None]]  # brings runs to their end; their objectives
 
@@ -43,6 +50,8 @@ class SearchOptions:
     batch: int = number(4, least=1)  # trials chosen at a time
     sampler: str = choice("tpe", SAMPLERS)
     seed: int = 0
+    pruner: str = choice("none", ("none", "median"))
+    prune_after: int = number(1, least=1)  # epochs that every trial is trained
     params: dict[str, Any] | None = None  # axes of the space
     rows: list[Any] | None = None  # of an experiment's grid: refused, as are
     exclude: list[Any] | None = None
@@ -88,9 +97,9 @@ class Search:
         given = {o.key_or_group: o for o in parse(read([*assignments(options.params or {}), *overrides]))}
         seeds = given.get("seed")
         # Each trial is a run of each of these, and their mean.
-        self._seeds: list[str] = []
+        self._seeds: list[list[str]] = [[]]
         if seeds is not None and seeds.is_sweep_override():
-            self._seeds = [f"seed={each}" for each in given.pop("seed").sweep_string_iterator()]
+            self._seeds = [[f"seed={each}"] for each in given.pop("seed").sweep_string_iterator()]
         self._space = {key: self._distribution(o) for key, o in given.items() if o.is_sweep_override()}
         self._fixed = [str(o.input_line) for o in given.values() if not o.is_sweep_override()]
         if not self._space:
@@ -113,21 +122,20 @@ class Search:
             numbers = range(first, min(first + batch, total))
             for trial in numbers[max(0, len(study.trials) - first) :]:
                 study.sampler = self._sampler(trial)
-                study.ask(self._space)
+                study.ask(self._space).set_user_attr(MEDIANS, self._medians(study.trials[:first]))
             open_trials = [
                 trial for trial in study.trials[first : numbers.stop] if not trial.state.is_finished()
             ]
             if not open_trials:
                 continue
-            seeds = [[seed] for seed in self._seeds] or [[]]
-            found = list(
-                launch([[*self._overrides(trial.params), *seed] for trial in open_trials for seed in seeds])
-            )
-            for index, trial in enumerate(open_trials):
-                of_seeds = found[index * len(seeds) : (index + 1) * len(seeds)]
+            found = iter(launch([job for trial in open_trials for job in self._jobs(trial)]))
+            for trial in open_trials:
+                of_seeds = list(islice(found, len(self._seeds)))
                 known = [each for each in of_seeds if each is not None]
-                if len(known) == len(seeds):  # what failed stays open: the same command tries it again
+                if len(known) == len(self._seeds):  # what failed stays open: the same command tries it again
                     study.tell(trial.number, sum(known) / len(known))
+                elif any(each.pruned for each in self._runs(trial.params)):
+                    study.tell(trial.number, state=self._optuna.trial.TrialState.PRUNED)
         return self._told(study)
 
     def _checked(self) -> TrainConfig:
@@ -141,7 +149,9 @@ class Search:
 
     def _told(self, study: Any) -> str:
         done = [trial for trial in study.trials if trial.value is not None]
-        summary = f"search: {len(done)} of {self._options.n_trials} trials"
+        pruned = sum(trial.state.name == "PRUNED" for trial in study.trials)
+        stopped = f", {pruned} of them stopped early" if pruned else ""
+        summary = f"search: {len(done) + pruned} of {self._options.n_trials} trials{stopped}"
         if not done:
             return summary
         choices = " ".join(self._overrides(study.best_params)[len(self._fixed) :])
@@ -156,8 +166,10 @@ class Search:
         asked = identity_part(config)
         space = {key: repr(distribution) for key, distribution in self._space.items()}
         options = [self._options.sampler, self._options.seed, self._options.batch]
+        if self._options.pruner != "none":
+            options += [self._options.pruner, self._options.prune_after]
         judged = [] if config.objective == ObjectiveConfig() else [vars(config.objective)]
-        text = json.dumps([asked, space, options, *judged, *self._seeds], sort_keys=True, default=str)
+        text = json.dumps([asked, space, options, *judged, *chain(*self._seeds)], sort_keys=True, default=str)
         storage = self._optuna.storages
         file = Path(self._config.runs_root) / self._config.name / JOURNAL
         try:
@@ -177,6 +189,45 @@ class Search:
         if self._options.sampler == "random":
             return samplers.RandomSampler(seed=seed)
         return samplers.TPESampler(seed=seed, constant_liar=True)  # or trials of a round would be alike
+
+    def _jobs(self, trial: Any) -> list[list[str]]:
+        """Return the overrides of a trial's runs, one of each seed."""
+        medians = trial.user_attrs.get(MEDIANS)
+        stop = []
+        if medians:
+            metric, mode = self._config.objective.validated, self._config.objective.mode
+            listed = ",".join("null" if each is None else f"{each:.6g}" for each in medians)
+            named = f"_target_:{PRUNER},identity:false,monitor:{metric},mode:{mode},medians:[{listed}]"
+            stop = [f"callbacks.extra.{MEDIANS}={{{named}}}"]
+        return [[*self._overrides(trial.params), *seed, *stop] for seed in self._seeds]
+
+    def _runs(self, params: dict[str, object]) -> list[Job]:
+        """Return the runs of a trial as they were left."""
+        return [Job.left(Request([*self._overrides(params), *seed]).run()) for seed in self._seeds]
+
+    def _medians(self, earlier: Sequence[Any]) -> list[float | None]:
+        """Return the median after each epoch of the trials that were trained to their end; empty while they are few.
+
+        The figure of a trial is the best up to the epoch, and the mean over its seeds.
+        """
+        done = [trial for trial in earlier if trial.value is not None]
+        if self._options.pruner == "none" or len(done) < STARTUP:
+            return []
+        best, worst = (min, math.inf) if self._config.objective.mode == "min" else (max, -math.inf)
+        curves = []
+        for trial in done:
+            runs = [job.curve(self._config.objective.validated) for job in self._runs(trial.params)]
+            figures = [[worst if math.isnan(each) else each for each in run] for run in runs]
+            curves.append(
+                [fmean(each) for each in zip(*(accumulate(run, best) for run in figures), strict=False)]
+            )
+        after = [
+            [curve[epoch] for curve in curves if epoch < len(curve)] for epoch in range(max(map(len, curves)))
+        ]
+        return [
+            median(each) if epoch >= self._options.prune_after and len(each) >= STARTUP else None
+            for epoch, each in enumerate(after, 1)
+        ]
 
     def _overrides(self, params: dict[str, object]) -> list[str]:
         """Return a trial's overrides, drawn numbers with three digits: more only make folders hard to read."""
