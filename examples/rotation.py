@@ -1,7 +1,7 @@
 """Pretraining without labels (1803.07728): which of four ways is an image turned? A LightningModule that takes the net.
 
 cd examples; resnet-lab train experiment=rotation
-resnet-lab train -m name=tuned model.weights=runs/rotation/RUN,null model.head=reset data.train_images=100
+resnet-lab train -m name=tuned model.depth=8 model.weights=runs/rotation/RUN,null model.head=reset data.train_images=100
 """
 
 import torch

@@ -7,6 +7,9 @@ from pathlib import Path
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 # The cores of a process, for what changes no result however many share the work, as decoding images.
 SHARE = "RESNET_LAB_CORES"
+COMMAND = (
+    "RESNET_LAB_COMMAND"  # the arguments with which a sweep was started, as JSON: its runs tell trackers
+)
 IN_SWEEP = "RESNET_LAB_IN_SWEEP"  # set for the runs of a sweep, whose slots wait for nothing but training
 
 

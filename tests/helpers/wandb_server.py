@@ -3,6 +3,7 @@
 import gzip
 import json
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -37,6 +38,7 @@ class WandbServer:
     def __init__(self) -> None:
         self.runs: dict[str, KeptRun] = {}
         self.refuse: int | None = None
+        self.delay = 0.0  # seconds before each answer
         self.stopped = False  # by somebody in the UI
         self.alerts: list[dict[str, Any]] = []
         self.artifacts: list[dict[str, Any]] = []
@@ -140,6 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
+        time.sleep(server.delay)
         if server.refuse is not None:
             self._send(server.refuse, {"data": None, "errors": [{"message": "the server says no"}]})
             return

@@ -1,5 +1,6 @@
 """Trackers beside history.csv: they have its rows, once each, whatever happens, and they never cost a run."""
 
+import json
 import logging
 import os
 import pty
@@ -21,7 +22,7 @@ from documented import blocks
 from forked import ended, forked, forked_server, killed, on_batch, running
 from own_project import SMALL
 from resnet_lab.cli import main
-from resnet_lab.config.schema import CheckpointConfig, LoggerConfig, TrainConfig
+from resnet_lab.config.schema import CheckpointConfig, LoggerConfig, ObjectiveConfig, TrainConfig
 from resnet_lab.runs.checkpoints import Checkpoints
 from resnet_lab.runs.execute import execute
 from resnet_lab.runs.folder import RunFolder
@@ -232,6 +233,25 @@ def test_server_that_is_lost_during_a_run_costs_bounded_time_and_no_result(
     back.lose()
 
 
+def test_server_that_answers_slowly_has_every_row_and_stops_no_run(
+    folder: RunFolder, server: WandbServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    server.delay = 1.0
+    assert execute(folder.path).state == "finished"
+    assert "W&B" not in capfd.readouterr().out
+    assert told.plain(server.runs[told.run_id(folder)].history) == told.rows(folder)
+    assert list(lost([folder.path])) == []
+
+
+def test_best_value_of_an_objective_that_should_be_high_is_its_highest(make_config: MakeConfig) -> None:
+    objective = ObjectiveConfig("test/loss", "max")
+    folder = RunFolder.create(make_config(logger=LoggerConfig(name="wandb"), objective=objective))
+    execute(folder.path)
+    [records] = told.offline_runs(folder.path)
+    losses = [row["val/loss"] for row in told.rows(folder)]
+    assert told.merged(records, "summary")["val/loss"] == {"max": max(losses)}
+
+
 def test_several_loggers_have_the_rows_of_the_history_and_tensorboard_the_hyper_parameters(
     make_config: MakeConfig,
 ) -> None:
@@ -300,10 +320,14 @@ def test_a_sweep_ends_with_how_many_runs_wandb_lacks(
     assert "2 of 2 runs are not in W&B: resnet-lab sync runs/lost" in capfd.readouterr().out
     back = WandbServer()
     monkeypatch.setenv("WANDB_BASE_URL", back.address)
-    assert main(["train", "-m", *SMALL, "recipe.epochs=1", "logger=wandb", "name=there", "seed=0,1"]) == 0
+    command = ["train", "-m", *SMALL, "recipe.epochs=1", "logger=wandb", "name=there", "seed=0,1"]
+    monkeypatch.setattr(sys, "argv", ["/usr/bin/resnet-lab", *command])
+    assert main(command) == 0
     assert "not in W&B" not in capfd.readouterr().out
     assert sorted(run.job_type for run in back.runs.values()) == ["report", "train", "train"]
     assert [alert["title"] for alert in back.alerts] == ["there ended"]
     programs = {run.told["program"] for run in back.runs.values() if run.job_type == "train"}
-    assert programs == {"-m resnet_lab.runs"}
+    assert programs == {"resnet-lab"}
+    metadata = json.loads(back.files["wandb-metadata.json"])
+    assert metadata["args"] == command
     back.lose()

@@ -1,5 +1,7 @@
 """Start what `resnet-lab train` asks for: one run, or a sweep. Free of torch at import."""
 
+import json
+import os
 import sys
 import tempfile
 from collections import Counter
@@ -16,6 +18,7 @@ from resnet_lab.config.compose import config_loader
 from resnet_lab.config.mistakes import one_line
 from resnet_lab.config.request import Request, is_grid
 from resnet_lab.config.schema import TrainConfig
+from resnet_lab.cores import COMMAND
 from resnet_lab.errors import UserError, several
 from resnet_lab.extras import registered
 from resnet_lab.runs.devices import check, this_process
@@ -111,6 +114,7 @@ def _begins(path: Path, config: TrainConfig, before: State) -> str:
 
 def sweep(request: Request, *, fresh: bool = False, retry_failed: bool = False) -> list[Job]:
     """Bring every run of a multirun to its end, by Hydra's sweeper and launcher, and return what became of each."""
+    os.environ[COMMAND] = json.dumps(sys.argv)
     with tempfile.TemporaryDirectory() as scratch:
         hydra = request.hydra(f"hydra.sweep.dir={scratch}")  # where other launchers than ours write
         # A search composes as it goes, and checks what it may choose from.

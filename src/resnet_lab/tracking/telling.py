@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from resnet_lab.config.schema import LoggerConfig, TrainConfig
-from resnet_lab.cores import IN_SWEEP
+from resnet_lab.cores import COMMAND, IN_SWEEP
 from resnet_lab.errors import UserError
 from resnet_lab.runs.record import Record
 from resnet_lab.tracking.account import from_environment, patience
@@ -37,7 +37,7 @@ class Teller:
         assert self._process.stdin is not None
         self._pipe = self._process.stdin
         first = {"logger": asdict(config), "folder": str(folder), "facts": asdict(facts), "pid": os.getpid()}
-        first["argv"] = sys.argv
+        first["argv"] = json.loads(os.environ.get(COMMAND, "null")) or sys.argv
         if "wandb" in config.trackers:
             note(folder, self._process.pid)
         self._send(first)
