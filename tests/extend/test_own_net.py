@@ -223,7 +223,10 @@ def test_its_layers_are_listed_by_its_path_and_as_a_run_would_train_it(
     assert "layer4.1.conv2" in listed
     assert "resnet18 on 3x32x32" in listed
     assert main(["models", "model=patches", "data=digits", "--layers"]) == 0
-    assert "patches on 1x8x8" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "patches on 1x8x8" in shown
+    assert main(["models", "patches", "--layers"]) == 0
+    assert capsys.readouterr().out == shown
     assert main(["models", "patches.Patches", "--layers"]) == 0
     assert "on 1x8x8" in capsys.readouterr().out
     assert main(["models", "os.system", "--layers"]) == 2

@@ -134,7 +134,7 @@ def test_run_with_a_spoilt_checkpoint_goes_on_from_the_one_before_and_tells_so(
     assert execute(interrupted.path).state == "finished"
     assert restored(interrupted) == [6]
     log = interrupted.log_file.read_text()
-    assert "00000008.ckpt is no use (" in log
+    assert "00000008.ckpt cannot be used (" in log
     assert "weights_only" not in log  # Lightning's, of each checkpoint
     assert len(interrupted.history_file.read_text().splitlines()) == 1 + 3
 
@@ -159,7 +159,7 @@ def test_checkpoints_of_another_run_are_refused_with_the_keys_that_differ(
     interrupted: RunFolder, make_config: MakeConfig
 ) -> None:
     with pytest.raises(
-        UnreadableCheckpoint, match=r"it is of another run: recipe\.lr: 0\.2 is not the default"
+        UnreadableCheckpoint, match=r"it belongs to another run: recipe\.lr: 0\.2 is not the default"
     ):
         newest_sound(interrupted.checkpoints, make_config(recipe={"lr": 0.2}))
 

@@ -84,7 +84,7 @@ def test_begun_run_keeps_its_threads_whoever_goes_on_with_it(make_config: MakeCo
     assert RunFolder.create(make_config(**CPU, **images), 5).config().trainer.threads == 2
     assert Job.of(make_config(**CPU, **images), 5).config.trainer.threads == 2
     asked = make_config(trainer=TrainerConfig(accelerator="cpu", threads=5), **images)
-    with pytest.raises(UserError, match=r"trainer\.threads=5: .* was begun with 2, .* leave it out to go on"):
+    with pytest.raises(UserError, match=r"trainer\.threads=5: .* was started with 2, .* omit it to resume"):
         RunFolder.create(asked)
 
 

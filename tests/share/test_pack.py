@@ -210,8 +210,8 @@ def refused(archive: Path, told: str) -> None:
         (lambda told: told["files"].pop("table.md"), "not whole"),
         (lambda told: told["files"].update({"more.md": told["files"]["table.md"]}), "not whole"),
         (lambda told: told.update(format=2), "format 2"),
-        (lambda told: told.pop("files"), "none that resnet-lab pack wrote"),
-        (lambda told: told.update(files=[1]), "none that resnet-lab pack wrote"),
+        (lambda told: told.pop("files"), "not written by resnet-lab pack"),
+        (lambda told: told.update(files=[1]), "not written by resnet-lab pack"),
     ],
 )
 def test_an_archive_that_is_not_what_its_manifest_tells_is_refused(
@@ -233,7 +233,7 @@ def test_an_archive_that_was_cut_short_is_refused(
 ) -> None:
     whole = packed[1].read_bytes()
     (tmp_path / "cut.zip").write_bytes(whole[: int(len(whole) * share)])
-    refused(tmp_path / "cut.zip", "no whole archive")
+    refused(tmp_path / "cut.zip", "not a complete archive")
 
 
 def test_a_changed_byte_of_the_weights_is_found(packed: tuple[Path, Path], tmp_path: Path) -> None:
@@ -242,4 +242,4 @@ def test_a_changed_byte_of_the_weights_is_found(packed: tuple[Path, Path], tmp_p
         entry = next(each for each in archive.infolist() if each.filename.endswith(".safetensors"))
     data[entry.header_offset + entry.compress_size // 2] ^= 1
     (tmp_path / "changed.zip").write_bytes(data)
-    refused(tmp_path / "changed.zip", "no whole archive|not what was packed")
+    refused(tmp_path / "changed.zip", "not a complete archive|not what was packed")

@@ -46,7 +46,7 @@ def test_damaged_run_fails_and_the_others_are_told(
     assert start.train([*SWEEP, f"runs_root={tmp_path}"], multirun=True) == 1
     out = capsys.readouterr().out
     assert "8 runs: 7 already there, 1 failed" in out
-    assert out.count("record.json cannot be read (it is no record)") == 1
+    assert out.count("record.json cannot be read (it is not a record)") == 1
 
 
 def test_a_run_that_diverged_is_an_answer_and_not_trained_again(

@@ -160,7 +160,7 @@ def test_what_is_assumed_of_a_net_from_elsewhere_is_said(
 ) -> None:
     out = evaluated(*of_digits(tmp_path), *given)
     assert "tested all 360 images; 10 of the net's 10 classes, matched by the set's own order" in out
-    assert ("does not say how it sees images" in out) == (said is not None)
+    assert ("does not record its preprocessing" in out) == (said is not None)
     assert said is None or re.search(said, out)
 
 
@@ -193,7 +193,7 @@ def test_each_net_sees_its_own_normalisation(tmp_path: Path) -> None:
         (["--mean", "0.5"], "--mean and --std go together"),
         (["--mean", "127", "--std", "1"], "divide what is meant for 0 to 255"),
         (["--mean", "a,b,c", "--std", "1"], "a number for each channel"),
-        (["--mean", "0.5,0.5,0.5", "--std", "0.5"], "sees 1 channels"),
+        (["--mean", "0.5,0.5,0.5", "--std", "0.5"], "expects 1 channels"),
         (["--mean", "0.5", "--std", "0"], "cannot be divided by 0"),
         (["--size", "32"], "sees 32x32 pixels"),
         (["--resize", "32"], "--size says"),

@@ -113,9 +113,9 @@ def test_a_net_from_elsewhere_is_exported_with_what_was_said_of_it(tmp_path: Pat
     [
         (["cifar_resnet20", "recipe.lr=7"], "export reads model.… alone"),
         (["cifar_resnet20", "model.deph=20"], "did you mean 'model.depth'"),
-        (["{run}", "model.depth=20"], "knows its net"),
-        (["{run}", "--weights", "imagenet"], "knows its net"),
-        (["{run}", "--mean", "0.5", "--std", "0.5"], "knows how it sees images"),
+        (["{run}", "model.depth=20"], "names its network"),
+        (["{run}", "--weights", "imagenet"], "names its network"),
+        (["{run}", "--mean", "0.5", "--std", "0.5"], "records its preprocessing"),
         (["{run}/config.yaml"], "does not say what net it is of"),
         (["cifar_resnet20", "--weights", "{run}"], "is a run"),
         (["{run}", "--out", "nowhere/net.pth"], "cannot write nowhere"),
@@ -159,4 +159,4 @@ def test_a_file_that_does_not_say_how_it_sees_is_told_and_used(
     assert main(["export", str(net), "--out", str(tmp_path / "seen.safetensors"), *given]) == 0
     assert answering.told(tmp_path / "seen.safetensors")[1].size == (32, 32)
     assert main(["evaluate", "--run", str(net), "data=digits", "--size", "32", *given]) == 2
-    assert "sees 3 channels" in capsys.readouterr().err
+    assert "expects 3 channels" in capsys.readouterr().err

@@ -49,10 +49,10 @@ def test_a_run_tested_again_has_its_records_error_and_what_does_not_fit_it_is_on
         (["--protocol", "ten_crop"], "single_view"),
         (["seed=1"], "evaluate reads"),
         (["data=fashion_mnist"], "sees 8x8 pixels"),
-        (["data=cifar10", "data.size=8"], "sees 1 channels"),
+        (["data=cifar10", "data.size=8"], "expects 1 channels"),
         (["data.flip=false"], "only training reads it"),
         (["data.mean=pixel"], "knows its own normalisation"),
-        (["model.zero_channels=split"], "a run knows its net"),
+        (["model.zero_channels=split"], "a run names its network"),
         (["data.tset_images=1"], "tset_images"),
     ):
         assert main(["evaluate", "--run", str(run), *arguments]) == 2

@@ -119,7 +119,7 @@ def test_a_run_that_was_killed_knows_how_it_sees(
 
 def test_a_net_that_knows_how_it_sees_is_told_nothing(tmp_path: Path, predicted: Predicted) -> None:
     ours = answering.ours(tmp_path / "net.safetensors", CLASSES, "eel")
-    assert "knows how it sees images" in predicted("--run", ours, *CIFAR)[2]
+    assert "records its preprocessing" in predicted("--run", ours, *CIFAR)[2]
     assert "goes with --model" in predicted("--run", ours, "model.depth=20")[2]
     other = predicted("--model", "cifar_resnet20", "--weights", ours)[2]
     assert "model.depth=8" in other
@@ -199,4 +199,4 @@ def test_a_pipe_in_the_place_of_a_picture_is_one_line(
     os.mkfifo(tmp_path / "pipe.jpg")
     net = answering.ours(tmp_path / "net.safetensors", CLASSES, "eel")
     assert main(["predict", str(tmp_path / "pipe.jpg"), "--run", str(net)]) == 1
-    assert "pipe.jpg: it is no regular file" in capsys.readouterr().err
+    assert "pipe.jpg: it is not a regular file" in capsys.readouterr().err

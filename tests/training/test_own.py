@@ -150,7 +150,10 @@ def test_a_schedule_of_ones_own_scales_the_rate_after_the_warm_up() -> None:
 
 
 MISTAKES = {
-    "optimizer that is none": ({"optimizer": "own_parts.no_optimizer"}, "gives no torch Optimizer: int"),
+    "optimizer that is none": (
+        {"optimizer": "own_parts.no_optimizer"},
+        "returns int, not an Optimizer",
+    ),
     "argument of no optimizer": ({"optimizer_args": {"beta": 1}}, "unexpected keyword argument 'beta'"),
     "value an optimizer refuses": (
         {"optimizer": "adamw", "optimizer_args": {"betas": [2, 3]}},

@@ -228,14 +228,17 @@ def _given(args: Namespace) -> "Given":
     "resnet-lab models 'cifar_*'",
     option(
         "pattern NAME*",
-        "a name, a pattern with * and ?, the dotted path of your own network, or model=… data=… as in train",
+        "a name, a pattern with * and ?, your own network (a dotted path, or a file in configs/model), or model=…",
         choices=networks,
     ),
     option("--layers", "print the layers with their output shapes"),
 )
 def models(args: Namespace) -> int:
+    from resnet_lab.config.groups import groups
     from resnet_lab.models.listing import print_layers, print_models
 
+    if args.pattern and args.pattern[0] not in networks() and args.pattern[0] in groups()["model"]:
+        args.pattern[0] = f"model={args.pattern[0]}"
     if any("=" in each for each in args.pattern):
         from resnet_lab.config.request import compose
         from resnet_lab.data import info

@@ -66,7 +66,7 @@ def _values(override: Override) -> list[str]:
     except (ValueError, HydraException) as error:
         raise UserError(f"{override.input_line}: {error}") from None
     if not values:
-        raise UserError(f"{override.input_line}: there is no value to sweep over")
+        raise UserError(f"{override.input_line}: it has no values to sweep over")
     return values
 
 

@@ -50,7 +50,7 @@ REFUSED = {  # argument of Trainer -> why no key decides it
     "enable_model_summary": "resnet-lab models NAME --layers shows a net",
     "limit_predict_batches": "a run predicts nothing",
     "limit_test_batches": "the final test takes each image once; data.test_images takes fewer",
-    "max_time": "a run that the clock ends is no other run's equal; one that is stopped goes on with the same command",
+    "max_time": "runs that end by the clock cannot be compared; stop a run as you like, the same command resumes it",
     "model_registry": "the run's folder holds its weights",
     "num_sanity_val_steps": "each part is tried before anything is written",
     "plugins": "they write the checkpoints and start the processes of a run",

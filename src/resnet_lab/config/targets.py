@@ -93,7 +93,7 @@ def authorised(path: str, key: str) -> Any:
     if not callable(found) and not _is_plain(found):
         raise UserError(f"{key}={path} cannot be called: it is {type(found).__name__}")
     if not _is_harmless(found):
-        raise UserError(f"{key}={path} is refused: it could run what is no part of a configuration")
+        raise UserError(f"{key}={path} is refused: it could run code that is not part of the configuration")
     return found
 
 
@@ -209,7 +209,7 @@ def check_sources(config: TrainConfig) -> None:
     for key, found in contents_of(config).items():
         if found != config.sources.get(key):
             raise UserError(
-                f"{key} names other weights than when this run was made: the command that made it makes another run"
+                f"{key} names other weights than when this run was made; the same command now makes another run"
                 " of them"
             )
     for leaf in targets(config):

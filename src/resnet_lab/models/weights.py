@@ -101,7 +101,7 @@ def _of_its_name(path: Path) -> State:
 
 def _in_run(folder: Path) -> list[Path]:
     if not (found := weights_in_run(folder)):
-        raise UserError(f"{folder} is no run folder with a checkpoint")
+        raise UserError(f"{folder} is not a run folder with a checkpoint")
     if not is_as_left(found[0]):
         raise UserError(f"{found[0]} is not what the run left: it is damaged, or of another run")
     return found
@@ -167,7 +167,7 @@ def _content(path: Path) -> Any:
         raise UserError(f"cannot read {path}: {error.strerror}") from None
     for first, what in STRANGERS.items():
         if beginning.lstrip().startswith(first):
-            raise UserError(f"{path} is no file of weights: it is {what}")
+            raise UserError(f"{path} is not a file of weights: it is {what}")
     try:
         if path.suffix == ".safetensors" or beginning[8:10] == b'{"':  # whatever it is called
             return load_safetensors(path)
@@ -178,7 +178,7 @@ def _content(path: Path) -> Any:
         ) from None
     except Exception as error:  # damage shows as anything
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"{path} is no file of weights, or damaged: {reason}") from None
+        raise UserError(f"{path} is not a file of weights, or it is damaged: {reason}") from None
 
 
 def _few(names: Iterable[str]) -> str:

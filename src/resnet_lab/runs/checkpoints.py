@@ -228,7 +228,7 @@ def newest_sound(folder: Path, config: TrainConfig, net: nn.Module | None = None
         refused[path] = _spoilt(path, config, net, int(path.stem))
         if refused[path] is None:
             return path
-        log.warning("%s is no use (%s): going on from the one before", path, refused[path])
+        log.warning("%s cannot be used (%s): resuming from the one before", path, refused[path])
     if refused:
         names = " or ".join(f"{path.name} ({reason})" for path, reason in refused.items())
         raise UnreadableCheckpoint(f"cannot go on from {names}: delete {folder} to train from the start")
@@ -270,16 +270,16 @@ def _spoilt(path: Path, config: TrainConfig, net: nn.Module | None, iteration: i
 def _foreign(checkpoint: Any, config: TrainConfig, net: nn.Module | None, iteration: int) -> str | None:
     """Return why a sound file is none of this run's checkpoints, or None."""
     if not isinstance(checkpoint, dict) or not checkpoint.keys() >= PARTS:
-        return "it is of another program"
+        return "it was written by another program"
     if checkpoint["global_step"] != iteration:
         return f"it is of iteration {checkpoint['global_step']}"
     run = checkpoint.get(RUN)  # none in those of an earlier version
     if run is not None and (different := edited(config, run["chosen"])):
-        return f"it is of another run: {'; '.join(different)}"
+        return f"it belongs to another run: {'; '.join(different)}"
     if net is not None:
         ours, theirs = net.state_dict(), _weights(checkpoint)
         if {name: each.shape for name, each in ours.items()} != {
             name: each.shape for name, each in theirs.items()
         }:
-            return "it is of another net"
+            return "it belongs to another network"
     return None

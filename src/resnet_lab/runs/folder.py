@@ -64,8 +64,8 @@ class RunFolder:
         asked = config.trainer.threads
         if threads is not None and asked not in (None, threads):
             raise UserError(
-                f"trainer.threads={asked}: {folder.path} was begun with {threads}, and another number rounds"
-                " differently: leave it out to go on, or delete the folder"
+                f"trainer.threads={asked}: {folder.path} was started with {threads}, and another number rounds"
+                " differently: omit it to resume, or delete the folder"
             )
         config = replace(
             config, trainer=replace(config.trainer, threads=threads or threads_of(config, cores))
@@ -158,9 +158,9 @@ class RunFolder:
         files = (self.lock_file, self.log_file, self.record_file, self.weights_file, self.preprocessing_file)
         for path in (self.config_file, *files, *self.path.glob("*.csv")):
             if os.path.lexists(path) and not path.is_file():
-                raise UserError(f"{path} is no file: remove it to train this run")
+                raise UserError(f"{path} is not a file: remove it to train this run")
         if os.path.lexists(self.checkpoints) and not self.checkpoints.is_dir():
-            raise UserError(f"{self.checkpoints} is no folder: remove it to train this run")
+            raise UserError(f"{self.checkpoints} is not a folder: remove it to train this run")
 
     def _config_text(self) -> str:
         try:
@@ -170,7 +170,7 @@ class RunFolder:
         except OSError as error:
             raise UserError(f"{self.config_file} cannot be read: {error.strerror}") from None
         except ValueError:
-            raise UserError(f"{self.config_file} is no text") from None
+            raise UserError(f"{self.config_file} is not a text file") from None
 
     def _typed(self, text: str) -> TrainConfig:
         """Return the configuration in a text; UserError names the file and the key that is wrong."""

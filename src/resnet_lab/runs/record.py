@@ -154,7 +154,7 @@ class Record:
         """Read a ``record.json``; ValueError says which key is wrong, and how."""
         found = json.loads(text)
         if not isinstance(found, dict) or "state" not in found:
-            raise ValueError("it is no record")
+            raise ValueError("it is not a record")
         schema = found.get("schema", SCHEMA)
         if schema not in range(1, SCHEMA + 1):
             raise ValueError(f"its schema is {schema!r}: this version of resnet-lab reads 1 to {SCHEMA}")
@@ -223,13 +223,13 @@ def _typed(hint: Any, value: Any, key: str) -> Any:
         return hint() if value is None else _part(hint, _typed(dict, value, key), key)
     if hint is State:
         if value not in list(State):
-            raise ValueError(f"{key}={value!r} is no state")
+            raise ValueError(f"{key}={value!r} is not a state")
         return State(value)
     if hint is float and type(value) in (int, float) and math.isfinite(value):
         return value
     if type(value) is not hint or hint is float:
         text = repr(value)
-        raise ValueError(f"{key}={text if len(text) <= 40 else text[:40] + '…'} is no {WORDS[hint]}")
+        raise ValueError(f"{key}={text if len(text) <= 40 else text[:40] + '…'} is not a {WORDS[hint]}")
     return value
 
 

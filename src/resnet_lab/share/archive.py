@@ -73,7 +73,7 @@ def extract(path: Path, folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"{error.filename or path}: {error.strerror or error}") from None
     except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-        raise UserError(f"{path} is no whole archive: {printable(error)}") from None
+        raise UserError(f"{path} is not a complete archive: {printable(error)}") from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return manifest
@@ -95,7 +95,7 @@ def _entry(name: str) -> zipfile.ZipInfo:
 
 
 def _manifest(archive: zipfile.ZipFile, path: Path) -> dict[str, Any]:
-    no_manifest = UserError(f"{path} is none that resnet-lab pack wrote: it has no sound {MANIFEST}")
+    no_manifest = UserError(f"{path} was not written by resnet-lab pack: it has no valid {MANIFEST}")
     try:
         with archive.open(MANIFEST) as file:
             manifest = json.loads(file.read(MOST))

@@ -88,7 +88,7 @@ def _open(name: str, config: LoggerConfig, facts: Facts, folder: Path, pid: int)
     try:
         tracker = registered("tracker")[name](config, facts, folder, pid)
     except Exception as error:
-        _lose(name, folder, f"{name} takes no run ({one_line(error)})")
+        _lose(name, folder, f"{name} does not accept the run ({one_line(error)})")
         return None
     if tracker.offline is not None:
         if not _is_meant(tracker.offline):
@@ -104,7 +104,7 @@ def _level(trackers: dict[str, Any], folder: Path, reached: int | None) -> None:
             tracker.level(rows_to(all_rows(folder), reached))
         except Exception as error:
             del trackers[name]
-            _lose(name, folder, f"{name} takes no more rows ({one_line(error)})")
+            _lose(name, folder, f"{name} does not accept further rows ({one_line(error)})")
 
 
 def _later(name: str, folder: Path) -> str:

@@ -186,7 +186,7 @@ def begin(
             return Begun(wandb.init(**about, mode="online", settings=used), sent, None)
         except Exception as error:
             wandb.teardown()
-            log.info("W&B takes no run online", exc_info=True)
+            log.info("W&B does not accept the run online", exc_info=True)
             offline, refused = one_line(error), True
             clear(given, *places)
     return Begun(wandb.init(**about, mode="offline", settings=used), sent, offline, refused)

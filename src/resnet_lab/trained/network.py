@@ -103,7 +103,7 @@ def of_name(
     """The net of this name, with `choices` of its description. Raises UserError for what does not exist or fit."""
     choices = choices or {}
     if weights is not None and (Path(weights).expanduser() / "config.yaml").exists():
-        raise UserError(f"{weights} is a run, which knows its net: --run {weights}")
+        raise UserError(f"{weights} is a run, which names its network: use --run {weights}")
     net = completed(named(name, **choices, weights=weights))
     path, seen = None, None
     if net.begins_published:
@@ -124,7 +124,7 @@ def _as_in(
     if (said := described(path, trust=trust)) is not None:
         ours, seen = said
         if not ours.translated:
-            raise UserError(f"{path} is of another net: {ours.label}; --run {path} takes it as it is")
+            raise UserError(f"{path} is of another net: {ours.label}; --run {path} uses its own network")
         channels, classes = ours.in_channels, ours.num_classes
     else:
         run = _run_of(path)
@@ -151,7 +151,9 @@ def of(
         )
     for option, said in (("--weights", weights), ("model.…", choices)):
         if said:
-            raise UserError(f"{source} knows its net and weights: {option} goes with a net's name")
+            raise UserError(
+                f"{source} names its network and weights: {option} goes with the name of a network"
+            )
     return of_itself(Path(source), trust=trust)
 
 
@@ -173,7 +175,7 @@ def named_ones(
     if not runs and not models:
         raise UserError("name a net: --run RUN_DIR, or --model NAME --weights WEIGHTS")
     if choices and not models:
-        raise UserError(f"model.{next(iter(choices))}: a run knows its net; model.… goes with --model")
+        raise UserError(f"model.{next(iter(choices))}: a run names its network; model.… goes with --model")
     found = [
         *(of_itself(run, trust=trust) for run in runs),
         *(of_name(name, file, choices, trust=trust) for name, file in zip(models, weights, strict=True)),

@@ -20,7 +20,7 @@ from resnet_lab.trained.network import Trained
 
 IMAGENET_SIDE = 224  # pixels
 EXAMPLE = "--mean 0.491,0.482,0.447 --std 0.247,0.243,0.262 of CIFAR-10's training images"
-UNKNOWN = "does not say how it sees images"
+UNKNOWN = "does not record its preprocessing"
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def with_given(net: Trained, given: Given) -> tuple[Preprocessing, str | None]:
     if net.seen is not None:
         return net.seen, None
     if net.run is not None:
-        raise UserError(f"{net.path} does not say how it sees images: finish the run first")
+        raise UserError(f"{net.path} does not record its preprocessing: finish the run first")
     channels, side = net.model.in_channels or 3, size_of(net, given)
     assumed = []
     if given.mean is None and side < IMAGENET_SIDE:
@@ -123,7 +123,7 @@ def check_channels(net: Trained, view: Preprocessing) -> None:
     for option, numbers in (("--mean", view.mean), ("--std", view.std)):
         if len(numbers) not in (1, view.channels):
             raise UserError(
-                f"{option} has {len(numbers)} numbers, and {net.name} sees {view.channels} channels"
+                f"{option} has {len(numbers)} numbers, and {net.name} expects {view.channels} channels"
             )
 
 
@@ -139,7 +139,7 @@ def refuse_unread(given: Given, nets: Sequence[Trained]) -> None:
     """Raises UserError where something was said of nets that all know it themselves."""
     if given and all(net.seen is not None or net.run is not None for net in nets):
         raise UserError(
-            f"{nets[0].name} knows how it sees images: --mean, --std, --size, --resize and --classes are for nets"
+            f"{nets[0].name} records its preprocessing: --mean, --std, --size, --resize and --classes are for nets"
             " that do not say it"
         )
 

@@ -62,7 +62,7 @@ def check_fits(net: Trained, given: Given, config: DataConfig, facts: DataInfo, 
     channels, seen = net.model.in_channels, net.seen
     if channels is not None and channels != facts.channels:
         raise UserError(
-            f"{net.name} sees {channels} channels, and images of {config.name} have {facts.channels}"
+            f"{net.name} expects {channels} channels, and images of {config.name} have {facts.channels}"
         )
     resized = any(scale.resize is not None for scale in how.scales)
     if config.in_memory:

@@ -38,7 +38,7 @@ def build(
     optimizer = called(f"recipe.optimizer={recipe.optimizer}", kind, groups, **options)
     if not isinstance(optimizer, optim.Optimizer):
         raise UserError(
-            f"recipe.optimizer={recipe.optimizer} gives no torch Optimizer: {type(optimizer).__name__}"
+            f"recipe.optimizer={recipe.optimizer} returns {type(optimizer).__name__}, not an Optimizer"
         )
     return optimizer
 

@@ -309,7 +309,7 @@ def test_a_pipe_among_the_images_is_a_broken_image(tmp_path: Path) -> None:
     os.mkfifo(root / "cat" / "x.jpg")
     data = build(config(root), batch_size=5, drop_last=False, seed=0)
     data.setup()
-    with pytest.raises(UserError, match=r"broken image .*x\.jpg: it is no regular file"):
+    with pytest.raises(UserError, match=r"broken image .*x\.jpg: it is not a regular file"):
         [list(data.train_dataloader()), list(data.test_dataloader())]
 
 

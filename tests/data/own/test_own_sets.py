@@ -151,7 +151,7 @@ def test_an_item_that_is_none_is_told(item: Any, message: str, target: Any) -> N
     ("made", "message"),
     [
         ([], "gives list: data sets of"),
-        ({"train": Drawn()}, "gives no 'test'"),
+        ({"train": Drawn()}, "does not return 'test'"),
         ({"train": Drawn(), "tests": Drawn()}, "did you mean 'test'"),
         ({"train": Streamed(), "test": Drawn()}, "train is Streamed: a map-style data set"),
         ({"train": Drawn(0), "test": Drawn()}, "train of my_images.made has no images"),
@@ -228,7 +228,7 @@ def test_a_broken_item_is_one_line_that_names_it(workers: int, target: Any) -> N
     data = data_of(target({"train": Drawn(), "test": Broken()}, workers=workers))
     with pytest.raises(UserError) as told:
         list(data.test_dataloader())
-    assert str(told.value) == "test of my_images.made: image 7 cannot be had: OSError: no such file"
+    assert str(told.value) == "test of my_images.made: image 7 cannot be read: OSError: no such file"
     assert "in __getitem__" in told.value.__notes__[0]
 
 

@@ -162,7 +162,7 @@ class OwnSource(Source[OwnConfig]):
         said = tuple(config.class_names) or None
         if said and names_there and len(said) != len(names_there):
             raise UserError(
-                f"data.class_names has {len(said)} names, and {config._target_} tells {len(names_there)} classes"
+                f"data.class_names has {len(said)} names, and {config._target_} has {len(names_there)} classes"
             )
         names, label = said or names_there, self.first.label
         if names is None and config.classes is None and not isinstance(label, int | None):

@@ -69,7 +69,7 @@ class OwnSets(Images):
             images = given.get(name)
             if images is None:
                 if name in ("train", "test"):
-                    raise UserError(f"{what} gives no {name!r}: train and test are needed")
+                    raise UserError(f"{what} does not return {name!r}: train and test are needed")
                 continue
             map_style = hasattr(images, "__getitem__") and hasattr(images, "__len__")
             if not map_style or isinstance(images, IterableDataset):
@@ -220,7 +220,7 @@ class OwnImages:
         except Exception as error:
             reason = " ".join(str(error).split())
             failure = UserError(
-                f"{self.where}: image {index} cannot be had: {type(error).__name__}: {reason}"
+                f"{self.where}: image {index} cannot be read: {type(error).__name__}: {reason}"
             )
             failure.add_note(traceback.format_exc())
             raise failure from None

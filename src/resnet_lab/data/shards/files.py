@@ -59,7 +59,7 @@ class ShardFiles:
         self.prepared, self.store, self.split = prepared, prepared.store, split
         index = json.loads(self.store.file(f"{split}/{INDEX}").read_text())
         if index["config"]["data_format"] != FORMAT or index["config"]["compression"]:
-            raise UserError(f"the index of {split} is none that resnet-lab prepare writes")
+            raise UserError(f"the index of {split} was not written by resnet-lab prepare")
         self.names = [f"{split}/{chunk['filename']}" for chunk in index["chunks"]]
         self.bytes = [chunk["chunk_bytes"] for chunk in index["chunks"]]
         counts = torch.tensor([chunk["chunk_size"] for chunk in index["chunks"]])

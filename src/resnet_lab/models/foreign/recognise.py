@@ -25,7 +25,7 @@ def difference(state: State, own: State) -> str:
         typed = " ".join(f"model.{key}={value_text(value)}" for key, value in different.items())
         return f"it seems to be of {typed}"
     facts = ", ".join(f"{key} {value_text(value)}" for key, value in different.items() if key != "family")
-    return f"it is of a residual net that no model=… here makes: {facts}"
+    return f"it belongs to a residual network that no model=… here builds: {facts}"
 
 
 def recognised(state: State) -> Facts:

@@ -318,7 +318,7 @@ def named_sweeps(folders: Sequence[Path], runs: Sequence[FoundRun]) -> dict[str,
     for run in runs:
         homes.setdefault(run.path if run.path in folders else run.path.parent, []).append(run)
     if not homes:
-        raise UserError("there is no run to show")
+        raise UserError("there are no runs to show")
     names = {home: str(members[0].choices["name"]) for home, members in homes.items()}
     if len(set(names.values())) < len(names):
         names = {home: str(home) for home in homes}

@@ -189,7 +189,7 @@ class Slurm(Place):
         options = self._options
         for key in options.additional_parameters:
             if not key.replace("-", "").replace("_", "").isalnum():
-                raise UserError(f"hydra.launcher.additional_parameters: {key!r} is no option of sbatch")
+                raise UserError(f"hydra.launcher.additional_parameters: {key!r} is not an option of sbatch")
         executor = SlurmExecutor(folder, max_num_timeout=options.max_num_timeout)
         chosen = {
             name: value

@@ -61,7 +61,7 @@ class SearchOptions:
         for name in ("rows", "exclude", "skip_invalid"):
             if getattr(self, name) not in (None, False, [], "???"):
                 raise UserError(
-                    f"hydra.sweeper.{name} is of a grid: a search takes hydra.sweeper.params alone"
+                    f"hydra.sweeper.{name} belongs to a grid: a search takes only hydra.sweeper.params"
                 )
 
 
