@@ -16,7 +16,7 @@ MISTAKES = {
     "max_epochs=3": "trainer.extra.max_epochs: recipe.epochs decides it",
     "precision=16": "trainer.extra.precision: precision decides it",
     "callbacks=[]": "trainer.extra.callbacks: callbacks.extra decides it",
-    "max_time=00:01:00:00": "trainer.extra.max_time is not taken: a run that the clock ends",
+    "max_time=00:01:00:00": "trainer.extra.max_time is not taken: runs that end by the clock",
     "limit_test_batches=3": "data.test_images takes fewer",
     "limit_train_batchs=3": "did you mean 'limit_train_batches'",
     "limit_train_batches=-3": "trainer.extra: limit_train_batches=-3:",

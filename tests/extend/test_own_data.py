@@ -158,7 +158,7 @@ MISTAKES = {
     "other classes": ("data.classes=10", "data.classes=10: shapes.make has 3"),
     "other names": (
         "data.class_names=[a,b]",
-        "data.class_names has 2 names, and shapes.make tells 3 classes",
+        "data.class_names has 2 names, and shapes.make has 3 classes",
     ),
     "a mean of other channels": ("data.mean=[0.5,0.5,0.5]", "one number for each of the 1 channels"),
     "nothing to divide by": ("data.std=[0]", "data.std=[0.0]: must be greater than 0"),

@@ -77,18 +77,19 @@ def register_schemas() -> None:
     store = ConfigStore.instance()
     for path, node in SCHEMAS.items():
         group, _, name = path.rpartition("/")
-        store.store(group=group or None, name=name, node=_open_dictionaries(OmegaConf.structured(node)))
+        store.store(group=group or None, name=name, node=node)
+        stored = store.repo[group] if group else store.repo
+        _open_dictionaries(stored[f"{name}.yaml"].node)
 
 
-def _open_dictionaries(node: DictConfig) -> DictConfig:
-    """The schema, whose fields of any keys, as recipe.optimizer_args, take new ones without a +."""
+def _open_dictionaries(node: DictConfig) -> None:
+    """Let the fields of a schema that have any keys, for example recipe.optimizer_args, take new ones without a +."""
     for key in node:
         child = None if OmegaConf.is_missing(node, key) else node[key]
         if isinstance(child, DictConfig) and is_dataclass(OmegaConf.get_type(child)):
             _open_dictionaries(child)
         elif isinstance(child, DictConfig):
             OmegaConf.set_struct(child, False)
-    return node
 
 
 def refuse_unread(config: TrainConfig, said: Collection[str]) -> None:

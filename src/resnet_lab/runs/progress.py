@@ -2,7 +2,6 @@
 
 import math
 import shutil
-import statistics
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,16 +107,13 @@ def sign_of_disk(path: Path) -> str:
 
 def sign_of_silence(history: Path, epochs: Columns) -> str:
     """Return the sign that a run has not ended an epoch for long; empty where it has, or never ended one."""
-    usual = [value for value in epochs.get("seconds", []) if value == value]
-    if not usual:
+    seconds = sorted(value for value in epochs.get("seconds", []) if value == value)
+    if not seconds:
         return ""
+    usual = seconds[len(seconds) // 2]
     try:
         quiet = time.time() - history.stat().st_mtime
     except OSError:
         return ""
-    long = max(PATIENCE, SILENT * statistics.median(usual))
-    return (
-        f"no epoch for {said(quiet)}, which took {said(statistics.median(usual))} before"
-        if quiet > long
-        else ""
-    )
+    long = quiet > max(PATIENCE, SILENT * usual)
+    return f"no epoch for {said(quiet)}, which took {said(usual)} before" if long else ""

@@ -18,7 +18,6 @@ from resnet_lab.errors import UserError, unknown
 from resnet_lab.extras import registered
 from resnet_lab.fields import check
 from resnet_lab.runs.record import State
-from resnet_lab.sweeps.board import Board, print_summary
 from resnet_lab.sweeps.jobs import Job, name_jobs
 from resnet_lab.sweeps.places.local import Local, LocalOptions
 from resnet_lab.sweeps.places.slurm import Slurm, SlurmOptions
@@ -89,6 +88,8 @@ class FolderLauncher(Launcher):
         self.config = config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:  # noqa: ARG002
+        from resnet_lab.sweeps.board import Board, print_summary  # rich takes 0.05 s: a mistake need not wait
+
         place = self.make(self.options)
         configs = apart([self._composed(overrides) for overrides in job_overrides])
         cores = [place.cores(config) for config in configs]  # or UserError, before a folder is made

@@ -27,7 +27,6 @@ from resnet_lab.runs.record import Record, State
 from resnet_lab.runs.recording import lacking
 from resnet_lab.runs.successors import extended, of_other_code
 from resnet_lab.runs.successors import fresh as trained_anew
-from resnet_lab.sweeps.board import print_summary
 from resnet_lab.sweeps.jobs import Job, name_jobs
 from resnet_lab.sweeps.plugins import Task
 
@@ -130,6 +129,8 @@ def sweep(request: Request, *, fresh: bool = False, retry_failed: bool = False) 
     # A launcher that is not ours may have called the task in other processes.
     ended = task.jobs or [Job.left(config) for config in task.composed.values()]
     if not task.ours:
+        from resnet_lab.sweeps.board import print_summary
+
         name_jobs(ended)
         print_summary(ended)
     of_others = Counter(of_other_code(job.folder) for job in ended if job.status == State.ALREADY)

@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.fields import number
 from resnet_lab.runs.record import State
-from resnet_lab.sweeps.board import Board
 from resnet_lab.sweeps.jobs import Job
+
+if TYPE_CHECKING:
+    from resnet_lab.sweeps.board import Board
 
 PAUSE = 0.05  # seconds between two looks at what ended
 ASK = 1.0  # seconds between two looks at what other processes train
@@ -53,7 +56,7 @@ class Place(ABC):
         """Stop what still runs and leave nothing behind; called again, it does so without waiting."""
 
 
-def run_sweep(jobs: Sequence[Job], place: Place, board: Board, max_failures: int | None = None) -> None:
+def run_sweep(jobs: Sequence[Job], place: Place, board: "Board", max_failures: int | None = None) -> None:
     """Run the waiting jobs, in order, wait for those that another process trains, and tell the board.
 
     After `max_failures` failed runs no further one begins, and those that run go on to their end.
@@ -79,7 +82,7 @@ def run_sweep(jobs: Sequence[Job], place: Place, board: Board, max_failures: int
                     job.status = State.STOPPED if job.status == State.FAILED else job.status
 
 
-def _run_all(jobs: Sequence[Job], place: Place, board: Board, max_failures: int | None) -> None:
+def _run_all(jobs: Sequence[Job], place: Place, board: "Board", max_failures: int | None) -> None:
     waiting = [job for job in jobs if job.status == State.WAITING]
     elsewhere = [job for job in jobs if job.status == State.ELSEWHERE]
     running = failed = 0

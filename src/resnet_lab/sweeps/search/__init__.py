@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from pathlib import Path
-from statistics import fmean, median
 from typing import Any
 
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
@@ -210,6 +209,8 @@ class Search:
 
         The figure of a trial is the best up to the epoch, and the mean over its seeds.
         """
+        from statistics import fmean, median  # here: the sweeper is made known to every command
+
         done = [trial for trial in earlier if trial.value is not None]
         if self._options.pruner == "none" or len(done) < STARTUP:
             return []
