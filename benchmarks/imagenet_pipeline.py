@@ -105,7 +105,7 @@ def views(name: str, root: Path) -> Callable[[int], Iterator]:
     from resnet_lab.data.folders.images import FolderFiles
     from resnet_lab.data.order import sample_random
     from resnet_lab.data.shards import open_prepared
-    from resnet_lab.data.shards.files import ShardFiles
+    from resnet_lab.data.shards.shard_files import ShardFiles
 
     classes = tuple(sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir()))
     files = (

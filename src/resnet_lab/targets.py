@@ -1,6 +1,6 @@
 """A class or function of somebody's own by its dotted path: how it is found, and which files it comes from.
 
-Standard library only. Which targets a configuration may name at all is `resnet_lab.config.targets`' business.
+Standard library only. Which targets a configuration may name at all is `resnet_lab.config.own_code`' business.
 """
 
 import ast

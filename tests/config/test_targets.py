@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from resnet_lab.config.identity import identity
+from resnet_lab.config.own_code import authorised, check_sources
 from resnet_lab.config.request import compose
-from resnet_lab.config.targets import authorised, check_sources
 from resnet_lab.errors import UserError
 
 REFUSED = {

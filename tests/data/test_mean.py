@@ -12,7 +12,7 @@ import torch
 
 from folders import config, make
 from resnet_lab.data import build, info
-from resnet_lab.data.module import DataModule
+from resnet_lab.data.datamodule import DataModule
 from resnet_lab.data.spec import DataConfig, OwnConfig, SmallImagesConfig
 from resnet_lab.errors import UserError
 

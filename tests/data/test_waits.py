@@ -9,8 +9,8 @@ import torch
 from dispatched import Dispatched
 from folders import config, make
 from resnet_lab.data import build
+from resnet_lab.data.datamodule import DataModule
 from resnet_lab.data.folders.decoder import normalised
-from resnet_lab.data.module import DataModule
 from resnet_lab.data.order import EvalOrder, Loader, TrainLoader, TrainOrder
 from resnet_lab.data.small.memory import Augmentation, CropReader, Normalisation, WholeReader
 

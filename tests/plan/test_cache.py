@@ -14,7 +14,7 @@ from resnet_lab.plan import cache as plan_cache
 from resnet_lab.plan import estimate
 from resnet_lab.plan.cache import Kept, file
 from resnet_lab.plan.estimate import counted, sizes
-from resnet_lab.plan.table import plan
+from resnet_lab.plan.plan_table import plan
 from resnet_lab.plan.timing import seconds_an_image
 
 NET = ["model.depth=8,14", "model.width=4", "recipe.epochs=2"]
@@ -122,7 +122,7 @@ def test_what_is_faster_here_is_measured_once_and_told_from_then_on(
 def test_more_runs_on_a_gpu_are_measured_where_there_is_one(
     timed: list[Any], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resnet_lab.plan.table._gpus", lambda: 1)
+    monkeypatch.setattr("resnet_lab.plan.plan_table._gpus", lambda: 1)
     told = planned(capsys, "model.depth=8", "model.width=4", "recipe.epochs=2", measure=True)
     assert "faster here: hydra.launcher.runs_per_gpu=4, 2.0 times as fast, measured" in told
     assert "faster here: hydra.launcher.runs_per_gpu=2, 1.4 times as fast, measured" in told

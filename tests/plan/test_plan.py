@@ -11,7 +11,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.plan import estimate
 from resnet_lab.plan.cache import Kept
 from resnet_lab.plan.estimate import on_gpu
-from resnet_lab.plan.table import plan
+from resnet_lab.plan.plan_table import plan
 from resnet_lab.reference import exact_counts, table
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.terminal import said
@@ -81,7 +81,7 @@ def test_half_a_run_leaves_half_its_hours(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "resnet_lab.plan.table.here", lambda _: lambda *_: 3600 / 1000 / 64
+        "resnet_lab.plan.plan_table.here", lambda _: lambda *_: 3600 / 1000 / 64
     )  # seconds an image
     overrides = ["model.depth=8", "model.width=4", "recipe.epochs=null", "recipe.iterations=1000"]
     overrides.append(f"runs_root={tmp_path}")

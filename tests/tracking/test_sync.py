@@ -19,7 +19,7 @@ from resnet_lab.runs.folder import RunFolder
 from resnet_lab.sweeps.board import Board
 from resnet_lab.sweeps.jobs import Job
 from resnet_lab.tracking import unsent
-from resnet_lab.training import mistakes
+from resnet_lab.training import surest_mistakes
 from resnet_lab.training.answers import Answer, Answers
 from run_folders import configured, failed, finished, interrupted, started, write_history
 from wandb_server import WandbServer
@@ -259,7 +259,7 @@ def test_what_a_net_got_wrong_is_shown_without_a_row_of_its_own(
     )
     answers = Answers(given, ("cat", "dog"))
     answers.write(sweep[0].path)
-    mistakes.write(sweep[0].path, np.zeros((2, 8, 8, 3), np.uint8), answers.mistakes())
+    surest_mistakes.write(sweep[0].path, np.zeros((2, 8, 8, 3), np.uint8), answers.mistakes())
     for _ in range(2):
         assert main(["sync", str(sweep[0].path)]) == 0
     run = server.runs[told.run_id(sweep[0])]

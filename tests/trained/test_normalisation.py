@@ -15,8 +15,8 @@ from sklearn.datasets import load_digits
 from folders import used
 from resnet_lab import template
 from resnet_lab.cli import main
+from resnet_lab.config.own_code import with_sources
 from resnet_lab.config.schema import TrainConfig, TrainerConfig
-from resnet_lab.config.targets import with_sources
 from resnet_lab.data.spec import SmallImagesConfig
 from resnet_lab.models import ModelConfig, build
 from resnet_lab.models.build import build as made

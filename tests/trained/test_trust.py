@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from resnet_lab.cli import main
+from resnet_lab.config.own_code import authorised, check_from_file
 from resnet_lab.config.request import compose
-from resnet_lab.config.targets import authorised, check_from_file
 from resnet_lab.errors import UserError
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.runs.folder import RunFolder

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from resnet_lab.trained.agreement import agreement
-from resnet_lab.training import mistakes
+from resnet_lab.training import surest_mistakes
 from resnet_lab.training.answering import SIDE, Answering
 from resnet_lab.training.answers import Answer, Answers
 from resnet_lab.training.sums import Sums
@@ -111,11 +111,11 @@ def test_images_of_several_sizes_are_kept_as_squares_of_one() -> None:
 def test_the_picture_gives_its_images_back(side: int, count: int, tmp_path: Path) -> None:
     images = np.random.default_rng(side).integers(0, 256, (count, side, side, 3), np.uint8)
     wrong = [Answer(f"{place}", "a class " * 20, "猫\n", 0.75) for place in range(count)]
-    assert mistakes.write(tmp_path, images, wrong) == tmp_path / "mistakes.png"
-    assert (mistakes.read(tmp_path) == images).all()
+    assert surest_mistakes.write(tmp_path, images, wrong) == tmp_path / "mistakes.png"
+    assert (surest_mistakes.read(tmp_path) == images).all()
 
 
 def test_a_net_without_mistakes_leaves_no_picture(tmp_path: Path) -> None:
     (tmp_path / "mistakes.png").touch()
-    assert mistakes.write(tmp_path, np.empty((0, 1, 1, 3), np.uint8), []) is None
-    assert not len(mistakes.read(tmp_path))
+    assert surest_mistakes.write(tmp_path, np.empty((0, 1, 1, 3), np.uint8), []) is None
+    assert not len(surest_mistakes.read(tmp_path))

@@ -250,7 +250,7 @@ def models(args: Namespace) -> int:
         raise UserError(f"one name or pattern at a time, not {len(args.pattern)}: {' '.join(args.pattern)}")
     pattern = args.pattern[0] if args.pattern else None
     if pattern is not None and "." in pattern:
-        from resnet_lab.config.targets import authorised
+        from resnet_lab.config.own_code import authorised
 
         authorised(pattern, "model._target_")
     return print_models(pattern, args.layers)

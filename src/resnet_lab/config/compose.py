@@ -20,10 +20,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.config import rules
 from resnet_lab.config.groups import ROOT, config_dir, own_dirs
+from resnet_lab.config.hydra_errors import one_line, refuse_added_keys
 from resnet_lab.config.machine import with_local_data
-from resnet_lab.config.mistakes import one_line, refuse_added_keys
+from resnet_lab.config.own_code import authorise, targets, with_sources
 from resnet_lab.config.schema import CallbacksConfig, LoggerConfig, TrainConfig, TrainerConfig
-from resnet_lab.config.targets import authorise, targets, with_sources
 from resnet_lab.data import info, published
 from resnet_lab.data.spec import (
     DataConfig,

@@ -21,7 +21,7 @@ from resnet_lab.extras import registered
 from resnet_lab.fields import check
 
 if TYPE_CHECKING:
-    from resnet_lab.data.module import DataModule
+    from resnet_lab.data.datamodule import DataModule
     from resnet_lab.data.source import Source
 
 __all__ = [
@@ -92,7 +92,7 @@ def published(config: DataConfig) -> DataInfo | None:
 
 def build(config: DataConfig, *, batch_size: int, drop_last: bool, seed: int) -> "DataModule":
     """The data of one run. `batch_size` counts the training images of one step over all devices."""
-    from resnet_lab.data.module import DataModule
+    from resnet_lab.data.datamodule import DataModule
 
     images = source_of(config, batch_size)
     return DataModule(

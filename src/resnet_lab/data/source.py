@@ -9,7 +9,7 @@ from resnet_lab.data.spec import DataConfig, DataInfo
 from resnet_lab.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from resnet_lab.data.module import Images
+    from resnet_lab.data.datamodule import Images
 
 Config = TypeVar("Config", bound=DataConfig)
 

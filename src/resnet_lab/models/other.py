@@ -1,6 +1,6 @@
 """A net of any other kind: the dotted path of what makes it and its arguments; made, and tried on two images.
 
-Which targets may be named at all is asked before anything here is called (`resnet_lab.config.targets`). Free of torch
+Which targets may be named at all is asked before anything here is called (`resnet_lab.config.own_code`). Free of torch
 at import.
 """
 

@@ -22,7 +22,7 @@ from resnet_lab.extras import command, option
     *OVERRIDES,
 )
 def plan(args: Namespace) -> int:
-    from resnet_lab.plan.table import plan
+    from resnet_lab.plan.plan_table import plan
 
     return plan(
         args.overrides, multirun=args.multirun, gpu=args.gpu, efficiency=args.efficiency, measure=args.faster

@@ -13,10 +13,10 @@ from torch import nn
 
 from resnet_lab import data as data_sets
 from resnet_lab import models
+from resnet_lab.config.own_code import check_sources
 from resnet_lab.config.rules import check_statistics
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.config.targets import check_sources
-from resnet_lab.data.module import DataModule
+from resnet_lab.data.datamodule import DataModule
 from resnet_lab.extras import registered
 from resnet_lab.files import write_text
 from resnet_lab.models.counting import count

@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 
 from resnet_lab.config.identity import identity
+from resnet_lab.config.own_code import targets
 from resnet_lab.config.schema import ObjectiveConfig, TrainConfig
-from resnet_lab.config.targets import targets
 from resnet_lab.errors import UserError
 from resnet_lab.files import read_text, write_text
 from resnet_lab.runs.folder import RunFolder

@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from resnet_lab import models
 from resnet_lab.config.schema import PRECISIONS, TrainConfig
-from resnet_lab.data.module import DataModule
+from resnet_lab.data.datamodule import DataModule
 from resnet_lab.files import digest_of
 from resnet_lab.models.net_config import NetConfig
 from resnet_lab.models.resnet import ResNet
@@ -24,8 +24,8 @@ from resnet_lab.runs.devices import Process, trainer_arguments
 from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.record import BatchNorm, Record
 from resnet_lab.runs.recording import SOURCES, scores
-from resnet_lab.training import mistakes, recipes
 from resnet_lab.training import module as modules
+from resnet_lab.training import recipes, surest_mistakes
 from resnet_lab.training.answering import Answering
 from resnet_lab.training.batch_norm import recompute
 from resnet_lab.training.callbacks import silence
@@ -156,7 +156,7 @@ def _final_test(folder: RunFolder, net: nn.Module, parts: Parts, trainer: Traine
     classes = data.info.class_names
     answers, images = answering.answers(data.tested(loaders[0]), classes, dict(enumerate(classes)))
     if trainer.is_global_zero:
-        mistakes.leave(folder.path, answers, images)
+        surest_mistakes.leave(folder.path, answers, images)
     return {f"test/{name}": value for name, value in rates.items() if name != "images"}
 
 

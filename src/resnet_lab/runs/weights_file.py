@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import nn
 
-from resnet_lab.config.targets import check_from_file, sources_of
+from resnet_lab.config.own_code import check_from_file, sources_of
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.errors import UserError
 from resnet_lab.files import open_file, replacing

@@ -15,7 +15,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from resnet_lab.config.compose import config_loader
-from resnet_lab.config.mistakes import one_line
+from resnet_lab.config.hydra_errors import one_line
 from resnet_lab.config.request import Request, is_grid
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.cores import COMMAND

@@ -22,9 +22,9 @@ from resnet_lab.tracking import workspace
 from resnet_lab.tracking.account import PROJECT, from_environment, why_offline
 from resnet_lab.tracking.facts import facts_of
 from resnet_lab.tracking.rows import Row, all_rows, rows_to, told_by_one
-from resnet_lab.tracking.sweep import experiments_of, tell, view_of
 from resnet_lab.tracking.unsent import sent
 from resnet_lab.tracking.wandb_run import Begun, WandbRun, close, one_line, silence
+from resnet_lab.tracking.wandb_sweep import experiments_of, tell, view_of
 
 log = logging.getLogger(__name__)
 

@@ -69,7 +69,7 @@ def ended(configs: Sequence[TrainConfig]) -> Iterator[str]:
     folders = [path_of(config) for config in shown]
     yield from lost(folders, wait=True)
     if shown:
-        from resnet_lab.tracking.sweep import tell_end
+        from resnet_lab.tracking.wandb_sweep import tell_end
 
         tell_end(shown[0].logger, folders)
 

@@ -8,7 +8,7 @@ from typing import Any
 from resnet_lab.files import read_text
 from resnet_lab.tracking.facts import Facts
 from resnet_lab.training import answers as answered
-from resnet_lab.training import mistakes
+from resnet_lab.training import surest_mistakes
 
 MOST = 100  # classes, beyond which a matrix is no picture
 PROBES = ("layer_responses", "gradient_norms")
@@ -26,7 +26,7 @@ def tables(folder: Path) -> dict[str, Any]:
             found[name] = wandb.Table(columns=list[str | int](header), data=data)
     if (answers := answered.read(folder)) is None:
         return found
-    images = mistakes.read(folder)
+    images = surest_mistakes.read(folder)
     rows = answers.per_class()
     wrong = [
         [wandb.Image(pixels), each.image, each.label, each.prediction, each.probability]

@@ -13,7 +13,7 @@ from resnet_lab.errors import UserError, printable
 from resnet_lab.extras import registered
 from resnet_lab.trained.classes import Match
 from resnet_lab.trained.network import Trained
-from resnet_lab.training import mistakes
+from resnet_lab.training import surest_mistakes
 from resnet_lab.training.answering import Answering
 from resnet_lab.training.answers import Answers
 from resnet_lab.training.protocols import Protocol
@@ -68,7 +68,7 @@ class Details:
             return
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            mistakes.leave(folder, answers, images)
+            surest_mistakes.leave(folder, answers, images)
         except OSError as error:
             raise UserError(f"cannot write {error.filename or folder}: {error.strerror}") from None
 

@@ -14,7 +14,7 @@ from torch import nn
 from tqdm import tqdm
 
 from resnet_lab import data as data_sets
-from resnet_lab.data.module import DataModule
+from resnet_lab.data.datamodule import DataModule
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.reference import imagenet_classes

@@ -12,9 +12,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from resnet_lab.config.compose import compose_raw
 from resnet_lab.config.overrides import parse, read
+from resnet_lab.config.own_code import authorise, sources_of
 from resnet_lab.config.request import Request
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.config.targets import authorise, sources_of
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, unknown
 from resnet_lab.models.description import ModelConfig

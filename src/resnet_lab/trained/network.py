@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from resnet_lab.config.identity import edited
+from resnet_lab.config.own_code import check_from_file
 from resnet_lab.config.schema import TrainConfig
-from resnet_lab.config.targets import check_from_file
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.errors import UserError, nearest
 from resnet_lab.files import open_file, read_text

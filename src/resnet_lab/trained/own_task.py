@@ -7,8 +7,8 @@ import torch
 from lightning import Trainer
 
 from resnet_lab import models
-from resnet_lab.config.targets import check_from_file
-from resnet_lab.data.module import DataModule
+from resnet_lab.config.own_code import check_from_file
+from resnet_lab.data.datamodule import DataModule
 from resnet_lab.errors import UserError
 from resnet_lab.runs.checkpoints import newest_sound
 from resnet_lab.runs.folder import RunFolder

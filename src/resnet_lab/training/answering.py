@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from resnet_lab.training.answers import Answer, Answers
-from resnet_lab.training.mistakes import MOST, Pixels
 from resnet_lab.training.sums import world_size
+from resnet_lab.training.surest_mistakes import MOST, Pixels
 
 SIDE = 112  # pixels of the images that are kept, at most
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from folders import CLASSES, config, make, picture
 from resnet_lab.data import build, info
+from resnet_lab.data.datamodule import DataModule
 from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.folders.decoder import Reused, normalise_into, normalised
-from resnet_lab.data.module import DataModule
 from resnet_lab.data.order import CPU
 from resnet_lab.data.spec import ImageFolderConfig, SmallFolderConfig
 from resnet_lab.errors import UserError

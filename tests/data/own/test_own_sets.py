@@ -16,7 +16,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, Subset
 
 from resnet_lab.data import build, info
-from resnet_lab.data.module import DataModule
+from resnet_lab.data.datamodule import DataModule
 from resnet_lab.data.own.sets import OwnImages
 from resnet_lab.data.spec import KINDS, OwnConfig, data_kind
 from resnet_lab.errors import UserError

@@ -13,11 +13,11 @@ from PIL import Image
 
 from folders import CLASSES, config, make, picture
 from resnet_lab.data import build, info
+from resnet_lab.data.datamodule import DataModule
 from resnet_lab.data.folders.images import FolderFiles
-from resnet_lab.data.module import DataModule
 from resnet_lab.data.shards import open_prepared
-from resnet_lab.data.shards.files import ShardFiles
 from resnet_lab.data.shards.prepare import MANIFEST, PARTIAL, prepare
+from resnet_lab.data.shards.shard_files import ShardFiles
 from resnet_lab.errors import UserError
 
 SIZE = 40

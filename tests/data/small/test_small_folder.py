@@ -16,7 +16,7 @@ from folders import CLASSES, make, picture
 from resnet_lab.config.request import compose
 from resnet_lab.config.schema import TrainConfig
 from resnet_lab.data import build, info
-from resnet_lab.data.module import DataModule
+from resnet_lab.data.datamodule import DataModule
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.data.small import decoding
 from resnet_lab.data.small.memory import averaged_down

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resnet_lab.data.datamodule import Images
 from resnet_lab.data.decode import BrokenImage, Pixels, open_picture
 from resnet_lab.data.folders.augment import RandomView
 from resnet_lab.data.folders.decoder import IMAGENET, Decoder, ImageFiles, Normal, View
 from resnet_lab.data.folders.walk import scan
-from resnet_lab.data.module import Images
 from resnet_lab.data.order import Reader, TrainOrder, Transform, rank_and_world, sample_random
 from resnet_lab.data.preprocessing import CentreView, Preprocessing, by_channel, mean_and_std
 from resnet_lab.data.spec import DataConfig, DataInfo, ImageFolderConfig

@@ -8,7 +8,7 @@ It is called with `data.args`, and gives either
   set draws from `random`, NumPy's or torch's global generator is a function of (seed, epoch, index);
 - or a `LightningDataModule`, which is used unchanged.
 
-Which targets may be named at all is checked before anything here is called (`resnet_lab.config.targets`).
+Which targets may be named at all is checked before anything here is called (`resnet_lab.config.own_code`).
 """
 
 import json
@@ -24,7 +24,7 @@ from resnet_lab.errors import UserError
 from resnet_lab.targets import called, locate, made, takes
 
 if TYPE_CHECKING:
-    from resnet_lab.data.module import Images
+    from resnet_lab.data.datamodule import Images
 
 TARGET = "data._target_"
 

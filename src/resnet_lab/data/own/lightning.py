@@ -16,7 +16,7 @@ from lightning.pytorch.utilities.model_helpers import is_overridden
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from resnet_lab.data.module import Images
+from resnet_lab.data.datamodule import Images
 from resnet_lab.data.order import CPU, Batch, Reader, drawn, images_in
 from resnet_lab.data.own import TARGET, First
 from resnet_lab.data.own.sets import class_names_of, preprocessing

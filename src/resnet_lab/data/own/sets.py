@@ -23,7 +23,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset
 
 from resnet_lab.cores import share
-from resnet_lab.data.module import Images
+from resnet_lab.data.datamodule import Images
 from resnet_lab.data.order import Batch, Reader, draw, drawn
 from resnet_lab.data.own import TARGET, First
 from resnet_lab.data.preprocessing import Preprocessing, by_channel, mean_and_std

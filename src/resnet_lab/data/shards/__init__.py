@@ -71,7 +71,7 @@ class Shards(EncodedSource):
 
     def open(self) -> "EncodedImages":
         from resnet_lab.data.folders.images import EncodedImages
-        from resnet_lab.data.shards.files import ShardFiles
+        from resnet_lab.data.shards.shard_files import ShardFiles
 
         files = {part: ShardFiles(self.found, part) for part in self.found.splits}
         return EncodedImages(self.config, self.info(), files)

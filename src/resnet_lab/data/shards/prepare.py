@@ -32,7 +32,7 @@ from resnet_lab.data.folders.decoder import threads_of_this_process
 from resnet_lab.data.folders.images import FolderFiles
 from resnet_lab.data.order import generator
 from resnet_lab.data.shards import MANIFEST, VERSION
-from resnet_lab.data.shards.files import INDEX, LABELS, chunk_labels
+from resnet_lab.data.shards.shard_files import INDEX, LABELS, chunk_labels
 from resnet_lab.data.spec import ImageFolderConfig, ShardsConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import UNFINISHED, settle, write_bytes

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from resnet_lab.data.module import Images
+from resnet_lab.data.datamodule import Images
 from resnet_lab.data.order import Batch, Reader, Transform, generator
 from resnet_lab.data.preprocessing import Preprocessing, by_channel
 from resnet_lab.data.spec import DataConfig, DataInfo, InMemoryConfig
