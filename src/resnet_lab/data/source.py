@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 Config = TypeVar("Config", bound=DataConfig)
 
 
+def broken_image(which: str) -> UserError:
+    """Return the error of a run that a broken image stops; `which` names the image and what is wrong with it."""
+    return UserError(f"broken image {which} (data.on_error=skip would leave it out)")
+
+
 class Source(ABC, Generic[Config]):
     """The images that a configuration names. Each method raises UserError for a choice or a place that will not do."""
 

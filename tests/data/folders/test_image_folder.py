@@ -264,13 +264,13 @@ def test_a_device_normalises_a_batch_as_the_cpu_does_each_picture() -> None:
 
 def test_memory_of_a_batch_is_taken_again_once_nobody_holds_a_part_of_it() -> None:
     memory = Reused()
-    batch = memory.take((4, 2), np.float32)
+    batch = memory.take((4, 2))
     place, part = batch.data_ptr(), batch[1:].T
     del batch
-    assert memory.take((4, 2), np.float32).data_ptr() != place
+    assert memory.take((4, 2)).data_ptr() != place
     del part
-    assert memory.take((4, 2), np.float32).data_ptr() == place
-    assert len(memory.take((9, 9), np.float32)) == 9
+    assert memory.take((4, 2)).data_ptr() == place
+    assert len(memory.take((9, 9))) == 9
 
 
 def test_batches_that_are_kept_stay_as_they_were(root: Path) -> None:

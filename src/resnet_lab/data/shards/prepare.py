@@ -33,6 +33,7 @@ from resnet_lab.data.folders.images import FolderFiles
 from resnet_lab.data.order import generator
 from resnet_lab.data.shards import MANIFEST, VERSION
 from resnet_lab.data.shards.shard_files import INDEX, LABELS, chunk_labels
+from resnet_lab.data.source import broken_image
 from resnet_lab.data.spec import ImageFolderConfig, ShardsConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import UNFINISHED, settle, write_bytes
@@ -174,10 +175,7 @@ def _write_shard(split: Split, indices: list[int], target: Path, on_error: str) 
                 }
             except BrokenImage as error:
                 if on_error != "skip":
-                    where = split.files.where(index)
-                    raise UserError(
-                        f"broken image {where}: {error} (data.on_error=skip would leave it out)"
-                    ) from error
+                    raise broken_image(f"{split.files.where(index)}: {error}") from error
                 continue
             writer[count] = item
             count += 1
