@@ -67,7 +67,7 @@ class Text:
 
 
 def local(default: Any) -> Any:
-    """A field that never changes a result."""
+    """Return a field that never changes a result."""
     return field(default=default, metadata=LOCAL)
 
 
@@ -79,7 +79,7 @@ def choice(
     identity: bool = True,
     usual: str | None = None,
 ) -> Any:
-    """A field that takes one of a few words; `own`: or the dotted path of something of one's own.
+    """Return a field that takes one of a few words; `own`: or the dotted path of something of one's own.
 
     `usual` is what a default of auto stands for.
     """
@@ -88,17 +88,17 @@ def choice(
 
 
 def number(default: float | None, *, identity: bool = True, **ends: float) -> Any:
-    """A field that takes the numbers of a `Range`, as in ``number(0.9, least=0, below=1)``."""
+    """Return a field that takes the numbers of a `Range`, as in ``number(0.9, least=0, below=1)``."""
     return field(default=default, metadata={"range": Range(**ends), "identity": identity})
 
 
 def text(default: str | None, **limits: Any) -> Any:
-    """A field that takes the words of a `Text`, as in ``text(None, most=64, without="/")``."""
+    """Return a field that takes the words of a `Text`, as in ``text(None, most=64, without="/")``."""
     return field(default=default, metadata={"text": Text(**limits)})
 
 
 def path(default: str | None, *, identity: bool = True) -> Any:
-    """A field that names a file or a folder: ~ is the home."""
+    """Return a field that names a file or a folder: ~ is the home."""
     return field(default=default, metadata={"path": True, "identity": identity})
 
 
@@ -112,7 +112,7 @@ class Key:
 
 
 def keys(schema: type, prefix: str = "", *, local: bool = False) -> dict[str, Key]:
-    """The dotted keys of nested dataclasses, of every kind of each; `local`: so is all of it."""
+    """Return the dotted keys of nested dataclasses, of every kind of each; `local`: so is all of it."""
     found: dict[str, Key] = {}
     for kind in _kinds(schema):
         hints = get_type_hints(kind)

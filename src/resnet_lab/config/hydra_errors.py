@@ -36,7 +36,7 @@ OTHER_NAMES = {  # what other programs call a key
 
 
 def one_line(error: Exception) -> UserError:
-    """The error as a user's mistake."""
+    """Return the error as a user's mistake."""
     if isinstance(error, MissingConfigException) and error.options is not None:
         asked = str(error.missing_cfg_file)
         for group, options in groups().items():  # an option may lie deeper, as in experiment=he2015/table6

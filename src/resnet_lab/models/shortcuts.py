@@ -51,7 +51,7 @@ class Shortcut:
         raise NotImplementedError
 
     def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
-        """What the unit got and what its branch computed, added; `own` has the layers."""
+        """Return what the unit got and what its branch computed, added; `own` has the layers."""
         raise NotImplementedError
 
     @classmethod
@@ -60,7 +60,7 @@ class Shortcut:
 
     @classmethod
     def projects_at(cls, changes_dimensions: bool) -> bool:
-        """Whether the shortcut of a unit has weights of its own."""
+        """Return whether the shortcut of a unit has weights of its own."""
         return cls.projects is Projects.ALWAYS or (cls.projects is Projects.CHANGES and changes_dimensions)
 
 

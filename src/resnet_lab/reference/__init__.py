@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 def names() -> list[str]:
-    """The tables and figures that `table` knows, as in ``he2015/table6``."""
+    """Return the tables and figures that `table` knows, as in ``he2015/table6``."""
     papers = (entry.name for entry in files(__package__).iterdir() if entry.name.startswith("he20"))
     return sorted(name.removesuffix(".csv").replace("_", "/") for name in papers)
 
@@ -33,7 +33,7 @@ def table(name: str) -> list[Row]:
 
 
 def exact_counts() -> list[Row]:
-    """Parameters and multiply-adds of 75 architectures, counted layer by layer, beside the papers' rounding.
+    """Return parameters and multiply-adds of 75 architectures, counted layer by layer, beside the papers' rounding.
 
     Source: computed from the architectures of he2015 Section 3.3, 4.2 and he2016 Section 3 to 5.
     """
@@ -41,7 +41,7 @@ def exact_counts() -> list[Row]:
 
 
 def community() -> list[Row]:
-    """What other reimplementations reached: one row a net, with its source and how the error was picked.
+    """Return what other reimplementations reached: one row a net, with its source and how the error was picked.
 
     Source: the public repositories and threads named in the column ``source``.
     """
@@ -49,7 +49,7 @@ def community() -> list[Row]:
 
 
 def imagenet_classes() -> list[Row]:
-    """The 1,000 classes of ImageNet (ILSVRC 2012) in the order of a net's outputs: WordNet id and name.
+    """Return the 1,000 classes of ImageNet (ILSVRC 2012) in the order of a net's outputs: WordNet id and name.
 
     Source: the challenge's WordNet ids, sorted, as torchvision's ImageFolder orders their folders; the names are
     those that torchvision's weights carry.
@@ -58,7 +58,7 @@ def imagenet_classes() -> list[Row]:
 
 
 def recipes() -> Row:
-    """What each paper states of training and testing, what it leaves open, and how we know.
+    """Return what each paper states of training and testing, what it leaves open, and how we know.
 
     Source: he2015 Sections 3.4, 4.1, 4.2; he2016 Sections 3, 5 and appendix; the authors' repositories.
     """
@@ -81,7 +81,7 @@ def _text(filename: str) -> str:
 
 
 def _value(cell: str) -> int | float | str | None:
-    """The cell as the narrowest of None, int, float and str that holds it."""
+    """Return the cell as the narrowest of None, int, float and str that holds it."""
     for kind in (int, float):
         try:
             return kind(cell)

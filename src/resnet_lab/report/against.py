@@ -24,7 +24,7 @@ class Line(Protocol):
 
 
 def shared_variance(lines: Sequence[Line]) -> Pooled | None:
-    """The variance that stands for the lines' own where they have few seeds; None where it mixes settings."""
+    """Return the variance that stands for the lines' own where they have few seeds; None where it mixes settings."""
     if any(line.settings > 1 for line in lines):
         return None
     return pooled([line.result for line in lines])
@@ -42,7 +42,7 @@ class AgainstBaseline:
 def held_against(
     lines: Sequence[Line], baseline: Sequence[str], varying: Sequence[str]
 ) -> list[AgainstBaseline]:
-    """The result minus that of the line that has the baseline's choices, and else the same of those that vary.
+    """Return the result minus that of the line that has the baseline's choices, and else the same of those that vary.
 
     Where no line is like that, the one that differs least is taken and the note says in what. Without a baseline there
     are no differences. Raises UserError where no line has the baseline's choices.

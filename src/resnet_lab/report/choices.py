@@ -39,7 +39,7 @@ _COMPLETED: dict[str, dict[str, object]] = {}
 
 
 def complete(config: Mapping[str, Any], record: Record | None = None) -> dict[str, Any]:
-    """A nested configuration by dotted key; what it leaves to the schema or to the family is written out.
+    """Return a nested configuration by dotted key; what it leaves to the schema or to the family is written out.
 
     What the record tells of the run's conditions takes the place of what was asked for.
     """
@@ -84,7 +84,7 @@ def conditions(choices: Choices) -> dict[str, object]:
 
 
 def model_of(config: Mapping[str, Any]) -> NetConfig:
-    """The net, without keys that this version does not know; not to be changed: runs of one net share it."""
+    """Return the net, without keys that this version does not know; not to be changed: runs of one net share it."""
     return _net(json.dumps(config["model"]))
 
 
@@ -122,7 +122,7 @@ def _shared(keys: tuple[str, ...], beginnings: tuple[str, ...]) -> tuple[str, ..
 
 
 def differing(groups: Iterable[Choices]) -> list[str]:
-    """The keys in which these choices are not all the same, sorted; a condition that is not known is no other."""
+    """Return the keys in which these choices differ, sorted; a condition that is not known does not count."""
     every = list(groups)
     seen = [but_for_the_seed(choices) for choices in every]
     keys = {key for choices in seen for key in choices}
@@ -133,7 +133,7 @@ def differing(groups: Iterable[Choices]) -> list[str]:
 
 
 def shown(choices: Choices, key: str) -> str:
-    """A choice in a table; nothing for a condition that is not known."""
+    """Return a choice in a table; nothing for a condition that is not known."""
     value = choices.get(key)
     return "" if value is None and key in CONDITIONS else value_word(value)
 
@@ -148,7 +148,7 @@ def _frozen(value: Any) -> Any:
 
 @cache
 def _schema() -> tuple[dict[str, object], frozenset[str]]:
-    """The default of every key, and the keys that stay out of a run's identity; of every kind of data set."""
+    """Return the default of every key, and the keys that stay out of a run's identity; of every kind of data set."""
     types = get_type_hints(TrainConfig)
     defaults: dict[str, object] = {}
     shared: set[str] = set()

@@ -48,17 +48,17 @@ class FoundRun:
 
     @property
     def answers(self) -> str | None:
-        """The paper's table that this run helps to answer, as in ``he2015/table6``."""
+        """Return the paper's table that this run helps to answer, as in ``he2015/table6``."""
         return self.choices["answers"]
 
     @property
     def steps(self) -> Columns:
-        """The columns of steps.csv, read anew with each call; empty for a run that wrote none."""
+        """Return the columns of steps.csv, read anew with each call; empty for a run that wrote none."""
         return read_or_empty(self.path / "steps.csv")
 
     @property
     def iterations(self) -> int:
-        """How many optimiser steps it has done, as far as its record or its history tells."""
+        """Return how many optimiser steps it has done, as far as its record or its history tells."""
         return int(self.record.last.get("iteration") or max(self.history.get("iteration", []), default=0))
 
     @property
@@ -67,7 +67,7 @@ class FoundRun:
         return self.record.error.kind if self.record.error else None
 
     def last(self, metric: str) -> float:
-        """A metric at a finished run's last iteration, as in ``test/error`` (per cent); nan without one."""
+        """Return a metric at a finished run's last iteration, as in ``test/error`` (per cent); nan without one."""
         value = self.record.last.get(metric) if self.state == State.FINISHED else None
         return math.nan if value is None else float(value)
 
@@ -77,7 +77,7 @@ def to_stderr(line: str) -> None:
 
 
 def collect(folder: Path, warn: Callable[[str], None] = to_stderr) -> list[FoundRun]:
-    """Every run at or below a folder, in the order of their paths; links are followed, and each run is read once.
+    """Return every run at or below a folder, sorted by path; links are followed, and each run is read once.
 
     A folder that cannot be read as a run is left out and costs one line to `warn`.
     """
@@ -152,7 +152,7 @@ def read(path: Path) -> FoundRun:
 
 
 def _replica(choices: Choices) -> int:
-    """The seed; in a cross-validation a number that each seed and fold has for itself."""
+    """Return the seed; in a cross-validation a number that each seed and fold has for itself."""
     seed, fold = int(choices["seed"]), choices.get(FOLD)
     return seed if fold is None else seed * int(choices["data.folds"]) + int(fold)
 

@@ -62,13 +62,13 @@ class Group:
         return len(self.finished)
 
     def last(self, metric: str) -> Spread:
-        """A metric at the last iteration over the finished runs, as in ``test/error`` (per cent)."""
+        """Return a metric at the last iteration over the finished runs, as in ``test/error`` (per cent)."""
         found = {run.seed: value for run in self.finished if not math.isnan(value := run.last(metric))}
         return Spread(tuple(found.values()), tuple(found))
 
     @cached_property
     def metrics(self) -> list[str]:
-        """The further ones of the final test that its runs recorded, as ``accuracy/cat``."""
+        """Return the further ones of the final test that its runs recorded, as ``accuracy/cat``."""
         names = [name for run in self.finished for name in run.record.last if name.startswith("test/")]
         return [name.removeprefix("test/") for name in dict.fromkeys(names) if name not in BUILT_IN]
 
@@ -100,25 +100,25 @@ class Group:
         return Spread(tuple(value for value in found if not math.isnan(value)))
 
     def cost(self, name: str) -> Spread:
-        """A figure of the records' ``cost`` over the finished runs, as in ``train_seconds``."""
+        """Return a figure of the records' ``cost`` over the finished runs, as in ``train_seconds``."""
         found = (getattr(run.record.cost, name) for run in self.finished)
         return Spread(tuple(value for value in found if value is not None))
 
     def figure(self, column: Column) -> Spread:
-        """A figure of the record over the finished runs; a fact of the net once."""
+        """Return a figure of the record over the finished runs; a fact of the net once."""
         if column.part == "model":
             fact = self.fact(column.key)
             return Spread() if fact is None else Spread((fact,))
         return self.last(column.key) if column.part == "last" else self.cost(column.key)
 
     def fact(self, name: str) -> Any:
-        """A fact of the net that the records state, as in ``parameters``; None before a run has ended."""
+        """Return a fact of the net that the records state, as in ``parameters``; None before a run has ended."""
         facts = (getattr(run.record.model, name) for run in self.runs)
         return next((fact for fact in facts if fact is not None), None)
 
     @property
     def diverged(self) -> int:
-        """How many runs stopped because the loss was no longer finite."""
+        """Return how many runs stopped because the loss was no longer finite."""
         return sum(run.error == "nonfinite_loss" for run in self.runs)
 
     @property
@@ -170,13 +170,13 @@ def objective_of(choices: Choices) -> Column:
 
 
 def states_of(runs: Iterable[FoundRun]) -> list[str]:
-    """How many are not finished, as ``1 failed: out_of_memory``, ``2 running``."""
+    """Return how many are not finished, as ``1 failed: out_of_memory``, ``2 running``."""
     states = Counter(f"{run.state}: {run.error}" if run.error else run.state for run in runs)
     return [f"{count} {state}" for state, count in sorted(states.items()) if state != State.FINISHED]
 
 
 def summarise(runs: Iterable[FoundRun]) -> list[Group]:
-    """The runs in groups that differ only in the seed: plain nets first, then by kind, depth and choices."""
+    """Return the runs in groups that differ only in the seed: plain nets first, then by kind, depth and choices."""
     alike: dict[frozenset[tuple[str, Any]], list[FoundRun]] = {}
     for run in runs:
         alike.setdefault(frozenset(but_for_the_seed(run.choices).items()), []).append(run)
@@ -224,7 +224,7 @@ def _counted_once(seeds: Iterable[int]) -> str:
 
 
 def keys_of_rows(groups: Sequence[Group]) -> list[str]:
-    """The keys that a table must show beside depth and kind, because these do not decide them."""
+    """Return the keys that a table must show beside depth and kind, because these do not decide them."""
     nets: dict[tuple[int | None, str], list[Group]] = {}
     for group in groups:
         nets.setdefault((group.depth, group.kind), []).append(group)

@@ -40,7 +40,7 @@ def conclude(groups: Sequence[Group], beside: Sequence[Beside] = ()) -> str:
 
 
 def against_the_paper(beside: Sequence[Beside]) -> str:
-    """How many of the paper's figures ours meet."""
+    """Return how many of the paper's figures ours meet."""
     counts = Counter(each.verdict.split(":")[0] for each in beside)
     said = ", ".join(f"{count} {PLURAL.get(verdict, verdict)}" for verdict, count in counts.most_common())
     return f"Beside {len(beside)} figures of the paper: {said}." if said else ""
@@ -153,7 +153,7 @@ def learning_rates(groups: Sequence[Group]) -> str:
 
 
 def gradients(groups: Sequence[Group]) -> str:
-    """How far apart the gradients of a net's layers lie early in training."""
+    """Return how far apart the gradients of a net's layers lie early in training."""
     said = []
     for group, name in zip(groups, names_of(groups), strict=True):
         norms = measured(group, "gradient_norms", last=False).values()
@@ -164,7 +164,7 @@ def gradients(groups: Sequence[Group]) -> str:
 
 
 def _unshared(series: Sequence[str]) -> dict[str, str]:
-    """Names of series without the words that all of them have."""
+    """Return names of series without the words that all of them have."""
     words = {name: name.split(", ") for name in series}
     return {
         name: ", ".join(each for each in own if not all(each in others for others in words.values())) or name
@@ -212,7 +212,7 @@ def _of_most_seeds(groups: Sequence[Group]) -> list[Group]:
 
 
 def _by_depth(groups: Sequence[Group]) -> dict[str, dict[int, Group]]:
-    """The nets of each kind of unit that was tried at several depths; empty where depth is not all that differs."""
+    """Return the nets of each kind of unit tried at several depths; empty where more than depth differs."""
     kinds: dict[str, dict[int, Group]] = {}
     for group in groups:
         if group.depth is not None and (group.n or group.diverged):
@@ -223,7 +223,7 @@ def _by_depth(groups: Sequence[Group]) -> dict[str, dict[int, Group]]:
 
 
 def _difference(group: Group, other: Group, shared: Pooled | None) -> Difference:
-    """The other's test error minus this one's; without end where one of them diverges."""
+    """Return the other's test error minus this one's; without end where one of them diverges."""
     ours, theirs = other.result, group.result
     if ours.n and theirs.n:
         return difference(ours, theirs, shared)
@@ -233,7 +233,7 @@ def _difference(group: Group, other: Group, shared: Pooled | None) -> Difference
 
 
 def _meaning(found: dict[str, Difference], groups: Sequence[Group]) -> str:
-    """The finding on depth, for every outcome."""
+    """Return the finding on depth, for every outcome."""
     ways = {name: difference.way for name, difference in found.items()}
     unknown = next((each.how for each in found.values() if each.way == "unknown"), None)
     if unknown:
@@ -269,7 +269,7 @@ def _changes(found: dict[str, Difference], groups: Sequence[Group]) -> str:
 
 
 def best_of(groups: Sequence[Group]) -> tuple[Group, Column]:
-    """The best group, and by what: the validation images where all have some."""
+    """Return the best group, and by what: the validation images where all have some."""
     column = groups[0].objective
     validated = all(group.last(column.validated.key).n for group in groups)
     by = column.validated if validated else column
@@ -323,7 +323,7 @@ def _count(groups: Sequence[Group]) -> str:
 
 
 def _error(group: Group) -> str:
-    """The result with its unit."""
+    """Return the result with its unit."""
     column = group.objective
     return f"{said(column, group.result)} {column.unit}".rstrip() if group.result.n else "no result"
 

@@ -102,7 +102,7 @@ def _over_seeds(group: Group, metric: str) -> tuple[list[float], list[tuple[floa
 
 
 def _followed(group: Group) -> list[FoundRun]:
-    """The runs whose curves count: the finished ones, or before there are any all with a whole epoch."""
+    """Return the runs whose curves count: the finished ones, or before there are any all with a whole epoch."""
     runs = group.finished or group.runs
     return [run for run in runs if run.history.get("iteration")]
 

@@ -18,7 +18,7 @@ def compare(
     by: Sequence[str] = (),
     baseline: Sequence[str] = (),
 ) -> Any:
-    """The groups of all runs below these folders, one row each: the figures of table.csv, unrounded.
+    """Return the groups of all runs below these folders, one row each: the figures of table.csv, unrounded.
 
     A pandas frame where pandas is there, else a list of mappings. `where`, `by` and `baseline`: those of the command.
     """
@@ -28,7 +28,7 @@ def compare(
 
 
 def compare_runs(folders: Path | str | Sequence[Path | str], *, where: Sequence[str] = ()) -> Any:
-    """Every run below these folders, one row each: the figures of runs.csv; as `compare` gives them."""
+    """Return every run below these folders, one row each: the figures of runs.csv; as `compare` gives them."""
     return _frame(run_figures(summarise(gathered(_paths(folders), where))))
 
 

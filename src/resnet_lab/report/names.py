@@ -30,7 +30,7 @@ def names_of_runs(runs: Sequence[FoundRun]) -> list[str]:
 
 
 def _varying(every: Sequence[Choices], more: Sequence[str] = ()) -> list[dict[str, object]]:
-    """The choices that differ; a condition that is not known is no other."""
+    """Return the choices that differ; a condition that is not known is no other."""
     keys = [*differing(every), *more]
     return [{key: choices.get(key) for key in keys} for choices in every]
 

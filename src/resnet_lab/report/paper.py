@@ -53,7 +53,7 @@ class Figure:
 
     @property
     def compared(self) -> float:
-        """The figure that ours is held against: its mean where one is printed."""
+        """Return the figure that ours is held against: its mean where one is printed."""
         return self.mean if self.mean is not None else float(self.printed or "nan")
 
     def others(self) -> list[dict[str, Any]]:
@@ -89,13 +89,13 @@ class Beside:
 
 
 def answered(runs: Sequence[FoundRun], groups: Sequence[Group]) -> tuple[str | None, list[Beside]]:
-    """The paper's table that runs answer, and each of its figures beside those of their groups; None without one."""
+    """Return the paper's table that runs answer, with each of its figures beside ours; None if there is none."""
     answers = next((run.answers for run in runs if run.answers), None)
     return answers, beside_the_paper(groups, answers) if answers else []
 
 
 def beside_the_paper(groups: Sequence[Group], name: str) -> list[Beside]:
-    """Every figure of a table, as in ``he2015/table6``, with each group that answers it; the paper's order.
+    """Return every figure of a table, as in ``he2015/table6``, with each group that answers it; the paper's order.
 
     Raises UserError for a table that is not there; one that no run answers, as ``he2015/fig7``, gives none.
     """
@@ -107,7 +107,7 @@ def beside_the_paper(groups: Sequence[Group], name: str) -> list[Beside]:
 
 
 def figures(name: str) -> list[Figure]:
-    """The figures of a table that runs can answer."""
+    """Return the figures of a table that runs can answer."""
     rows = reference.table(name)
     page = _pages().get(name, {"rows": []})
     made = []
@@ -166,7 +166,7 @@ def different_question(figure: Figure, group: Group) -> str | None:
 
 
 def _too_few(figure: Figure, group: Group) -> str | None:
-    """Why our seeds, or the paper's runs, do not carry a comparison."""
+    """Return why our seeds, or the paper's runs, do not carry a comparison."""
     if isinstance(figure.printed, str):
         return f"the paper says {figure.printed}"
     n = group.n + group.diverged

@@ -28,7 +28,7 @@ def asks(key: str) -> bool:
 
 
 def parted(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
-    """The runs by what they answer, under a short name that says only in what the parts differ; in their order."""
+    """Return the runs by what they answer, in their order; the short name of a part says how the parts differ."""
     found: dict[tuple[tuple[str, str], ...], list[FoundRun]] = {}
     for run in runs:
         question = tuple(sorted((key, str(value)) for key, value in _question(run.choices).items()))
@@ -37,7 +37,7 @@ def parted(runs: Iterable[FoundRun]) -> dict[str, list[FoundRun]]:
 
 
 def slug(name: str) -> str:
-    """The name of a part as a part of a file's name."""
+    """Return the name of a part as a part of a file's name."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-") or "part"
 
 
@@ -46,7 +46,7 @@ def _question(choices: Choices) -> dict[str, object]:
 
 
 def _names(questions: Sequence[Mapping[str, str]]) -> list[str]:
-    """The name of the data, and what else tells the parts apart."""
+    """Return the name of the data, and what else tells the parts apart."""
     if len(questions) == 1:
         return [""]
     keys = sorted({key for each in questions for key in each})

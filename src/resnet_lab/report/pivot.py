@@ -42,7 +42,7 @@ def drawn_by(
     *,
     all_runs: bool = False,
 ) -> PivotTable:
-    """A line for each value of these choices."""
+    """Return a line for each value of these choices."""
     found = pools(groups, by, all_runs=all_runs)
     lines, keys = found.lines, found.keys
     fields = _fields(lines, keys, held_against(lines, baseline, keys), baseline, show)
@@ -57,7 +57,7 @@ def pivot(
     *,
     all_runs: bool = False,
 ) -> PivotTable:
-    """A row for each value of one choice, a column for each of another; test error in per cent, mean ± std (n).
+    """Return a row for each value of one choice, a column for each of another; test error in per cent, mean ± std (n).
 
     With a baseline each cell is the difference to its own, and the interval. Conditions that differ within a cell
     make further rows.

@@ -51,7 +51,7 @@ class Pool:
         return sum(group.diverged for group in self.every or self.groups)
 
     def last(self, metric: str) -> Spread:
-        """A metric at the last iteration over all finished runs, paired by their seed and by what else differs."""
+        """Return a metric at the last iteration over all finished runs, paired by seed and other differences."""
         values, pairs = [], []
         for group in self.groups:
             rest = tuple(str(group.choices.get(key)) for key in self.over)
@@ -70,7 +70,7 @@ class Pool:
         return self.last(self.objective.key)
 
     def figure(self, column: Column) -> Spread:
-        """A figure of the record over the finished runs; a fact of the net where it is the same in all groups."""
+        """Return a figure of the record over the finished runs; once if it is the same in all groups."""
         if column.part == "model":
             fact = self.fact(column.key)
             return Spread() if fact is None else Spread((fact,))
@@ -79,7 +79,7 @@ class Pool:
         return Spread(tuple(value for group in self.groups for value in group.cost(column.key).values))
 
     def fact(self, name: str) -> Any:
-        """A fact of the net where it is the same in all groups, else None."""
+        """Return a fact of the net where it is the same in all groups, else None."""
         facts = {group.fact(name) for group in self.groups}
         return facts.pop() if len(facts) == 1 else None
 
@@ -129,7 +129,7 @@ def pools(
 
 
 def _balanced(lines: Sequence[Pool], over: Sequence[str], *, all_runs: bool) -> Pools:
-    """The cells over the settings, and their seeds, that all cells with a result share."""
+    """Return the cells over the settings, and their seeds, that all cells with a result share."""
     cells = [line for line in lines if line.n]
     # What is the same throughout each cell goes along with the choice that is asked for: no setting, but part of it.
     along = [key for key in over if all(_constant(line, key) for line in cells)]
@@ -218,7 +218,7 @@ def _values(keys: Sequence[str], settings: Sequence[Sequence[Any]]) -> list[str]
 
 
 def _apart(groups: Sequence[Group], by: Sequence[str]) -> list[str]:
-    """The conditions that differ within a cell of these choices."""
+    """Return the conditions that differ within a cell of these choices."""
     conditions = [key for key in CONDITIONS if key not in by]
     return [
         key

@@ -83,7 +83,7 @@ def report(folders: Path | Sequence[Path], out: Path | None = None, asked: Asked
 def gathered(
     folders: Sequence[Path], where: Sequence[str] = (), warn: Callable[[str], None] = to_stderr
 ) -> list[FoundRun]:
-    """The runs below all these folders for which the conditions hold; UserError where there is none."""
+    """Return the runs below all these folders for which the conditions hold; UserError where there is none."""
     found = []
     for folder in folders:
         if not folder.is_dir():
@@ -96,14 +96,14 @@ def gathered(
 
 
 def home(folders: Sequence[Path]) -> Path:
-    """Where what is said of all these folders belongs: the folder around them."""
+    """Return where what is said of all these folders belongs: the folder around them."""
     return (
         folders[0] if len(folders) == 1 else Path(os.path.commonpath([path.absolute() for path in folders]))
     )
 
 
 def _sweeps(folders: Sequence[Path], asked: Asked) -> dict[Path, list[FoundRun]]:
-    """Where a report goes -> its runs."""
+    """Return where a report goes -> its runs."""
     runs = gathered(folders, asked.where)
     if len(folders) > 1:
         return {asked.out or home(folders): runs}
@@ -169,7 +169,7 @@ class Part:
         return text
 
     def markdown(self, figures: Sequence[Path]) -> str:
-        """The finding, the table and the figures."""
+        """Return the finding, the table and the figures."""
         answers, beside = self.answered
         lines = [self.conclusion, self.table.markdown().strip(), self.note]
         if self.effects:
@@ -198,7 +198,7 @@ class Part:
 
 
 def parts_of(runs: Sequence[FoundRun]) -> list[Part]:
-    """The runs, apart where they cannot be compared."""
+    """Return the runs, apart where they cannot be compared."""
     return [Part(name, members) for name, members in parted(runs).items()]
 
 
@@ -252,7 +252,7 @@ def _draw(part: Part, target: Path, pictures: Sequence[str]) -> list[Path]:
 
 
 def by_part(figures: Mapping[str, Sequence[Figures]]) -> list[Figures]:
-    """The lines of all parts in one table, with a column for the part where there are several."""
+    """Return the lines of all parts in one table, with a column for the part where there are several."""
     names = dict.fromkeys(name for lines in figures.values() for line in lines for name in line)
     return [
         {**({"part": part} if part else {}), **{name: line.get(name) for name in names}}
@@ -290,7 +290,7 @@ def note_of(groups: Sequence[Group]) -> str:
 
 
 def _sources(beside: Sequence[Beside]) -> str:
-    """Who reached the figures of the column `others`, and how they were picked."""
+    """Return who reached the figures of the column `others`, and how they were picked."""
     lines = [
         f"- {figure.label}: {row['error']:.2f} {', '.join(filter(None, (row['statistic'], row['note'])))}"
         f" ({row['source']})\n"

@@ -14,7 +14,7 @@ CONDITIONS = ("total_seconds", "waited_seconds", "shared_cores", "accelerator", 
 
 
 def run_figures(groups: Sequence[Group]) -> list[Figures]:
-    """Every run with each choice that varies, its state, its last and best figures, its cost, device and commit.
+    """Return every run with each choice that varies, its state, its last and best figures, its cost, device and commit.
 
     `counted` is false for a further run of a seed that a group has already.
     """

@@ -54,7 +54,7 @@ def choices_of(run: FoundRun) -> dict[str, object]:
 
 
 def selected(runs: Sequence[FoundRun], where: Iterable[str]) -> list[FoundRun]:
-    """The runs for which every condition holds; UserError where none is left, or for a key that no run has."""
+    """Return the runs for which every condition holds; UserError where none is left, or for a key that no run has."""
     conditions = [Condition.of(text, "--where") for text in where]
     if not conditions:
         return list(runs)

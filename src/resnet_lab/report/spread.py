@@ -171,7 +171,7 @@ def holm(values: Sequence[float], level: float = 1 - LEVEL) -> list[bool]:
 
 
 def welch(mean: float, std: float, n: int, other_std: float, other_n: int) -> Difference:
-    """A difference of means of samples whose spreads may differ; degrees of freedom by Welch and Satterthwaite."""
+    """Return a difference of means of samples with different spreads (Welch), freedom by Satterthwaite's formula."""
     if min(n, other_n) < 2:
         return Difference(mean, how=ALONE)
     ours, theirs = std**2 / n, other_std**2 / other_n
@@ -181,7 +181,7 @@ def welch(mean: float, std: float, n: int, other_std: float, other_n: int) -> Di
 
 
 def against_figure(mean: float, std: float, n: int, other_n: int, *, wider: float = 1.0) -> Difference:
-    """The difference to a figure of `other_n` runs that is printed without a spread: ours stands for it."""
+    """Return the difference to a figure of `other_n` runs that is printed without a spread: ours stands for it."""
     if n < 2:
         return Difference(mean, how=ALONE)
     error = wider * std * math.sqrt(1 / n + 1 / other_n)
@@ -189,7 +189,7 @@ def against_figure(mean: float, std: float, n: int, other_n: int, *, wider: floa
 
 
 def t_of(freedom: float) -> float:
-    """How many standard errors such an interval reaches to either side: Student's t."""
+    """Return how many standard errors such an interval reaches to either side: Student's t."""
     from scipy.special import stdtrit  # a quarter of a second, so only where it is asked for
 
     return float(stdtrit(freedom, (1 + LEVEL) / 2))

@@ -36,7 +36,7 @@ class StatusRow:
 
     @property
     def remark(self) -> str:
-        """Who trains it, what stopped it, or the signs that something will."""
+        """Return who trains it, what stopped it, or the signs that something will."""
         if error := self.run.record.error:
             return f"{error.kind}: {error.message}"
         if self.run.state != State.RUNNING:

@@ -76,19 +76,19 @@ def unshown(groups: Sequence[Group]) -> list[str]:
 
 
 def group_csv(groups: Sequence[Group]) -> str:
-    """The figures of `group_table`, unrounded, one line a group."""
+    """Return the figures of `group_table`, unrounded, one line a group."""
     return as_csv(group_figures(groups))
 
 
 def group_figures(groups: Sequence[Group], baseline: Sequence[str] = ()) -> list[Figures]:
-    """The figures of `group_table`, unrounded, with those of each seed."""
+    """Return the figures of `group_table`, unrounded, with those of each seed."""
     return figures_of(group_fields(groups, baseline), len(groups))
 
 
 def group_fields(
     groups: Sequence[Group], baseline: Sequence[str] = (), show: Sequence[str] = ()
 ) -> list[Field]:
-    """Every column of the groups, those for files alone included."""
+    """Return every column of the groups, those for files alone included."""
     keys = keys_of_rows(groups)
     shown = _ranked(groups)[0]
     several = len(groups) > 1
@@ -179,7 +179,7 @@ def measures(
 
 
 def paper_table(beside: Sequence[Beside]) -> Table:
-    """The paper's figure and its statistic, ours, the difference, its interval and the verdict; errors in per cent."""
+    """Return the paper's figure with its statistic, ours, the difference, its interval and the verdict (in %)."""
     keys = keys_of_rows([each.group for each in beside if each.group is not None])
     named = headings(keys)
     rows = []
@@ -205,7 +205,7 @@ def paper_table(beside: Sequence[Beside]) -> Table:
 
 
 def paper_csv(beside: Sequence[Beside]) -> str:
-    """The figures of `paper_table`, unrounded."""
+    """Return the figures of `paper_table`, unrounded."""
     rows = [
         {
             "net": each.figure.label,
@@ -231,12 +231,12 @@ def paper_csv(beside: Sequence[Beside]) -> str:
 
 
 def metrics_of(groups: Sequence[Group]) -> list[str]:
-    """The further metrics that any of these recorded."""
+    """Return the further metrics that any of these recorded."""
     return list(dict.fromkeys(name for group in groups for name in group.metrics))
 
 
 def table_of(fields: Sequence[Field], lines: Sequence[TableLine]) -> Table:
-    """The fields that have a title and a cell, the best result marked."""
+    """Return the fields that have a title and a cell, the best result marked."""
     shown = [
         field for field in fields if field.title and any(cell not in ("", NOTHING) for cell in field.cells)
     ]
@@ -251,7 +251,7 @@ def table_of(fields: Sequence[Field], lines: Sequence[TableLine]) -> Table:
 
 
 def best_of(lines: Sequence[TableLine]) -> list[int]:
-    """The index of the line with the best result; of several where they are the same."""
+    """Return the index of the line with the best result; of several where they are the same."""
     means = [line.result.mean for line in lines]
     known = [mean for mean in means if not math.isnan(mean)]
     if not known:
@@ -261,7 +261,7 @@ def best_of(lines: Sequence[TableLine]) -> list[int]:
 
 
 def figures_of(fields: Sequence[Field], lines: int) -> list[Figures]:
-    """The figures of all fields, one mapping a line."""
+    """Return the figures of all fields, one mapping a line."""
     return [
         {name: values[index] for field in fields for name, values in field.figures.items()}
         for index in range(lines)
@@ -269,7 +269,7 @@ def figures_of(fields: Sequence[Field], lines: int) -> list[Figures]:
 
 
 def _ranked(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
-    """The choices with a column of their own, and those for which there is no room: what has few values comes last.
+    """Return the choices with a column of their own, and those without room; what has few values comes last.
 
     A choice that goes along with another, as an iteration count with a schedule, comes after all that do not.
     """
@@ -291,7 +291,7 @@ def _ranked(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
 
 
 def _spread(column: Column, lines: Sequence[TableLine], *, shown: bool) -> Field:
-    """A figure of the record over the runs of each line: mean and standard deviation, or a fact of the net."""
+    """Return a figure of the record over the runs of each line: mean and standard deviation, or a fact of the net."""
     found = [line.figure(column) for line in lines]
     if column.part == "model":
         values: list[Any] = [each.values[0] if each.values else None for each in found]
@@ -319,7 +319,7 @@ def interval_words(column: Column, found: Difference) -> str:
 
 
 def _interval(column: Column, found: Difference) -> str:
-    """The interval of a mean, as far as its unit goes."""
+    """Return the interval of a mean, as far as its unit goes."""
     if math.isnan(found.half):
         return ""
     low, high = (max(found.low, 0), min(found.high, 100)) if column.unit == "%" else (found.low, found.high)
@@ -327,7 +327,7 @@ def _interval(column: Column, found: Difference) -> str:
 
 
 def _differences(held: Sequence[AgainstBaseline], baseline: Sequence[str], column: Column) -> list[Field]:
-    """The columns of lines that are held against a baseline; none without one."""
+    """Return the columns of lines that are held against a baseline; none without one."""
     if not baseline:
         return []
     found = [each.difference for each in held]

@@ -80,7 +80,7 @@ class Table:
         return "".join(line(cells) for cells in (columns, rule, *rows))
 
     def latex(self, caption: str, label: str = "", note: str = "") -> str:
-        """A table for the packages booktabs, graphicx and siunitx, no wider than a line of text; `note` goes below."""
+        """Return a table for booktabs, graphicx and siunitx, no wider than a line of text, with the `note` below."""
         formats = [self._format(index) for index in range(len(self.columns))]
         heads = [f"{{{tex(head)}}}" if form else tex(head) for head, form in self._heads(formats)]
         rows = [
@@ -165,7 +165,7 @@ class _Siunitx:
 
 
 def _tex_cell(cell: str, form: _Siunitx | None, *, bold: bool) -> str:
-    """A cell as siunitx reads it, or as text."""
+    """Return a cell as siunitx reads it, or as text."""
     if form is None:
         return rf"\textbf{{{tex(cell)}}}" if bold else tex(cell)
     if cell in ("", "–"):
@@ -175,7 +175,7 @@ def _tex_cell(cell: str, form: _Siunitx | None, *, bold: bool) -> str:
 
 
 def tex(text: str) -> str:
-    """The text as LaTeX sets it; a minus before a number as one, and no space that could break ``1.2 ± 0.3``."""
+    """Return the text as LaTeX sets it; a minus before a number as one, and no space that could break ``1.2 ± 0.3``."""
     said = "".join(_TEX.get(letter, letter) for letter in text)
     said = said.replace(r" $\pm$ ", r"~$\pm$~")
     said = re.sub(r"(?<![\w.-])-(?=\d)", "$-$", said)
@@ -185,7 +185,7 @@ def tex(text: str) -> str:
 
 
 def as_csv(rows: Sequence[Figures]) -> str:
-    """A figure that is not there is an empty cell; several, as of seeds, stand with spaces between them."""
+    """Return a figure as a cell: empty where it is not there; several, as of seeds, with spaces between them."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
@@ -195,7 +195,7 @@ def as_csv(rows: Sequence[Figures]) -> str:
 
 
 def as_json(rows: Sequence[Figures]) -> str:
-    """A figure that is not there is null; several are a list."""
+    """Return a figure as JSON has it: null where it is not there, a list where there are several."""
     return json.dumps([{name: plain(value) for name, value in row.items()} for row in rows], indent=1) + "\n"
 
 

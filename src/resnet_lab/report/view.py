@@ -63,7 +63,7 @@ def show(folders: Sequence[Path], where: Sequence[str], question: Question) -> i
 
 
 def _views(parts: Sequence[Part], question: Question) -> dict[str, PivotTable]:
-    """The table of each part; without differences where a part has no baseline. UserError where none has."""
+    """Return the table of each part; without differences where a part has no baseline. UserError where none has."""
     views, missing = {}, []
     for part in parts:
         try:
@@ -77,7 +77,7 @@ def _views(parts: Sequence[Part], question: Question) -> dict[str, PivotTable]:
 
 
 def viewed(groups: Sequence[Group], question: Question) -> PivotTable:
-    """The groups as a question wants them put together."""
+    """Return the groups as a question wants them put together."""
     if question.all_runs and not (question.by or question.rows):
         raise UserError("--all-runs goes with --by, or with --rows and --columns: it says how they average")
     if question.show and question.rows:

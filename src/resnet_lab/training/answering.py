@@ -85,7 +85,7 @@ class Answering:
         self._sure, self._indices = sure[order], torch.cat([self._indices, indices])[order]
 
     def _visible(self, images: Tensor | list[Tensor], chosen: Tensor) -> Tensor:
-        """The chosen images (N, S, S, 3) uint8, whole squares out of their middle, on the CPU."""
+        """Return the chosen images (N, S, S, 3) uint8, whole squares out of their middle, on the CPU."""
         if isinstance(images, Tensor):
             squares = _square(self._pixels(images[chosen.to(images.device)]))
         else:
@@ -102,7 +102,7 @@ class Answering:
 
 
 def _square(images: Tensor, side: int | None = None) -> Tensor:
-    """The middle of images (N, C, H, W) at `side` pixels; without it as large as it is, but SIDE at most."""
+    """Return the middle of images (N, C, H, W) at `side` pixels; without it as large as it is, but SIDE at most."""
     height, width = images.shape[-2:]
     least = min(height, width)
     top, left = (height - least) // 2, (width - least) // 2

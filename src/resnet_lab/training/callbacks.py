@@ -201,7 +201,7 @@ class Bar(TQDMProgressBar):
 
 
 def progress() -> Callback:
-    """A bar on a terminal, plain lines elsewhere."""
+    """Return a bar on a terminal, plain lines elsewhere."""
     return Bar() if sys.stdout.isatty() else Lines()
 
 

@@ -234,7 +234,7 @@ class Classifier(LightningModule):
 
     @property
     def measures(self) -> bool:
-        """Whether it has figures of its own."""
+        """Return whether it has figures of its own."""
         return type(self).measure is not Classifier.measure
 
     def setup(self, stage: str) -> None:

@@ -48,7 +48,7 @@ class Metrics:
             self._told(name, lambda metric=metric: metric.update(probabilities, labels))  # type: ignore[misc]
 
     def computed(self) -> dict[str, float]:
-        """A value for each of `columns`, nan where it is not defined; all ranks must call this."""
+        """Return a value for each of `columns`, nan where it is not defined; all ranks must call this."""
         values: dict[str, float] = {}
         for name, metric in self._metrics.items():
             with warnings.catch_warnings():  # of classes without an image, which are nan or 0
@@ -67,7 +67,7 @@ class Metrics:
         return metric
 
     def _tried(self) -> tuple[str, ...]:
-        """The columns, from two batches that belong to no run."""
+        """Return the columns, from two batches that belong to no run."""
         cpu = torch.device("cpu")
         self.start(cpu)
         for first in (0, TRIAL):
@@ -100,7 +100,7 @@ class Metrics:
 
     @staticmethod
     def _told(name: str, action: Callable[[], Any]) -> Any:
-        """The action's result; an error of the metric's own becomes one line that names it."""
+        """Return the action's result; an error of the metric's own becomes one line that names it."""
         try:
             return action()
         except (torch.OutOfMemoryError, MemoryError):

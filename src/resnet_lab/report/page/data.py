@@ -68,7 +68,7 @@ def page_data(sweeps: Mapping[str, Sequence[FoundRun]]) -> dict[str, object]:
 
 
 def _apart(name: str, runs: Sequence[FoundRun]) -> dict[str, Sequence[FoundRun]]:
-    """A view of each part of these runs that can be compared."""
+    """Return a view of each part of these runs that can be compared."""
     return {f"{name}: {part}" if part else name: members for part, members in parted(runs).items()}
 
 
@@ -244,7 +244,7 @@ def _words(table: Table) -> dict[str, object]:
 
 
 def _paper(answers: str | None, beside: Sequence[Beside]) -> dict[str, object] | None:
-    """The paper's figures: the table, and the points of the plot."""
+    """Return the paper's figures: the table, and the points of the plot."""
     if answers is None:
         return None
     return {
@@ -302,18 +302,18 @@ def _run(
 
 
 def _worth_a_log(run: FoundRun, runs: int) -> bool:
-    """Every run's last lines on a page of few; of many only those of what did not finish."""
+    """Return every run's last lines on a page of few; of many only those of what did not finish."""
     return runs <= MANY * MANY or run.state != State.FINISHED
 
 
 def _ended_with(log: Path) -> str:
-    """The last lines of a log; empty where there is none."""
+    """Return the last lines of a log; empty where there is none."""
     lines = [printable(line)[:300] for line in tail(log).splitlines() if line.strip()]
     return "\n".join(lines[-LINES:])
 
 
 def named_sweeps(folders: Sequence[Path], runs: Sequence[FoundRun]) -> dict[str, list[FoundRun]]:
-    """The runs by the folder that they lie in, named so that no two are alike."""
+    """Return the runs by the folder that they lie in, named so that no two are alike."""
     homes: dict[Path, list[FoundRun]] = {}
     for run in runs:
         homes.setdefault(run.path if run.path in folders else run.path.parent, []).append(run)

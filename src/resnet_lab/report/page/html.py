@@ -71,7 +71,7 @@ def gathered_data(
 
 
 def page(data: dict[str, Any], *, live: bool = False) -> str:
-    """The whole file; `live`: it asks the server that it comes from for what is new."""
+    """Return the whole file; `live`: it asks the server that it comes from for what is new."""
     first = data["views"][0]
     script = _text(*SCRIPTS)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
