@@ -15,7 +15,7 @@ from folders import CLASSES, config, make, picture
 from resnet_lab.data import build, info
 from resnet_lab.data.datamodule import DataModule
 from resnet_lab.data.folders.images import FolderFiles
-from resnet_lab.data.shards import open_prepared
+from resnet_lab.data.shards import Prepared
 from resnet_lab.data.shards.prepare import MANIFEST, PARTIAL, prepare
 from resnet_lab.data.shards.shard_files import ShardFiles
 from resnet_lab.errors import UserError
@@ -46,9 +46,9 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_shards_hold_every_image_once_and_test_images_byte_for_byte(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     assert prepare(config(root), out, size=SIZE, workers=2) == 0
-    prepared = open_prepared(str(out))
+    prepared = Prepared(str(out))
     assert prepared.class_names == CLASSES
-    assert prepared.splits == {"train": 31, "test": 30}
+    assert prepared.counts == {"train": 31, "test": 30}
 
     folder, shards = FolderFiles(root / "val", CLASSES), ShardFiles(prepared, "test")
     assert [shards.read(place) for place in range(30)] == [folder.read(place) for place in range(30)]
@@ -68,7 +68,7 @@ def test_training_images_of_shards_are_those_of_the_folder(root: Path, tmp_path:
         image = Image.open(io.BytesIO(data)).convert("RGB").resize((4, 3), Image.Resampling.BOX)
         return tuple(np.asarray(image, int).flatten().tolist())
 
-    shards, folder = ShardFiles(open_prepared(str(out)), "train"), FolderFiles(root / "train", CLASSES)
+    shards, folder = ShardFiles(Prepared(str(out)), "train"), FolderFiles(root / "train", CLASSES)
     originals = [(thumbnail(folder.read(i)), int(folder.labels[i])) for i in range(31)]
     for place in range(31):
         seen = np.array(thumbnail(shards.read(place)))
@@ -159,7 +159,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_that_is_trusted(
     with pytest.raises(UserError, match="did not finish"):
         info(config(out, name="imagenet_shards"))
     prepare(config(root), out, size=SIZE)
-    assert open_prepared(str(out)).splits["train"] == 31
+    assert Prepared(str(out)).counts["train"] == 31
 
 
 def test_a_broken_image_stops_the_preparation_or_is_left_out(root: Path, tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_a_broken_image_stops_the_preparation_or_is_left_out(root: Path, tmp_pat
     with pytest.raises(UserError, match=r"dog/03\.jpg"):
         prepare(config(root), tmp_path / "out", size=SIZE)
     prepare(config(root, on_error="skip"), tmp_path / "out", size=SIZE)
-    assert open_prepared(str(tmp_path / "out")).splits["train"] == 30
+    assert Prepared(str(tmp_path / "out")).counts["train"] == 30
 
 
 def test_another_size_or_a_folder_in_use_is_refused(root: Path, tmp_path: Path) -> None:

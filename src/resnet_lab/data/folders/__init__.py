@@ -6,7 +6,7 @@ or root/CLASS alone, of which a fixed share is held out. Classes are named after
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from resnet_lab.data.folders.fingerprint import FolderImages, look
 from resnet_lab.data.source import Source
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 
 class Found(Protocol):
     """Images where the configuration says, whole or in shards."""
-
-    @property
-    def splits(self) -> Mapping[str, Any]: ...
 
     @property
     def counts(self) -> Mapping[str, int]: ...
@@ -60,7 +57,7 @@ class EncodedSource(Source[ImageFolderConfig]):
         config, found = self.config, self.found
         self.check_fingerprint(found.fingerprint)
         self.check_transform(3, config.crop, config.crop)
-        training, validated = self.training_images(), "val" in found.splits
+        training, validated = self.training_images(), "val" in found.counts
         return DataInfo(
             3, config.crop, config.crop, found.class_names, training, found.fingerprint, validated
         )
