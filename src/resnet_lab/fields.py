@@ -215,6 +215,8 @@ def _check_value(each: Field[Any], key: str, value: Any) -> None:
     numbers: Range | None = each.metadata.get("range")
     if numbers is not None and value not in numbers:
         raise UserError(f"{key}={value}: must be {numbers}")
+    if numbers is None and each.type in (float, float | None) and not math.isfinite(value):
+        raise UserError(f"{key}={value}: must be a finite number")
     limits: Text | None = each.metadata.get("text")
     for word in given:
         if isinstance(word, str):

@@ -174,7 +174,7 @@ def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True
     config = replace(config, data=_with_fingerprint(config.data, facts))
     asked = config.model
     if isinstance(asked, OtherConfig):  # what only its file tells
-        asked = replace(asked, told=_told(asked))
+        asked = replace(asked, told=_changed_arguments(asked))
     free = _is_own_task(config, facts)
     model = completed_net(asked, (facts.channels, facts.height, facts.width), facts.classes, free=free)
     check_recipe(config.recipe)
@@ -269,7 +269,7 @@ def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:
     return data.identified(facts)
 
 
-def _told(net: OtherConfig) -> list[str]:
+def _changed_arguments(net: OtherConfig) -> list[str]:
     """Return the arguments that are not as the net's file has them."""
     places = (root / "model" / f"{net.name}.yaml" for root in (*own_dirs(), config_dir()))
     file = next((path for path in places if path.is_file()), None)

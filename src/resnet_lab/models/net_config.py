@@ -18,7 +18,7 @@ def positive(default: float | None) -> Any:
 
 
 def training(made: Any) -> Any:
-    """Return a field that only training and a fresh start read: nets that differ in it compute the same in a test."""
+    """Return a field that is used only to train or initialise: it does not change what given weights compute."""
     made.metadata = MappingProxyType({**made.metadata, "training": True})
     return made
 

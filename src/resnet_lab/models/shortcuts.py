@@ -34,7 +34,9 @@ class Shortcut:
 
     in_he2016: ClassVar[str | None] = None  # what its tables call it
     projects: ClassVar[Projects] = Projects.NEVER
-    reads: ClassVar[tuple[str, ...]] = ()  # the fields of ModelConfig that are for it, and others like it
+    reads: ClassVar[
+        tuple[str, ...]
+    ] = ()  # the fields of ModelConfig that it uses, those of its parent included
     plain: ClassVar[bool] = False  # there is no shortcut
 
     def __init_subclass__(cls, name: str | None = None) -> None:
@@ -51,7 +53,7 @@ class Shortcut:
         raise NotImplementedError
 
     def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
-        """Return what the unit got and what its branch computed, added; `own` has the layers."""
+        """Return shortcut(x) joined with `branch`; `own.NAME` is what `layers()` returned under this name."""
         raise NotImplementedError
 
     @classmethod
@@ -93,6 +95,7 @@ class ProjectionWhereNeeded(Shortcut, name="B"):
     reads = ("downsample",)
 
     def __init__(self, net: Any, unit: UnitPlan) -> None:
+        super().__init__(net, unit)
         self.here = (Projection if unit.projects else Identity)(net, unit)
 
     def layers(self) -> "dict[str, nn.Module | nn.Parameter]":

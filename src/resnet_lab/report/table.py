@@ -24,7 +24,7 @@ USUAL = (
     "multiply_adds",
     "processor_seconds",
     "images_per_second",
-)  # further columns of a table for which nobody has to ask
+)  # shown without `--show`
 MEDIAN, BEST, AT_BEST = "median", "best", "at_best_val_epoch"
 SAID = {MEDIAN: "median", BEST: "best", AT_BEST: "at best validation epoch"}
 

@@ -86,7 +86,7 @@ class WandbRun:
         )
         self._folder, self._config, self._live = folder, config, pid is not None
         self._run, self.offline, self.refused = begun.run, begun.offline, begun.refused
-        self._told = max(self._run.starting_step - 1, begun.sent)  # rows that W&B has
+        self._sent = max(self._run.starting_step - 1, begun.sent)  # rows that W&B has
         self._started = seconds_of(facts.started)
         self._kept, self._kept_at = -1, time.monotonic()  # the checkpoint that was uploaded last, and when
         self._run.define_metric("*", step_metric="iteration")
@@ -100,9 +100,9 @@ class WandbRun:
         """Tell what W&B lacks of all rows so far; how many that were."""
         lacking = 0
         for step, (row, end) in enumerate(zip(rows, seconds_after_start(rows), strict=True), start=1):
-            if step > self._told:
+            if step > self._sent:
                 self._run.log(row | {"_timestamp": self._started + end}, step=step, commit=True)
-                self._told = step
+                self._sent = step
                 lacking += 1
         if time.monotonic() > self._kept_at + OFTEN:
             self._upload_checkpoint()

@@ -1,4 +1,4 @@
-"""The one LightningModule: any backbone, trained and tested as a recipe says."""
+"""The default LightningModule: any backbone, trained and tested as the recipe says."""
 
 # ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
 

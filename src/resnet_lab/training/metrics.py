@@ -40,12 +40,12 @@ class Metrics:
     def start(self, device: torch.device) -> None:
         """Forget the images so far; what follows lies on that device."""
         for name, metric in self._metrics.items():
-            self._told(name, lambda metric=metric: metric.to(device).reset())  # type: ignore[misc]
+            self._asked(name, lambda metric=metric: metric.to(device).reset())  # type: ignore[misc]
 
     def add(self, probabilities: Tensor, labels: Tensor) -> None:
         """Count one batch: softmax outputs (N, K) and labels (N,), on the device of `start`."""
         for name, metric in self._metrics.items():
-            self._told(name, lambda metric=metric: metric.update(probabilities, labels))  # type: ignore[misc]
+            self._asked(name, lambda metric=metric: metric.update(probabilities, labels))  # type: ignore[misc]
 
     def computed(self) -> dict[str, float]:
         """Return a value for each of `columns`, nan where it is not defined; all ranks must call this."""
@@ -53,7 +53,7 @@ class Metrics:
         for name, metric in self._metrics.items():
             with warnings.catch_warnings():  # of classes without an image, which are nan or 0
                 warnings.simplefilter("ignore")
-                values |= self._by_column(name, self._told(name, metric.compute))
+                values |= self._by_column(name, self._asked(name, metric.compute))
         return values
 
     def _made(self, name: str, spec: Any) -> Metric | MetricCollection:
@@ -99,7 +99,7 @@ class Metrics:
         )
 
     @staticmethod
-    def _told(name: str, action: Callable[[], Any]) -> Any:
+    def _asked(name: str, action: Callable[[], Any]) -> Any:
         """Return the action's result; an error of the metric's own becomes one line that names it."""
         try:
             return action()

@@ -1,4 +1,4 @@
-"""What a recipe takes of somebody's own by a dotted path, and what each must be.
+"""The user's optimisers, schedules and losses, given by dotted path, and what each must look like.
 
 optimizer: called with parameter groups, lr=… and `recipe.optimizer_args`; gives a torch Optimizer.
 schedule: a function of (iterations done, iterations of the run) that gives the factor of the learning rate.

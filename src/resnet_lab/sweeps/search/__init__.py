@@ -135,7 +135,7 @@ class Search:
                     study.tell(trial.number, sum(known) / len(known))
                 elif any(each.pruned for each in self._runs(trial.params)):
                     study.tell(trial.number, state=self._optuna.trial.TrialState.PRUNED)
-        return self._told(study)
+        return self._summary(study)
 
     def _checked(self) -> TrainConfig:
         """Return the configuration of the first trial; UserError when it, or another value of a list, is none."""
@@ -146,7 +146,7 @@ class Search:
                     Request(self._overrides({**first, key: value})).run()
         return Request(self._overrides(first)).run()
 
-    def _told(self, study: Any) -> str:
+    def _summary(self, study: Any) -> str:
         done = [trial for trial in study.trials if trial.value is not None]
         pruned = sum(trial.state.name == "PRUNED" for trial in study.trials)
         stopped = f", {pruned} of them stopped early" if pruned else ""
