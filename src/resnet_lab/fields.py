@@ -79,7 +79,7 @@ def choice(
     identity: bool = True,
     usual: str | None = None,
 ) -> Any:
-    """Return a field that takes one of a few words; `own`: or the dotted path of something of one's own.
+    """Return a field that takes one of a few words; `own`: or the dotted path of something of the user's.
 
     `usual` is what a default of auto stands for.
     """
@@ -88,12 +88,12 @@ def choice(
 
 
 def number(default: float | None, *, identity: bool = True, **ends: float) -> Any:
-    """Return a field that takes the numbers of a `Range`, as in ``number(0.9, least=0, below=1)``."""
+    """Return a field that takes the numbers of a `Range`, for example ``number(0.9, least=0, below=1)``."""
     return field(default=default, metadata={"range": Range(**ends), "identity": identity})
 
 
 def text(default: str | None, **limits: Any) -> Any:
-    """Return a field that takes the words of a `Text`, as in ``text(None, most=64, without="/")``."""
+    """Return a field that takes the words of a `Text`, for example ``text(None, most=64, without="/")``."""
     return field(default=default, metadata={"text": Text(**limits)})
 
 
@@ -193,7 +193,7 @@ def flatten(config: Any, *, local: bool = True) -> dict[str, object]:
 def check(config: Any, prefix: str = "") -> None:
     """Raise UserError for the first value, of nested dataclasses too, that its field does not allow.
 
-    `prefix` goes before the fields' names, as ``recipe.``. None is allowed wherever its type is.
+    `prefix` goes before the fields' names, for example ``recipe.``. None is allowed wherever its type is.
     """
     for leaf in leaves(config, prefix):
         if leaf.field is not None and leaf.value is not None:

@@ -1,4 +1,4 @@
-"""A class or function of somebody's own by its dotted path: how it is found, and which files it comes from.
+"""A class or function of the user's by its dotted path: how it is found, and which files it comes from.
 
 Standard library only. Which targets a configuration may name at all is `resnet_lab.config.own_code`' business.
 """
@@ -23,7 +23,7 @@ Kind = TypeVar("Kind")
 
 
 def locate(path: str, key: str) -> Any:
-    """Return what a dotted path names, as ``torch.optim.RAdam``; modules of the working folder are found too.
+    """Return what a dotted path names, for example ``torch.optim.RAdam``; modules of the working folder are found too.
 
     Raises UserError, which names the configuration's `key`, where it cannot be imported or is not there.
     """

@@ -217,7 +217,7 @@ def _is_own_task(config: TrainConfig, facts: DataInfo) -> bool:
 
 
 def _check_own_batches(config: TrainConfig) -> None:
-    """Raise UserError where something but a LightningModule of one's own would read the batches."""
+    """Raise UserError where something but a LightningModule of the user's would read the batches."""
     from resnet_lab.targets import locate
     from resnet_lab.training.module import is_classifier
 

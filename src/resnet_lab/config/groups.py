@@ -48,7 +48,7 @@ def _has_root(folder: Path) -> bool:
 
 
 def groups() -> dict[str, list[str]]:
-    """Return the options of each group, the user's first, as in ``{"data": ["cifar10", "digits"]}``."""
+    """Return the options of each group, the user's first, for example ``{"data": ["cifar10", "digits"]}``."""
     options: dict[str, dict[str, None]] = {}
     for root in (*own_dirs(), config_dir()):
         for path in sorted(root.glob("*/**/*.yaml")):

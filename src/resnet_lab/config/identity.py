@@ -72,7 +72,7 @@ def path_of(config: TrainConfig) -> Path:
 
 
 def differences(config: TrainConfig, other: TrainConfig) -> list[str]:
-    """Return the identity's keys in which two configurations differ, as ``recipe.lr: 0.1 is not 0.2``."""
+    """Return the identity's keys in which two configurations differ, for example ``recipe.lr: 0.1 is not 0.2``."""
     ours, theirs = identity_part(config), identity_part(other)
     absent = "absent"
     return [

@@ -34,7 +34,7 @@ def debugged(config: TrainConfig) -> TrainConfig:
 def within_a_minute(config: TrainConfig) -> TrainConfig:
     """Shorten a run to a minute on a CPU: a few iterations on embedded images, with the schedule in proportion.
 
-    Sets of small images become the digits, image folders crops of two photographs, and of data sets of one's own
+    Sets of small images become the digits, image folders crops of two photographs, and of the user's data sets
     few images are taken. Published weights, which may need a network, are left out; those of a file load.
     """
     recipe = _of_iterations(config.recipe, ITERATIONS)

@@ -110,7 +110,7 @@ class ModelConfig(NetConfig):
     def resolved(self) -> "Net":
         given = {each.name: getattr(self, each.name) for each in fields(ModelConfig)}
         if AUTO not in given.values() and self.width is not None:
-            return Net(**given)  # as a folder has it: code of one's own is not imported to read it
+            return Net(**given)  # as a folder has it: the user's code is not imported to read it
         family = self.family_plan()
         block = family.usual_block(self.depth) if self.block == AUTO else self.block
         branch = blocks.load(block)

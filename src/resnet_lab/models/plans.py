@@ -41,7 +41,7 @@ class Family:
         return None if units % self.stages else (units // self.stages,) * self.stages
 
     def form(self, layers: int) -> str:
-        """Return what its depths look like, as in 6n+2."""
+        """Return what its depths look like, for example 6n+2."""
         return "one of its depths" if self.named else f"{self.stages * layers}n+{self.other_layers}"
 
     def usual_block(self, depth: int) -> str:

@@ -1,7 +1,7 @@
 """The shortcuts of he2015 Section 3.3 and he2016 Table 1: how each is added to what the branch computed.
 
 A class says all that there is to know of one: what can be known before it is built, its layers, and its formula. A new
-one is a class here, or in a file of one's own: ``model.shortcut=my.ReZero``. Free of torch until layers are made.
+one is a class here, or in a file of yours: ``model.shortcut=my.ReZero``. Free of torch until layers are made.
 """
 
 from enum import Enum

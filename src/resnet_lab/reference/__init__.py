@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 
 def names() -> list[str]:
-    """Return the tables and figures that `table` knows, as in ``he2015/table6``."""
+    """Return the tables and figures that `table` knows, for example ``he2015/table6``."""
     papers = (entry.name for entry in files(__package__).iterdir() if entry.name.startswith("he20"))
     return sorted(name.removesuffix(".csv").replace("_", "/") for name in papers)
 

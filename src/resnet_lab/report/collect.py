@@ -48,7 +48,7 @@ class FoundRun:
 
     @property
     def answers(self) -> str | None:
-        """Return the paper's table that this run helps to answer, as in ``he2015/table6``."""
+        """Return the paper's table that this run helps to answer, for example ``he2015/table6``."""
         return self.choices["answers"]
 
     @property
@@ -63,11 +63,11 @@ class FoundRun:
 
     @property
     def error(self) -> str | None:
-        """Return what stopped a failed run, in one word, as in ``out_of_memory``."""
+        """Return what stopped a failed run, in one word, for example ``out_of_memory``."""
         return self.record.error.kind if self.record.error else None
 
     def last(self, metric: str) -> float:
-        """Return a metric at a finished run's last iteration, as in ``test/error`` (per cent); nan without one."""
+        """Return a metric of a finished run's last iteration, for example ``test/error`` (per cent), or nan."""
         value = self.record.last.get(metric) if self.state == State.FINISHED else None
         return math.nan if value is None else float(value)
 

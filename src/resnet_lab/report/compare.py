@@ -62,13 +62,13 @@ class Group:
         return len(self.finished)
 
     def last(self, metric: str) -> Spread:
-        """Return a metric at the last iteration over the finished runs, as in ``test/error`` (per cent)."""
+        """Return a metric at the last iteration over the finished runs, for example ``test/error`` (per cent)."""
         found = {run.seed: value for run in self.finished if not math.isnan(value := run.last(metric))}
         return Spread(tuple(found.values()), tuple(found))
 
     @cached_property
     def metrics(self) -> list[str]:
-        """Return the further ones of the final test that its runs recorded, as ``accuracy/cat``."""
+        """Return the further ones of the final test that its runs recorded, for example ``accuracy/cat``."""
         names = [name for run in self.finished for name in run.record.last if name.startswith("test/")]
         return [name.removeprefix("test/") for name in dict.fromkeys(names) if name not in BUILT_IN]
 
@@ -100,7 +100,7 @@ class Group:
         return Spread(tuple(value for value in found if not math.isnan(value)))
 
     def cost(self, name: str) -> Spread:
-        """Return a figure of the records' ``cost`` over the finished runs, as in ``train_seconds``."""
+        """Return a figure of the records' ``cost`` over the finished runs, for example ``train_seconds``."""
         found = (getattr(run.record.cost, name) for run in self.finished)
         return Spread(tuple(value for value in found if value is not None))
 
@@ -112,7 +112,7 @@ class Group:
         return self.last(column.key) if column.part == "last" else self.cost(column.key)
 
     def fact(self, name: str) -> Any:
-        """Return a fact of the net that the records state, as in ``parameters``; None before a run has ended."""
+        """Return a fact of the net that the records state, for example ``parameters``; None before a run has ended."""
         facts = (getattr(run.record.model, name) for run in self.runs)
         return next((fact for fact in facts if fact is not None), None)
 
@@ -170,7 +170,7 @@ def objective_of(choices: Choices) -> Column:
 
 
 def states_of(runs: Iterable[FoundRun]) -> list[str]:
-    """Return how many are not finished, as ``1 failed: out_of_memory``, ``2 running``."""
+    """Return how many are not finished, for example ``1 failed: out_of_memory``, ``2 running``."""
     states = Counter(f"{run.state}: {run.error}" if run.error else run.state for run in runs)
     return [f"{count} {state}" for state, count in sorted(states.items()) if state != State.FINISHED]
 

@@ -95,9 +95,9 @@ def answered(runs: Sequence[FoundRun], groups: Sequence[Group]) -> tuple[str | N
 
 
 def beside_the_paper(groups: Sequence[Group], name: str) -> list[Beside]:
-    """Return every figure of a table, as in ``he2015/table6``, with each group that answers it; the paper's order.
+    """Return every figure of a table, in the paper's order, with each group that answers it.
 
-    Raises UserError for a table that is not there; one that no run answers, as ``he2015/fig7``, gives none.
+    Raises UserError for a table that is not there; one that no run answers, for example ``he2015/fig7``, gives none.
     """
     found = []
     for figure in figures(name):

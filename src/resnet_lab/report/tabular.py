@@ -142,7 +142,7 @@ class _Siunitx:
     """How siunitx is to align a column of numbers."""
 
     column: str
-    suffix: str  # that all cells end with, as ``M`` for millions
+    suffix: str  # that all cells end with, for example ``M`` for millions
 
     @classmethod
     def of(cls, cells: Sequence[str]) -> "_Siunitx | None":

@@ -151,7 +151,7 @@ def _lines_of_extras(when: str, configs: Sequence[TrainConfig]) -> Iterator[str]
 def _launch(config: DictConfig, task: Task, arguments: list[str]) -> None:
     """Hand a grid's jobs to the launcher that `config.hydra` names, or the task's arguments to its sweeper.
 
-    Raises UserError where one of them cannot be made, or a launcher of somebody else's cannot start.
+    Raises UserError where one of them cannot be made, or another launcher cannot start.
     """
     plugins, context = Plugins.instance(), HydraContext(config_loader(), Callbacks(config))
     try:

@@ -48,7 +48,7 @@ class Answering:
         the surest mistakes, as many as `MOST`, in the order of `Answers.mistakes`.
         """
         rows_told = torch.cat(self._answered, 1)
-        if len(tested) != rows_told.shape[1]:  # a loader of somebody's own, which does not say what it gave
+        if len(tested) != rows_told.shape[1]:  # a user's loader, which does not say what it gave
             tested = [(index, str(index)) for index in range(rows_told.shape[1])]
         wrong = self._sure >= 0
         kept = [

@@ -1,4 +1,4 @@
-"""Lightning callbacks of somebody's own: how they are made, and what is looked at before training."""
+"""The user's Lightning callbacks: how they are made, and what is looked at before training."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""Further metrics of each evaluation by name: torchmetrics' own, and those of somebody's own.
+"""Further metrics of each evaluation by name: torchmetrics' own, and the user's.
 
 A metric is ``{_target_: torchmetrics.classification.MulticlassF1Score, average: macro}``: a class or function that
 gives a torchmetrics Metric, and its arguments. `num_classes` and `task` are filled in where it takes them.
@@ -24,7 +24,7 @@ TRIAL = 16  # images of each of the two batches of a trial, at most
 class Metrics:
     """Metrics of softmax outputs (N, K) and labels (N,), over all ranks.
 
-    Each gives a number, or one for each of the K classes (then a column a class, as ``accuracy/cat``), or numbers by
+    Each gives a number, or one for each of the K classes (a column each, for example ``accuracy/cat``), or numbers by
     name. Made, and tried on two batches, at once: raises UserError, which names the metric, for what is none or fails.
     """
 

@@ -16,7 +16,7 @@ from resnet_lab.targets import locate
 
 
 def factor(schedule: str, iteration: int, total: int) -> float:
-    """Return what a schedule of one's own gives; UserError where that is no number of 0 or more."""
+    """Return what the user's schedule gives; UserError where that is no number of 0 or more."""
     found = locate(schedule, "recipe.schedule")(iteration, total)
     if not isinstance(found, int | float) or not math.isfinite(found) or found < 0:
         raise UserError(

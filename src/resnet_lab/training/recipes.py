@@ -30,7 +30,7 @@ DECIDED = {
 class RecipeConfig:
     """One training recipe. Its length and its drops are counted in iterations, or both in epochs.
 
-    `optimizer`, `loss` and `schedule` also take a dotted path to one's own, as torch.optim.RAdam; `training/own.py`
+    `optimizer`, `loss` and `schedule` also take a dotted path to the user's, as torch.optim.RAdam; `training/own.py`
     says what each must be.
     """
 

@@ -77,7 +77,7 @@ def rates(sums: dict[str, float]) -> dict[str, float]:
 
 
 class Means:
-    """What figures of each image add up to over one pass, by name; as `Sums`, for a task of one's own."""
+    """What figures of each image add up to over one pass, by name; as `Sums`, for a task of the user's."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}

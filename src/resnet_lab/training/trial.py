@@ -1,4 +1,4 @@
-"""Parts of one's own, made and called once on two images: a mistake is reported before there is a run."""
+"""The user's parts, made and called once on two images: a mistake is reported before there is a run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
