@@ -187,8 +187,10 @@ def test_a_mistake_is_one_line_before_anything_is_written(
 
 def test_of_a_data_module_no_images_are_chosen() -> None:
     with pytest.raises(
-        UserError, match=r"data\.train_images: a LightningDataModule chooses its images itself"
+        UserError, match=r"data\.train_images=10: a LightningDataModule chooses its images itself"
     ):
         compose([*MODULE, "data.train_images=10"])
-    with pytest.raises(UserError, match=r"data\.validation=8: shapes\.ShapesModule keeps its own"):
+    with pytest.raises(
+        UserError, match=r"data\.validation=8: a LightningDataModule chooses its images itself"
+    ):
         compose([*MODULE, "data.validation=8"])

@@ -153,7 +153,7 @@ def test_an_item_that_is_none_is_told(item: Any, message: str, target: Any) -> N
         ([], "gives list: data sets of"),
         ({"train": Drawn()}, "does not return 'test'"),
         ({"train": Drawn(), "tests": Drawn()}, "did you mean 'test'"),
-        ({"train": Streamed(), "test": Drawn()}, "train is Streamed: a map-style data set"),
+        ({"train": Streamed(), "test": Drawn()}, "train of my_images.made is Streamed: a map-style data set"),
         ({"train": Drawn(0), "test": Drawn()}, "train of my_images.made has no images"),
         ({"train": [(GREY, 0)], "test": [(GREY, 0)]}, r"data.classes=… is needed"),
         (
