@@ -171,7 +171,8 @@ def test_a_batch_of_broken_images_is_an_error_even_then(tmp_path: Path) -> None:
 
 
 def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
-    (make(tmp_path) / "train" / "fox").mkdir()
+    for part in ("train", "val"):
+        (make(tmp_path, (part,)) / part / "fox").mkdir()
     with pytest.raises(UserError, match="fox holds no image"):
         info(config(tmp_path))
 

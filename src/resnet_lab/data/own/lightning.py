@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 class LightningImages(Images):
     """The sets of a LightningDataModule, which keeps its own order and its own workers."""
 
+    batch_size = 0  # of the recipe, where they are trained on
+
     def __init__(self, config: OwnConfig, given: LightningDataModule, info: DataInfo | None = None) -> None:
         """Without `info` the module is only looked at."""
         self.config, self.given, self.info = config, given, info
