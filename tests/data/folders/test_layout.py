@@ -158,5 +158,5 @@ def test_more_images_than_there_are_is_told_before_anything_is_trained(
 
 
 def test_a_share_of_no_image_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"data\.test_share=0\.01 of 6 images is none"):
+    with pytest.raises(UserError, match=r"data\.test_share=0\.01 of 6 images leaves none"):
         info(config(make(tmp_path, ("",), images=2), test_share=0.01))

@@ -73,11 +73,7 @@ class OwnSource(Source[OwnConfig]):
         target = None if isinstance(label, int | None) else tuple(label.shape)
         known = [sorted(first.sizes.items()), first.shape, len(names), *([target] if target else [])]
         fingerprint = fingerprint_of(sum(first.sizes.values()), json.dumps(known).encode())
-        self.check_fingerprint(fingerprint)
-        validated, training = "val" in first.sizes, self.training_images()
-        return DataInfo(
-            *first.shape, names, training, fingerprint, validated, target, own_batches=label is None
-        )
+        return self.facts(first.shape, names, fingerprint, target_shape=target, own_batches=label is None)
 
     def counts(self) -> dict[str, int]:
         return self.first.sizes

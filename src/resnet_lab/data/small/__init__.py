@@ -283,8 +283,7 @@ class PublishedImages(Source[SmallImagesConfig]):
         check_augmentation(config, side)
         if config.root is not None and not expanded(config.root).is_dir():
             raise UserError(f"no such folder: {config.root} (data.root)")
-        self.check_transform(known.channels, side, side)
-        return DataInfo(known.channels, side, side, known.class_names, self.training_images())
+        return self.facts((known.channels, side, side), known.class_names)
 
     def counts(self) -> dict[str, int]:
         return {"train": SETS[self.config.name].train, "test": SETS[self.config.name].test}

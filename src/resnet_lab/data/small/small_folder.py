@@ -57,9 +57,7 @@ class SmallFolder(Source[SmallFolderConfig]):
 
     @cached_property
     def files(self) -> FolderImages:
-        found = look(expanded(self.root))
-        self.check_fingerprint(found.fingerprint)
-        return found
+        return look(expanded(self.root))
 
     @cached_property
     def cached(self) -> Path:
@@ -90,14 +88,9 @@ class SmallFolder(Source[SmallFolderConfig]):
         return known
 
     def info(self) -> DataInfo:
-        shape, files = self.held.shape, self.files
-        training = self.training_images()
-        check_augmentation(self.config, min(shape[:2]))
-        height, width, channels = shape
-        self.check_transform(channels, height, width)
-        return DataInfo(
-            channels, height, width, files.class_names, training, files.fingerprint, "val" in files.splits
-        )
+        height, width, channels = self.held.shape
+        check_augmentation(self.config, min(height, width))
+        return self.facts((channels, height, width), self.files.class_names, self.files.fingerprint)
 
     def counts(self) -> dict[str, int]:
         return self.held.counts
