@@ -111,7 +111,7 @@ def test_an_epoch_is_taken_up_in_its_middle(given: int, root: Path) -> None:
 
 def test_several_devices_see_what_one_sees(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def labelled(rank: int, world: int) -> tuple[list[Tensor], list[Tensor]]:
-        for module in ("module", "folders.images"):
+        for module in ("datamodule", "folders.images"):
             monkeypatch.setattr(f"resnet_lab.data.{module}.rank_and_world", lambda: (rank, world))
         data = data_of(root, batch_size=9)
         trained, tested = epoch(data), list(data.test_dataloader())
