@@ -31,7 +31,7 @@ from resnet_lab.data.order import generator
 from resnet_lab.data.shards import MANIFEST, VERSION
 from resnet_lab.data.shards.shard_files import INDEX, LABELS, chunk_labels
 from resnet_lab.data.source import broken_image
-from resnet_lab.data.spec import ImageFolderConfig, ShardsConfig
+from resnet_lab.data.spec import DataConfig, ImageFolderConfig, ShardsConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import UNFINISHED, settle, write_bytes
 
@@ -51,16 +51,14 @@ class Split:
     size: int | None  # shorter side of larger images; None: all keep their bytes
 
 
-def prepare(config: ImageFolderConfig, out: Path, *, size: int = 256, workers: int | None = None) -> int:
+def prepare(config: DataConfig, out: Path, *, size: int = 256, workers: int | None = None) -> int:
     """Write the set that `config` names to `out`, or what is still missing there. Returns 0.
 
     Raises UserError for a folder that `data=imagenet` would refuse, a broken image (unless data.on_error=skip),
     an `out` that holds another preparation, and a full disk.
     """
-    if isinstance(config, ShardsConfig):
-        raise UserError(
-            "data=imagenet_shards is prepared already: prepare an image folder, for example data=imagenet"
-        )
+    if not isinstance(config, ImageFolderConfig) or isinstance(config, ShardsConfig):
+        raise UserError(f"data={config.name}: only image folders are prepared, for example data=imagenet")
     if size < config.crop:
         raise UserError(f"size={size} is less than data.crop={config.crop}")
     source = ClassFolders(config)
