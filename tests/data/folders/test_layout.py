@@ -36,7 +36,10 @@ def test_splits_are_known_by_their_usual_names(
 
 def image(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture(0, 8, 8).save(path)
+    if path.suffix == ".txt":
+        path.touch()
+    else:
+        picture(0, 8, 8).save(path)
 
 
 SET = ["train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "val/dog/1.png"]
@@ -67,6 +70,14 @@ SET = ["train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "val/dog/1.png"]
         (["1.png"], "", "neither a train folder nor class folders"),
         (["notes.txt"], "", "neither a train folder nor class folders"),
         (["train/1.png", "val/cat/1.png"], "", "train has no class folders"),
+        ([*SET, "train/fox/a.txt", "val/fox/a.txt"], "", "fox holds no image"),
+        ([*SET, "train/fox/1.png"], "", "val lacks class 'fox'"),
+        ([*SET, "val/fox/1.png"], "", "val has class 'fox'"),
+        (
+            [*SET[:2], "val/ILSVRC2012_val_00000001.JPEG"],
+            "",
+            "is flat, as ImageNet's archive unpacks: its images must lie in one folder per class",
+        ),
         ([*SET, "test/1.png"], "", "test has no class folder of classes 'cat', 'dog'"),
     ],
 )
@@ -74,10 +85,7 @@ def test_another_root_is_refused_with_the_one_that_would_do(
     files: list[str], root: str, told: str, tmp_path: Path
 ) -> None:
     for name in files:
-        if name.endswith(".txt"):
-            (tmp_path / name).touch()
-        else:
-            image(tmp_path / name)
+        image(tmp_path / name)
     with pytest.raises(UserError) as caught:
         info(config(tmp_path / root))
     assert told.format(tmp_path) in str(caught.value)

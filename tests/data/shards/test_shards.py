@@ -1,8 +1,6 @@
 """Prepared copies: what is written, that a killed preparation goes on, and that shards train like their folder."""
 
-import functools
 import io
-import operator
 import shutil
 from pathlib import Path
 
@@ -13,7 +11,6 @@ from PIL import Image
 
 from folders import CLASSES, config, make, picture
 from resnet_lab.data import build, info
-from resnet_lab.data.datamodule import DataModule
 from resnet_lab.data.folders.images import FolderFiles
 from resnet_lab.data.shards import Prepared
 from resnet_lab.data.shards.prepare import MANIFEST, PARTIAL, prepare
@@ -89,26 +86,6 @@ def test_a_run_on_shards_has_the_folders_test_batches(root: Path, tmp_path: Path
 
     folder, shards = tested({}), tested({"name": "imagenet_shards", "root": str(out)})
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(shards, folder, strict=True))
-
-
-def test_shares_of_shards_are_disjoint_and_complete(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "shards"
-    prepare(config(root), out, size=SIZE)
-
-    def batches(rank: int, world: int) -> list[list[int]]:
-        monkeypatch.setattr("resnet_lab.data.folders.images.rank_and_world", lambda: (rank, world))
-        shards = config(out, name="imagenet_shards")
-        data = build(shards, batch_size=8, drop_last=True, seed=0)
-        assert isinstance(data, DataModule)
-        data.setup()
-        return [batch.tolist() for batch in data.train_dataloader().order.batches(1)]
-
-    alone = batches(0, 1)
-    assert len({index for batch in alone for index in batch}) == 24
-    for whole, *parts in zip(alone, *(batches(rank, 2) for rank in range(2)), strict=True):
-        assert sorted(functools.reduce(operator.iadd, parts, [])) == sorted(whole)
 
 
 def test_a_killed_preparation_goes_on_and_ends_the_same(root: Path, tmp_path: Path) -> None:
