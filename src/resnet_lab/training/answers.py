@@ -113,7 +113,7 @@ def read(folder: Path) -> Answers | None:
 
 
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return a value as one line of text, whatever its bytes; a figure that is not there is an empty cell."""
+    """Return the rows as CSV: each value in one line, and an empty cell for a figure that is not there."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(map(_cell, row) for row in (header, *rows))
     return text.getvalue()
