@@ -79,23 +79,19 @@ class Source(ABC, Generic[Config]):
         """Return how many images a run trains on. Raises UserError where more are asked for than there are."""
         config, counts = self.config, self.counts()
         if config.fold is not None and config.fold >= config.folds:
-            raise UserError(
-                f"data.fold={config.fold}: allowed are 0 to {config.folds - 1} (data.folds={config.folds})"
-            )
+            most = f"{config.folds - 1} (data.folds={config.folds})"
+            raise UserError(f"data.fold={config.fold}: allowed are 0 to {most}")
         train, test = self.left()
         if not test:
             key = f"test_share={self.test_share}" if config.fold is None else f"folds={config.folds}"
             raise UserError(f"data.{key} of {counts['train']} images leaves none to test on")
         if "val" in counts and config.validation:
             raise UserError(
-                f"data.validation={config.validation}: {config.name} keeps its own validation images"
+                f"data.validation={config.validation}: {config.name} has its own validation images"
             )
-        limits = {
-            "validation": (0, train + config.validation - 1),
-            "train_images": (1, train),
-            "test_images": (1, test),
-        }
-        for key, (least, most) in limits.items():
+        most_aside = train + config.validation - 1
+        limits = ("validation", 0, most_aside), ("train_images", 1, train), ("test_images", 1, test)
+        for key, least, most in limits:
             asked = getattr(config, key)
             if asked is not None and not least <= asked <= most:
                 raise UserError(f"data.{key}={asked}: allowed are {least} to {most} images of {config.name}")
@@ -111,10 +107,8 @@ class Source(ABC, Generic[Config]):
         """Return the facts of images (C, H, W), once what the configuration says of them is checked."""
         meant, config = getattr(self.config, "fingerprint", None), self.config
         if meant not in (None, fingerprint):
-            raise UserError(
-                f"data.root={config.root} of {config.name} holds other images than data.fingerprint={meant}: theirs is"
-                f" {fingerprint}"
-            )
+            other = f"other images than data.fingerprint={meant}: theirs is {fingerprint}"
+            raise UserError(f"data.root={config.root} of {config.name} holds {other}")
         if transform := getattr(config, "transform", None):
             import torch
 

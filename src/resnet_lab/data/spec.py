@@ -303,7 +303,7 @@ def check_batches(images: int, batch_size: int, *, drop_last: bool, world: int) 
     last = 0 if drop_last else images % batch_size
     if batch_size > images:
         raise UserError(
-            f"recipe.batch_size={batch_size}: the training set has only {several(images, 'image')}"
+            f"recipe.batch_size={batch_size}: there are only {several(images, 'image')} to train on"
         )
     if batch_size < world:
         raise UserError(f"recipe.batch_size={batch_size} is less than the {world} devices")

@@ -41,10 +41,8 @@ class EncodedSource(Source[ImageFolderConfig]):
             if side > config.resize:
                 raise UserError(f"data.{key}={side}: allowed are 1 to data.resize={config.resize}")
         if not config.crop <= config.scale_min <= config.scale_max:
-            raise UserError(
-                f"data.scale_min={config.scale_min}, data.scale_max={config.scale_max}: they must rise from "
-                f"data.crop={config.crop}"
-            )
+            scales = f"data.scale_min={config.scale_min}, data.scale_max={config.scale_max}"
+            raise UserError(f"{scales}: they must rise from data.crop={config.crop}")
 
     @property
     @abstractmethod

@@ -160,9 +160,7 @@ def find_layout(root: Path) -> Layout:
         raise UserError(f"{train} has no class folders, for example {train}/CLASS/IMAGE")
     for name in classes:
         if name.lower() in SPLITS:
-            raise UserError(
-                f"{train / name} would be a class: a split lies in data.root, not in another split"
-            )
+            raise UserError(f"{train / name} would be a class: a split lies in data.root, not in a split")
     for folder in roles.values():
         _check_same_classes(folder, set(classes))
     parts = ("val", "test") if len(roles) == 2 else ("test",)
@@ -175,10 +173,8 @@ def _roles(root: Path, names: list[str]) -> dict[str, Path]:
     for name in names:
         role = SPLITS.get(name.lower())
         if role in found:
-            raise UserError(
-                f"data.root={root} has {found[role].name} and {name}, which both hold the {role} images: "
-                "move one of them away"
-            )
+            both = f"{found[role].name} and {name}, which both hold the {role} images"
+            raise UserError(f"data.root={root} has {both}: move one of them away")
         if role is not None:
             found[role] = root / name
     return {role: found[role] for role in ("train", "val", "test") if role in found}
@@ -191,9 +187,7 @@ def _classes_alone(root: Path, names: list[str]) -> tuple[str, ...]:
         if whole.relative_to(above).parts[0].lower() in SPLITS and _is_set(above):
             raise UserError(f"data.root={root} is one part of the images: data.root={above} has all of them")
     if not names:
-        raise UserError(
-            f"data.root={root} has neither a train folder nor class folders: each class is a folder of its own"
-        )
+        raise UserError(f"data.root={root} has neither a train folder nor class folders")
     if len(names) == 1:
         inner = root / names[0]
         while len(deeper := folders(inner)) == 1 and not _roles(inner, deeper):
@@ -217,9 +211,7 @@ def _inner_split(path: Path, split: str, first: str) -> UserError:
     parts = {SPLITS[name.lower()] for name in folders(path) if name.lower() in SPLITS}
     if len(parts) > 1 and folders(path / split):
         return UserError(f"{path} holds {split} and more splits: data.root={path} would do")
-    return UserError(
-        f"{path} would be a class, and holds a folder {split}: splits come first, for example in {split}/{first}"
-    )
+    return UserError(f"{path} would be a class: splits come first, for example in {split}/{first}")
 
 
 def _check_same_classes(folder: Path, names: set[str]) -> None:
@@ -227,14 +219,11 @@ def _check_same_classes(folder: Path, names: set[str]) -> None:
     if not found & names:
         if any(DEVKIT_FILE.fullmatch(entry.name) for entry in entries(folder)):
             raise UserError(
-                f"{folder} is flat, as ImageNet's archive unpacks: its images must lie in one folder per class, "
-                f"for example in {folder / min(names)}. torchvision sorts them: keep ILSVRC2012_img_val.tar and "
-                f"ILSVRC2012_devkit_t12.tar.gz in {folder.parent}, move the flat val folder away and run "
-                f"python -c \"import torchvision; torchvision.datasets.ImageNet('{folder.parent}', 'val')\""
+                f"{folder} is flat, as ImageNet's archive unpacks. torchvision sorts it into class folders: keep "
+                f"ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz in {folder.parent}, move the flat folder away "
+                f"and run python -c \"import torchvision; torchvision.datasets.ImageNet('{folder.parent}', 'val')\""
             )
-        raise UserError(
-            f"{folder} has no class folder of {_few(names)}: sort its images into one folder a class, or move it away"
-        )
+        raise UserError(f"{folder} has no class folder of {_few(names)}: sort its images, or move it away")
     if names - found:
         raise UserError(f"{folder} lacks {_few(names - found)}, which the train folder has")
     if found - names:

@@ -65,10 +65,8 @@ class OwnSource(Source[OwnConfig]):
                 raise UserError(f"{said}: the first image of {config._target_} has {found}")
         names = self._class_names()
         if isinstance(label, int) and label >= len(names):
-            raise UserError(
-                f"the first image of {config._target_} has the label {label}, and there are {len(names)} classes:"
-                " labels count from 0"
-            )
+            what = f"the first image of {config._target_} has the label {label}"
+            raise UserError(f"{what}, and there are {len(names)} classes: labels count from 0")
         self._check_statistics()
         target = None if isinstance(label, int | None) else tuple(label.shape)
         known = [sorted(first.sizes.items()), first.shape, len(names), *([target] if target else [])]
@@ -85,10 +83,8 @@ class OwnSource(Source[OwnConfig]):
         if self.first.own_module:
             unchosen = {"train_images": None, "test_images": None, "fold": None, "validation": 0}
             for key, unset in unchosen.items():
-                if getattr(self.config, key) != unset:
-                    raise UserError(
-                        f"data.{key}={getattr(self.config, key)}: a LightningDataModule chooses its images itself"
-                    )
+                if (asked := getattr(self.config, key)) != unset:
+                    raise UserError(f"data.{key}={asked}: a LightningDataModule chooses its images itself")
         return super().training_images()
 
     def open(self) -> "Images":
@@ -103,9 +99,7 @@ class OwnSource(Source[OwnConfig]):
 
         config = self.config
         if not config._target_:
-            raise UserError(
-                f"{TARGET} is needed: the dotted path of what makes the images, for example my_data.make"
-            )
+            raise UserError(f"{TARGET} is needed: a dotted path, for example my_data.make")
         target = locate(config._target_, TARGET)
         given = made(config.args, "data.args")
         if config.root is not None:
@@ -142,7 +136,7 @@ class OwnSource(Source[OwnConfig]):
             listed = isinstance(numbers, list) and all(type(each) in (int, float) for each in numbers)
             if not listed or len(numbers) not in (0, channels):
                 raise UserError(
-                    f"data.{key}={numbers}: one number for each of the {channels} channels is needed, or mean=auto"
+                    f"data.{key}={numbers}: one number for each of the {channels} channels is needed"
                 )
         if any(number <= 0 for number in config.std):
             raise UserError(f"data.std={config.std}: must be greater than 0")
@@ -151,23 +145,19 @@ class OwnSource(Source[OwnConfig]):
         config, label, there = self.config, self.first.label, self.first.class_names
         names, count = tuple(config.class_names) or there, config.classes
         if names and there and len(names) != len(there):
-            raise UserError(
-                f"data.class_names has {len(names)} names, and {config._target_} has {len(there)} classes"
-            )
+            classes = f"{config._target_} has {len(there)} classes"
+            raise UserError(f"data.class_names has {len(names)} names, and {classes}")
         if names:
             if count not in (None, len(names)):
                 raise UserError(f"data.classes={count}: {config._target_} has {len(names)}")
             return names
         if count is None and not isinstance(label, int | None):
             if not label.is_floating_point() or label.ndim > 1:
-                shape = tuple(label.shape)
                 raise UserError(
-                    f"data.classes=… is needed: how many outputs the network has for labels {shape}"
+                    f"data.classes=… is needed: how many outputs labels {tuple(label.shape)} take"
                 )
             count = label.numel()  # an output for each number of the label
         if count is None:
-            raise UserError(
-                f"data.classes=… is needed, or data.class_names=[…]: the training images of {config._target_} have no"
-                " attribute `classes`"
-            )
+            reason = f"the training images of {config._target_} have no attribute `classes`"
+            raise UserError(f"data.classes=… is needed, or data.class_names=[…]: {reason}")
         return tuple(map(str, range(count)))

@@ -53,9 +53,8 @@ class LightningImages(Images):
             return First(self._shape(batch), None, class_names_of(self.given), self.counts, own_module=True)
         images, labels = batch
         if images.ndim != 4 or not len(images):
-            raise UserError(
-                f"{self.config._target_} gives images of shape {tuple(images.shape)}: (N, C, H, W) is needed"
-            )
+            shape = tuple(images.shape)
+            raise UserError(f"{self.config._target_} gives images {shape}: (N, C, H, W) is needed")
         named = labels.ndim == 1 and not labels.is_floating_point()
         label = int(labels[0]) if named else labels[0]
         return First(self._shape(images), label, names, self.counts, own_module=True)
@@ -64,10 +63,8 @@ class LightningImages(Images):
         super().begin(trainer)
         if trainer is not None:
             if trainer.world_size > 1:
-                raise UserError(
-                    f"trainer.devices={trainer.world_size}: a LightningDataModule of your own trains on one"
-                    " device; data sets ({'train': …, 'test': …}) are split between several"
-                )
+                devices = f"trainer.devices={trainer.world_size}"
+                raise UserError(f"{devices}: a LightningDataModule trains on one, data sets on several")
             self.given.trainer = trainer
             log.warning(self.not_promised)
         self._load()
@@ -110,9 +107,7 @@ class LightningImages(Images):
         images, labels = found
         shape = info.channels, info.height, info.width
         if images.shape[1:] != shape:
-            raise UserError(
-                f"{target} gives images {tuple(images.shape[1:])} after some of {shape}: all must be of one size"
-            )
+            raise UserError(f"{target} gives images {tuple(images.shape[1:])} after some of {shape}")
         images = images.contiguous(memory_format=torch.channels_last)
         if info.target_shape is not None:
             return images, labels
@@ -164,10 +159,8 @@ class LightningImages(Images):
                 len(loader)
                 self.counts[name] = len(loader.dataset)
             except (TypeError, AttributeError):
-                raise UserError(
-                    f"{what}: its {name}_dataloader gives {type(loader).__name__}: a loader with a length, of a data"
-                    " set with a length, is needed"
-                ) from None
+                kind = f"{name}_dataloader gives {type(loader).__name__}"
+                raise UserError(f"{what}: {kind}: it and its data set need a length") from None
 
     def _hooked(self, batch: Any, device: torch.device) -> Any:
         """Return a batch as the module's hooks make it; images of (images, labels) as float32."""
@@ -231,8 +224,6 @@ class TheirReader(Reader):
             found = self.images.on_the_device(batch)
             asked, count = self.images.batch_size, images_in(found)
             if trains and not number and len(loader) > 1 and count != asked:
-                raise UserError(
-                    f"recipe.batch_size={asked}: the first batch of {self.images.config._target_} has {count} images:"
-                    " let it take an argument batch_size, or say in the recipe what it does"
-                )
+                first = f"the first batch of {self.images.config._target_} has {count} images"
+                raise UserError(f"recipe.batch_size={asked}: {first}; it can take an argument batch_size")
             yield found

@@ -60,10 +60,10 @@ class OwnSets(Images):
         self.config, self.info = config, info
         what = f"{TARGET}={config._target_}"
         if not isinstance(given, Mapping):
-            raise UserError(
-                f"{what} gives {type(given).__name__}: data sets of (image, label) as {{'train': …, 'test': …}}, or a"
-                " LightningDataModule, are needed"
+            needed = (
+                "data sets of (image, label) as {'train': …, 'test': …}, or a LightningDataModule, are needed"
             )
+            raise UserError(f"{what} gives {type(given).__name__}: {needed}")
         for name in given:
             if name not in PARTS:
                 raise unknown(f"part of {what}", str(name), PARTS)
@@ -83,9 +83,8 @@ class OwnSets(Images):
         image, label = self.parts["train"].first()
         for name, images in self.parts.items():
             if name != "train" and (other := images.first()[0]).shape != image.shape:
-                raise UserError(
-                    f"{images.where}: image 0 has the shape {tuple(other.shape)}, and of train {tuple(image.shape)}"
-                )
+                shape = f"image 0 has the shape {tuple(other.shape)}"
+                raise UserError(f"{images.where}: {shape}, and of train {tuple(image.shape)}")
         if self.config.fold is not None or (self.config.validation and "val" not in self.parts):
             assert len(self._plain)  # it is refused where nobody knows how to read them
         channels, height, width = image.shape
@@ -173,9 +172,8 @@ class OwnImages:
         self.images, self.where, self.classes = images, where, classes
         map_style = hasattr(images, "__getitem__") and hasattr(images, "__len__")
         if not map_style or isinstance(images, IterableDataset):
-            raise UserError(
-                f"{where} is {type(images).__name__}: a map-style data set, with __getitem__ and __len__, is needed"
-            )
+            needed = "a map-style data set, with __getitem__ and __len__, is needed"
+            raise UserError(f"{where} is {type(images).__name__}: {needed}")
 
     def __len__(self) -> int:
         return len(self.images)
@@ -196,10 +194,8 @@ class OwnImages:
     def _check_shapes(self, what: str, tensors: Sequence[Tensor], wanted: Sequence[Wanted]) -> None:
         for (_, index), each in zip(wanted, tensors, strict=True):
             if each.shape != tensors[0].shape:
-                raise UserError(
-                    f"{self.where}: {what} {index} has the shape {tuple(each.shape)}, {what} {wanted[0][1]} has"
-                    f" {tuple(tensors[0].shape)}: all must be of one size"
-                )
+                shape, first = tuple(each.shape), f"{what} {wanted[0][1]} has {tuple(tensors[0].shape)}"
+                raise UserError(f"{self.where}: {what} {index} has the shape {shape}, {first}")
 
     def read(self, drawn_for: str, index: int) -> tuple[Tensor, int | Tensor]:
         """Return an image (C, H, W), uint8 or float32, and its label. Sets the global generators. Raises UserError."""
@@ -207,10 +203,8 @@ class OwnImages:
         try:
             item = self.images[index]
         except Exception as error:
-            reason = " ".join(str(error).split())
-            failure = UserError(
-                f"{self.where}: image {index} cannot be read: {type(error).__name__}: {reason}"
-            )
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            failure = UserError(f"{self.where}: image {index} cannot be read: {reason}")
             failure.add_note(traceback.format_exc())
             raise failure from None
         if not isinstance(item, tuple | list) or len(item) != 2:
@@ -244,9 +238,7 @@ class OwnImages:
             try:
                 tensor = torch.as_tensor(label)
             except (TypeError, ValueError, RuntimeError):
-                raise UserError(
-                    f"{what} {label!r}: a whole number, from 0 on, or a tensor is needed"
-                ) from None
+                raise UserError(f"{what} {label!r}: a whole number or a tensor is needed") from None
             return tensor.float() if tensor.is_floating_point() else tensor.long()
         if found < 0 or (self.classes is not None and found >= self.classes):
             allowed = "0 on" if self.classes is None else f"0 to {self.classes - 1}"
@@ -262,8 +254,8 @@ class OwnImages:
             again, _ = self.read("first", 0)
         if not torch.equal(image, again):
             raise UserError(
-                f"{self.where} draws from a generator of its own, so that no run could be repeated or resumed: draw"
-                " from random's, numpy.random's or torch's global one, which are set for each image"
+                f"{self.where} draws from a generator of its own, so that no run could be repeated: draw from the"
+                " global ones of random, numpy.random or torch, which are set for each image"
             )
         return image, label
 

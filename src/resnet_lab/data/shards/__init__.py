@@ -140,10 +140,8 @@ def _read_manifest(path: Path, root: str) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:
-        raise UserError(
-            f"data.root={root} holds no prepared set, or one whose preparation did not finish ({MANIFEST} is missing): "
-            "resnet-lab prepare data=imagenet data.root=… out=FOLDER"
-        ) from None
+        missing = f"data.root={root} holds no prepared set, or its preparation did not finish (no {MANIFEST})"
+        raise UserError(f"{missing}: resnet-lab prepare data=imagenet data.root=… out=FOLDER") from None
     except (OSError, ValueError) as error:
         raise UserError(f"cannot read {root}/{MANIFEST}: {error}") from None
     if manifest.get("version") != VERSION:

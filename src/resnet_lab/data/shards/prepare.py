@@ -79,9 +79,8 @@ def prepare(config: DataConfig, out: Path, *, size: int = 256, workers: int | No
         manifest |= {"splits": counts, "class_names": info.class_names}
         write_bytes(out / MANIFEST, json.dumps(manifest, indent=1).encode())
     except OSError as error:
-        raise UserError(
-            f"cannot write to {out}: {error.strerror}; run the same command again to resume"
-        ) from error
+        reason = f"{error.strerror}; run the same command again to resume"
+        raise UserError(f"cannot write to {out}: {reason}") from error
     broken = sum(len(split.order) for split in splits) - sum(counts.values())
     images = ", ".join(f"{count} {name}" for name, count in counts.items())
     print(f"{printable(out)}: {images} images" + (f", {broken} broken ones left out" if broken else ""))

@@ -34,10 +34,8 @@ def prepare(args: Namespace) -> int:
     if not own["out"]:
         raise UserError("out is missing: name the folder to write, for example out=shards/imagenet")
     if "://" in own["out"]:
-        raise UserError(
-            f"out={own['out']}: shards are written to a local folder; name one and upload it, for example with"
-            " `aws s3 sync`"
-        )
+        local = "shards are written to a local folder; name one and upload it, for example with `aws s3 sync`"
+        raise UserError(f"out={own['out']}: {local}")
     for name in ("size", "workers"):
         if own[name] and not own[name].isdecimal():
             raise UserError(f"{name}={own[name]}: a whole number is needed")

@@ -133,9 +133,7 @@ def _checked(path: Path, checksum: str) -> bytes:
     except (OSError, EOFError, zlib.error):
         content = b""
     if md5(content, usedforsecurity=False).hexdigest() != checksum:
-        raise UserError(
-            f"{path} is missing or not the published file (wrong checksum): remove its folder and fetch it again"
-        )
+        raise UserError(f"{path} is missing or has a wrong checksum: remove its folder and fetch it again")
     return content
 
 
@@ -166,17 +164,13 @@ def fetched(config: SmallImagesConfig, published: Published) -> Path:
     if archive is not None and not archive.is_file():
         archive = None
     if archive is None and not config.download:
-        raise UserError(
-            f"no {published.folder} in {root} (data.root), and data.download=false forbids downloading it"
-        )
+        raise UserError(f"no {published.folder} in {root} (data.root), and data.download=false")
     home = cache_folder() if archive and not os.access(root, os.W_OK) else root
     try:
         return _filled(home, published, archive)
     except (OSError, RuntimeError) as error:  # torchvision raises both
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"cannot fetch {config.name} into {home}: {reason}; data.root=FOLDER names an existing copy"
-        ) from None
+        what, reason = f"cannot fetch {config.name} into {home}", " ".join(str(error).split())
+        raise UserError(f"{what}: {reason}; data.root=FOLDER names an existing copy") from None
 
 
 def _filled(home: Path, published: Published, archive: Path | None) -> Path:
@@ -194,7 +188,7 @@ def _filled(home: Path, published: Published, archive: Path | None) -> Path:
                 with archive.open("rb") as file:
                     found = file_digest(file, lambda: md5(usedforsecurity=False)).hexdigest()
                 if found != published.checksum:
-                    raise UserError(f"{archive} is not the published file (wrong checksum): fetch it again")
+                    raise UserError(f"{archive} has a wrong checksum: fetch it again")
                 (Path(partial) / archive.name).symlink_to(archive.resolve())
             published.kind(partial, download=True)
             (Path(partial) / published.folder).rename(folder)

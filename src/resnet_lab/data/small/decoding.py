@@ -97,8 +97,7 @@ def _fill(
         if pixels.shape[:2] != size[:2]:
             raise UserError(
                 f"{files.where(index)} has {pixels.shape[1]}x{pixels.shape[0]} pixels, and {size[2]} has"
-                f" {size[1]}x{size[0]}: data.size={min(size[:2])} makes them all of one size, data=image_folder takes"
-                " them as they are"
+                f" {size[1]}x{size[0]}: data.size={min(size[:2])} scales them, data=image_folder takes any size"
             )
         grey = images.shape[3] == 1
         images[index] = np.array(Image.fromarray(pixels).convert("L"))[..., None] if grey else pixels

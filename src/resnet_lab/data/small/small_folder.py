@@ -79,10 +79,8 @@ class SmallFolder(Source[SmallFolderConfig]):
             reason = (error.strerror if isinstance(error, OSError) else "") or str(error).rpartition(
                 "error: "
             )[2]
-            raise UserError(
-                f"cannot keep the decoded images in {self.cached.parent}: {reason}; XDG_CACHE_HOME names another"
-                " folder for the cache"
-            ) from None
+            what = f"cannot keep the decoded images in {self.cached.parent}"
+            raise UserError(f"{what}: {reason}; XDG_CACHE_HOME names another cache") from None
         if known.broken and self.config.on_error != "skip":
             raise broken_image(known.broken[0])
         return known
