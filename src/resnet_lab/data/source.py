@@ -79,16 +79,14 @@ class Source(ABC, Generic[Config]):
         """Return how many images a run trains on. Raises UserError where more are asked for than there are."""
         config, counts = self.config, self.counts()
         if config.fold is not None and config.fold >= config.folds:
-            most = f"{config.folds - 1} (data.folds={config.folds})"
-            raise UserError(f"data.fold={config.fold}: allowed are 0 to {most}")
+            allowed = f"0 to {config.folds - 1} (data.folds={config.folds})"
+            raise UserError(f"data.fold={config.fold}: allowed are {allowed}")
         train, test = self.left()
         if not test:
             key = f"test_share={self.test_share}" if config.fold is None else f"folds={config.folds}"
             raise UserError(f"data.{key} of {counts['train']} images leaves none to test on")
         if "val" in counts and config.validation:
-            raise UserError(
-                f"data.validation={config.validation}: {config.name} has its own validation images"
-            )
+            raise UserError(f"data.validation={config.validation}: {config.name} keeps its own")
         most_aside = train + config.validation - 1
         limits = ("validation", 0, most_aside), ("train_images", 1, train), ("test_images", 1, test)
         for key, least, most in limits:

@@ -302,9 +302,8 @@ def check_batches(images: int, batch_size: int, *, drop_last: bool, world: int) 
     """Raise UserError where an epoch of so many images has no full batch, or a batch too few for `world` devices."""
     last = 0 if drop_last else images % batch_size
     if batch_size > images:
-        raise UserError(
-            f"recipe.batch_size={batch_size}: there are only {several(images, 'image')} to train on"
-        )
+        only = f"the training set has only {several(images, 'image')}"
+        raise UserError(f"recipe.batch_size={batch_size}: {only}")
     if batch_size < world:
         raise UserError(f"recipe.batch_size={batch_size} is less than the {world} devices")
     if 0 < last < world:

@@ -145,7 +145,7 @@ def test_an_archive_of_another_checksum_is_refused_and_nothing_unpacked(
 ) -> None:
     archive = archived(write_cifar(tmp_path, CIFAR10, monkeypatch), CIFAR10, monkeypatch)
     archive.write_bytes(archive.read_bytes()[:-1])
-    with pytest.raises(UserError, match=r"cifar-10-python\.tar\.gz is not the published file"):
+    with pytest.raises(UserError, match=r"cifar-10-python\.tar\.gz has a wrong checksum"):
         SETS["cifar10"].read(SmallImagesConfig(name="cifar10", root=str(tmp_path)))
     assert {path.name for path in tmp_path.iterdir()} == {archive.name, ".cifar-10-batches-py.lock"}
 

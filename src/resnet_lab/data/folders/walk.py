@@ -219,9 +219,9 @@ def _check_same_classes(folder: Path, names: set[str]) -> None:
     if not found & names:
         if any(DEVKIT_FILE.fullmatch(entry.name) for entry in entries(folder)):
             raise UserError(
-                f"{folder} is flat, as ImageNet's archive unpacks. torchvision sorts it into class folders: keep "
-                f"ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz in {folder.parent}, move the flat folder away "
-                f"and run python -c \"import torchvision; torchvision.datasets.ImageNet('{folder.parent}', 'val')\""
+                f"{folder} is flat, as ImageNet's archive unpacks. torchvision sorts it into class folders: "
+                f"keep ILSVRC2012_img_val.tar and ILSVRC2012_devkit_t12.tar.gz in {folder.parent}, move {folder.name} "
+                f"away; run python -c \"import torchvision; torchvision.datasets.ImageNet('{folder.parent}', 'val')\""
             )
         raise UserError(f"{folder} has no class folder of {_few(names)}: sort its images, or move it away")
     if names - found:
