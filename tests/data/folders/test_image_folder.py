@@ -163,24 +163,12 @@ def test_a_choice_that_makes_no_sense_is_one_line(choices: dict[str, object], to
     assert "\n" not in str(caught.value)
 
 
-def test_fewer_images_than_one_batch_are_refused(root: Path) -> None:
-    with pytest.raises(UserError, match="only 30 images"):
-        data_of(root, batch_size=31).train_dataloader()
-
-
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
 def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     make(tmp_path)
     (tmp_path / "train").chmod(0)
     with pytest.raises(UserError, match="cannot read"):
         info(config(tmp_path))
-
-
-def test_folders_that_start_with_a_dot_and_other_files_are_no_data(tmp_path: Path) -> None:
-    make(tmp_path)
-    (tmp_path / "train" / ".cache").mkdir()
-    (tmp_path / "train" / "cat" / "notes.txt").write_text("no image")
-    assert data_of(tmp_path).sizes["train"] == 30
 
 
 def test_a_device_normalises_a_batch_as_the_cpu_does_each_picture() -> None:

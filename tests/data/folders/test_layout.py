@@ -27,7 +27,9 @@ def test_splits_are_known_by_their_usual_names(
     folders: tuple[str, ...], parts: dict[str, str], tmp_path: Path
 ) -> None:
     root = make(tmp_path, folders, images=1)
-    (root / "__MACOSX").mkdir()
+    for folder in (root, root / folders[0]):
+        for name in ("__MACOSX", ".cache"):
+            (folder / name).mkdir(exist_ok=True)
     found = look(root)
     assert found.splits == {part: root / name for part, name in parts.items()}
     assert found.class_names == CLASSES
