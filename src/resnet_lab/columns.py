@@ -1,8 +1,7 @@
 """Name the figures and choices of runs as every table does, and print them. Standard library only.
 
-COLUMNS has the names, units and formats of all figures of a record. A new entry appears in CSV, JSON, the list of
-columns of the page, the trackers and `report --show`; name it in USUAL of report/table.py to show it by default.
-`status` and a sweep's board choose their columns from it.
+COLUMNS is the one list behind table.md, .csv, .tex, JSON, the page, `status` and a sweep's board: a new figure of the
+record is one entry.
 """
 
 import math
@@ -19,7 +18,7 @@ def two(value: float) -> str:
 
 
 def four(value: float) -> str:
-    """Four digits, for metrics between 0 and 1."""
+    """Return four digits, for metrics between 0 and 1."""
     return NOTHING if math.isnan(value) else f"{value:.4g}"
 
 
@@ -32,7 +31,7 @@ def whole(value: float | None) -> str:
 
 
 def large(value: float | None) -> str:
-    """40551040 as 40.6 M, 3857973248 as 3.86 G."""
+    """Return 40551040 as 40.6 M, 3857973248 as 3.86 G."""
     if value is None or math.isnan(value):
         return NOTHING
     return f"{value / 1e9:.2f} G" if value >= 1e9 else f"{value / 1e6:.2f} M"
@@ -44,7 +43,7 @@ class Column:
 
     name: str  # in CSV, JSON and data frames
     heading: str  # in words
-    part: str  # of the record: last, model or cost
+    part: str  # of the record: last, best, model or cost
     key: str  # there
     unit: str = ""
     text: Callable[[float], str] = two
@@ -70,8 +69,7 @@ class Column:
     def of(self, record: Any) -> float | None:
         """Return the figure of a record; None where it has none."""
         part = getattr(record, self.part)
-        found: float | None = part.get(self.key) if isinstance(part, Mapping) else getattr(part, self.key)
-        return found
+        return part.get(self.key) if isinstance(part, Mapping) else getattr(part, self.key)
 
     def said(self, value: float | None) -> str:
         """Return the value with its unit; empty where there is none."""
@@ -108,11 +106,9 @@ def objective(name: str = "test/error", mode: str = "min") -> Column:
 
 
 def _figure(key: str, better: str) -> Column:
-    known = next(
-        (column for column in COLUMNS.values() if (column.key, column.better) == (key, better)), None
-    )
-    if known:
-        return known
+    for column in COLUMNS.values():
+        if (column.key, column.better) == (key, better):
+            return column
     error = key.endswith("error")
     words = key.replace("val/", "validation ").replace("/", " ").replace("_", " ")
     return Column(
@@ -168,10 +164,14 @@ def names(labels: Sequence[str], choices: Sequence[Mapping[str, Any]]) -> list[s
     For example ``resnet-20 lr=0.05``. `labels` are those of the models, `choices` what else tells the runs apart, by
     dotted key, without their seeds.
     """
-    alike: dict[str, list[Mapping[str, Any]]] = {}
+    seen: dict[tuple[str, str], set[str]] = {}
+    every = sorted({key for own in choices for key in own})
     for label, own in zip(labels, choices, strict=True):
-        alike.setdefault(label, []).append(own)
-    keys = _telling(sorted({key for members in alike.values() for key in _differing(members)}), choices)
+        for key in every:
+            seen.setdefault((key, label), set()).add(str(own.get(key)))
+    keys = _telling(
+        list(dict.fromkeys(key for (key, _), found in sorted(seen.items()) if len(found) > 1)), choices
+    )
     last = Counter(key.rpartition(".")[2] for key in keys)
     short = {key: key if last[key.rpartition(".")[2]] > 1 else key.rpartition(".")[2] for key in keys}
     return [
@@ -211,11 +211,6 @@ def _telling(keys: Sequence[str], choices: Sequence[Mapping[str, Any]]) -> list[
         seen: dict[str, int] = {}
         kept.setdefault(tuple(seen.setdefault(str(own.get(key)), len(seen)) for own in choices), key)
     return [key for key in keys if key in kept.values()]
-
-
-def _differing(members: Sequence[Mapping[str, Any]]) -> set[str]:
-    every = {key for own in members for key in own}
-    return {key for key in every if len({str(own.get(key)) for own in members}) > 1}
 
 
 def _brief(value: Any) -> str:

@@ -7,8 +7,7 @@ import pytest
 from resnet_lab.columns import COLUMNS, Column, choice_word, headings, names, objective, run_names, seconds
 from resnet_lab.report import collect, group_table, summarise
 from resnet_lab.report.page.data import page_data
-from resnet_lab.report.runs_table import run_figures
-from resnet_lab.report.table import group_figures
+from resnet_lab.report.table import group_figures, run_figures
 from run_folders import configured, finished
 
 

@@ -1,4 +1,4 @@
-"""What the two papers printed, as data: tables, exact counts, recipes, and what others reached.
+"""Read what the two papers printed: tables, exact counts, recipes, and what others reached.
 
 he2015 is arXiv 1512.03385, he2016 arXiv 1603.05027. Errors are in per cent. A row is a dictionary
 of its columns; numbers arrive as numbers, an empty cell as None.
@@ -15,13 +15,13 @@ Row = dict[str, Any]
 
 
 def names() -> list[str]:
-    """Return the tables and figures that `table` knows, for example ``he2015/table6``."""
+    """List the tables and figures that `table` reads, for example ``he2015/table6``."""
     papers = (entry.name for entry in files(__package__).iterdir() if entry.name.startswith("he20"))
     return sorted(name.removesuffix(".csv").replace("_", "/") for name in papers)
 
 
 def table(name: str) -> list[Row]:
-    """One table or figure of a paper, row by row.
+    """Return a table or figure of a paper, row by row.
 
     Source: he2015 Tables 1 to 6, Figures 6 and 7 (read off the drawing, so approximate); he2016
     Tables 1 to 5, where a CIFAR figure is the median of 5 runs and ``failed`` means a test error above 20 %.
@@ -33,7 +33,7 @@ def table(name: str) -> list[Row]:
 
 
 def exact_counts() -> list[Row]:
-    """Return parameters and multiply-adds of 75 architectures, counted layer by layer, beside the papers' rounding.
+    """Return parameters and multiply-adds of 75 architectures, counted layer by layer, next to the papers' figures.
 
     Source: computed from the architectures of he2015 Section 3.3, 4.2 and he2016 Section 3 to 5.
     """
@@ -41,7 +41,7 @@ def exact_counts() -> list[Row]:
 
 
 def community() -> list[Row]:
-    """Return what other reimplementations reached: one row a net, with its source and how the error was picked.
+    """Return what other reimplementations reached: a row per network, its source and how the error was picked.
 
     Source: the public repositories and threads named in the column ``source``.
     """
@@ -49,7 +49,7 @@ def community() -> list[Row]:
 
 
 def imagenet_classes() -> list[Row]:
-    """Return the 1,000 classes of ImageNet (ILSVRC 2012) in the order of a net's outputs: WordNet id and name.
+    """Return the 1,000 classes of ImageNet (ILSVRC 2012) in the order of a network's outputs: WordNet id and name.
 
     Source: the challenge's WordNet ids, sorted, as torchvision's ImageFolder orders their folders; the names are
     those that torchvision's weights carry.
@@ -58,14 +58,13 @@ def imagenet_classes() -> list[Row]:
 
 
 def recipes() -> Row:
-    """Return what each paper states of training and testing, what it leaves open, and how we know.
+    """Return what each paper states about training and testing, what it leaves open, and how we know.
 
     Source: he2015 Sections 3.4, 4.1, 4.2; he2016 Sections 3, 5 and appendix; the authors' repositories.
     """
     import yaml
 
-    loaded: Row = yaml.safe_load(_text("recipes.yaml"))
-    return loaded
+    return dict(yaml.safe_load(_text("recipes.yaml")))
 
 
 def _read(stem: str) -> list[Row]:

@@ -1,30 +1,16 @@
-"""Each line of a table against the one that has the baseline's choices. Free of torch."""
+"""Compare each line of a table with the one that has the baseline's choices. Free of torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 from resnet_lab.errors import UserError
-from resnet_lab.report.parts import asks
-from resnet_lab.report.select import Condition, check_key
-from resnet_lab.report.spread import Difference, Pooled, Spread, difference, pooled
-
-
-class Line(Protocol):
-    """A group, or groups that were pooled."""
-
-    @property
-    def choices(self) -> Mapping[str, Any]: ...
-
-    @property
-    def settings(self) -> int: ...
-
-    @property
-    def result(self) -> Spread: ...
+from resnet_lab.report.compare import Line
+from resnet_lab.report.select import Condition, asks, check_key
+from resnet_lab.report.spread import Difference, Pooled, difference, pooled
 
 
 def shared_variance(lines: Sequence[Line]) -> Pooled | None:
-    """Return the variance that stands for the lines' own where they have few seeds; None where it mixes settings."""
+    """Return the variance to use for lines with few seeds; None where it would mix settings."""
     if any(line.settings > 1 for line in lines):
         return None
     return pooled([line.result for line in lines])
@@ -32,7 +18,7 @@ def shared_variance(lines: Sequence[Line]) -> Pooled | None:
 
 @dataclass(frozen=True)
 class AgainstBaseline:
-    """One line beside its baseline: the difference of the results, or why there is none."""
+    """The difference of a line's result to its baseline's, or why there is none."""
 
     difference: Difference = field(default_factory=Difference)
     note: str = ""  # the baseline; not comparable: why; also differs in ...; how the interval was made
@@ -42,7 +28,7 @@ class AgainstBaseline:
 def held_against(
     lines: Sequence[Line], baseline: Sequence[str], varying: Sequence[str]
 ) -> list[AgainstBaseline]:
-    """Return the result minus that of the line that has the baseline's choices, and else the same of those that vary.
+    """Subtract from each result that of the line that has the baseline's choices and is otherwise the same.
 
     Where no line is like that, the one that differs least is taken and the note says in what. Without a baseline there
     are no differences. Raises UserError where no line has the baseline's choices.
@@ -64,21 +50,16 @@ def held_against(
 def held(
     line: Line, bases: Sequence[Line], varying: Sequence[str], shared: Pooled | None = None
 ) -> AgainstBaseline:
-    """One line against the baseline that differs from it in the fewest of these choices."""
+    """Compare one line with the baseline that differs from it in the fewest of these choices."""
     if any(line is base for base in bases):
         return AgainstBaseline(note="the baseline")
-    apart = {
-        index: [key for key in varying if base.choices.get(key) != line.choices.get(key)]
-        for index, base in enumerate(bases)
-    }
-    least = min(len(keys) for keys in apart.values())
-    nearest = [index for index, keys in apart.items() if len(keys) == least]
-    if len(nearest) > 1:
-        return AgainstBaseline(note=f"no one baseline: {len(nearest)} lines are as near")
-    others = apart[nearest[0]]
+    apart = [[key for key in varying if base.choices.get(key) != line.choices.get(key)] for base in bases]
+    others = min(apart, key=len)
+    if (near := sum(len(keys) == len(others) for keys in apart)) > 1:
+        return AgainstBaseline(note=f"no one baseline: {near} lines are as near")
     if unlike := [key for key in others if asks(key)]:
         return AgainstBaseline(note=f"not comparable: {', '.join(unlike)} differs")
-    ours, theirs = line.result, bases[nearest[0]].result
+    ours, theirs = line.result, bases[apart.index(others)].result
     if not ours.n or not theirs.n:
         return AgainstBaseline(note="not comparable: no run has finished")
     found = difference(ours, theirs, shared)

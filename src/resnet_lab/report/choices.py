@@ -1,4 +1,4 @@
-"""The choices that make a run, as a flat mapping: recipe.lr -> 0.1. Free of torch."""
+"""Read the choices that make a run as a flat mapping: recipe.lr -> 0.1. Free of torch."""
 
 import json
 import math
@@ -39,15 +39,12 @@ _COMPLETED: dict[str, dict[str, object]] = {}
 
 
 def complete(config: Mapping[str, Any], record: Record | None = None) -> dict[str, Any]:
-    """Return a nested configuration by dotted key; what it leaves to the schema or to the family is written out.
-
-    What the record tells of the run's conditions takes the place of what was asked for.
-    """
+    """Return a configuration by dotted key, with defaults; conditions that the record has replace those asked for."""
     shared = {key: value for key, value in config.items() if key != "seed"}
     text = repr(shared)
     if text not in _COMPLETED:  # the seeds of a sweep share it
         net = model_of(config)
-        ours = {key: value for key, value in _schema()[0].items() if not of_net(key)}
+        ours = {key: value for key, value in _schema()[0].items() if not key.startswith("model.")}
         _COMPLETED[text] = {**ours, **flatten(shared), **flatten({"model": net})}
         if extends := _COMPLETED[text].get("extends"):  # its run's hash has the seed; the length is shared
             _COMPLETED[text]["extends"] = str(extends).partition("@")[2]
@@ -56,7 +53,7 @@ def complete(config: Mapping[str, Any], record: Record | None = None) -> dict[st
 
 
 def _as_computed(config: Mapping[str, Any], choices: Choices, record: Record) -> dict[str, object]:
-    """CONDITIONS, all devices of all nodes counted; None where it is not known, or makes no difference."""
+    """Return CONDITIONS, all devices of all nodes counted; None where it is not known, or makes no difference."""
     cost = record.cost
     asked = choices["trainer.devices"], choices["trainer.num_nodes"]
     devices = math.prod(asked) if all(type(count) is int and count > 0 for count in asked) else None
@@ -84,29 +81,21 @@ def conditions(choices: Choices) -> dict[str, object]:
 
 
 def model_of(config: Mapping[str, Any]) -> NetConfig:
-    """Return the net, without keys that this version does not know; not to be changed: runs of one net share it."""
+    """Return the network, without keys that this version does not know. Runs share it: do not change it."""
     return _net(json.dumps(config["model"]))
 
 
 @cache
 def _net(written: str) -> NetConfig:
-    """Worked out once for all seeds of a net."""
     given = json.loads(written)
     kind = kind_of(given)
     known = {field.name for field in fields(kind)}
     return kind(**{key: value for key, value in given.items() if key in known}).resolved()
 
 
-def of_net(key: str) -> bool:
-    return key.startswith("model.")
-
-
 def but_for_the_seed(choices: Choices) -> dict[str, object]:
     """Return what the runs of one group share, hashable: every choice that can change the result but the seed."""
-    return {
-        key: value if type(value := choices[key]) in ATOMS else _frozen(value)
-        for key in _shared(tuple(choices), local_beginnings(choices))
-    }
+    return {key: _frozen(choices[key]) for key in _shared(tuple(choices), local_beginnings(choices))}
 
 
 @cache
@@ -122,7 +111,7 @@ def _shared(keys: tuple[str, ...], beginnings: tuple[str, ...]) -> tuple[str, ..
 
 
 def differing(groups: Iterable[Choices]) -> list[str]:
-    """Return the keys in which these choices differ, sorted; a condition that is not known does not count."""
+    """Return the keys in which these choices differ, sorted; a condition that is not known does not differ."""
     every = list(groups)
     seen = [but_for_the_seed(choices) for choices in every]
     keys = {key for choices in seen for key in choices}
@@ -133,7 +122,7 @@ def differing(groups: Iterable[Choices]) -> list[str]:
 
 
 def shown(choices: Choices, key: str) -> str:
-    """Return a choice in a table; nothing for a condition that is not known."""
+    """Return a choice as a table shows it; nothing for a condition that is not known."""
     value = choices.get(key)
     return "" if value is None and key in CONDITIONS else value_word(value)
 
@@ -148,7 +137,7 @@ def _frozen(value: Any) -> Any:
 
 @cache
 def _schema() -> tuple[dict[str, object], frozenset[str]]:
-    """Return the default of every key, and the keys that stay out of a run's identity; of every kind of data set."""
+    """Return the default of every key, and the keys that stay out of a run's identity, for every kind of data set."""
     types = get_type_hints(TrainConfig)
     defaults: dict[str, object] = {}
     shared: set[str] = set()

@@ -18,15 +18,7 @@ from resnet_lab.runs.folder import RunFolder
 from resnet_lab.runs.history import Columns, read_columns, read_or_empty
 from resnet_lab.runs.record import Record, State
 
-UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    RecursionError,
-    csv.Error,
-)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error)
 OF_WANDB = re.compile(r"(offline-)?run-\d{8}_\d{6}-|latest-run$")  # its folders have a config.yaml too
 IN_HE2016 = {name: kind.in_he2016 for name, kind in (SHORTCUTS | ORDERS).items() if kind.in_he2016}
 COMPARES_SHORTCUTS = "he2016/table1"  # where the identity is what the others are held against
@@ -34,7 +26,7 @@ COMPARES_SHORTCUTS = "he2016/table1"  # where the identity is what the others ar
 
 @dataclass(frozen=True)
 class FoundRun:
-    """One run folder as it was found."""
+    """A run folder as it was found."""
 
     path: Path
     state: State
@@ -63,11 +55,11 @@ class FoundRun:
 
     @property
     def error(self) -> str | None:
-        """Return what stopped a failed run, in one word, for example ``out_of_memory``."""
+        """Return what stopped a failed run, in one word, as in ``out_of_memory``."""
         return self.record.error.kind if self.record.error else None
 
     def last(self, metric: str) -> float:
-        """Return a metric of a finished run's last iteration, for example ``test/error`` (per cent), or nan."""
+        """Return a metric at a finished run's last iteration, such as ``test/error`` (per cent); nan without one."""
         value = self.record.last.get(metric) if self.state == State.FINISHED else None
         return math.nan if value is None else float(value)
 
@@ -77,7 +69,7 @@ def to_stderr(line: str) -> None:
 
 
 def collect(folder: Path, warn: Callable[[str], None] = to_stderr) -> list[FoundRun]:
-    """Return every run at or below a folder, sorted by path; links are followed, and each run is read once.
+    """Return every run at or below a folder, in the order of their paths; links are followed, each run is read once.
 
     A folder that cannot be read as a run is left out and costs one line to `warn`.
     """
@@ -94,8 +86,8 @@ def collect(folder: Path, warn: Callable[[str], None] = to_stderr) -> list[Found
 def run_folders(folder: Path, warn: Callable[[str], None]) -> Iterator[Path]:
     """Yield each folder with a run's files once, however many links lead there, without looking into it.
 
-    What is reached without a link goes before what only a link leads to, so that runs keep their own paths. A link
-    that leads back to a folder around it, or nowhere, costs one line to `warn`.
+    Links are followed last, so that runs keep their own paths. A link that leads back to a folder around it, or
+    nowhere, costs one line to `warn`.
     """
     seen: set[tuple[int, int]] = set()
     waiting = deque([folder])
@@ -129,7 +121,7 @@ def _left_out(error: OSError) -> str:
 
 
 def read(path: Path) -> FoundRun:
-    """One run folder. Raises one of UNREADABLE where it is none, or is damaged."""
+    """Read one run folder. Raises one of UNREADABLE where it is not one, or is damaged."""
     state, left = RunFolder(path).state_and_record()
     if left and left.error and left.error.kind == "pruned":
         state = State.STOPPED  # by a search: nothing of its own went wrong
@@ -152,7 +144,7 @@ def read(path: Path) -> FoundRun:
 
 
 def _replica(choices: Choices) -> int:
-    """Return the seed; in a cross-validation a number that each seed and fold has for itself."""
+    """Return the seed; in a cross-validation a number for each seed and fold."""
     seed, fold = int(choices["seed"]), choices.get(FOLD)
     return seed if fold is None else seed * int(choices["data.folds"]) + int(fold)
 

@@ -1,4 +1,4 @@
-"""Runs that differ only in the seed, put together: mean, standard deviation, median over n seeds.
+"""Put runs together that differ only in the seed: mean, standard deviation, median over n seeds.
 
 Runs that were computed under other conditions (threads, devices, ...) are kept apart, and each seed counts once.
 """
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from resnet_lab.columns import Column, objective
-from resnet_lab.report.choices import Choices, but_for_the_seed, conditions, differing
+from resnet_lab.columns import Column, names, objective, run_names
+from resnet_lab.report.choices import FOLD, Choices, but_for_the_seed, conditions, differing
 from resnet_lab.report.collect import FoundRun
 from resnet_lab.report.spread import Spread
 from resnet_lab.runs.record import State
@@ -24,34 +24,19 @@ GUESSING = 0.9  # of the error of guessing: what ends above that has learned not
 BUILT_IN = ("test/loss", "test/error", "test/top5_error")
 
 
-@dataclass(frozen=True)
-class Group:
-    """Runs of one configuration under the same conditions, each with its own seed."""
+class Line:
+    """The runs behind one line of a table: those of a group, or of several groups that were pooled."""
 
     runs: tuple[FoundRun, ...]
-    copies: tuple[FoundRun, ...] = ()  # further runs of seeds that are among `runs`
-    settings: int = 1  # of which a Pool can have several
 
     @property
-    def depth(self) -> int | None:
-        return self.runs[0].depth
-
-    @property
-    def net(self) -> str:
-        """Return ``residual (basic, A), 20 layers``; only the kind if its layers are not counted."""
-        return self.kind if self.depth is None else f"{self.kind}, {self.depth} layers"
-
-    @property
-    def kind(self) -> str:
-        return self.runs[0].kind
-
-    @cached_property
     def choices(self) -> Choices:
-        """Return what the runs share (and the first one's seed); of their conditions what any of them tells."""
-        known: dict[str, object] = {}
-        for run in self.runs:
-            known |= conditions(run.choices)
-        return {**self.runs[0].choices, **known}
+        raise NotImplementedError
+
+    @property
+    def settings(self) -> int:
+        """Return from how many configurations the runs come."""
+        return 1
 
     @cached_property
     def finished(self) -> tuple[FoundRun, ...]:
@@ -61,25 +46,78 @@ class Group:
     def n(self) -> int:
         return len(self.finished)
 
-    def last(self, metric: str) -> Spread:
-        """Return a metric at the last iteration over the finished runs, for example ``test/error`` (per cent)."""
-        found = {run.seed: value for run in self.finished if not math.isnan(value := run.last(metric))}
-        return Spread(tuple(found.values()), tuple(found))
-
-    @cached_property
-    def metrics(self) -> list[str]:
-        """Return the further ones of the final test that its runs recorded, for example ``accuracy/cat``."""
-        names = [name for run in self.finished for name in run.record.last if name.startswith("test/")]
-        return [name.removeprefix("test/") for name in dict.fromkeys(names) if name not in BUILT_IN]
+    @property
+    def diverged(self) -> int:
+        """Return how many runs stopped because the loss was no longer finite."""
+        return sum(run.error == "nonfinite_loss" for run in self.runs)
 
     @cached_property
     def objective(self) -> Column:
-        """Return what its runs are judged by: the test error, unless they say otherwise."""
-        return objective_of(self.choices)
+        """Return what the runs are judged by: the test error, unless they say otherwise."""
+        return objective_of(self.runs[0].choices)
 
     @property
     def result(self) -> Spread:
         return self.last(self.objective.key)
+
+    def last(self, metric: str) -> Spread:
+        """Return a metric at the last iteration of the finished runs, for example ``test/error`` (per cent)."""
+        found = {run.seed: value for run in self.finished if not math.isnan(value := run.last(metric))}
+        return Spread(tuple(found.values()), tuple(found))
+
+    def figure(self, column: Column) -> Spread:
+        """Return a figure of the finished runs' records; a fact of the network only once."""
+        if column.part == "last":
+            return self.last(column.key)
+        if column.part == "model":
+            fact = self.fact(column.key)
+            return Spread() if fact is None else Spread((fact,))
+        return Spread(tuple(found for run in self.finished if (found := column.of(run.record)) is not None))
+
+    def fact(self, name: str) -> Any:
+        """Return a fact of the network that the records state, for example ``parameters``; None if none has ended."""
+        facts = (getattr(run.record.model, name) for run in self.runs)
+        return next((fact for fact in facts if fact is not None), None)
+
+    @property
+    def remarks(self) -> str:
+        """Return how many runs are in which state, other than finished."""
+        return ", ".join(states_of(self.runs))
+
+
+@dataclass(frozen=True)
+class Group(Line):
+    """Runs of one configuration under the same conditions, each with its own seed."""
+
+    runs: tuple[FoundRun, ...]
+    copies: tuple[FoundRun, ...] = ()  # further runs of seeds that are among `runs`
+
+    @property
+    def depth(self) -> int | None:
+        return self.runs[0].depth
+
+    @property
+    def kind(self) -> str:
+        return self.runs[0].kind
+
+    @property
+    def net(self) -> str:
+        """Return ``residual (basic, A), 20 layers``; only the kind if its layers are not counted."""
+        return self.kind if self.depth is None else f"{self.kind}, {self.depth} layers"
+
+    @cached_property
+    def choices(self) -> Choices:
+        """Return what the runs share (and the first one's seed), and the conditions that any of them records."""
+        known: dict[str, object] = {}
+        for run in self.runs:
+            known |= conditions(run.choices)
+        return {**self.runs[0].choices, **known}
+
+    @cached_property
+    def metrics(self) -> list[str]:
+        """List the further metrics of the final test, for example ``accuracy/cat``."""
+        names = [name for run in self.finished for name in run.record.last if name.startswith("test/")]
+        return [name.removeprefix("test/") for name in dict.fromkeys(names) if name not in BUILT_IN]
 
     @property
     def test(self) -> Spread:
@@ -91,35 +129,13 @@ class Group:
 
     @cached_property
     def at_best_epoch(self) -> Spread:
-        """Test error at the epoch with the lowest validation error; empty where nothing was set aside."""
+        """Return the test error at the epoch with the lowest validation error; empty without validation images."""
         found = []
         for run in self.finished:
             best, history = run.record.best, run.history
             if best and best["epoch"] in history.get("epoch", []) and "test/error" in history:
                 found.append(history["test/error"][history["epoch"].index(best["epoch"])])
         return Spread(tuple(value for value in found if not math.isnan(value)))
-
-    def cost(self, name: str) -> Spread:
-        """Return a figure of the records' ``cost`` over the finished runs, for example ``train_seconds``."""
-        found = (getattr(run.record.cost, name) for run in self.finished)
-        return Spread(tuple(value for value in found if value is not None))
-
-    def figure(self, column: Column) -> Spread:
-        """Return a figure of the record over the finished runs; a fact of the net once."""
-        if column.part == "model":
-            fact = self.fact(column.key)
-            return Spread() if fact is None else Spread((fact,))
-        return self.last(column.key) if column.part == "last" else self.cost(column.key)
-
-    def fact(self, name: str) -> Any:
-        """Return a fact of the net that the records state, for example ``parameters``; None before a run has ended."""
-        facts = (getattr(run.record.model, name) for run in self.runs)
-        return next((fact for fact in facts if fact is not None), None)
-
-    @property
-    def diverged(self) -> int:
-        """Return how many runs stopped because the loss was no longer finite."""
-        return sum(run.error == "nonfinite_loss" for run in self.runs)
 
     @property
     def like_he2016(self) -> bool:
@@ -145,18 +161,15 @@ class Group:
     @property
     def remarks(self) -> str:
         """List what is not as it should be: failed and unfinished runs, copies, and failing as he2016 defines it."""
-        remarks = states_of(self.runs)
-        moved = sum(len(run.record.cost.trained_on) > 1 for run in self.runs)
-        threads = sum(len(run.record.cost.threads_in_turn) > 1 for run in self.runs)
-        if threads:
-            remarks.append(f"{threads} resumed with other threads")
-        if moved:
-            remarks.append(f"{moved} resumed on other devices")
-        early = sum(run.record.stopped_early_at is not None for run in self.finished)
-        if early:
-            remarks.append(f"{early} stopped early")
-        if busy := sum(run.record.cost.shared_cores is True for run in self.finished):
-            remarks.append(f"{busy} shared their cores with others")
+        records = [run.record for run in self.finished]
+        costs = [run.record.cost for run in self.runs]
+        counts = {
+            "resumed with other threads": sum(len(cost.threads_in_turn) > 1 for cost in costs),
+            "resumed on other devices": sum(len(cost.trained_on) > 1 for cost in costs),
+            "stopped early": sum(record.stopped_early_at is not None for record in records),
+            "shared their cores with others": sum(record.cost.shared_cores is True for record in records),
+        }
+        remarks = [*states_of(self.runs), *(f"{count} {what}" for what, count in counts.items() if count)]
         if self.copies:
             remarks.append(_counted_once(run.seed for run in (*self.runs, *self.copies)))
         if self.fails and self.like_he2016:
@@ -170,9 +183,29 @@ def objective_of(choices: Choices) -> Column:
 
 
 def states_of(runs: Iterable[FoundRun]) -> list[str]:
-    """Return how many are not finished, for example ``1 failed: out_of_memory``, ``2 running``."""
+    """Say how many are not finished, for example ``1 failed: out_of_memory``, ``2 running``."""
     states = Counter(f"{run.state}: {run.error}" if run.error else run.state for run in runs)
     return [f"{count} {state}" for state, count in sorted(states.items()) if state != State.FINISHED]
+
+
+def names_of(groups: Sequence[Group]) -> list[str]:
+    """Return a name of each group that says only in what it differs, for example ``resnet-20 lr=0.1``."""
+    return names([group.runs[0].label for group in groups], _varying([group.choices for group in groups]))
+
+
+def names_of_runs(runs: Sequence[FoundRun]) -> list[str]:
+    """Return a name of each run, for example ``resnet-20 lr=0.1 s0``."""
+    return run_names(
+        [run.label for run in runs],
+        _varying([run.choices for run in runs], [FOLD]),
+        [int(run.choices["seed"]) for run in runs],
+        [run.path.name for run in runs],
+    )
+
+
+def _varying(every: Sequence[Choices], more: Sequence[str] = ()) -> list[dict[str, object]]:
+    keys = [*differing(every), *more]
+    return [{key: choices.get(key) for key in keys} for choices in every]
 
 
 def summarise(runs: Iterable[FoundRun]) -> list[Group]:
@@ -186,7 +219,7 @@ def summarise(runs: Iterable[FoundRun]) -> list[Group]:
 
 
 def _by_conditions(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
-    """Runs of one configuration, apart by how they were computed; what is not known yet fits the first of them."""
+    """Split runs by compute conditions. Runs whose conditions are unknown join the first group."""
     found: list[tuple[dict[str, object], list[FoundRun]]] = []
     for run in sorted(runs, key=lambda run: -len(conditions(run.choices))):
         known = conditions(run.choices)
@@ -201,7 +234,7 @@ def _by_conditions(runs: Sequence[FoundRun]) -> list[list[FoundRun]]:
 
 
 def _group(runs: Sequence[FoundRun]) -> Group:
-    """Each seed once: a finished run before others, of those the last one finished, then the first by its path."""
+    """Take each seed once: a finished run before others, of those the last one finished, then the first by its path."""
     chosen: dict[int, FoundRun] = {}
     copies = []
     by_path = sorted(runs, key=lambda run: run.path)

@@ -5,18 +5,18 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from resnet_lab.columns import Column, value_word
+from resnet_lab.columns import COLUMNS, Column, value_word
 from resnet_lab.report.against import shared_variance
 from resnet_lab.report.choices import but_for_the_seed
-from resnet_lab.report.compare import Group
+from resnet_lab.report.compare import Group, names_of
 from resnet_lab.report.draw_layers import measured
 from resnet_lab.report.draw_rates import RATE, rate_series
-from resnet_lab.report.names import names_of, short_kinds, some
 from resnet_lab.report.paper import Beside
 from resnet_lab.report.spread import ALONE, SAME, STILL, Difference, Pooled, difference, holm
 from resnet_lab.report.table import interval_words, said
 
 SENTENCES = 2
+MOST, LONG = 3, 40  # names that a sentence lists, if none has more letters
 SERIES = 2  # of learning rates, beyond which a sentence says how many more there are
 PLURAL = {"agrees": "agree"}
 DIVERGED = "the loss diverges"
@@ -40,7 +40,7 @@ def conclude(groups: Sequence[Group], beside: Sequence[Beside] = ()) -> str:
 
 
 def against_the_paper(beside: Sequence[Beside]) -> str:
-    """Return how many of the paper's figures ours meet."""
+    """Count how many of the paper's figures ours meet."""
     counts = Counter(each.verdict.split(":")[0] for each in beside)
     said = ", ".join(f"{count} {PLURAL.get(verdict, verdict)}" for verdict, count in counts.most_common())
     return f"Beside {len(beside)} figures of the paper: {said}." if said else ""
@@ -54,47 +54,38 @@ def best(groups: Sequence[Group]) -> str:
     names = dict(zip(map(id, groups), names_of(groups), strict=True))
     column = ended[0].objective
     first, by = best_of(ended)
-    others = sorted(
-        (group for group in ended if group is not first), key=lambda group: _rank(group.result.mean, column)
-    )
+    others = [group for group in ended if group is not first]
+    others.sort(key=lambda group: _rank(group.result.mean, column))
     if not others:
-        lost = (
-            " All others diverge."
-            if len(groups) > 1 and all(g.diverged for g in groups if g is not first)
-            else ""
-        )
-        return f"The {column.heading} of {first.net} is {_error(first)}{_n([first])}.{lost}"
+        lost = len(groups) > 1 and all(group.diverged for group in groups if group is not first)
+        more = " All others diverge." if lost else ""
+        return f"The {column.heading} of {first.net} is {_error(first)} ({_count([first])}).{more}"
     head = f"{names[id(first)]} is best by {by.heading}, with "
     head += f"{'' if by == column else f'a {column.heading} of '}{_error(first)}"
     shared = shared_variance(groups)
     found = [difference(group.result, first.result, shared) for group in others]
     stands = holm([each.p for each in found])
     near = [names[id(group)] for group, apart in zip(others, stands, strict=True) if not apart]
-    apart = [(group, each) for group, each, differs in zip(others, found, stands, strict=True) if differs]
+    apart = [pair for pair, differs in zip(zip(others, found, strict=True), stands, strict=True) if differs]
     worse = [(group, each) for group, each in apart if column.worse(each.mean)]
-    better = len(apart) - len(worse)
     group, nearest = worse[0] if worse else (others[0], found[0])
     size = f"by {_size(nearest, column)}{_facts(first, group)}"
-    worst = names[id(group)]
-    if len(others) == 1 and worse:
-        said = f"{worst} is worse {size}"
+    worst, cannot = names[id(group)], f"be told from it with {_count(ended)}"
+    if len(others) == 1:
+        said = f"{worst} is worse {size}" if worse else f"{worst} cannot {cannot}, and differs {size}"
     elif worse:
         rest = f"{len(worse)} are worse, the nearest, {worst}," if len(worse) > 1 else f"{worst} is worse"
         left = (
             f"{len(near)} of {len(others)} others cannot be told from it ({some(near)}), and " if near else ""
         )
         said = f"{left}{rest} {size}"
-    elif len(others) == 1:
-        said = f"{worst} cannot be told from it{_with(ended)}, and differs {size}"
     else:
-        said = f"none of the {len(others)} others can be told from it{_with(ended)}; {worst} differs {size}"
-    said += f"; but {better} of the others have a better {column.heading}" if better else ""
-    corrected = (
-        f", by Holm's correction for {len(others)} comparisons"
-        if len(others) > 1 and _has_interval(found)
-        else ""
-    )
-    return f"{head}: {said}{_n(ended, corrected)}."
+        said = f"none of the {len(others)} others can {cannot}; {worst} differs {size}"
+    if better := len(apart) - len(worse):
+        said += f"; but {better} of the others have a better {column.heading}"
+    measured = len(others) > 1 and any(not math.isnan(each.half) and each.how != SAME for each in found)
+    corrected = f", by Holm's correction for {len(others)} comparisons" if measured else ""
+    return f"{head}: {said} ({_count(ended)}{corrected})."
 
 
 def with_depth(groups: Sequence[Group]) -> str:
@@ -114,21 +105,21 @@ def with_depth(groups: Sequence[Group]) -> str:
     short = short_kinds(list(series))
     names = {kind: ("plain" if kind in plain else "residual") if alone else short[kind] for kind in series}
     shared = shared_variance(groups)
-    said, ways, compared = [], {}, []
-    hows = {_difference(nets[min(nets)], nets[max(nets)], shared).how for nets in series.values()}
-    for kind, nets in series.items():
-        shallow, deep = nets[min(nets)], nets[max(nets)]
-        ways[names[kind]] = found = _difference(shallow, deep, shared)
+    ends = {names[kind]: (nets[min(nets)], nets[max(nets)]) for kind, nets in series.items()}
+    ways = {name: _difference(shallow, deep, shared) for name, (shallow, deep) in ends.items()}
+    compared = [group for pair in ends.values() for group in pair]
+    hows = {found.how for found in ways.values()}
+    said = []
+    for name, (shallow, deep) in ends.items():
+        found = ways[name]
         size = DIVERGED if found.how == DIVERGED else _size(found, shallow.objective, how=len(hows) > 1)
         said.append(
-            f"{names[kind]} nets go from {_error(shallow)} at {shallow.depth} layers to {_error(deep)} at "
-            f"{deep.depth}, {size}"
+            f"{name} nets go from {_error(shallow)} at {shallow.depth} layers to {_error(deep)} at {deep.depth}, {size}"
         )
-        compared += [shallow, deep]
     meaning = _meaning(ways, compared) if alone else _changes(ways, compared)
     how = f", {hows.pop()}" if len(hows) == 1 and not hows & {DIVERGED, ALONE, STILL, SAME} else ""
-    how = how if not how.startswith(", paired") else ", paired over seeds"
-    return f"{meaning}: {'; '.join(said)}{_n(compared, how)}."
+    how = ", paired over seeds" if how.startswith(", paired") else how
+    return f"{meaning}: {'; '.join(said)} ({_count(compared)}{how})."
 
 
 def learning_rates(groups: Sequence[Group]) -> str:
@@ -153,7 +144,7 @@ def learning_rates(groups: Sequence[Group]) -> str:
 
 
 def gradients(groups: Sequence[Group]) -> str:
-    """Return how far apart the gradients of a net's layers lie early in training."""
+    """Say how far apart the gradients of a net's layers lie early in training."""
     said = []
     for group, name in zip(groups, names_of(groups), strict=True):
         norms = measured(group, "gradient_norms", last=False).values()
@@ -164,7 +155,7 @@ def gradients(groups: Sequence[Group]) -> str:
 
 
 def _unshared(series: Sequence[str]) -> dict[str, str]:
-    """Return names of series without the words that all of them have."""
+    """Return the names of series without the words that all of them have."""
     words = {name: name.split(", ") for name in series}
     return {
         name: ", ".join(each for each in own if not all(each in others for others in words.values())) or name
@@ -212,7 +203,7 @@ def _of_most_seeds(groups: Sequence[Group]) -> list[Group]:
 
 
 def _by_depth(groups: Sequence[Group]) -> dict[str, dict[int, Group]]:
-    """Return the nets of each kind of unit tried at several depths; empty where more than depth differs."""
+    """Return the nets of each kind that was tried at several depths; empty where depth is not all that differs."""
     kinds: dict[str, dict[int, Group]] = {}
     for group in groups:
         if group.depth is not None and (group.n or group.diverged):
@@ -223,7 +214,7 @@ def _by_depth(groups: Sequence[Group]) -> dict[str, dict[int, Group]]:
 
 
 def _difference(group: Group, other: Group, shared: Pooled | None) -> Difference:
-    """Return the other's test error minus this one's; without end where one of them diverges."""
+    """Return the other's test error minus this one's; infinite where one of them diverges."""
     ours, theirs = other.result, group.result
     if ours.n and theirs.n:
         return difference(ours, theirs, shared)
@@ -233,7 +224,7 @@ def _difference(group: Group, other: Group, shared: Pooled | None) -> Difference
 
 
 def _meaning(found: dict[str, Difference], groups: Sequence[Group]) -> str:
-    """Return the finding on depth, for every outcome."""
+    """Say what was found on depth, for every outcome."""
     ways = {name: difference.way for name, difference in found.items()}
     unknown = next((each.how for each in found.values() if each.way == "unknown"), None)
     if unknown:
@@ -244,7 +235,7 @@ def _meaning(found: dict[str, Difference], groups: Sequence[Group]) -> str:
     if "residual" not in ways:
         return alone
     less = found["residual"].high < found["plain"].low
-    cannot = f"cannot be told{_with(groups)}"
+    cannot = f"cannot be told with {_count(groups)}"
     return {
         ("lower", True): f"{alone}, and shortcuts turn it into a gain",
         ("same", True): f"Depth degrades the net; with shortcuts by less, and whether at all {cannot}",
@@ -255,15 +246,13 @@ def _meaning(found: dict[str, Difference], groups: Sequence[Group]) -> str:
 
 
 def _changes(found: dict[str, Difference], groups: Sequence[Group]) -> str:
-    """For which nets depth changes the error, and for which that is unclear."""
+    """Say for which nets depth changes the error, and for which that is unclear."""
     words = {"higher": "raises", "lower": "lowers"}
     sure = [f"{words[each.way]} that of {name} nets" for name, each in found.items() if each.way in words]
     unsure = [name for name, each in found.items() if each.way not in words]
-    cannot = (
-        f"it cannot be told{_with(groups)} whether depth changes the error of {' and '.join(unsure)} nets"
-    )
+    cannot = f"it cannot be told with {_count(groups)} whether depth changes the error of {' and '.join(unsure)} nets"
     if not sure:
-        return _capital(cannot)
+        return f"I{cannot[1:]}"
     first = "Depth " + " and ".join(sure).replace("that", "the error", 1)
     return f"{first}; {cannot}" if unsure else first
 
@@ -277,7 +266,7 @@ def best_of(groups: Sequence[Group]) -> tuple[Group, Column]:
 
 
 def _rank(value: float, column: Column) -> float:
-    """Less for what is better."""
+    """Return a smaller number for what is better."""
     return -value if column.better == "higher" else value
 
 
@@ -293,27 +282,11 @@ def _facts(group: Group, other: Group) -> str:
     """Say what the other needs beside this one, where they are of one depth: parameters and multiply-adds."""
     if group.depth != other.depth:
         return ""
-    facts = {"parameters": "parameters", "multiply-adds": "multiply_adds"}
-    pairs = {name: (other.fact(key), group.fact(key)) for name, key in facts.items()}
-    said = [
-        f"{ours / theirs:.2f} times the {name}" for name, (ours, theirs) in pairs.items() if ours and theirs
-    ]
-    same = all(ours == theirs for ours, theirs in pairs.values())
+    facts = [column for column in COLUMNS.values() if column.part == "model"]
+    pairs = [(column.heading, other.fact(column.key), group.fact(column.key)) for column in facts]
+    said = [f"{ours / theirs:.2f} times the {name}" for name, ours, theirs in pairs if ours and theirs]
+    same = all(ours == theirs for _, ours, theirs in pairs)
     return "" if same or not said else f", with {' and '.join(said)}"
-
-
-def _has_interval(found: Sequence[Difference]) -> bool:
-    """Return whether any of these has an interval."""
-    return any(not math.isnan(each.half) and each.how != SAME for each in found)
-
-
-def _with(groups: Sequence[Group]) -> str:
-    """Return the number of seeds in words, for example `` with n = 2``."""
-    return f" with {_count(groups)}"
-
-
-def _n(groups: Sequence[Group], more: str = "") -> str:
-    return f" ({_count(groups)}{more})"
 
 
 def _count(groups: Sequence[Group]) -> str:
@@ -332,5 +305,24 @@ def _times(ratio: float) -> str:
     return f"{ratio:,.0f} times" if ratio >= 10 else f"{ratio:.1f} times"
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+def short_kinds(kinds: Sequence[str]) -> dict[str, str]:
+    """Return kinds of nets without what those of the same name share: ``residual`` for ``residual (basic, A)``."""
+    parts = {kind: _parts(kind) for kind in kinds}
+    short = {}
+    for kind, (name, details) in parts.items():
+        alike = [others for other, others in parts.values() if other == name]
+        own = [each for each in details if not all(each in others for others in alike)]
+        short[kind] = f"{name} ({', '.join(own)})" if own else name
+    return short
+
+
+def _parts(kind: str) -> tuple[str, list[str]]:
+    name, _, details = kind.partition(" (")
+    return name, details.removesuffix(")").split(", ") if details else []
+
+
+def some(found: Sequence[str]) -> str:
+    """Return the first few of these names."""
+    most = 1 if any(len(name) > LONG for name in found) else MOST
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more

@@ -1,4 +1,4 @@
-"""Training and test error against iterations, as he2015 Figure 6 draws them. Free of torch."""
+"""Draw training and test error against iterations, as he2015 Figure 6 does. Free of torch."""
 
 import math
 import statistics
@@ -24,7 +24,7 @@ ROOM = 1.7  # above the largest last error, so that the start of training is cut
 
 
 def draw_curves(groups: Sequence[Group]) -> "Figure | None":
-    """Error (per cent) against iterations: a panel a kind of unit, a line a depth, training thin, test bold.
+    """Draw the error (per cent) against iterations: a panel per kind, a line per depth, training thin, test bold.
 
     A line is the mean over the seeds; the band around the test error is their range. None while no run has
     come to the end of an epoch. Of many kinds and choices the first PANELS panels are drawn.
@@ -50,7 +50,7 @@ def draw_curves(groups: Sequence[Group]) -> "Figure | None":
 
 
 def _panels(groups: Sequence[Group]) -> dict[str, dict[str, Group]]:
-    """Title of a panel -> name of a line -> what it shows."""
+    """Return the lines of each panel, by the panel's title and by name."""
     keys = keys_of_rows(groups)
     kinds = list(dict.fromkeys(group.kind for group in groups))
     depths = {group.depth for group in groups}
@@ -58,47 +58,41 @@ def _panels(groups: Sequence[Group]) -> dict[str, dict[str, Group]]:
         return {_layers(groups[0]): {group.kind: group for group in groups}}
     panels: dict[str, dict[str, Group]] = {}
     for kind in kinds:
-        lines = [
-            (({"": _layers(group)} if len(depths) > 1 or not keys else {}) | _words(group, keys), group)
-            for group in groups
-            if group.kind == kind
-        ]
+        lines = []
+        for group in groups:
+            if group.kind == kind:
+                words = {"": _layers(group)} if len(depths) > 1 or not keys else {}
+                lines.append(
+                    (words | {key: f"{word(key)} {shown(group.choices, key)}" for key in keys}, group)
+                )
         panels |= panels_of(lines, kind)
     return panels
-
-
-def _words(group: Group, keys: Sequence[str]) -> dict[str, str]:
-    return {key: f"{word(key)} {shown(group.choices, key)}" for key in keys}
 
 
 def _layers(group: Group) -> str:
     return "any depth" if group.depth is None else f"{group.depth} layers"
 
 
-def _draw_group(axes: "Axes", group: Group, name: str, color: str, linestyle: str) -> None:
+def _draw_group(axes: "Axes", group: Group, name: str, **look: Any) -> None:
     iterations, tests = _over_seeds(group, "test/error")
     if tests:
-        mean = [statistics.fmean(values) for values in tests]
-        look: Any = {"color": color, "linestyle": linestyle, "marker": marker(iterations)}
-        axes.plot(iterations, mean, linewidth=2.0, label=name, **look)
+        mean, mark = [statistics.fmean(values) for values in tests], marker(iterations)
+        axes.plot(iterations, mean, linewidth=2.0, label=name, marker=mark, **look)
         low, high = [min(values) for values in tests], [max(values) for values in tests]
-        axes.fill_between(iterations, low, high, color=color, alpha=0.15, linewidth=0)
+        axes.fill_between(iterations, low, high, color=look["color"], alpha=0.15, linewidth=0)
     iterations, trains = _over_seeds(group, "train/error")
-    mean = [statistics.fmean(values) for values in trains]
-    look = {"color": color, "linestyle": linestyle, "marker": marker(iterations)}
-    axes.plot(iterations, mean, linewidth=0.8, markersize=3, label=None if tests else name, **look)
+    mean, mark = [statistics.fmean(values) for values in trains], marker(iterations)
+    label = None if tests else name
+    axes.plot(iterations, mean, linewidth=0.8, markersize=3, label=label, marker=mark, **look)
 
 
 def _over_seeds(group: Group, metric: str) -> tuple[list[float], list[tuple[float, ...]]]:
-    """Iterations, and at each the metric of every seed; as far as all of them have come."""
+    """Return iterations, and at each the metric of every seed, as far as all of them have come."""
     histories = [run.history for run in _followed(group)]
-    rows = zip(*(history.get(metric, []) for history in histories), strict=False)
-    found = [
-        (iteration, values)
-        for iteration, values in zip(histories[0]["iteration"], rows, strict=False)
-        if not any(math.isnan(value) for value in values)
-    ]
-    return [iteration for iteration, _ in found], [values for _, values in found]
+    columns = [history.get(metric, []) for history in histories]
+    rows = zip(histories[0]["iteration"], *columns, strict=False)
+    found = [row for row in rows if not any(math.isnan(value) for value in row)]
+    return [iteration for iteration, *_ in found], [tuple(values) for _, *values in found]
 
 
 def _followed(group: Group) -> list[FoundRun]:
@@ -108,7 +102,7 @@ def _followed(group: Group) -> list[FoundRun]:
 
 
 def _set_range(axes: "Axes", groups: Sequence[Group]) -> None:
-    """A y range in which every last test error can be read.
+    """Set a y range in which every last test error can be read.
 
     Logarithmic when they lie far apart, or so far below the first that a linear axis would leave out the way there.
     """

@@ -1,4 +1,4 @@
-"""The result against the main choice of a sweep, the figure that both papers argue with. Free of torch."""
+"""Draw the result against the main choice of a sweep, the figure that both papers argue with. Free of torch."""
 
 import math
 from collections.abc import Sequence
@@ -34,25 +34,30 @@ def draw_depth(groups: Sequence[Group]) -> "Figure | None":
     names = not all(isinstance(value, int | float) for value in values)
     panels = panels_of(_series(ended, main))
     look = looks(name for lines in panels.values() for name in lines)
+    column = ended[0].objective
     with canvas(len(panels), width=4.2, height=1.2 + 0.3 * len(values) if names else 3.3) as (figure, every):
         for axes, (title, lines) in zip(every, panels.items(), strict=True):
             for index, (name, series) in enumerate(lines.items()):
                 places = _places(values, names, index - (len(lines) - 1) / 2)
                 points = sorted((places[_value(group, main)], group.result) for group in series)
-                _draw_series(axes, points, shared, name, names, **look[name])
+                _draw_series(axes, points, shared, names, label=name, **look[name])
             axes.set_title(wrapped(title))
-            _label(axes, ended[0].objective.title if names else word(main), values, names)
+            if names:
+                axes.set_yticks(range(len(values)), [wrapped(str(value)) for value in values])
+                axes.set(xlabel=column.title, ylim=(len(values) - 0.5, -0.5))
+            else:
+                axes.set_xlabel(word(main))
+                _label(axes, values)
         axis = "x" if names else "y"
         for axes in every if names else every[:1]:
             low, high = getattr(axes, f"get_{axis}lim")()
-            if ended[0].objective.unit == "%":
+            if column.unit == "%":
                 getattr(axes, f"set_{axis}lim")(max(0.0, low), min(high, 102.0))
             plain_numbers(getattr(axes, f"{axis}axis"))
         if not names:
-            every[0].set_ylabel(ended[0].objective.title)
-        legend(
-            figure, "mean, 95 % interval\ndots: seeds" if any(group.result.n > 1 for group in ended) else None
-        )
+            every[0].set_ylabel(column.title)
+        seeds = any(group.result.n > 1 for group in ended)
+        legend(figure, "mean, 95 % interval\ndots: seeds" if seeds else None)
     return figure
 
 
@@ -73,15 +78,15 @@ def _draw_series(
     axes: "Axes",
     points: Sequence[tuple[float, Spread]],
     shared: Pooled | None,
-    name: str,
     names: bool,
-    color: str,
+    *,
     linestyle: str,
+    **style: Any,
 ) -> None:
     """Draw one line: errors upwards against numbers, or to the right beside names."""
     places, means = [place for place, _ in points], [test.mean for _, test in points]
     bars = [0.0 if math.isnan(half := interval_of(test, shared).half) else half for _, test in points]
-    style: Any = {"label": name, "color": color, "marker": "o", "markersize": 4, "capsize": 3, "zorder": 3}
+    style |= {"marker": "o", "markersize": 4, "capsize": 3, "zorder": 3}
     if names:
         axes.errorbar(means, places, xerr=bars, linestyle="none", **style)
     else:
@@ -89,31 +94,25 @@ def _draw_series(
     for place, test in points:
         along = [place] * test.n
         x, y = (test.values, along) if names else (along, test.values)
-        axes.plot(x, y, "o", color=color, alpha=0.4, markersize=3)
+        axes.plot(x, y, "o", color=style["color"], alpha=0.4, markersize=3)
 
 
-def _label(axes: "Axes", name: str, values: Sequence[Any], names: bool) -> None:
-    if names:
-        axes.set_yticks(range(len(values)), [wrapped(str(value)) for value in values])
-        axes.set(xlabel=name, ylim=(len(values) - 0.5, -0.5))
+def _label(axes: "Axes", values: Sequence[Any]) -> None:
+    if _logarithmic(values):
+        axes.set_xscale("log")
+    if len(values) <= FEW and not _logarithmic(values):
+        axes.set_xticks(values, map(str, values))
     else:
-        axes.set_xlabel(name)
-        if _logarithmic(values):
-            axes.set_xscale("log")
-        if len(values) <= FEW and not _logarithmic(values):
-            axes.set_xticks(values, map(str, values))
-        else:
-            plain_numbers(axes.xaxis)
+        plain_numbers(axes.xaxis)
 
 
 def main_choice(groups: Sequence[Group]) -> str | None:
     """Return the depth where it varies, else the key with the most values; None where nothing varies."""
     if len({group.depth for group in groups} - {None}) > 1:
         return DEPTH
-    keys = keys_of_rows(groups)
-    counts = {key: len({str(group.choices.get(key)) for group in groups}) for key in keys}
-    if len({group.kind for group in groups}) > 1:
-        counts["net"] = len({group.kind for group in groups})
+    counts = {key: len({str(group.choices.get(key)) for group in groups}) for key in keys_of_rows(groups)}
+    if (kinds := len({group.kind for group in groups})) > 1:
+        counts["net"] = kinds
     return max(counts, key=lambda key: counts[key], default=None)
 
 

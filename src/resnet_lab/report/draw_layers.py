@@ -16,16 +16,16 @@ from resnet_lab.runs.history import read_columns
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+ORDER = "layer, from the input on"
 Profile = dict[int, float]  # index of a layer, from the input on -> what was measured there
 
 
 def draw_responses(groups: Sequence[Group]) -> "Figure | None":
-    """Standard deviation of each layer's response at the last measured epoch, in order and sorted.
+    """Draw the standard deviation of each layer's response at the last measured epoch, in order and sorted.
 
-    he2015 Figure 7; where the runs answer it, its lines are drawn thin beside ours. None when nothing was
-    measured.
+    As he2015 Figure 7, whose lines are drawn thin where the runs answer it. None when nothing was measured.
     """
-    ours = {_name(group): profile for group in groups if (profile := measured(group, "layer_responses"))}
+    ours = {group.net: profile for group in groups if (profile := measured(group, "layer_responses"))}
     if not ours:
         return None
     theirs = _paper() if any(run.answers == "he2015/fig7" for group in groups for run in group.runs) else {}
@@ -37,8 +37,7 @@ def draw_responses(groups: Sequence[Group]) -> "Figure | None":
                 ordered.plot(list(profile), values, linewidth=width, label=name, **look[name])
                 ranks = range(1, len(values) + 1)
                 by_size.plot(ranks, sorted(values, reverse=True), linewidth=width, **look[name])
-        ordered.set(xlabel="layer, from the input on", title="in order")
-        ordered.set_ylabel("standard deviation of the response")
+        ordered.set(xlabel=ORDER, title="in order", ylabel="standard deviation of the response")
         by_size.set(xlabel="layer, the largest first", title="sorted by size")
         ordered.set_ylim(bottom=0)
         legend(figure, "bold: ours\nthin: he2015" if theirs else None)
@@ -46,9 +45,9 @@ def draw_responses(groups: Sequence[Group]) -> "Figure | None":
 
 
 def draw_gradients(groups: Sequence[Group]) -> "Figure | None":
-    """Norm of each layer's gradient at the first and the last measured epoch; None when none was measured."""
-    first = {_name(group): measured(group, "gradient_norms", last=False) for group in groups}
-    last = {_name(group): measured(group, "gradient_norms") for group in groups}
+    """Draw the norm of each layer's gradient at the first and the last measured epoch; None when none was measured."""
+    first = {group.net: measured(group, "gradient_norms", last=False) for group in groups}
+    last = {group.net: measured(group, "gradient_norms") for group in groups}
     if not any(last.values()):
         return None
     look = looks(last)
@@ -56,16 +55,16 @@ def draw_gradients(groups: Sequence[Group]) -> "Figure | None":
         for axes, when, profiles in zip(panels, ("first", "last"), (first, last), strict=True):
             for name, profile in profiles.items():
                 axes.plot(list(profile), list(profile.values()), linewidth=1.8, label=name, **look[name])
-            axes.set(xlabel="layer, from the input on", title=f"{when} measured epoch")
+            axes.set(xlabel=ORDER, title=f"{when} measured epoch")
         panels[0].set(yscale="log", ylabel="norm of the gradient")
         legend(figure)
     return figure
 
 
 def measured(group: Group, what: str, *, last: bool = True) -> Profile:
-    """One value a layer, the mean over the seeds, from ``layer_responses.csv`` or ``gradient_norms.csv``.
+    """Return the mean over the seeds for each layer, from ``layer_responses.csv`` or ``gradient_norms.csv``.
 
-    Of the last measured epoch, or of the first one. Empty when nothing was measured.
+    At the last measured epoch, or at the first one. Empty when nothing was measured.
     """
     profiles = [profile for run in group.runs if (profile := _measured(run, what, last))]
     layers = sorted(set.intersection(*(set(profile) for profile in profiles))) if profiles else []
@@ -86,14 +85,10 @@ def _measured(run: FoundRun, what: str, last: bool) -> Profile:
 
 
 def _paper() -> dict[str, Profile]:
-    """he2015 Figure 7, read off the drawing, by the names of our groups."""
+    """Return he2015 Figure 7, read off the drawing, by the names of our groups."""
     lines: dict[str, Profile] = {}
     for row in reference.table("he2015/fig7"):
         kind, depth = row["model"].split("-")
         name = f"{'plain' if kind == 'plain' else 'residual (basic, A)'}, {depth} layers"
         lines.setdefault(name, {})[row["layer_index"]] = row["response_std_approx"]
     return lines
-
-
-def _name(group: Group) -> str:
-    return group.net

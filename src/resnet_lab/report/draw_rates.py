@@ -16,7 +16,7 @@ CHANCE = 100.0  # per cent: where a run that diverged is drawn
 
 
 def rate_series(groups: Sequence[Group]) -> dict[str, list[Group]]:
-    """Groups that differ only in the learning rate, by what else they differ in; empty below three rates."""
+    """Return groups that differ only in the learning rate, by what else they differ in; empty below three rates."""
     ended = [group for group in groups if group.n or group.diverged]
     keys = differing(group.choices for group in ended)
     if len({group.choices[RATE] for group in ended}) < 3:
@@ -30,7 +30,7 @@ def rate_series(groups: Sequence[Group]) -> dict[str, list[Group]]:
 
 
 def draw_rates(groups: Sequence[Group]) -> "Figure | None":
-    """Test error (per cent, mean and range over the seeds) against the learning rate; x: the loss diverged.
+    """Draw the test error (per cent, mean and range over the seeds) against the learning rate; x: the loss diverged.
 
     None when fewer than three learning rates were tried.
     """

@@ -1,6 +1,5 @@
 """Estimate what each choice changes while all others are equal. Free of torch."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,7 @@ MOST = 30  # rows
 
 @dataclass(frozen=True)
 class Effect:
-    """Another value of one choice: the result minus that of the base, paired over settings and seeds."""
+    """The result with another value of one choice minus that with the base, paired over settings and seeds."""
 
     key: str
     base: Any
@@ -68,42 +67,27 @@ def _of(groups: Sequence[Group], key: str, others: Sequence[str]) -> list[Effect
     if not values:
         return []
     base = max(values, key=lambda value: sum(value in each and each[value].n > 0 for each in compared))
-    return [
-        effect
-        for value in values
-        if value != base
-        if (effect := _effect(key, base, value, list(settings.values())))
-    ]
+    found = [_effect(key, base, value, list(settings.values())) for value in values if value != base]
+    return [effect for effect in found if effect]
 
 
 def _effect(key: str, base: Any, value: Any, settings: Sequence[dict[Any, Group]]) -> Effect | None:
     both = [each for each in settings if base in each and value in each]
-    ours: dict[tuple[int, int], float] = {}
-    theirs: dict[tuple[int, int], float] = {}
-    for index, each in enumerate(both):
-        ones, others = (
-            dict(zip(test.seeds, test.values, strict=True))
-            for test in (each[value].result, each[base].result)
-        )
-        for seed in ones.keys() & others.keys():
-            ours[index, int(str(seed))] = ones[seed]
-            theirs[index, int(str(seed))] = others[seed]
-    if not ours:
-        return None
-    found = difference(
-        Spread(tuple(ours.values()), tuple(ours)), Spread(tuple(theirs.values()), tuple(theirs))
+    ours, theirs = (
+        {
+            (index, seed): error
+            for index, each in enumerate(both)
+            for seed, error in zip(each[choice].result.seeds, each[choice].result.values, strict=True)
+        }
+        for choice in (value, base)
     )
-    if math.isnan(found.mean):
+    pairs = [pair for pair in ours if pair in theirs]
+    if not pairs:
         return None
-    return Effect(
-        key,
-        base,
-        value,
-        found,
-        settings=len({index for index, _ in ours}),
-        pairs=len(ours),
-        diverged=sum(each[value].diverged for each in both),
-    )
+    one, other = (Spread(tuple(errors[pair] for pair in pairs), tuple(pairs)) for errors in (ours, theirs))
+    found = difference(one, other)
+    diverged = sum(each[value].diverged for each in both)
+    return Effect(key, base, value, found, len({index for index, _ in pairs}), len(pairs), diverged)
 
 
 def _said(key: str, value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The paper's figure beside ours, with a verdict by one rule. Which run answers which figure: paper.yaml."""
+"""Compare our figures with the paper's, by one rule. Which run answers which figure: paper.yaml."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,12 +26,14 @@ RULE = (
     "(he2016)."
 )
 MEDIAN = math.sqrt(math.pi / 2)  # standard error of a median over that of a mean, for many normal values
+NET = {"data": "data.name", "protocol": "protocol"}  # a column of the community's figures -> the choice
+NET |= {name: f"model.{name}" for name in ("depth", "block", "shortcut", "order")}
 FEW = 2  # runs that show nothing but a large difference
 
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """One figure of a paper (per cent), and which runs answer it."""
+    """A figure of a paper (per cent), and which runs answer it."""
 
     label: str
     printed: float | str | None  # None: the paper prints "fail"; text where the paper has no number
@@ -64,7 +66,7 @@ class Figure:
         return all(_among(group.choices.get(key), value) for key, value in self.run.items())
 
     def against(self, ours: Spread) -> Difference:
-        """Ours minus this figure, with the interval of RULE; a median without a mean is held against the median."""
+        """Return ours minus this figure, with the interval of RULE; of a median without a mean, our median."""
         if self.std is not None:
             return welch(ours.mean - self.compared, ours.std, ours.n, self.std, self.runs)
         median = self.statistic == "median" and self.mean is None
@@ -74,7 +76,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Beside:
-    """One figure of a paper beside the runs that answer it; `group` is None when none was started."""
+    """A figure of a paper beside the runs that answer it; `group` is None when none was started."""
 
     figure: Figure
     group: Group | None
@@ -82,22 +84,22 @@ class Beside:
 
     @property
     def difference(self) -> Difference:
-        """Ours minus the paper's, in percentage points; nan where there is nothing to subtract."""
+        """Return ours minus the paper's, in percentage points; nan where there is nothing to subtract."""
         if self.group is None or not isinstance(self.figure.printed, float):
             return Difference()
         return self.figure.against(self.group.test)
 
 
 def answered(runs: Sequence[FoundRun], groups: Sequence[Group]) -> tuple[str | None, list[Beside]]:
-    """Return the paper's table that runs answer, with each of its figures beside ours; None if there is none."""
+    """Return the paper's table that runs answer, and its figures beside those of their groups; None without one."""
     answers = next((run.answers for run in runs if run.answers), None)
     return answers, beside_the_paper(groups, answers) if answers else []
 
 
 def beside_the_paper(groups: Sequence[Group], name: str) -> list[Beside]:
-    """Return every figure of a table, in the paper's order, with each group that answers it.
+    """Return every figure of a table, such as ``he2015/table6``, with each group that answers it, in the paper's order.
 
-    Raises UserError for a table that is not there; one that no run answers, for example ``he2015/fig7``, gives none.
+    Raises UserError for a table that is not there; one that no run answers, as ``he2015/fig7``, gives none.
     """
     found = []
     for figure in figures(name):
@@ -121,8 +123,8 @@ def figures(name: str) -> list[Figure]:
                 printed=float(printed) if isinstance(printed, int | float) else printed,
                 statistic=said.get("statistic", "single"),
                 runs=said.get("runs", 1),
-                mean=row[said["mean"]] if "mean" in said else None,
-                std=row[said["std"]] if "std" in said else None,
+                mean=row.get(said.get("mean", "")),
+                std=row.get(said.get("std", "")),
                 run={**page["run"], **entry.get("run", {})},
                 asks={**page.get("asks", {}), **entry.get("asks", {})},
                 never=entry.get("never"),
@@ -132,7 +134,7 @@ def figures(name: str) -> list[Figure]:
 
 
 def verdict(figure: Figure, group: Group | None) -> str:
-    """One group against one figure, by RULE."""
+    """Judge a group against a figure, by RULE."""
     if group is None:
         return "not run"
     if group.n == 0 and not group.fails:
@@ -152,7 +154,7 @@ def verdict(figure: Figure, group: Group | None) -> str:
 
 
 def different_question(figure: Figure, group: Group) -> str | None:
-    """In what data and schedule differ from what the paper's figure asks for."""
+    """Say in what data and schedule differ from what the paper's figure asks for."""
     if group.choices["debug"]:
         return "a debug run"
     iterations = [run.iterations for run in group.finished] or [group.choices["recipe.iterations"]]
@@ -166,7 +168,7 @@ def different_question(figure: Figure, group: Group) -> str | None:
 
 
 def _too_few(figure: Figure, group: Group) -> str | None:
-    """Return why our seeds, or the paper's runs, do not carry a comparison."""
+    """Say why our seeds, or the paper's runs, do not carry a comparison."""
     if isinstance(figure.printed, str):
         return f"the paper says {figure.printed}"
     n = group.n + group.diverged
@@ -178,9 +180,7 @@ def _too_few(figure: Figure, group: Group) -> str | None:
 def _same_net(row: Mapping[str, Any], figure: Figure) -> bool:
     """Return whether a community row is of this figure's net, data and protocol."""
     asked = {**figure.asks, **figure.run}
-    keys = {"data": "data.name", "protocol": "protocol"}
-    keys |= {name: f"model.{name}" for name in ("depth", "block", "shortcut", "order")}
-    return all(key in asked and _among(row[column], asked[key]) for column, key in keys.items())
+    return all(key in asked and _among(row[column], asked[key]) for column, key in NET.items())
 
 
 def _among(value: Any, allowed: Any) -> bool:

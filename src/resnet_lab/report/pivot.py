@@ -1,4 +1,4 @@
-"""Tables drawn by a choice or two, averaged over everything else, as the papers print them. Free of torch."""
+"""Draw tables by a choice or two, averaged over everything else, as the papers print them. Free of torch."""
 
 import math
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from resnet_lab.report.tabular import Figures, Table
 
 @dataclass(frozen=True)
 class PivotTable:
-    """One table, in words and in figures, and what it says beneath."""
+    """A table in words and in figures, and the line beneath it."""
 
     table: Table
     figures: Sequence[Figures]
@@ -42,7 +42,7 @@ def drawn_by(
     *,
     all_runs: bool = False,
 ) -> PivotTable:
-    """Return a line for each value of these choices."""
+    """Return a table with a line for each value of these choices."""
     found = pools(groups, by, all_runs=all_runs)
     lines, keys = found.lines, found.keys
     fields = _fields(lines, keys, held_against(lines, baseline, keys), baseline, show)
@@ -57,7 +57,7 @@ def pivot(
     *,
     all_runs: bool = False,
 ) -> PivotTable:
-    """Return a row for each value of one choice, a column for each of another; test error in per cent, mean ± std (n).
+    """Return a row for each value of one choice and a column for each of another; cells are mean ± std (n).
 
     With a baseline each cell is the difference to its own, and the interval. Conditions that differ within a cell
     make further rows.
@@ -73,11 +73,11 @@ def pivot(
     counts = {line.n for line in lines}
     alike = len(counts) == 1
     cells: dict[tuple[Any, ...], dict[Any, str]] = {}
-    places: dict[int, tuple[int, int]] = {}
     for line, against in zip(lines, held, strict=True):
         row = cells.setdefault(tuple(line.by[key] for key in keys), {})
         row[line.by[columns]] = cell(line, against, n=not alike)
-        places[id(line)] = list(cells.values()).index(row), len(keys) + heads.index(line.by[columns])
+    best = [] if baseline else [lines[index].by for index in best_of(lines)]
+    places = list(cells)
     drawn = [
         {
             **{named[key]: shown({key: value}, key) for key, value in zip(keys, values, strict=True)},
@@ -88,8 +88,12 @@ def pivot(
     table = Table(
         tuple(drawn[0]),
         tuple(tuple(row.values()) for row in drawn),
-        frozenset(drawn[0]) - {named[key] for key in keys if _words(lines, key)},
-        frozenset(places[id(lines[index])] for index in best_of(lines) if not baseline),
+        frozenset(drawn[0])
+        - {named[key] for key in keys if any(isinstance(line.by[key], str) for line in lines)},
+        frozenset(
+            (places.index(tuple(by[key] for key in keys)), len(keys) + heads.index(by[columns]))
+            for by in best
+        ),
     )
     said = f"; n = {counts.pop()} in each cell" if alike else ""
     if baseline:
@@ -101,17 +105,18 @@ def pivot(
 def cell(line: Pool, against: AgainstBaseline | None = None, *, n: bool) -> str:
     """Return ``0.93 ± 0.32 (3)``, or against a baseline the difference, ``+0.37 (-0.20 to +0.94)``."""
     test, column = line.result, line.objective
-    lost = f"; {line.diverged} diverged" if line.diverged else ""
     if not test.n:
         return line.remarks or NOTHING
-    words, count = said(column, test), f" ({test.n})" if n else ""
-    if against and against.note and against.note != "the baseline":
-        if against.others:
-            return f"{words}{count}{lost}; no baseline"
-        found = against.difference
-        interval = f" ({within})" if (within := interval_words(column, found)) else ""
-        return against.note if math.isnan(found.mean) else f"{column.signed(found.mean)}{interval}{lost}"
-    return f"{words}{count}{lost}"
+    lost = f"; {line.diverged} diverged" if line.diverged else ""
+    words = f"{said(column, test)} ({test.n})" if n else said(column, test)
+    if not against or against.note in ("", "the baseline"):
+        return f"{words}{lost}"
+    if against.others:
+        return f"{words}{lost}; no baseline"
+    if math.isnan(against.difference.mean):
+        return against.note
+    interval = f" ({within})" if (within := interval_words(column, against.difference)) else ""
+    return f"{column.signed(against.difference.mean)}{interval}{lost}"
 
 
 def _fields(
@@ -130,15 +135,8 @@ def _fields(
 
 
 def _caption(found: Pools) -> str:
-    return f"{_capital(found)} at the last iteration, mean ± standard deviation over n runs, " + found.caption
-
-
-def _capital(found: Pools) -> str:
-    """Return what is averaged, and its unit: Test error in per cent."""
+    """Say what is averaged, its unit, and over what."""
     column = found.lines[0].objective
     unit = {"%": " in per cent", "": ""}.get(column.unit, f" in {column.unit}")
-    return f"{column.heading[:1].upper()}{column.heading[1:]}{unit}"
-
-
-def _words(lines: Sequence[Pool], key: str) -> bool:
-    return any(isinstance(line.by[key], str) for line in lines)
+    what = f"{column.heading[:1].upper()}{column.heading[1:]}{unit}"
+    return f"{what} at the last iteration, mean ± standard deviation over n runs, {found.caption}"

@@ -1,4 +1,4 @@
-"""The command: one report for each sweep below a folder. Free of torch."""
+"""Write one report for each sweep below a folder: the command `report`. Free of torch."""
 
 import os
 import sys
@@ -20,18 +20,10 @@ from resnet_lab.report.draw_layers import draw_gradients, draw_responses
 from resnet_lab.report.draw_rates import draw_rates
 from resnet_lab.report.effects import effects_table
 from resnet_lab.report.paper import RULE, Beside, answered
-from resnet_lab.report.parts import parted, slug
-from resnet_lab.report.runs_table import run_figures
-from resnet_lab.report.select import selected
+from resnet_lab.report.select import parted, selected, slug
 from resnet_lab.report.spread import SMALL
 from resnet_lab.report.style import WIDTHS, for_paper, save
-from resnet_lab.report.table import (
-    group_figures,
-    group_table,
-    paper_csv,
-    paper_table,
-    unshown,
-)
+from resnet_lab.report.table import group_figures, group_table, paper_csv, paper_table, run_figures, unshown
 from resnet_lab.report.tabular import Figures, Table, as_csv
 
 FIGURES = {
@@ -53,7 +45,7 @@ APART = "Runs on other data, under another protocol or with another objective ar
 
 @dataclass(frozen=True)
 class Asked:
-    """Says which runs a report is about, and what it writes."""
+    """Which runs a report is about, and what it writes."""
 
     where: Sequence[str] = ()  # conditions on runs, as model.depth=56
     out: Path | None = None  # None: beside the runs, unless only some of them are asked for
@@ -69,9 +61,8 @@ def report(folders: Path | Sequence[Path], out: Path | None = None, asked: Asked
     Raises UserError when there is no run.
     """
     asked = asked or Asked(out=out)
-    for kind in asked.pictures:
-        if kind not in PICTURES:
-            raise unknown("--figures", kind, PICTURES)
+    if wrong := [kind for kind in asked.pictures if kind not in PICTURES]:
+        raise unknown("--figures", wrong[0], PICTURES)
     if asked.width is not None and asked.width not in WIDTHS:
         raise unknown("--width", asked.width, WIDTHS)
     roots = [folders] if isinstance(folders, Path) else list(folders)
@@ -96,14 +87,14 @@ def gathered(
 
 
 def home(folders: Sequence[Path]) -> Path:
-    """Return where what is said of all these folders belongs: the folder around them."""
+    """Return the folder around these folders, where what is said of all of them belongs."""
     return (
-        folders[0] if len(folders) == 1 else Path(os.path.commonpath([path.absolute() for path in folders]))
+        folders[0] if len(folders) == 1 else Path(os.path.commonpath([each.absolute() for each in folders]))
     )
 
 
 def _sweeps(folders: Sequence[Path], asked: Asked) -> dict[Path, list[FoundRun]]:
-    """Return where a report goes -> its runs."""
+    """Return the runs of each report by the folder where it goes."""
     runs = gathered(folders, asked.where)
     if len(folders) > 1:
         return {asked.out or home(folders): runs}
@@ -149,16 +140,11 @@ class Part:
     def effects(self) -> Table | None:
         return effects_table(self.groups)
 
-    @property
-    def note(self) -> str:
-        """Say what the table leaves out; empty where it leaves out nothing."""
-        return note_of(self.groups)
-
     def latex(self) -> str:
         answers, beside = self.answered
         label = slug(" ".join([*dict.fromkeys(str(run.choices["name"]) for run in self.runs), self.name]))
         remarks = "; ".join(dict.fromkeys(filter(None, (group.remarks for group in self.groups))))
-        note = [rule_of(self.groups), self.note, f"Remarks: {remarks}." if remarks else ""]
+        note = [rule_of(self.groups), note_of(self.groups), f"Remarks: {remarks}." if remarks else ""]
         # No times, which a paper has no use for, so that what is left can be read.
         times = [column.title for column in COLUMNS.values() if column.part == "cost"]
         text = self.table.without(["remarks", *times]).latex(
@@ -171,22 +157,21 @@ class Part:
     def markdown(self, figures: Sequence[Path]) -> str:
         """Return the finding, the table and the figures."""
         answers, beside = self.answered
-        lines = [self.conclusion, self.table.markdown().strip(), self.note]
+        lines = [self.conclusion, self.table.markdown().strip(), note_of(self.groups)]
         if self.effects:
             lines += [f"{EFFECTS}:", self.effects.markdown().strip()]
         if beside:
             lines += [f"#{'#' * bool(self.name)}# Beside {answers}", paper_table(beside).markdown().strip()]
             lines += [RULE, _sources(beside)]
-        return (
-            "\n\n".join([*filter(None, lines), *(f"![{path.stem}]({path.name})" for path in figures)]) + "\n"
-        )
+        pictures = [f"![{path.stem}]({path.name})" for path in figures]
+        return "\n\n".join([*filter(None, lines), *pictures]) + "\n"
 
     def print(self) -> None:
         answers, beside = self.answered
         print(self.title)
         print_table(self.table)
-        if self.note:
-            print(self.note)
+        if note := note_of(self.groups):
+            print(note)
         if self.effects:
             print(f"{EFFECTS}:")
             print_table(self.effects)
@@ -198,57 +183,54 @@ class Part:
 
 
 def parts_of(runs: Sequence[FoundRun]) -> list[Part]:
-    """Return the runs, apart where they cannot be compared."""
+    """Divide the runs into parts that can be compared."""
     return [Part(name, members) for name, members in parted(runs).items()]
 
 
 def _publish(runs: Sequence[FoundRun], target: Path | None, asked: Asked) -> None:
     """Print one sweep's report and write its files."""
     parts = parts_of(runs)
-    files: dict[str, str] = {}
-    figures: list[Path] = []
-    if target is not None:
-        files = {
-            "table.csv": as_csv(by_part({part.name: group_figures(part.groups) for part in parts})),
-            "runs.csv": as_csv(by_part({part.name: run_figures(part.groups) for part in parts})),
-            "table.tex": TEX_NEEDS + "".join(part.latex() for part in parts),
-        }
-        if beside := [each for part in parts for each in part.answered[1]]:
-            files["paper.csv"] = paper_csv(beside)
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            lines = [f"# {title_of(runs)}\n", *([f"{APART}\n"] if len(parts) > 1 else [])]
-            for part in parts:
-                with for_paper(asked.width):
-                    drawn = _draw(part, target, asked.pictures)
-                figures += drawn
-                shown = [path for path in drawn if path.suffix == f".{asked.pictures[0]}"]
-                lines += [f"## {part.title}\n"] * bool(part.name) + [part.markdown(shown)]
-            files["table.md"] = "\n".join(lines)
-            for name, text in files.items():
-                (target / name).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"cannot write {error.filename or target}: {error.strerror}") from None
+    written = [] if target is None else _write(runs, parts, target, asked)
     if len(parts) > 1:
         print(f"{title_of(runs)}\n{APART}\n")
     for part in parts:
         part.print()
         if len(parts) > 1:
             print()
-    for path in figures:
+    for path in written:
         print(path)
-    if target is not None:
-        for name in files:
-            print(target / name)
 
 
-def _draw(part: Part, target: Path, pictures: Sequence[str]) -> list[Path]:
-    found = []
-    for name, draw in FIGURES.items():
-        if figure := draw(part.groups):
-            stem = f"{name}-{slug(part.name)}" if part.name else name
-            found += [save(figure, target / f"{stem}.{kind}") for kind in pictures]
-    return found
+def _write(runs: Sequence[FoundRun], parts: Sequence[Part], target: Path, asked: Asked) -> list[Path]:
+    """Write the files of a report, the figures first, and return their paths."""
+    files = {
+        "table.csv": as_csv(by_part({part.name: group_figures(part.groups) for part in parts})),
+        "runs.csv": as_csv(by_part({part.name: run_figures(part.groups) for part in parts})),
+        "table.tex": TEX_NEEDS + "".join(part.latex() for part in parts),
+    }
+    if beside := [each for part in parts for each in part.answered[1]]:
+        files["paper.csv"] = paper_csv(beside)
+    lines = [f"# {title_of(runs)}\n", *([f"{APART}\n"] if len(parts) > 1 else [])]
+    figures = []
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for part in parts:
+            drawn = []
+            for name, draw in FIGURES.items():
+                with for_paper(asked.width):
+                    figure = draw(part.groups)
+                if figure:
+                    stem = f"{name}-{slug(part.name)}" if part.name else name
+                    drawn += [save(figure, target / f"{stem}.{kind}") for kind in asked.pictures]
+            shown = [path for path in drawn if path.suffix == f".{asked.pictures[0]}"]
+            lines += [f"## {part.title}\n"] * bool(part.name) + [part.markdown(shown)]
+            figures += drawn
+        files["table.md"] = "\n".join(lines)
+        for name, text in files.items():
+            (target / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename or target}: {error.strerror}") from None
+    return [*figures, *(target / name for name in files)]
 
 
 def by_part(figures: Mapping[str, Sequence[Figures]]) -> list[Figures]:
@@ -279,18 +261,13 @@ def rule_of(groups: Sequence[Group] = ()) -> str:
 
 def note_of(groups: Sequence[Group]) -> str:
     """Say what all rows share, and name the choices for which the table has no column."""
-    same = [groups[0].net] if len({group.net for group in groups}) == 1 < len(groups) else []
-    left = unshown(groups)
-    return " ".join(
-        [
-            *(f"All: {each}." for each in same),
-            *([f"Also differs, in runs.csv: {', '.join(map(word, left))}."] if left else []),
-        ]
-    )
+    same = f"All: {groups[0].net}." if len({group.net for group in groups}) == 1 < len(groups) else ""
+    left = ", ".join(map(word, unshown(groups)))
+    return f"{same} {f'Also differs, in runs.csv: {left}.' if left else ''}".strip()
 
 
 def _sources(beside: Sequence[Beside]) -> str:
-    """Return who reached the figures of the column `others`, and how they were picked."""
+    """Say who reached the figures of the column `others`, and how they were picked."""
     lines = [
         f"- {figure.label}: {row['error']:.2f} {', '.join(filter(None, (row['statistic'], row['note'])))}"
         f" ({row['source']})\n"
@@ -301,7 +278,7 @@ def _sources(beside: Sequence[Beside]) -> str:
 
 
 def print_table(table: Table) -> None:
-    """Drawn on a terminal, Markdown elsewhere."""
+    """Draw the table on a terminal, or print it as Markdown elsewhere."""
     if sys.stdout.isatty():
         from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""Statistics of one figure over several seeds, and of the difference of two: every interval of a report."""
+"""Compute statistics of a figure over several seeds, and of the difference of two: every interval of a report."""
 
 import math
 import statistics
@@ -16,11 +16,10 @@ UNLIKE = 0.2  # Bartlett's p below which the variances are not taken to be equal
 
 @dataclass(frozen=True)
 class Spread:
-    """One figure over several seeds; nan where there are too few."""
+    """A figure over several seeds; nan where there are too few."""
 
     values: tuple[float, ...] = ()
-    # Of the values, in their order, or whatever else pairs them with another's; empty where nobody knows.
-    seeds: tuple[Hashable, ...] = ()
+    seeds: tuple[Hashable, ...] = ()  # of each value, or another key that pairs it; empty if unknown
 
     @property
     def n(self) -> int:
@@ -32,7 +31,7 @@ class Spread:
 
     @property
     def std(self) -> float:
-        """Sample standard deviation (n - 1)."""
+        """Return the sample standard deviation (n - 1)."""
         return statistics.stdev(self.values) if self.n > 1 else math.nan
 
     @property
@@ -72,12 +71,12 @@ class Difference:
 
     @cached_property
     def half(self) -> float:
-        """Half of the interval's width; nan where there is none."""
+        """Return half of the interval's width; nan where there is none."""
         return self.error * t_of(self.freedom) if self.error else self.error
 
     @cached_property
     def p(self) -> float:
-        """Probability of so large a difference, to either side, where there is none; 1 where it is not known."""
+        """Return the two-sided probability of so large a difference where there is none; 1 if it is not known."""
         if math.isnan(self.error):
             return 1.0
         from scipy.special import stdtr
@@ -94,7 +93,7 @@ class Difference:
 
     @property
     def way(self) -> str:
-        """higher or lower where the interval leaves out 0, same where it does not, unknown without one."""
+        """Return higher or lower where the interval leaves out 0, same where it does not, unknown without one."""
         if math.isnan(self.half):
             return "same" if self.how == SAME else "unknown"
         return "higher" if self.low > 0 else "lower" if self.high < 0 else "same"
@@ -171,7 +170,7 @@ def holm(values: Sequence[float], level: float = 1 - LEVEL) -> list[bool]:
 
 
 def welch(mean: float, std: float, n: int, other_std: float, other_n: int) -> Difference:
-    """Return a difference of means of samples with different spreads (Welch), freedom by Satterthwaite's formula."""
+    """Return a difference of means of samples whose spreads may differ, by Welch and Satterthwaite."""
     if min(n, other_n) < 2:
         return Difference(mean, how=ALONE)
     ours, theirs = std**2 / n, other_std**2 / other_n
@@ -189,7 +188,7 @@ def against_figure(mean: float, std: float, n: int, other_n: int, *, wider: floa
 
 
 def t_of(freedom: float) -> float:
-    """Return how many standard errors such an interval reaches to either side: Student's t."""
+    """Return how many standard errors such an interval reaches to either side, by Student's t."""
     from scipy.special import stdtrit  # a quarter of a second, so only where it is asked for
 
     return float(stdtrit(freedom, (1 + LEVEL) / 2))

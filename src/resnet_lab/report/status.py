@@ -1,16 +1,16 @@
-"""The command: how far the runs below a folder are, wherever they are trained. Free of torch; returns at once."""
+"""Show how far the runs below a folder are, wherever they are trained: the command `status`. Free of torch."""
 
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from resnet_lab.columns import COLUMNS, seconds
 from resnet_lab.errors import several
 from resnet_lab.report.collect import FoundRun
-from resnet_lab.report.compare import objective_of
-from resnet_lab.report.names import names_of_runs
+from resnet_lab.report.compare import names_of_runs, objective_of
 from resnet_lab.report.publish import gathered
 from resnet_lab.report.tabular import Table
 from resnet_lab.runs.folder import RunFolder
@@ -23,20 +23,25 @@ from resnet_lab.terminal import fitted, lines_console, notes, said
 ORDER = (State.RUNNING, State.FAILED, State.INTERRUPTED, State.NEW, State.STOPPED, State.FINISHED)
 SPEED, MEMORY = COLUMNS["images_per_second"], COLUMNS["peak_memory_mib"]
 WORDS = ("run", "state", "epoch", "folder")
+ENDED = (State.FAILED, State.STOPPED)
 MOST = 40  # finished runs beyond which only their number is shown
 
 
 @dataclass(frozen=True)
 class StatusRow:
-    """One run as the table shows it."""
+    """A run as the table shows it."""
 
     run: FoundRun
-    far: Progress
     name: str  # among the others
+
+    @cached_property
+    def far(self) -> Progress:
+        ended = self.run.state == State.FINISHED
+        return Progress.of(self.run.choices, self.run.history, self.run.record.cost if ended else None)
 
     @property
     def remark(self) -> str:
-        """Return who trains it, what stopped it, or the signs that something will."""
+        """Say who trains it, what stopped it, or the signs that something will."""
         if error := self.run.record.error:
             return f"{error.kind}: {error.message}"
         if self.run.state != State.RUNNING:
@@ -51,12 +56,9 @@ class StatusRow:
 
 
 def status(folders: Sequence[Path]) -> int:
-    """Print what each run is about and how long the rest will take; 0 where none has failed, else 1.
-
-    Raises UserError where there is no run.
-    """
+    """Print how far each run is and how long the rest will take, and return 1 if one has failed, otherwise 0."""
     runs = gathered(folders)
-    lines = [StatusRow(run, _far(run), name) for run, name in zip(runs, names_of_runs(runs), strict=True)]
+    lines = [StatusRow(run, name) for run, name in zip(runs, names_of_runs(runs), strict=True)]
     lines.sort(key=lambda line: ORDER.index(line.run.state))
     finished = sum(line.run.state == State.FINISHED for line in lines)
     left_out = max(0, finished - MOST)
@@ -76,22 +78,20 @@ def headline(lines: Sequence[StatusRow]) -> str:
     counts = Counter(line.run.state for line in lines)
     words = ", ".join(f"{counts[state]} {state}" for state in ORDER if counts[state])
     head = f"{several(len(lines), 'run')}: {words}"
-    waiting = [
-        line.far for line in lines if line.run.state not in (State.FINISHED, State.FAILED, State.STOPPED)
-    ]
     ended = [line.far for line in lines if line.run.state == State.FINISHED]
-    left = seconds_left([*waiting, *ended], counts[State.RUNNING])
+    waiting = [line.far for line in lines if line.run.state not in (*ENDED, State.FINISHED)]
+    running = counts[State.RUNNING]
+    left = seconds_left([*waiting, *ended], running)
     if not waiting or left is None:
         return head
-    if not counts[State.RUNNING]:
-        return f"{head}; about {said(left)} left, one at a time, once they are started again"
-    return f"{head}; about {said(left)} left, {counts[State.RUNNING]} at a time"
+    how = f"{running} at a time" if running else "one at a time, once they are started again"
+    return f"{head}; about {said(left)} left, {how}"
 
 
 def table(lines: Sequence[StatusRow]) -> list[dict[str, str]]:
-    """Return one row a run: state, epoch, result, seconds, images a second, memory."""
-    titles = {objective_of(line.run.choices).title for line in lines}
-    title = titles.pop() if len(titles) == 1 else "result"
+    """Return a row per run: state, epoch, result, seconds, images a second, memory."""
+    title, *others = {objective_of(line.run.choices).title for line in lines}
+    title = "result" if others else title
     return [
         {
             "run": line.name,
@@ -110,16 +110,10 @@ def table(lines: Sequence[StatusRow]) -> list[dict[str, str]]:
 def _print(rows: Sequence[dict[str, str]]) -> None:
     """Print the rows as wide as the terminal is; as Markdown elsewhere."""
     if sys.stdout.isatty():
-        console = lines_console()
-        console.print(
-            fitted(rows, console, words=WORDS, spare=("folder", MEMORY.title, SPEED.unit, "seconds"))[0]
-        )
+        console, spare = lines_console(), ("folder", MEMORY.title, SPEED.unit, "seconds")
+        console.print(fitted(rows, console, words=WORDS, spare=spare)[0])
     else:
         print(f"\n{Table.of(rows, words=set(WORDS)).markdown()}")
-
-
-def _far(run: FoundRun) -> Progress:
-    return Progress.of(run.choices, run.history, run.record.cost if run.state == State.FINISHED else None)
 
 
 def _result(run: FoundRun) -> str:

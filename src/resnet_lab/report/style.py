@@ -1,10 +1,11 @@
-"""Colours, fonts, sizes, panels and legends of all figures; a figure drawn again is the same byte for byte."""
+"""Set colours, fonts, sizes, panels and legends of all figures, which are the same bytes when drawn again."""
 
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -62,7 +63,7 @@ def for_paper(width: str | None) -> Iterator[None]:
 
 @contextmanager
 def canvas(panels: int, width: float = 3.6, height: float = 3.3) -> "Iterator[tuple[Figure, list[Axes]]]":
-    """Give a figure with so many panels of `width` x `height` inches, which share their y axes, to draw on inside.
+    """Yield a figure with so many panels of `width` x `height` inches, which share their y axes.
 
     Inside `for_paper` the whole figure is as wide as the paper's column or page.
     """
@@ -88,25 +89,19 @@ def legend(figure: "Figure", title: str | None = None) -> None:
         for axes in figure.axes
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    columns = (
-        1 if _width.get() is None else max(1, int(figure.get_figwidth() / (0.6 + LETTER * _longest(named))))
-    )
-    names = list(named)
-    lines = sum(
-        max(name.count("\n") + 1 for name in names[at : at + columns]) for at in range(0, len(names), columns)
-    )
-    height = 0.2 + LINE * (lines + (title.count("\n") + 1 if title else 0))
-    if _width.get() is None:
-        figure.set_figwidth(
-            figure.get_figwidth() + max(1.2, 0.6 + LETTER * _longest([*named, *(title or "").split("\n")]))
-        )
+    names, heads = list(named), (title or "").split("\n")
+    beside = _width.get() is None
+    columns = 1 if beside else max(1, int(figure.get_figwidth() / (0.6 + LETTER * _longest(names))))
+    rows = [names[at : at + columns] for at in range(0, len(names), columns)]
+    lines = sum(max(name.count("\n") + 1 for name in row) for row in rows)
+    height = 0.2 + LINE * (lines + (len(heads) if title else 0))
+    if beside:
+        figure.set_figwidth(figure.get_figwidth() + max(1.2, 0.6 + LETTER * _longest([*names, *heads])))
         figure.set_figheight(max(figure.get_figheight(), height))
-        figure.legend(named.values(), named, loc="outside right upper", title=title, alignment="left")
     else:
         figure.set_figheight(figure.get_figheight() + height)
-        figure.legend(
-            named.values(), named, loc="outside lower center", title=title, alignment="left", ncols=columns
-        )
+    where: Any = "outside right upper" if beside else "outside lower center"
+    figure.legend(named.values(), names, loc=where, title=title, alignment="left", ncols=columns)
 
 
 def _longest(texts: Iterable[str]) -> int:
@@ -127,22 +122,18 @@ def panels_of(lines: Sequence[tuple[dict[str, str], T]], title: str = "") -> dic
     A line comes with what describes it, by key. Too many are divided by the key that has the fewest values, and of
     these by the one that divides them most evenly; what no key divides is cut into parts of MOST lines.
     """
-    values = {
-        key: list(dict.fromkeys(words.get(key, "") for words, _ in lines))
-        for words, _ in lines
-        for key in words
-    }
-    dividing = sorted(
-        (len(found), max(Counter(words.get(key, "") for words, _ in lines).values()), key)
+    values = {key: [words.get(key, "") for words, _ in lines] for words, _ in lines for key in words}
+    dividing = [
+        (len(set(found)), max(Counter(found).values()), key)
         for key, found in values.items()
-        if len(found) > 1
-    )
+        if len(set(found)) > 1
+    ]
     if len(lines) > MOST and dividing:
-        *_, key = dividing[0]
+        *_, key = min(dividing)
         panels: dict[str, dict[str, T]] = {}
-        for value in values[key]:
+        for value in dict.fromkeys(values[key]):
             rest = [
-                ({k: w for k, w in words.items() if k != key}, item)
+                ({name: said for name, said in words.items() if name != key}, item)
                 for words, item in lines
                 if words.get(key, "") == value
             ]
@@ -168,25 +159,19 @@ def save(figure: "Figure", path: Path) -> Path:
     """Write a PNG, SVG or PDF without date or version: the same records drawn again give the same bytes."""
     from matplotlib import rc_context
 
-    left_out = LEFT_OUT[path.suffix]
     with rc_context({**RC, "svg.hashsalt": "resnet-lab"}):  # else the ids in an SVG are drawn at random
-        figure.savefig(path, dpi=150, metadata=dict.fromkeys(left_out))
+        figure.savefig(path, dpi=150, metadata=dict.fromkeys(LEFT_OUT[path.suffix]))
     return path
 
 
 def looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """Colour and dashes for each name, in order: the dashes change when the colours are used up."""
-    return {
-        name: {
-            "color": COLOURS[index % len(COLOURS)],
-            "linestyle": DASHES[index // len(COLOURS) % len(DASHES)],
-        }
-        for index, name in enumerate(dict.fromkeys(names))
-    }
+    """Return colour and dashes for each name, in order: the dashes change when the colours are used up."""
+    styles = cycle({"color": colour, "linestyle": dashes} for dashes in DASHES for colour in COLOURS)
+    return dict(zip(dict.fromkeys(names), styles, strict=False))
 
 
 def plain_numbers(axis: Any) -> None:
-    """Ticks as 0.1, 1, 20,000 rather than as powers or with an offset."""
+    """Write ticks as 0.1, 1, 20,000 rather than as powers or with an offset."""
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))

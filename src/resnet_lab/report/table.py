@@ -1,52 +1,35 @@
-"""Groups of runs as tables: what varies, the result with its interval and n, then the cost. Free of torch.
+"""Show groups of runs as tables: what varies, the result with its interval and n, then the cost. Free of torch.
 
 A table for the eye and the figures of a file are two sides of the same fields, so that no column is defined twice.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from resnet_lab.columns import COLUMNS, NOTHING, Column, headings, metric, two, value_word
 from resnet_lab.errors import unknown
-from resnet_lab.report.against import AgainstBaseline, Line, held_against, shared_variance
-from resnet_lab.report.choices import CONDITIONS, differing
-from resnet_lab.report.compare import Group, keys_of_rows
+from resnet_lab.report.against import AgainstBaseline, held_against, shared_variance
+from resnet_lab.report.choices import FOLD, differing, shown
+from resnet_lab.report.collect import FoundRun
+from resnet_lab.report.compare import Group, Line, keys_of_rows
 from resnet_lab.report.paper import Beside
 from resnet_lab.report.spread import EQUAL, Difference, Spread, interval_of
 from resnet_lab.report.tabular import Figures, Table, as_csv
 
 MANY = 12  # further metrics, beyond which a table for the eye leaves out those of single classes
 CHOICES = 5  # columns of choices that a table for the eye has at most
-USUAL = (
-    "parameters",
-    "multiply_adds",
-    "processor_seconds",
-    "images_per_second",
-)  # shown without `--show`
+USUAL = ("parameters", "multiply_adds", "processor_seconds", "images_per_second")  # further columns, unasked
 MEDIAN, BEST, AT_BEST = "median", "best", "at_best_val_epoch"
 SAID = {MEDIAN: "median", BEST: "best", AT_BEST: "at best validation epoch"}
-
-
-class TableLine(Line, Protocol):
-    """A group, or groups that were pooled, with what a table shows of it."""
-
-    @property
-    def n(self) -> int: ...
-
-    @property
-    def remarks(self) -> str: ...
-
-    @property
-    def objective(self) -> Column: ...
-
-    def figure(self, column: Column) -> Spread: ...
+LOSSES = ("test/loss", "train/loss")  # in runs.csv, as these parts of the cost are
+COSTS = ("total_seconds", "waited_seconds", "shared_cores", "accelerator", "devices", "threads")
 
 
 @dataclass(frozen=True)
 class Field:
-    """One column of a table: its cells for the eye, and the figures behind them by the name that a file gives them."""
+    """A column of a table: its cells for the eye, and the figures behind them by the name that a file gives them."""
 
     title: str  # empty: in files alone
     cells: Sequence[str]
@@ -76,12 +59,12 @@ def unshown(groups: Sequence[Group]) -> list[str]:
 
 
 def group_csv(groups: Sequence[Group]) -> str:
-    """Return the figures of `group_table`, unrounded, one line a group."""
+    """Return the figures of `group_table` as CSV."""
     return as_csv(group_figures(groups))
 
 
 def group_figures(groups: Sequence[Group], baseline: Sequence[str] = ()) -> list[Figures]:
-    """Return the figures of `group_table`, unrounded, with those of each seed."""
+    """Return the figures of `group_table`, unrounded, one line per group, with those of each seed."""
     return figures_of(group_fields(groups, baseline), len(groups))
 
 
@@ -90,21 +73,20 @@ def group_fields(
 ) -> list[Field]:
     """Return every column of the groups, those for files alone included."""
     keys = keys_of_rows(groups)
-    shown = _ranked(groups)[0]
-    several = len(groups) > 1
+    titled = _ranked(groups)[0] if len(groups) > 1 else ["depth", "kind", *keys]
     depths, kinds = [group.depth for group in groups], [group.kind for group in groups]
     named = headings(keys)
-    metrics = metrics_of(groups)
+    held = held_against(groups, baseline, differing(group.choices for group in groups) if baseline else ())
     return [
         Field("", [], {"experiment": [group.choices["name"] for group in groups]}),
         Field(
-            "depth" if not several or "depth" in shown else "",
+            "depth" if "depth" in titled else "",
             ["" if depth is None else str(depth) for depth in depths],
             {"depth": depths},
         ),
-        Field("net" if not several or "kind" in shown else "", kinds, {"kind": kinds}, words=True),
-        *(choice_field(groups, key, named[key] if key in shown else "") for key in keys),
-        *measures(groups, _held(groups, baseline), baseline, metrics, show),
+        Field("net" if "kind" in titled else "", kinds, {"kind": kinds}, words=True),
+        *(choice_field(groups, key, named[key] if key in titled else "") for key in keys),
+        *measures(groups, held, baseline, metrics_of(groups), show),
         Field("", [], {"seeds": [[run.seed for run in group.finished] for group in groups]}),
         Field(
             SAID[AT_BEST] if AT_BEST in show else "",
@@ -115,15 +97,14 @@ def group_fields(
     ]
 
 
-def choice_field(lines: Sequence[TableLine], key: str, title: str) -> Field:
+def choice_field(lines: Sequence[Line], key: str, title: str) -> Field:
     values = [line.choices.get(key) for line in lines]
-    cells = ["" if value is None and key in CONDITIONS else value_word(value) for value in values]
     words = any(isinstance(value, str | bool) for value in values)
-    return Field(title, cells, {key: values}, words=words)
+    return Field(title, [shown(line.choices, key) for line in lines], {key: values}, words=words)
 
 
 def measures(
-    lines: Sequence[TableLine],
+    lines: Sequence[Line],
     held: Sequence[AgainstBaseline],
     baseline: Sequence[str],
     metrics: Sequence[str] = (),
@@ -152,82 +133,142 @@ def measures(
         Field(
             result.title,
             [said(result, each) for each in results],
-            {
-                f"{result.name}_of_seeds": [each.values for each in results],
-                f"{result.name}_mean": [each.mean for each in results],
-                f"{result.name}_std": [each.std for each in results],
-                f"{result.name}_median": [each.median for each in results],
-                f"{result.name}_best": [each.best for each in results],
+            {f"{result.name}_of_seeds": [each.values for each in results]}
+            | {
+                f"{result.name}_{what}": [getattr(each, what) for each in results]
+                for what in ("mean", "std", "median", "best")
             },
             result=True,
         ),
         Field(
             "95 % interval",
             [_interval(result, each) for each in intervals],
-            {
-                f"{result.name}_low": [each.low for each in intervals],
-                f"{result.name}_high": [each.high for each in intervals],
-            },
+            {f"{result.name}_{end}": [getattr(each, end) for each in intervals] for end in ("low", "high")},
         ),
         Field("n", [str(line.n) for line in lines], {"n": [line.n for line in lines]}),
-        Field(SAID[MEDIAN] if MEDIAN in show else "", [result.text(each.median) for each in results], {}),
-        Field(SAID[BEST] if BEST in show else "", [result.text(each.best) for each in results], {}),
+        *(
+            Field(SAID[what], [result.text(getattr(each, what)) for each in results], {})
+            for what in (MEDIAN, BEST)
+            if what in show
+        ),
         *(_spread(metric(name), lines, shown=name in eye) for name in metrics),
         *(_spread(column, lines, shown=column.name in usual) for column in further),
         *_differences(held, baseline, result),
     ]
 
 
+def run_figures(groups: Sequence[Group]) -> list[Figures]:
+    """Return every run with each choice that varies, its state, last and best figures, cost, device and commit.
+
+    `counted` is false for a further run of a seed that a group has already.
+    """
+    keys = differing(group.choices for group in groups)
+    if any(run.choices.get(FOLD) is not None for group in groups for run in group.runs):
+        keys = [*keys, FOLD]
+    further = [f"test/{name}" for name in metrics_of(groups)]
+    return [
+        _line(run, keys, further, counted=counted)
+        for group in groups
+        for runs, counted in ((group.runs, True), (group.copies, False))
+        for run in runs
+    ]
+
+
+def _line(run: FoundRun, keys: Sequence[str], further: Sequence[str], *, counted: bool) -> Figures:
+    last, best, cost = run.record.last, run.record.best, run.record.cost
+    environment = run.record.environment
+    return {
+        "experiment": run.choices["name"],
+        "run": run.path.name,
+        "state": run.state,
+        "error": run.error,
+        "counted": counted,
+        "label": run.label,
+        "kind": run.kind,
+        "depth": run.depth,
+        "seed": run.choices["seed"],
+        **{key: run.choices.get(key) for key in keys},
+        "iterations": run.iterations,
+        **{
+            f"last_{column.name}" if column.part == "last" else column.name: column.of(run.record)
+            for column in COLUMNS.values()
+        },
+        **{f"last_{name.replace('/', '_', 1)}": last.get(name) for name in (*LOSSES, *further)},
+        "best_val_error": best.get("val/error"),
+        "best_val_epoch": best.get("epoch"),
+        **{name: getattr(cost, name) for name in COSTS},
+        "commit": environment.git_commit,
+        "dirty": environment.git_dirty,
+        "code": environment.code,
+    }
+
+
 def paper_table(beside: Sequence[Beside]) -> Table:
-    """Return the paper's figure with its statistic, ours, the difference, its interval and the verdict (in %)."""
-    keys = keys_of_rows([each.group for each in beside if each.group is not None])
-    named = headings(keys)
-    rows = []
-    for each in beside:
-        test = each.group.test if each.group else None
-        choices = each.group.choices if each.group else {}
-        rows.append(
-            {
-                "net": each.figure.label,
-                **{named[key]: "" if choices.get(key) is None else value_word(choices[key]) for key in keys},
-                "paper": str(each.figure),
-                "ours": str(test) if test else "",
-                "n": str(test.n) if test else "",
-                "median": two(test.median) if test else "",
-                "best": two(test.best) if test else "",
-                "difference": "" if math.isnan(each.difference.mean) else f"{each.difference.mean:+.2f}",
-                "95 % interval": each.difference.interval,
-                "verdict": each.verdict,
-                "others": _range(sorted(row["error"] for row in each.figure.others())),
-            }
-        )
-    return Table.of(rows, words={"net", "paper", "verdict", "others"})
+    """Return the paper's figure and its statistic, ours, the difference, its interval and the verdict, in per cent."""
+    return table_of(_paper_fields(beside))
 
 
 def paper_csv(beside: Sequence[Beside]) -> str:
     """Return the figures of `paper_table`, unrounded."""
-    rows = [
-        {
-            "net": each.figure.label,
-            "paper": "fail" if each.figure.printed is None else each.figure.printed,
-            "paper_statistic": each.figure.statistic,
-            "paper_runs": each.figure.runs,
-            "paper_mean": each.figure.mean,
-            "paper_std": each.figure.std,
-            "n": each.group.n if each.group else 0,
-            "mean": each.group.test.mean if each.group else None,
-            "std": each.group.test.std if each.group else None,
-            "median": each.group.test.median if each.group else None,
-            "best": each.group.test.best if each.group else None,
-            "difference": each.difference.mean,
-            "interval_low": each.difference.low,
-            "interval_high": each.difference.high,
-            "verdict": each.verdict,
-            "others": " ".join(f"{row['error']:g}" for row in each.figure.others()),
-        }
-        for each in beside
+    return as_csv(figures_of(_paper_fields(beside), len(beside)))
+
+
+def _paper_fields(beside: Sequence[Beside]) -> list[Field]:
+    printed = [each.figure for each in beside]
+    groups = [each.group for each in beside]
+    tests = [group.test if group else Spread() for group in groups]
+    found = [each.difference for each in beside]
+    others = [sorted(row["error"] for row in figure.others()) for figure in printed]
+    keys = keys_of_rows([group for group in groups if group])
+    named = headings(keys)
+    choices: list[Mapping[str, Any]] = [group.choices if group else {} for group in groups]
+
+    def ours(text: Callable[[Spread], str]) -> list[str]:
+        return [text(test) if group else "" for group, test in zip(groups, tests, strict=True)]
+
+    def cell(value: Any) -> str:
+        return "" if value is None else value_word(value)
+
+    labels, verdicts = [figure.label for figure in printed], [each.verdict for each in beside]
+    return [
+        Field("net", labels, {"net": labels}, words=True),
+        *(Field(named[key], [cell(each.get(key)) for each in choices], {}) for key in keys),
+        Field(
+            "paper",
+            [str(figure) for figure in printed],
+            {
+                "paper": ["fail" if figure.printed is None else figure.printed for figure in printed],
+                "paper_statistic": [figure.statistic for figure in printed],
+                **{
+                    f"paper_{name}": [getattr(figure, name) for figure in printed]
+                    for name in ("runs", "mean", "std")
+                },
+                "n": [test.n for test in tests],
+            },
+            words=True,
+        ),
+        Field("ours", ours(str), {name: [getattr(test, name) for test in tests] for name in ("mean", "std")}),
+        Field("n", ours(lambda test: str(test.n)), {}),
+        Field("median", ours(lambda test: two(test.median)), {"median": [test.median for test in tests]}),
+        Field("best", ours(lambda test: two(test.best)), {"best": [test.best for test in tests]}),
+        Field(
+            "difference",
+            ["" if math.isnan(each.mean) else f"{each.mean:+.2f}" for each in found],
+            {"difference": [each.mean for each in found]},
+        ),
+        Field(
+            "95 % interval",
+            [each.interval for each in found],
+            {f"interval_{end}": [getattr(each, end) for each in found] for end in ("low", "high")},
+        ),
+        Field("verdict", verdicts, {"verdict": verdicts}, words=True),
+        Field(
+            "others",
+            [_range(errors) for errors in others],
+            {"others": [" ".join(f"{row['error']:g}" for row in figure.others()) for figure in printed]},
+            words=True,
+        ),
     ]
-    return as_csv(rows)
 
 
 def metrics_of(groups: Sequence[Group]) -> list[str]:
@@ -235,23 +276,20 @@ def metrics_of(groups: Sequence[Group]) -> list[str]:
     return list(dict.fromkeys(name for group in groups for name in group.metrics))
 
 
-def table_of(fields: Sequence[Field], lines: Sequence[TableLine]) -> Table:
+def table_of(fields: Sequence[Field], lines: Sequence[Line] = ()) -> Table:
     """Return the fields that have a title and a cell, the best result marked."""
-    shown = [
-        field for field in fields if field.title and any(cell not in ("", NOTHING) for cell in field.cells)
-    ]
-    best = best_of(lines)
-    column = next((index for index, field in enumerate(shown) if field.result), 0)
+    kept = [each for each in fields if each.title and any(cell not in ("", NOTHING) for cell in each.cells)]
+    column = next((index for index, each in enumerate(kept) if each.result), 0)
     return Table(
-        tuple(field.title for field in shown),
-        tuple(zip(*(field.cells for field in shown), strict=True)),
-        frozenset(field.title for field in shown if not field.words),
-        frozenset((row, column) for row in best if len(lines) > 1),
+        tuple(each.title for each in kept),
+        tuple(zip(*(each.cells for each in kept), strict=True)),
+        frozenset(each.title for each in kept if not each.words),
+        frozenset((row, column) for row in best_of(lines) if len(lines) > 1),
     )
 
 
-def best_of(lines: Sequence[TableLine]) -> list[int]:
-    """Return the index of the line with the best result; of several where they are the same."""
+def best_of(lines: Sequence[Line]) -> list[int]:
+    """Return the places of the lines with the best result: several where they are the same."""
     means = [line.result.mean for line in lines]
     known = [mean for mean in means if not math.isnan(mean)]
     if not known:
@@ -261,7 +299,7 @@ def best_of(lines: Sequence[TableLine]) -> list[int]:
 
 
 def figures_of(fields: Sequence[Field], lines: int) -> list[Figures]:
-    """Return the figures of all fields, one mapping a line."""
+    """Return the figures of all fields, one mapping per line."""
     return [
         {name: values[index] for field in fields for name, values in field.figures.items()}
         for index in range(lines)
@@ -269,7 +307,7 @@ def figures_of(fields: Sequence[Field], lines: int) -> list[Figures]:
 
 
 def _ranked(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
-    """Return the choices with a column of their own, and those without room; what has few values comes last.
+    """Return the choices with a column of their own, and those without room: what has few values comes last.
 
     A choice that goes along with another, as an iteration count with a schedule, comes after all that do not.
     """
@@ -290,7 +328,7 @@ def _ranked(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
     return order[:CHOICES], order[CHOICES:]
 
 
-def _spread(column: Column, lines: Sequence[TableLine], *, shown: bool) -> Field:
+def _spread(column: Column, lines: Sequence[Line], *, shown: bool) -> Field:
     """Return a figure of the record over the runs of each line: mean and standard deviation, or a fact of the net."""
     found = [line.figure(column) for line in lines]
     if column.part == "model":
@@ -319,7 +357,7 @@ def interval_words(column: Column, found: Difference) -> str:
 
 
 def _interval(column: Column, found: Difference) -> str:
-    """Return the interval of a mean, as far as its unit goes."""
+    """Return the interval of a mean, cut off at what its unit allows."""
     if math.isnan(found.half):
         return ""
     low, high = (max(found.low, 0), min(found.high, 100)) if column.unit == "%" else (found.low, found.high)
@@ -347,13 +385,9 @@ def _differences(held: Sequence[AgainstBaseline], baseline: Sequence[str], colum
     ]
 
 
-def remarks_field(lines: Sequence[TableLine]) -> Field:
+def remarks_field(lines: Sequence[Line]) -> Field:
     remarks = [line.remarks for line in lines]
     return Field("remarks", remarks, {"remarks": remarks}, words=True)
-
-
-def _held(groups: Sequence[Group], baseline: Sequence[str]) -> Sequence[AgainstBaseline]:
-    return held_against(groups, baseline, differing(group.choices for group in groups) if baseline else ())
 
 
 def _range(values: Sequence[float]) -> str:

@@ -1,4 +1,4 @@
-"""Words and figures in rows and columns, as a terminal, Markdown, LaTeX, CSV and JSON have them. Free of torch."""
+"""Write words and figures in rows and columns for a terminal, Markdown, LaTeX, CSV and JSON. Free of torch."""
 
 import csv
 import io
@@ -44,7 +44,7 @@ class Table:
 
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, str]], words: set[str]) -> "Table":
-        """Lines of named cells, the same names in each; columns that are empty throughout are left out."""
+        """Make a table of lines of named cells, the same names in each; empty columns are left out."""
         columns = tuple(
             name for name in (rows[0] if rows else {}) if any(row[name] not in ("", "–") for row in rows)
         )
@@ -62,27 +62,32 @@ class Table:
         )
 
     def markdown(self) -> str:
-        """Padded, so that it reads as plain text too."""
-        columns, *rows = ([_no_bar(cell) for cell in cells] for cells in (self.columns, *self.rows))
-        widths = [max(3, *map(len, cells)) for cells in zip(columns, *rows, strict=True)]
+        """Return the table padded, so that it reads as plain text too."""
+        rows = [[cell.replace("|", "\\|") for cell in cells] for cells in (self.columns, *self.rows)]
+        widths = [max(3, *map(len, cells)) for cells in zip(*rows, strict=True)]
         right = [name in self.numbers for name in self.columns]
         rule = [
             "-" * (width - 1) + (":" if flush else "-") for width, flush in zip(widths, right, strict=True)
         ]
-
-        def line(cells: Sequence[str]) -> str:
-            padded = [
+        padded = [
+            [
                 cell.rjust(width) if flush else cell.ljust(width)
                 for cell, width, flush in zip(cells, widths, right, strict=True)
             ]
-            return f"| {' | '.join(padded)} |\n"
-
-        return "".join(line(cells) for cells in (columns, rule, *rows))
+            for cells in (rows[0], rule, *rows[1:])
+        ]
+        return "".join(f"| {' | '.join(cells)} |\n" for cells in padded)
 
     def latex(self, caption: str, label: str = "", note: str = "") -> str:
-        """Return a table for booktabs, graphicx and siunitx, no wider than a line of text, with the `note` below."""
-        formats = [self._format(index) for index in range(len(self.columns))]
-        heads = [f"{{{tex(head)}}}" if form else tex(head) for head, form in self._heads(formats)]
+        """Return a table for booktabs, graphicx and siunitx, no wider than a line of text; `note` goes below."""
+        formats = [
+            _siunitx([row[index] for row in self.rows]) if name in self.numbers else None
+            for index, name in enumerate(self.columns)
+        ]
+        heads = [
+            tex(name) if form is None else f"{{{tex(f'{name} ({form[1]})' if form[1] else name)}}}"
+            for name, form in zip(self.columns, formats, strict=True)
+        ]
         rows = [
             " & ".join(
                 _tex_cell(cell, form, bold=(row, column) in self.best)
@@ -91,7 +96,7 @@ class Table:
             for row, cells in enumerate(self.rows)
         ]
         align = "".join(
-            form.column if form else "r" if name in self.numbers else "l"
+            form[0] if form else "r" if name in self.numbers else "l"
             for name, form in zip(self.columns, formats, strict=True)
         )
         return "\n".join(
@@ -114,16 +119,6 @@ class Table:
             ]
         )
 
-    def _format(self, column: int) -> "_Siunitx | None":
-        cells = [row[column] for row in self.rows]
-        return _Siunitx.of(cells) if self.columns[column] in self.numbers else None
-
-    def _heads(self, formats: "Sequence[_Siunitx | None]") -> "list[tuple[str, _Siunitx | None]]":
-        return [
-            (f"{name} ({form.suffix})" if form and form.suffix else name, form)
-            for name, form in zip(self.columns, formats, strict=True)
-        ]
-
     def rich(self) -> "RichTable":
         from rich.box import SIMPLE_HEAD
         from rich.markup import escape
@@ -137,40 +132,32 @@ class Table:
         return table
 
 
-@dataclass(frozen=True)
-class _Siunitx:
-    """How siunitx is to align a column of numbers."""
-
-    column: str
-    suffix: str  # that all cells end with, for example ``M`` for millions
-
-    @classmethod
-    def of(cls, cells: Sequence[str]) -> "_Siunitx | None":
-        """Return the format of these cells; None where one is no number."""
-        found = [NUMBER.fullmatch(cell) for cell in cells if cell not in ("", "–")]
-        suffixes = {match["suffix"] or "" if match else None for match in found}
-        if not found or len(suffixes) > 1 or None in suffixes:
-            return None
-        numbers = [match for match in found if match]
-        signed = "-" if any(match["sign"] == "-" for match in numbers) else ""
-        whole = max(len(match["whole"].replace(",", "")) for match in numbers)
-        decimals = max(len(match["decimals"] or "") for match in numbers)
-        spreads = [match["spread"].replace(",", "").partition(".") for match in numbers if match["spread"]]
-        spread = max((len(before) + max(len(after), decimals) for before, _, after in spreads), default=0)
-        form = f"{signed}{whole}.{decimals}" if decimals else f"{signed}{whole}"
-        options = [f"table-format={form}({spread})" if spread else f"table-format={form}", "detect-weight"]
-        options += ["separate-uncertainty"] if spread else []
-        options += ["retain-explicit-plus"] if any(match["sign"] == "+" for match in numbers) else []
-        return cls(f"S[{','.join(options)}]", suffixes.pop() or "")
+def _siunitx(cells: Sequence[str]) -> tuple[str, str] | None:
+    """Return how siunitx aligns these cells, and the suffix of all, such as ``M``; None where one is not a number."""
+    found = [NUMBER.fullmatch(cell) for cell in cells if cell not in ("", "–")]
+    numbers = [match for match in found if match]
+    suffixes = {match["suffix"] or "" for match in numbers}
+    if len(numbers) < len(found) or len(suffixes) != 1:
+        return None
+    signed = "-" if any(match["sign"] == "-" for match in numbers) else ""
+    whole = max(len(match["whole"].replace(",", "")) for match in numbers)
+    decimals = max(len(match["decimals"] or "") for match in numbers)
+    spreads = [match["spread"].replace(",", "").partition(".") for match in numbers if match["spread"]]
+    spread = max((len(before) + max(len(after), decimals) for before, _, after in spreads), default=0)
+    form = f"{signed}{whole}.{decimals}" if decimals else f"{signed}{whole}"
+    options = [f"table-format={form}({spread})" if spread else f"table-format={form}", "detect-weight"]
+    options += ["separate-uncertainty"] if spread else []
+    options += ["retain-explicit-plus"] if any(match["sign"] == "+" for match in numbers) else []
+    return f"S[{','.join(options)}]", suffixes.pop()
 
 
-def _tex_cell(cell: str, form: _Siunitx | None, *, bold: bool) -> str:
+def _tex_cell(cell: str, form: tuple[str, str] | None, *, bold: bool) -> str:
     """Return a cell as siunitx reads it, or as text."""
     if form is None:
         return rf"\textbf{{{tex(cell)}}}" if bold else tex(cell)
     if cell in ("", "–"):
         return "{--}" if cell else ""
-    number = cell.removesuffix(form.suffix).strip().replace(",", "").replace("±", r"\pm")
+    number = cell.removesuffix(form[1]).strip().replace(",", "").replace("±", r"\pm")
     return rf"\bfseries {number}" if bold else number
 
 
@@ -179,13 +166,12 @@ def tex(text: str) -> str:
     said = "".join(_TEX.get(letter, letter) for letter in text)
     said = said.replace(r" $\pm$ ", r"~$\pm$~")
     said = re.sub(r"(?<![\w.-])-(?=\d)", "$-$", said)
-    return (
-        "{}" + said if said.startswith(("[", "*")) else said
-    )  # which would be the argument of the line above
+    # [ and * would be arguments of the end of the line above
+    return "{}" + said if said.startswith(("[", "*")) else said
 
 
 def as_csv(rows: Sequence[Figures]) -> str:
-    """Return a figure as a cell: empty where it is not there; several, as of seeds, with spaces between them."""
+    """Return the rows as CSV: a missing figure is an empty cell; several, as of seeds, are separated by spaces."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()
@@ -195,12 +181,12 @@ def as_csv(rows: Sequence[Figures]) -> str:
 
 
 def as_json(rows: Sequence[Figures]) -> str:
-    """Return a figure as JSON has it: null where it is not there, a list where there are several."""
+    """Return the rows as JSON: a missing figure is null; several are a list."""
     return json.dumps([{name: plain(value) for name, value in row.items()} for row in rows], indent=1) + "\n"
 
 
 def plain(value: Any, digits: int | None = None) -> Any:
-    """Figures as JSON has them, null for none; of what is no whole number so many digits, without `digits` all."""
+    """Return figures for JSON: None for those that are not finite; `digits` of a fraction, by default all."""
     if isinstance(value, float):
         if not math.isfinite(value):
             return None
@@ -221,7 +207,3 @@ def _cell(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return " ".join(str(_cell(each)) for each in value)
     return value
-
-
-def _no_bar(cell: str) -> str:
-    return cell.replace("|", "\\|")

@@ -1,17 +1,18 @@
-"""One table that is asked for, printed to be pasted or loaded; nothing is written. Free of torch."""
+"""Print one table to be pasted or loaded, or return it to a notebook; nothing is written. Free of torch."""
 
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from resnet_lab.errors import UserError, unknown
-from resnet_lab.report.compare import Group
-from resnet_lab.report.parts import slug
+from resnet_lab.report.compare import Group, summarise
 from resnet_lab.report.pivot import PivotTable, drawn_by, pivot
 from resnet_lab.report.publish import Part, by_part, gathered, note_of, parts_of, print_table, rule_of
-from resnet_lab.report.table import group_figures, group_table
-from resnet_lab.report.tabular import as_csv, as_json
+from resnet_lab.report.select import slug
+from resnet_lab.report.table import group_figures, group_table, run_figures
+from resnet_lab.report.tabular import Figures, as_csv, as_json
 
 FORMATS = ("md", "csv", "latex", "json")
 
@@ -30,23 +31,21 @@ class Question:
 
     @property
     def asked(self) -> bool:
-        return bool(
-            self.by or self.rows or self.columns or self.baseline or self.format or self.show or self.all_runs
-        )
+        return any(vars(self).values())
 
 
 def show(folders: Sequence[Path], where: Sequence[str], question: Question) -> int:
-    """Print the table of the runs below these folders; 0. Raises UserError for what it cannot be drawn by."""
+    """Print the table of the runs below these folders and return 0. Raises UserError for what it cannot be drawn by."""
     if question.format not in (None, *FORMATS):
         raise unknown("--format", question.format, FORMATS)
-    runs = gathered(folders, where)
-    parts = parts_of(runs)
+    parts = parts_of(gathered(folders, where))
     views = _views(parts, question)
+    figures = by_part({name: view.figures for name, view in views.items()})
     match question.format:
         case "csv":
-            sys.stdout.write(as_csv(by_part({name: view.figures for name, view in views.items()})))
+            sys.stdout.write(as_csv(figures))
         case "json":
-            sys.stdout.write(as_json(by_part({name: view.figures for name, view in views.items()})))
+            sys.stdout.write(as_json(figures))
         case "latex":
             for part, view in zip(parts, views.values(), strict=True):
                 label = slug(" ".join([str(part.runs[0].choices["name"]), part.name]))
@@ -93,3 +92,36 @@ def viewed(groups: Sequence[Group], question: Question) -> PivotTable:
     table = group_table(groups, question.baseline, question.show)
     said = f"{rule_of(groups)} {note_of(groups)}".strip().removesuffix(".")
     return PivotTable(table, group_figures(groups, question.baseline), said)
+
+
+def compare(
+    folders: Path | str | Sequence[Path | str],
+    *,
+    where: Sequence[str] = (),
+    by: Sequence[str] = (),
+    baseline: Sequence[str] = (),
+) -> Any:
+    """Return the groups of all runs below these folders, one row each: the figures of table.csv, unrounded.
+
+    A pandas frame if pandas is installed, else a list of mappings. `where`, `by` and `baseline`: those of the command.
+    """
+    question = Question(by=by, baseline=baseline)
+    parts = parts_of(gathered(_paths(folders), where))
+    return _frame(by_part({part.name: viewed(part.groups, question).figures for part in parts}))
+
+
+def compare_runs(folders: Path | str | Sequence[Path | str], *, where: Sequence[str] = ()) -> Any:
+    """Return every run below these folders, one row each: the figures of runs.csv, as `compare` returns them."""
+    return _frame(run_figures(summarise(gathered(_paths(folders), where))))
+
+
+def _paths(folders: Path | str | Sequence[Path | str]) -> list[Path]:
+    return [Path(each) for each in ([folders] if isinstance(folders, Path | str) else folders)]
+
+
+def _frame(rows: Sequence[Figures]) -> Any:
+    try:
+        import pandas
+    except ImportError:
+        return list(rows)
+    return pandas.DataFrame(list(rows))

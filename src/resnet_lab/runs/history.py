@@ -39,7 +39,7 @@ def latest(columns: Columns, name: str) -> float | None:
 
 
 def _numbers(cells: Sequence[str]) -> list[float]:
-    """Return the numbers of a column, converted at once where possible: reports spend most of their time here."""
+    """A report over many runs spends most of its time here: a column is taken as a whole where it can be."""
     if not any(cells):
         return [math.nan] * len(cells)
     try:

@@ -37,16 +37,14 @@ class Signals:
         self._before: dict[int, Any] = {number: signal.getsignal(number) for number in ENDING}
 
     def hold(self) -> None:
-        """Install our handlers and remember the others; outside the main thread do nothing."""
+        """Take over from whoever handles them now; nothing in a thread that may not."""
         for number, handler in self._before.items():
             ours_to_take = callable(handler) or number in OURS
-            if (
-                handler not in (None, signal.SIG_IGN) and ours_to_take
-            ):  # what nohup or `trap ''` ignores stays ignored
+            if handler not in (None, signal.SIG_IGN) and ours_to_take:  # nohup, and `trap ''`, hold
                 _set(number, self._note)
 
     def act(self) -> None:
-        """Call the handler that a launcher installed (submitit's requeues the job), or else raise Interrupted."""
+        """Raise Interrupted, or hand over to a launcher's own handler, as submitit's, which requeues."""
         number, self.received = self.received, None
         if number is None:
             return

@@ -8,8 +8,8 @@ from pathlib import Path
 from resnet_lab.config.schema import LoggerConfig
 from resnet_lab.report.collect import FoundRun, collect
 from resnet_lab.report.compare import summarise
-from resnet_lab.report.parts import slug
 from resnet_lab.report.publish import parts_of, title_of
+from resnet_lab.report.select import slug
 from resnet_lab.report.table import paper_table
 from resnet_lab.report.tabular import Table
 from resnet_lab.tracking import workspace
@@ -96,7 +96,7 @@ def experiments_of(runs: Sequence[FoundRun]) -> dict[str, list[FoundRun]]:
 
 
 def view_of(runs: Sequence[FoundRun], folder: Path, project: str, entity: str) -> workspace.View:
-    """Return the view of all experiments among the runs: a line for each net, or for each of its configurations."""
+    """The view of all experiments among the runs: a line each net, or each configuration where a net has several."""
     groups, experiments = summarise(runs), experiments_of(runs)
     labels = {group.runs[0].label for group in groups}
     return workspace.View(

@@ -1,4 +1,4 @@
-"""Published sets of small images: their facts, how each is found, fetched and read. Free of torch at import.
+"""Published sets of small images: their facts, where each lies, how it is fetched and read. Free of torch at import.
 
 A new set is one function that reads it, a line in SETS, and a YAML file.
 """
@@ -13,7 +13,7 @@ import shutil
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import file_digest, md5
+from hashlib import md5
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -37,9 +37,15 @@ DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # the package 
 
 def check_augmentation(config: InMemoryConfig, side: int) -> None:
     """Raise UserError for what makes no sense of images with a shorter side of so many pixels."""
-    for key, most in (("pad", side - 1), ("cutout", side)):
-        if getattr(config, key) > most:
-            raise UserError(f"data.{key}={getattr(config, key)}: 0 to {most} pixels of {config.name}")
+    check_range(config, "pad", 0, side - 1)
+    check_range(config, "cutout", 0, side)
+
+
+def check_range(config: InMemoryConfig, key: str, low: int, high: int) -> None:
+    """Raise UserError for a number of pixels out of its range; None is allowed."""
+    value = getattr(config, key)
+    if value is not None and not low <= value <= high:
+        raise UserError(f"data.{key}={value}: {low} to {high} pixels of {config.name}")
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class SmallSet:
 
 
 def read_digits(_config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
-    """Return scikit-learn's handwritten digits: 1,437 training and 360 test images, the classes in proportion.
+    """scikit-learn's handwritten digits: 1,437 training and 360 test images, the classes in proportion.
 
     The set has no split of its own; this one is fixed, whatever the run's seed.
     """
@@ -70,27 +76,54 @@ def read_digits(_config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
     return (images[train], labels[train]), (images[test], labels[test])
 
 
-def read_cifar(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
-    """Read torchvision's layout: root/cifar-10-batches-py, root itself is that folder, or it holds the archive.
+def read_cifar10(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
+    """root/cifar-10-batches-py, torchvision's layout; or root itself is that folder, or holds its archive."""
+    from torchvision.datasets import CIFAR10
 
-    CIFAR-100 has its 100 fine classes.
-    """
+    return _read_cifar(CIFAR10, config)
+
+
+def read_cifar100(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
+    """root/cifar-100-python, found as CIFAR-10 is; the 100 fine classes."""
+    from torchvision.datasets import CIFAR100
+
+    return _read_cifar(CIFAR100, config)
+
+
+def _read_cifar(kind: Any, config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
     import numpy as np
-    from torchvision import datasets
+    from torchvision.datasets.utils import check_integrity
 
-    kind = getattr(datasets, config.name.upper())
-    published = Published(kind, kind.base_folder, kind.train_list[0][0], kind.filename, kind.tgz_md5)
+    published = Published(
+        kind.base_folder,
+        kind.train_list[0][0],
+        lambda partial: kind(partial, download=True),
+        kind.filename,
+        lambda archive: check_integrity(archive, kind.tgz_md5),
+    )
     folder = fetched(config, published)
 
     def part(files: list[list[str]]) -> Arrays:
-        # Unpickling any other file could run anything.
-        batches = [pickle.loads(_checked(folder / name, md5), encoding="latin1") for name, md5 in files]
+        batches = [_unpickled(folder / name, checksum) for name, checksum in files]
         # In memory each channel is a plane (32, 32).
-        planes = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
+        images = (
+            np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        )
         labels = [batch["labels"] if "labels" in batch else batch["fine_labels"] for batch in batches]
-        return planes.transpose(0, 2, 3, 1), np.concatenate(labels).astype(np.int64)
+        return images, np.concatenate(labels).astype(np.int64)
 
     return part(kind.train_list), part(kind.test_list)
+
+
+def _unpickled(path: Path, checksum: str) -> Any:
+    """What the published file holds. Raises UserError before another is unpickled: it could run anything."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        raise _spoilt(path) from None
+    if md5(content, usedforsecurity=False).hexdigest() != checksum:
+        raise _spoilt(path)
+    return pickle.loads(content, encoding="latin1")
 
 
 # Of what the files hold: Debian's are compressed anew, so that the published checksums do not fit them.
@@ -103,7 +136,7 @@ _IDX_CHECKSUMS = {
 
 
 def read_fashion_mnist(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
-    """Read its four files, compressed or not: in root, root/raw or root/FashionMNIST/raw, or from Debian's package."""
+    """Its four files, compressed or not: in root, root/raw or root/FashionMNIST/raw, or from Debian's package."""
     import numpy as np
     from torchvision.datasets import FashionMNIST
 
@@ -112,47 +145,54 @@ def read_fashion_mnist(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
         if any(folder.glob("train-images-idx3-ubyte*")):
             break
     else:
-        folder = fetched(config, Published(FashionMNIST, "FashionMNIST", "train-images-idx3-ubyte")) / "raw"
-
-    def idx(name: str, header: int) -> Any:
-        packed, plain = folder / f"{name}.gz", folder / name
-        content = _checked(packed if packed.is_file() else plain, _IDX_CHECKSUMS[name])
-        return np.frombuffer(content, np.uint8, offset=header)
+        fetch = Published(
+            "FashionMNIST", "train-images-idx3-ubyte", lambda partial: FashionMNIST(partial, download=True)
+        )
+        folder = fetched(config, fetch) / "raw"
 
     def part(name: str) -> Arrays:
-        images, labels = idx(f"{name}-images-idx3-ubyte", 16), idx(f"{name}-labels-idx1-ubyte", 8)
+        images = np.frombuffer(_idx(folder, f"{name}-images-idx3-ubyte"), np.uint8, offset=16)
+        labels = np.frombuffer(_idx(folder, f"{name}-labels-idx1-ubyte"), np.uint8, offset=8)
         return images.reshape(-1, 28, 28, 1).copy(), labels.astype(np.int64)
 
     return part("train"), part("t10k")
 
 
-def _checked(path: Path, checksum: str) -> bytes:
-    """Return the content of a published file, decompressed. Raises UserError for any other file."""
+def _idx(folder: Path, name: str) -> bytes:
+    """A file in MNIST's format, header included. Raises UserError where it is not the published one."""
+    packed, plain = folder / f"{name}.gz", folder / name
+    path = packed if packed.is_file() else plain
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        content = gzip.decompress(path.read_bytes()) if path == packed else path.read_bytes()
     except (OSError, EOFError, zlib.error):
-        content = b""
-    if md5(content, usedforsecurity=False).hexdigest() != checksum:
-        raise UserError(f"{path} is missing or has a wrong checksum: remove its folder and fetch it again")
+        raise _spoilt(path) from None
+    if md5(content, usedforsecurity=False).hexdigest() != _IDX_CHECKSUMS[name]:
+        raise _spoilt(path)
     return content
+
+
+def _spoilt(path: Path) -> UserError:
+    return UserError(
+        f"{path} is missing or not the published file (wrong checksum): remove its folder and fetch it again"
+    )
 
 
 @dataclass(frozen=True)
 class Published:
     """A set as it is published."""
 
-    kind: Any  # torchvision's class; it does not download an archive that is there already
-    folder: str  # that the archive holds
+    folder: str  # that its archive holds
     file: str  # one that lies in this folder
+    fetch: Callable[[str], object]  # fills a folder; an archive that lies there is not downloaded again
     archive: str | None = None
-    checksum: str = ""  # of the archive
+    is_published: Callable[[Path], bool] = Path.is_file  # whether a file is the archive, by its checksum
 
 
 def fetched(config: SmallImagesConfig, published: Published) -> Path:
-    """Return the set's folder: data.root itself, or in it; otherwise unpacked from an archive there, or downloaded.
+    """The set's folder: data.root itself, or in it; where it is absent, its archive there is unpacked, or downloaded.
 
-    A temporary folder is filled and then renamed, so that what is there is complete, and runs that start together
-    fetch it once. An archive in a root that cannot be written is unpacked in the user's cache. Raises UserError where
+    A folder beside it is filled and then renamed, so that what is there is whole, and runs that start together
+    fetch it once. What lies in a root that cannot be written is unpacked in the user's cache. Raises UserError where
     that fails.
     """
     root = expanded(config.root) if config.root is not None else DEFAULT_ROOT
@@ -161,20 +201,25 @@ def fetched(config: SmallImagesConfig, published: Published) -> Path:
     if (root / published.folder).is_dir():
         return root / published.folder
     archive = root / published.archive if published.archive else None
-    if archive is not None and not archive.is_file():
-        archive = None
-    if archive is None and not config.download:
-        raise UserError(f"no {published.folder} in {root} (data.root), and data.download=false")
-    home = cache_folder() if archive and not os.access(root, os.W_OK) else root
+    if archive is not None and archive.is_file():
+        home = root if os.access(root, os.W_OK) else cache_folder()
+    elif config.download:
+        archive, home = None, root
+    else:
+        raise UserError(
+            f"no {published.folder} in {root} (data.root), and data.download=false forbids to fetch it"
+        )
     try:
         return _filled(home, published, archive)
     except (OSError, RuntimeError) as error:  # torchvision raises both
-        what, reason = f"cannot fetch {config.name} into {home}", " ".join(str(error).split())
-        raise UserError(f"{what}: {reason}; data.root=FOLDER names an existing copy") from None
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"cannot fetch {config.name} into {home}: {reason}; data.root=FOLDER names an existing copy"
+        ) from None
 
 
 def _filled(home: Path, published: Published, archive: Path | None) -> Path:
-    """Return home/folder, filled first where it is not there. Raises UserError for an archive of another checksum."""
+    """home/folder, of the archive where there is one. Raises UserError for another archive than the published one."""
     folder = home / published.folder
     home.mkdir(parents=True, exist_ok=True)
     with (home / f".{published.folder}.lock").open("w") as lock:
@@ -185,12 +230,10 @@ def _filled(home: Path, published: Published, archive: Path | None) -> Path:
             shutil.rmtree(rest, ignore_errors=True)
         with TemporaryDirectory(prefix=f".{published.folder}-", dir=home) as partial:
             if archive is not None:
-                with archive.open("rb") as file:
-                    found = file_digest(file, lambda: md5(usedforsecurity=False)).hexdigest()
-                if found != published.checksum:
-                    raise UserError(f"{archive} has a wrong checksum: fetch it again")
+                if not published.is_published(archive):
+                    raise UserError(f"{archive} is not the published file (wrong checksum): fetch it again")
                 (Path(partial) / archive.name).symlink_to(archive.resolve())
-            published.kind(partial, download=True)
+            published.fetch(partial)
             (Path(partial) / published.folder).rename(folder)
     return folder
 
@@ -206,13 +249,24 @@ _CIFAR100 = (
     "squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train "
     "trout tulip turtle wardrobe whale willow_tree wolf woman worm "
 )
-_FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
+_FASHION = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
 
 SETS = {
     "digits": SmallSet(8, 1, 1437, 360, tuple("0123456789"), read_digits),
-    "cifar10": SmallSet(32, 3, 50_000, 10_000, _CIFAR10, read_cifar),
-    "cifar100": SmallSet(32, 3, 50_000, 10_000, tuple(_CIFAR100.split()), read_cifar),
-    "fashion_mnist": SmallSet(28, 1, 60_000, 10_000, tuple(_FASHION.split(",")), read_fashion_mnist),
+    "cifar10": SmallSet(32, 3, 50_000, 10_000, _CIFAR10, read_cifar10),
+    "cifar100": SmallSet(32, 3, 50_000, 10_000, tuple(_CIFAR100.split()), read_cifar100),
+    "fashion_mnist": SmallSet(28, 1, 60_000, 10_000, _FASHION, read_fashion_mnist),
 }
 
 
@@ -225,12 +279,12 @@ class PublishedImages(Source[SmallImagesConfig]):
         config = self.config
         known = SETS[config.name]
         side = known.side if config.size is None else config.size
-        if side > known.side:
-            raise UserError(f"data.size={side}: 1 to {known.side} pixels of {config.name}")
+        check_range(config, "size", 1, known.side)
         check_augmentation(config, side)
         if config.root is not None and not expanded(config.root).is_dir():
             raise UserError(f"no such folder: {config.root} (data.root)")
-        return self.facts((known.channels, side, side), known.class_names)
+        self.check_transform(known.channels, side, side)
+        return DataInfo(known.channels, side, side, known.class_names, self.training_images())
 
     def counts(self) -> dict[str, int]:
         return {"train": SETS[self.config.name].train, "test": SETS[self.config.name].test}

@@ -1,4 +1,4 @@
-"""One page that shows sweeps: a file of its own, or live while they run. Free of torch."""
+"""Show sweeps on one page: a file, or live while they run. Free of torch."""
 
 from resnet_lab.report.page.html import write_page
 from resnet_lab.report.page.live import serve

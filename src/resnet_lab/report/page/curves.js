@@ -8,16 +8,17 @@ const SHARES = {
   seconds: "wall time (s, with evaluations)",
 };
 const HEIGHTS = { error: "error (%)", loss: "loss", lr: "learning rate" };
-const OF_STEPS = { images_per_second: "images/s", gradient_norm: "gradient norm" }; // in steps.csv alone
+const runsOf = (view) => view.groups.flatMap(runsIn);
+const isOfSteps = (name) => !(name in HEIGHTS || name in SHARES || name.includes("/")); // in steps.csv alone
 
-// What the curves can show: what runs are judged by is among it.
+// What the curves can show: what runs are judged by, and what steps.csv has.
 function heights(view) {
   const own = view.objective.key.replace("test/", "");
-  const logged = Object.entries(OF_STEPS).filter(([name]) => runsOf(view).some((run) => run.steps?.[name]));
-  const usual = { ...HEIGHTS, ...Object.fromEntries(logged) };
+  const logged = distinct(runsOf(view).flatMap((run) => Object.keys(run.steps || {}))).filter(isOfSteps);
+  const wordsFor = (name) => data.columns.find((column) => column.name === name)?.title ?? name.replaceAll("_", " ");
+  const usual = { ...HEIGHTS, ...Object.fromEntries(logged.map((name) => [name, wordsFor(name)])) };
   return own in usual ? usual : { [own]: view.objective.title, ...usual };
 }
-const runsOf = (view) => view.groups.flatMap((g) => g.runs.map((at) => data.runs[at]));
 const flip = (id) => () => {
   state.off.has(id) ? state.off.delete(id) : state.off.add(id);
   render();
@@ -32,25 +33,15 @@ function chips(view) {
     ...view.keys.map((key) => [key, view.words[key], (g) => said(g.figures[key])]),
   ];
   const rows = kinds.map(([key, label, of]) => [key, label, distinct(groups.map(of))]);
-  const seeds = distinct(groups.flatMap((g) => g.runs.map((at) => data.runs[at].seed)));
+  const seeds = distinct(runsOf(view).map((run) => run.seed));
   rows.push(["seed", "seed", seeds.sort((a, b) => a - b)]);
-  return rows
-    .filter(([, , values]) => values.length > 1)
-    .map(([key, label, values]) =>
-      el(
-        "div",
-        {
-          class: "controls",
-          role: "group",
-          "aria-label": label,
-        },
-        el("span", { class: "faint" }, label),
-        values.slice(0, 40).map((value) => {
-          const id = `${key} ${value}`;
-          return pressed(`chip-${id}`, String(value), !state.off.has(id), flip(id));
-        }),
-      ),
-    );
+  const chip = (id, value) => pressed(`chip-${id}`, String(value), !state.off.has(id), flip(id));
+  const lineOf = ([key, label, values]) => {
+    const switches = values.slice(0, 40).map((value) => chip(`${key} ${value}`, value));
+    const attributes = { class: "controls", role: "group", "aria-label": label };
+    return el("div", attributes, el("span", { class: "faint" }, label), switches);
+  };
+  return rows.filter(([, , values]) => values.length > 1).map(lineOf);
 }
 
 function isOn(view, group) {
@@ -102,24 +93,17 @@ function curveSeries(view, groups) {
     y = heightOf(view),
     series = [];
   for (const group of groups) {
-    const all = group.runs.map((at) => data.runs[at]).filter((run) => !state.off.has(`seed ${run.seed}`));
+    const all = runsIn(group).filter((run) => !state.off.has(`seed ${run.seed}`));
     const finished = all.filter((run) => run.state === "finished"),
       runs = finished.length ? finished : all;
     const of = ([part, style]) => [part, `${part}/${y}`, style];
-    const columns = y === "lr" || y in OF_STEPS ? [[y, y, { width: 2 }]] : LINES.map(of);
-    for (const [part, column, { band, ...style }] of columns) {
-      const points = overSeeds(runs, x, column);
-      if (!points.length) continue;
-      series.push({
-        name: `${group.name}, ${column}`,
-        group,
-        part,
-        ...lookOf(view, group),
-        ...style,
-        line: true,
-        points: points.map(([a, b]) => [a, b]),
-        band: band && runs.length > 1 ? points.map(([a, , low, high]) => [a, low, high]) : null,
-      });
+    for (const [part, column, { band, ...style }] of [...LINES.map(of), [y, y, { width: 2 }]]) {
+      const found = overSeeds(runs, x, column);
+      if (!found.length) continue;
+      const points = found.map(([a, b]) => [a, b]);
+      const range = band && runs.length > 1 ? found.map(([a, , low, high]) => [a, low, high]) : null;
+      const name = `${group.name}, ${column}`;
+      series.push({ name, group, part, ...lookOf(view, group), ...style, line: true, points, band: range });
     }
   }
   return series;
@@ -129,17 +113,16 @@ function curveSeries(view, groups) {
 function readings(view, series, at) {
   const parts = distinct(series.map((each) => each.part));
   const nearest = (points) => points.reduce((a, b) => (Math.abs(b[0] - at) < Math.abs(a[0] - at) ? b : a));
-  const rows = distinct(series.map((each) => each.group)).map((group) => [
-    group,
-    parts.map((part) => {
-      const line = series.find((each) => each.group === group && each.part === part);
-      return line ? nearest(line.points)[1] : null;
-    }),
-  ]);
+  const figureOf = (group, part) => {
+    const line = series.find((each) => each.group === group && each.part === part);
+    return line ? nearest(line.points)[1] : null;
+  };
+  const groups = distinct(series.map((each) => each.group));
+  const rows = groups.map((group) => [group, parts.map((part) => figureOf(group, part))]);
   const size = ([, values]) => values.findLast((value) => value !== null) ?? Infinity;
   rows.sort((a, b) => size(a) - size(b));
   return [
-    el("p", { class: "faint" }, `at ${short(at)} ${SHARES[state.curves.x]}`),
+    faint(`at ${short(at)} ${SHARES[state.curves.x]}`),
     grid(
       ["", ...parts].map((part) => el("th", { class: part && "number" }, part)),
       rows.map(([group, values]) => [
@@ -154,7 +137,7 @@ function curvesSection(view, width) {
   const { x, zoom } = state.curves,
     y = heightOf(view),
     words = heights(view);
-  const every = shownGroups(view).filter((g) => g.runs.some((at) => data.runs[at].curves || data.runs[at].steps));
+  const every = shownGroups(view).filter((g) => runsIn(g).some((run) => run.curves || run.steps));
   if (!every.length) return null;
   const on = every.filter((g) => isOn(view, g)),
     series = curveSeries(view, on.slice(0, PLOTTED));
@@ -179,51 +162,36 @@ function curvesSection(view, width) {
   };
   const last = Math.max(...series.flatMap((each) => each.points.map((p) => p[0])));
   if (series.length) list.append(...readings(view, series, state.curves.at ?? last));
-  const figure = plot(
-    {
-      id: "curves-plot",
-      label: `${y} against ${SHARES[x]}`,
-      series,
-      zoomed,
-      crossed,
-      height: 420,
-      x: { label: SHARES[x], whole: x !== "seconds", domain: zoom[0] },
-      y: { label: words[y], log, zero: true, domain: zoom[1] },
-    },
-    wide ? width - 340 : width,
-  );
+  const label = `${y} against ${SHARES[x]}`;
+  const axes = {
+    x: { label: SHARES[x], whole: x !== "seconds", domain: zoom[0] },
+    y: { label: words[y], log, zero: true, domain: zoom[1] },
+  };
+  const drawn = { id: "curves-plot", label, series, zoomed, crossed, height: 420, ...axes };
+  const chooseX = (value) => {
+    Object.assign(state.curves, { x: value, at: null });
+    zoomed(null, null);
+  };
+  const all = () => {
+    state.off.clear();
+    render();
+  };
+  const stepped = runsOf(view).some((run) => run.steps);
+  const lineOf = (g) => pressed(`line-${g.id}`, [sample(lookOf(view, g)), g.name], isOn(view, g), flip(`line ${g.id}`));
   return section(
     "curves",
     "Curves: training thin, validation medium, test bold, the band is the range over the seeds",
-    el(
-      "div",
-      { class: "controls" },
+    controls(
       select("curves-y", "y", Object.entries(words), y, change("curves", "y")),
-      select("curves-x", "x", Object.entries(SHARES), x, (value) => {
-        Object.assign(state.curves, { x: value, at: null });
-        zoomed(null, null);
-      }),
+      select("curves-x", "x", Object.entries(SHARES), x, chooseX),
       check("curves-log", "logarithmic", log, change("curves", "log")),
-      runsOf(view).some((run) => run.steps)
-        ? check("curves-dense", "every step", state.curves.dense, change("curves", "dense"))
-        : null,
+      stepped && check("curves-dense", "every step", state.curves.dense, change("curves", "dense")),
       buttons.map(([key, id, words]) => button(`curves-${id}`, words, press(key))),
-      button("curves-start", "all lines", () => {
-        state.off.clear();
-        render();
-      }),
+      button("curves-start", "all lines", all),
     ),
     chips(view),
-    el(
-      "div",
-      { class: "controls", role: "group", "aria-label": "lines" },
-      every
-        .slice(0, PLOTTED)
-        .map((g) => pressed(`line-${g.id}`, [sample(lookOf(view, g)), g.name], isOn(view, g), flip(`line ${g.id}`))),
-    ),
-    on.length > PLOTTED
-      ? el("p", { class: "faint" }, `${PLOTTED} of ${on.length} lines are drawn: filter, or switch some off`)
-      : null,
-    el("div", { class: wide ? "beside" : null }, figure, list),
+    el("div", { class: "controls", role: "group", "aria-label": "lines" }, every.slice(0, PLOTTED).map(lineOf)),
+    on.length > PLOTTED && faint(`${PLOTTED} of ${on.length} lines are drawn: filter, or switch some off`),
+    el("div", { class: wide ? "beside" : null }, plot(drawn, wide ? width - 340 : width), list),
   );
 }

@@ -4,29 +4,28 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from resnet_lab.columns import COLUMNS, headings, word
+from resnet_lab.columns import COLUMNS, Column, headings, word
 from resnet_lab.config.groups import config_dir, own_dirs
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import read_text, tail
 from resnet_lab.report.against import held, shared_variance
 from resnet_lab.report.choices import but_for_the_seed, differing
 from resnet_lab.report.collect import FoundRun
-from resnet_lab.report.compare import Group, keys_of_rows, summarise
+from resnet_lab.report.compare import Group, keys_of_rows, names_of, names_of_runs, summarise
 from resnet_lab.report.conclude import best_of, conclude
 from resnet_lab.report.draw_depth import DEPTH, main_choice
 from resnet_lab.report.effects import effects_table
-from resnet_lab.report.names import names_of, names_of_runs
-from resnet_lab.report.page.curves import curves_of, steps_of
-from resnet_lab.report.page.measured import measured_in
+from resnet_lab.report.page.measured import curves_of, measured_in, steps_of
 from resnet_lab.report.paper import RULE, Beside, answered
-from resnet_lab.report.parts import parted
 from resnet_lab.report.pivot import cell
 from resnet_lab.report.pool import KIND, pools
 from resnet_lab.report.publish import rule_of, title_of
+from resnet_lab.report.select import parted
 from resnet_lab.report.spread import difference, holm
 from resnet_lab.report.table import MANY, group_figures, paper_table, said
 from resnet_lab.report.tabular import DIGITS, Table, plain
@@ -42,43 +41,46 @@ AXES = 6  # choices of the heat map, two at a time
 def page_data(sweeps: Mapping[str, Sequence[FoundRun]]) -> dict[str, object]:
     """Sweeps by name; of several, a view of all runs together comes first."""
     every = list({run.path.resolve(): run for runs in sweeps.values() for run in runs}.values())
-    numbers = {run.path: index for index, run in enumerate(every)}
-    by_path = {run.path.resolve(): numbers[run.path] for run in every}
+    numbers = {run.path.resolve(): index for index, run in enumerate(every)}
     alone: dict[str, Sequence[FoundRun]] = {}
     for name, runs in sweeps.items():
         alone |= _apart(name, runs)
     together = _apart("all together", every) if len(sweeps) > 1 else {}
     named = {name: runs for name, runs in together.items() if runs not in alone.values()} | alone
     shared, own = _configurations(every)
-    curves, steps = curves_of(every), steps_of(every)
     data = {
-        "views": [_view(name, runs, by_path) for name, runs in named.items()],
+        "views": [_view(name, runs, numbers) for name, runs in named.items()],
         "shared": shared,
         "runs": [
-            _run(run, name, own[index], curves[index], steps[index], log=_worth_a_log(run, len(every)))
-            for index, (run, name) in enumerate(zip(every, names_of_runs(every), strict=True))
+            _run(*each, _log(each[0], len(every)))
+            for each in zip(every, names_of_runs(every), own, curves_of(every), steps_of(every), strict=True)
         ],
-        "columns": [
-            {"name": column.name, "title": column.title, "part": column.part} for column in COLUMNS.values()
-        ],
+        "columns": [_column(column) for column in COLUMNS.values()],
         "alike": ALIKE,
         "rules": {"statistics": rule_of(), "paper": RULE},
     }
     return {name: plain(part, DIGITS) for name, part in data.items()}
 
 
+def _column(column: Column) -> dict[str, object]:
+    higher = column.better == "higher"
+    return {name: getattr(column, name) for name in ("name", "title", "part", "key", "unit")} | {
+        "higher": higher
+    }
+
+
 def _apart(name: str, runs: Sequence[FoundRun]) -> dict[str, Sequence[FoundRun]]:
-    """Return a view of each part of these runs that can be compared."""
+    """Return the runs of each part that can be compared, by the name of its view."""
     return {f"{name}: {part}" if part else name: members for part, members in parted(runs).items()}
 
 
 def _view(name: str, runs: Sequence[FoundRun], numbers: Mapping[Path, int]) -> dict[str, object]:
-    """One sweep, or all together, as the report tells of it."""
+    """Return one sweep, or all together, as the report describes it."""
     groups = summarise(runs)
     answers, beside = answered(runs, groups)
     ended = [group for group in groups if group.result.n]
     best = groups.index(best_of(ended)[0]) if ended else None
-    command, question = _command_and_question([str(run.choices["name"]) for run in runs])
+    command, question = _command_and_question(str(run.choices["name"]) for run in runs)
     return {
         "name": name,
         "title": title_of(runs),
@@ -88,7 +90,7 @@ def _view(name: str, runs: Sequence[FoundRun], numbers: Mapping[Path, int]) -> d
         "states": dict(sorted(Counter(run.state for run in runs).items())),
         "keys": keys_of_rows(groups),
         "words": {key: word(key) for key in keys_of_rows(groups)},
-        "objective": _objective(groups),
+        "objective": _column(groups[0].objective),
         "main": _main(groups),
         "best": best,
         "groups": [
@@ -109,56 +111,39 @@ def _view(name: str, runs: Sequence[FoundRun], numbers: Mapping[Path, int]) -> d
     }
 
 
-def _command_and_question(names: Sequence[str]) -> tuple[str, str]:
-    """Return the command and the question of the runs' experiment; empty if several, or its file is missing."""
-    distinct = set(names)
-    if len(distinct) != 1:
-        return "", ""
-    (name,) = distinct
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name) or ".." in name:
+def _command_and_question(names: Iterable[str]) -> tuple[str, str]:
+    """Return the command and the question of the runs' experiment; empty if several, or its file is missing.
+
+    The question is the comment below the command at the head of the file, without the cost.
+    """
+    name, *others = set(names)
+    if others or ".." in name or not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", name):
         return "", ""
     for root in (*own_dirs(), config_dir()):
         try:
             text = read_text(root / "experiment" / f"{name}.yaml")
         except (OSError, ValueError):
             continue
-        return f"{COMMAND}{name}", _question(text)
+        head = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
+        said = [line for line in head if line and not line.startswith(("@package", "resnet-lab ", "Cost:"))]
+        return f"{COMMAND}{name}", " ".join(said)
     return "", ""
 
 
-def _question(text: str) -> str:
-    """Return the comment below the command at the head of an experiment's file, without its cost."""
-    head = [line.removeprefix("#").strip() for line in text.splitlines() if line.startswith("#")]
-    said = [line for line in head if line and not line.startswith(("@package", "resnet-lab ", "Cost:"))]
-    return " ".join(said)
-
-
 def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]) -> dict[str, object]:
-    facts = {
-        key: value for key, value in figures.items() if not (value is None or value == "" or value != value)
-    }
     return {
         "net": group.net,
         "mean": group.result.mean,
         "shown": said(group.objective, group.result),
-        "figures": facts,
+        "figures": {
+            key: value
+            for key, value in figures.items()
+            if not (value is None or value == "" or value != value)
+        },
         "lost": group.diverged,
         "runs": [numbers[run.path.resolve()] for run in group.runs],
         "copies": [numbers[run.path.resolve()] for run in group.copies],
         "measured": measured_in(group),
-    }
-
-
-def _objective(groups: Sequence[Group]) -> dict[str, object]:
-    """Return what the groups are judged by: where runs and figures have it, its name, and which end is best."""
-    column = groups[0].objective if groups else COLUMNS["test_error"]
-    higher = column.better == "higher"
-    return {
-        "key": column.key,
-        "name": column.name,
-        "title": column.title,
-        "unit": column.unit,
-        "higher": higher,
     }
 
 
@@ -199,44 +184,34 @@ def _main(groups: Sequence[Group]) -> str | None:
 
 
 def _differences(groups: Sequence[Group], best: int | None) -> dict[str, list[list[Any]]]:
-    """Return for some groups as the baseline, by their places, of each group: [difference, half its interval, note].
-
-    Those are the best one and the first ones, as many as a page has room for.
-    """
+    """Return [difference, half its interval, note] of each group to the best and the first groups, by their places."""
     varying = differing(group.choices for group in groups)
     shared = shared_variance(groups)
+    first = range(min(DIFFERENCES // len(groups), len(groups)))
     found = {}
-    bases = [] if best is None else [best]
-    bases += [index for index in range(min(DIFFERENCES // max(len(groups), 1), len(groups))) if index != best]
-    for index in bases:
-        line = []
-        for group in groups:
-            against = held(group, [groups[index]], varying, shared)
-            line.append([against.difference.mean, against.difference.half, against.note])
-        found[str(index)] = line
+    for index in dict.fromkeys([*first] if best is None else [best, *first]):
+        against = [held(group, [groups[index]], varying, shared) for group in groups]
+        found[str(index)] = [[each.difference.mean, each.difference.half, each.note] for each in against]
     return found
 
 
 def _heat(groups: Sequence[Group]) -> dict[str, object]:
-    """Cells of every two choices that vary, as `report --rows --columns` pools them."""
-    keys = [key for key in (KIND, *differing(group.choices for group in groups)) if _varies(groups, key)][
+    """Return the cells of every two choices that vary, as `report --rows --columns` pools them."""
+    kinds = [KIND] if len({group.kind for group in groups}) > 1 else []
+    varying = differing(group.choices for group in groups)
+    keys = [*kinds, *(key for key in varying if len({str(group.choices.get(key)) for group in groups}) > 1)][
         :AXES
     ]
     found: dict[str, Any] = {}
-    for index, rows in enumerate(keys):
-        for columns in keys[index + 1 :]:
-            pooled = pools(groups, [rows, columns])
-            cells = []
-            for line in pooled.lines:
-                cells.append([list(line.by.values()), cell(line, n=True), line.result.mean, line.diverged])
-            found[f"{rows} {columns}"] = {"keys": pooled.keys, "cells": cells, "note": pooled.caption}
+    for rows, columns in combinations(keys, 2):
+        pooled = pools(groups, [rows, columns])
+        cells = [
+            [list(line.by.values()), cell(line, n=True), line.result.mean, line.diverged]
+            for line in pooled.lines
+        ]
+        found[f"{rows} {columns}"] = {"keys": pooled.keys, "cells": cells, "note": pooled.caption}
     facts = dict.fromkeys([*keys, *(key for pair in found.values() for key in pair["keys"])])
     return {"keys": keys, "words": headings(facts), "pairs": found}
-
-
-def _varies(groups: Sequence[Group], key: str) -> bool:
-    values = {group.kind if key == KIND else str(group.choices.get(key)) for group in groups}
-    return len(values) > 1
 
 
 def _words(table: Table) -> dict[str, object]:
@@ -275,7 +250,7 @@ def _configurations(runs: Sequence[FoundRun]) -> tuple[dict[str, object], list[d
 
 
 def _run(
-    run: FoundRun, name: str, own: Mapping[str, Any], curves: Any, steps: Any, *, log: bool
+    run: FoundRun, name: str, own: Mapping[str, Any], curves: object, steps: object, log: str
 ) -> dict[str, object]:
     record = run.record
     facts = {
@@ -296,19 +271,16 @@ def _run(
         "iterations": run.iterations,
         "curves": curves,
         "steps": steps,
-        "log": _ended_with(run.path / "log.txt") if log else "",
+        "log": log,
     }
     return {key: value for key, value in facts.items() if value not in (None, "", {}, [])}
 
 
-def _worth_a_log(run: FoundRun, runs: int) -> bool:
-    """Return every run's last lines on a page of few; of many only those of what did not finish."""
-    return runs <= MANY * MANY or run.state != State.FINISHED
-
-
-def _ended_with(log: Path) -> str:
-    """Return the last lines of a log; empty where there is none."""
-    lines = [printable(line)[:300] for line in tail(log).splitlines() if line.strip()]
+def _log(run: FoundRun, runs: int) -> str:
+    """Return the last lines of a run's log; on a page of many runs only if it did not finish."""
+    if runs > MANY * MANY and run.state == State.FINISHED:
+        return ""
+    lines = [printable(line)[:300] for line in tail(run.path / "log.txt").splitlines() if line.strip()]
     return "\n".join(lines[-LINES:])
 
 

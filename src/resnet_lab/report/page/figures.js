@@ -52,44 +52,26 @@ function mainSection(view, width) {
     series.push({ name: "paper", ...style, points });
   }
   if (!series.some((each) => each.points.length)) return null; // nothing has finished
+  const joined = [...lines.keys()].slice(0, PLOTTED).map((name, place) => [name, lineLook(place)]);
   const more = [
+    joined.length > LEGEND ? `and ${joined.length - LEGEND} more lines, named where you point` : "",
     "dots: seeds; bars: 95 % intervals",
     paper.length ? "hollow: the paper's" : "",
     groups.some((g) => g.lost) ? "a cross at the upper edge: diverged" : "",
-  ]
-    .filter(Boolean)
-    .join("; ");
-  const joined = [...lines.keys()].slice(0, PLOTTED).map((name, place) => [name, lineLook(place)]);
+  ];
+  const label = wordOf(view, key);
+  const options = choices.map(([name]) => [name, wordOf(view, name)]);
+  const x = { label, log: far, names, at: names || distinct(xs).length > 8 ? null : distinct(xs) };
+  const y = { label: title, log, zero: true };
   return section(
     "main-figure",
-    `${capital(title)} against ${wordOf(view, key)}`,
-    el(
-      "div",
-      { class: "controls" },
-      select(
-        "main-x",
-        "x",
-        choices.map(([name]) => [name, wordOf(view, name)]),
-        key,
-        change("main", "x"),
-      ),
+    `${capital(title)} against ${label}`,
+    controls(
+      select("main-x", "x", options, key, change("main", "x")),
       check("main-log", "logarithmic", log, change("main", "log")),
     ),
-    plot(
-      {
-        id: "main-plot",
-        label: `${title} against ${wordOf(view, key)}: ${view.conclusion}`,
-        series,
-        height: 340,
-        x: { label: wordOf(view, key), log: far, names, at: names || distinct(xs).length > 8 ? null : distinct(xs) },
-        y: { label: title, log, zero: true },
-      },
-      width,
-    ),
-    legend(
-      joined.length > 1 ? joined.slice(0, LEGEND) : [],
-      joined.length > LEGEND ? `and ${joined.length - LEGEND} more lines, named where you point; ${more}` : more,
-    ),
+    plot({ id: "main-plot", label: `${title} against ${label}: ${view.conclusion}`, series, height: 340, x, y }, width),
+    legend(joined.length > 1 ? joined.slice(0, LEGEND) : [], more.filter(Boolean).join("; ")),
   );
 }
 
@@ -107,24 +89,13 @@ function mainSeries(view, lines, at) {
         name = group.name,
         { key, unit } = view.objective;
       const seeds = finishedRuns(group).map((run) => [at(group), run.last?.[key]]);
-      const [low, high] = [group.figures[`${view.objective.name}_low`], group.figures[`${view.objective.name}_high`]];
-      series.push({
-        name,
-        ...style,
-        dots: true,
-        size: 2.4,
-        opacity: 0.55,
-        points: seeds.map(([a, b]) => [a, b, `${name}, a seed: ${short(b)} ${unit}`]),
-      });
+      const [low, high] = ["low", "high"].map((end) => group.figures[`${view.objective.name}_${end}`]);
+      const points = seeds.map(([a, b]) => [a, b, `${name}, a seed: ${short(b)} ${unit}`]);
+      series.push({ name, ...style, dots: true, size: 2.4, opacity: 0.55, points });
       if (group.mean !== null) {
-        series.push({
-          name,
-          ...style,
-          dots: true,
-          size: 4.5,
-          points: [[at(group), group.mean, `${name}: ${group.shown} ${unit}, n = ${group.figures.n}`]],
-          bars: absent(low) ? null : [[at(group), low, high]],
-        });
+        const points = [[at(group), group.mean, `${name}: ${group.shown} ${unit}, n = ${group.figures.n}`]];
+        const bars = absent(low) ? null : [[at(group), low, high]];
+        series.push({ name, ...style, dots: true, size: 4.5, points, bars });
       }
       if (group.lost) {
         series.push({ name, ...style, cross: true, points: [[at(group), 100, `${name}: ${group.lost} diverged`]] });
@@ -134,13 +105,10 @@ function mainSeries(view, lines, at) {
   return series;
 }
 
-const legend = (entries, more) =>
-  el(
-    "p",
-    { class: "faint legend" },
-    entries.map(([name, style]) => el("span", { class: "entry" }, sample(style), name)),
-    more,
-  );
+function legend(entries, more) {
+  const named = entries.map(([name, style]) => el("span", { class: "entry" }, sample(style), name));
+  return el("p", { class: "faint legend" }, named, more);
+}
 
 // A table of words as the report has it.
 function tableOf({ columns, numbers, rows }) {
@@ -152,22 +120,13 @@ function tableOf({ columns, numbers, rows }) {
 
 function paperSection(view) {
   if (!view.paper || !view.paper.rows.length) return null;
-  return section(
-    "paper",
-    `Beside ${view.paper.name}`,
-    tableOf(view.paper),
-    el("p", { class: "faint" }, data.rules.paper),
-  );
+  return section("paper", `Beside ${view.paper.name}`, tableOf(view.paper), faint(data.rules.paper));
 }
 
 function effectsSection(view) {
   if (!view.effects) return null;
-  return section(
-    "effects",
-    "What each choice changes",
-    tableOf(view.effects),
-    el("p", { class: "faint" }, "while all others are equal, paired over settings and seeds"),
-  );
+  const how = "while all others are equal, paired over settings and seeds";
+  return section("effects", "What each choice changes", tableOf(view.effects), faint(how));
 }
 
 const HEAT =
@@ -190,10 +149,8 @@ function heatSection(view) {
   const across = distinct(found.cells.map(([where]) => where[places[1]])).sort(bySize);
   const down = new Map(found.cells.map(([where]) => [JSON.stringify(rowOf(where)), rowOf(where)]));
   const lines = [...down.values()].sort((a, b) => bySize(a[0], b[0]));
-  const figures = found.cells
-    .map(([, , error]) => error)
-    .filter((error) => error !== null && error > 0)
-    .map(Math.log);
+  const errors = found.cells.map(([, , error]) => error);
+  const figures = errors.filter((error) => error !== null && error > 0).map(Math.log);
   const low = Math.min(...figures),
     high = Math.max(...figures);
   const cellOf = (line, head) => {
@@ -220,14 +177,12 @@ function heatSection(view) {
   return section(
     "heat",
     "Two choices at a time",
-    el(
-      "div",
-      { class: "controls" },
+    controls(
       select("heat-rows", "rows", options, rows, change("heat", "rows")),
       select("heat-columns", "columns", options, columns, change("heat", "columns")),
     ),
     el("div", { class: "wide heat" }, grid(head, body)),
-    el("p", { class: "faint" }, found.note ? `${found.note}; ` : "", `${view.objective.title}, `, HEAT),
+    faint(`${found.note}; ${view.objective.title}, ${HEAT}`),
   );
 }
 
@@ -248,33 +203,21 @@ function costSection(view, width) {
   const front = there.filter((g) => !there.some((other) => beats(other, g))).sort((a, b) => of(a) - of(b));
   const point = (g) => [of(g), error(g), `${g.name}: ${g.shown} ${unit}, ${short(of(g))} ${label}`];
   const steps = front.flatMap((g, at) => [...(at ? [[of(g), error(front[at - 1])]] : []), [of(g), error(g)]]);
+  const series = [
+    { colour: "var(--faint)", width: 1.5, dash: "4 3", line: true, points: steps, quiet: true },
+    ...there.map((g) => ({ ...lookOf(view, g), dots: true, size: 4.5, points: [point(g)] })),
+  ];
+  const { log } = state.cost;
+  const y = { label: title, log: log && there.every((g) => error(g) > 0), zero: true };
+  const names = front.map((g) => g.name).join("; ") || "none";
   return section(
     "cost",
     `${capital(title)} against ${label}`,
-    el(
-      "div",
-      { class: "controls" },
+    controls(
       select("cost-x", "x", choices, key, change("cost", "x")),
-      check("cost-log", "logarithmic", state.cost.log, change("cost", "log")),
+      check("cost-log", "logarithmic", log, change("cost", "log")),
     ),
-    plot(
-      {
-        id: "cost-plot",
-        label: `${title} against ${label}`,
-        series: [
-          { colour: "var(--faint)", width: 1.5, dash: "4 3", line: true, points: steps, quiet: true },
-          ...there.map((g) => ({ ...lookOf(view, g), dots: true, size: 4.5, points: [point(g)] })),
-        ],
-        x: { label, log: state.cost.log },
-        y: { label: title, log: state.cost.log && there.every((g) => error(g) > 0), zero: true },
-      },
-      width,
-    ),
-    el(
-      "p",
-      { class: "faint" },
-      "line: the Pareto front, nets that no other beats in both: ",
-      front.map((g) => g.name).join("; ") || "none",
-    ),
+    plot({ id: "cost-plot", label: `${title} against ${label}`, series, x: { label, log }, y }, width),
+    faint(`line: the Pareto front, nets that no other beats in both: ${names}`),
   );
 }

@@ -1,4 +1,4 @@
-"""The page as one file: styles, script and data inside, nothing from elsewhere. Free of torch."""
+"""Write the page as one file: styles, script and data inside, nothing from elsewhere. Free of torch."""
 
 import base64
 import hashlib
@@ -45,15 +45,11 @@ PAGE = """<!doctype html>
 
 
 def write_page(folders: Sequence[Path], out: Path | None = None, where: Sequence[str] = ()) -> int:
-    """Write page.html into `out`, or where the folders lie, and say where; 0. The same runs give the same bytes.
-
-    Raises UserError where there is no run, or the page cannot be written.
-    """
+    """Write page.html into `out`, or where the folders lie, and return 0. The same runs give the same bytes."""
     data = gathered_data(folders, where)
-    target = out or home(folders)
-    path = target / NAME
+    path = (out or home(folders)) / NAME
     try:
-        target.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(page(data).encode(errors="backslashreplace"))
     except OSError as error:
         raise UserError(f"cannot write {error.filename or path}: {error.strerror}") from None
@@ -87,12 +83,12 @@ def page(data: dict[str, Any], *, live: bool = False) -> str:
 
 
 def embedded(data: Any) -> str:
-    """JSON that no text in it can end or open an element with; ASCII alone, so that any name can be written."""
+    """Return JSON whose text can neither end nor open an element; ASCII alone, so that any name can be written."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 @cache
 def _text(*names: str) -> str:
-    """Scripts are strict each by itself, and as one."""
+    """Join files of this folder."""
     return "\n".join(files(__package__).joinpath(name).read_text(encoding="utf-8") for name in names)

@@ -6,13 +6,13 @@ function differsSection(view) {
   for (const id of state.picked) {
     const group = view.groups.find((g) => `g ${g.id}` === id);
     const alone = data.runs.filter((run) => `r ${run.id}` === id).slice(0, 1);
-    const runs = group ? group.runs.map((at) => data.runs[at]) : alone;
+    const runs = group ? runsIn(group) : alone;
     if (runs.length) columns.push([group ? group.name : runs[0].name, runs]);
   }
   if (!columns.length) return null;
   if (columns.length < 2) {
     const hint = "tick another group or run to compare them";
-    return section("differs", "What differs", el("p", { class: "faint" }, hint));
+    return section("differs", "What differs", faint(hint));
   }
   const all = (runs, of) => distinct(runs.map((run) => said(of(run)))).join(" | ");
   const row = (name, of) => [name, columns.map(([, runs]) => all(runs, of))];
@@ -30,24 +30,19 @@ function differsSection(view) {
   const left = rows.length - different.length,
     shared = Object.keys(data.shared).length;
   const alike = `${left} keys that vary elsewhere, and ${shared} that are the same in all runs, are left out`;
+  const heads = ["key", ...columns.map(([name]) => name)].map((name) => el("th", {}, name));
+  const lineOf = ([key, cells]) => [el("th", { scope: "row" }, key), cells.map((cell) => el("td", {}, cell))];
+  const clear = () => {
+    state.picked.clear();
+    render();
+  };
   return section(
     "differs",
     "What differs",
-    el(
-      "div",
-      { class: "wide rows" },
-      grid(
-        ["key", ...columns.map(([name]) => name)].map((name) => el("th", {}, name)),
-        different.map(([key, cells]) => [el("th", { scope: "row" }, key), cells.map((cell) => el("td", {}, cell))]),
-        { id: "differences" },
-      ),
-    ),
+    el("div", { class: "wide rows" }, grid(heads, different.map(lineOf), { id: "differences" })),
     different.length ? null : el("p", {}, "nothing"),
-    el("p", { class: "faint" }, alike),
-    button("pick-none", "tick none", () => {
-      state.picked.clear();
-      render();
-    }),
+    faint(alike),
+    button("pick-none", "tick none", clear),
   );
 }
 
@@ -61,55 +56,26 @@ function layersSection(view, width) {
   const there = groups.filter((g) => g.measured[what]).slice(0, PLOTTED);
   const { when, order } = state.layers,
     inOrder = order === "in order";
-  const controls = [
-    select(
-      "layers-what",
-      "show",
-      kinds.map((k) => [k, k.replaceAll("_", " ")]),
-      what,
-      change("layers", "what"),
-    ),
-    select(
-      "layers-when",
-      "at the",
-      [
-        ["first", "first measured epoch"],
-        ["last", "last measured epoch"],
-      ],
-      when,
-      change("layers", "when"),
-    ),
-    select(
-      "layers-order",
-      "layers",
-      [
-        ["in order", "in order"],
-        ["by size", "by size, the largest first"],
-      ],
-      order,
-      change("layers", "order"),
-    ),
-  ];
+  const whats = kinds.map((kind) => [kind, kind.replaceAll("_", " ")]);
+  const whens = ["first", "last"].map((which) => [which, `${which} measured epoch`]);
+  const orders = ["in order", "by size"].map((which) => [which, which]);
   const series = there.map((g) => {
     const [layers, values] = g.measured[what][when];
     const bySize = () => [...values].sort((a, b) => b - a).map((v, at) => [at + 1, v]);
     const points = inOrder ? layers.map((layer, at) => [layer, values[at]]) : bySize();
     return { name: g.name, ...lookOf(view, g), line: true, marks: true, points };
   });
+  const x = { label: inOrder ? "layer, from the input on" : "layer, the largest first", whole: true };
+  const y = { label: MEASURED[what], log: what === "gradient_norms", zero: true };
   return section(
     "layers",
     `In each layer: ${MEASURED[what]}`,
-    el("div", { class: "controls" }, controls),
-    plot(
-      {
-        id: "layers-plot",
-        label: MEASURED[what],
-        series,
-        x: { label: inOrder ? "layer, from the input on" : "layer, the largest first", whole: true },
-        y: { label: MEASURED[what], log: what === "gradient_norms", zero: true },
-      },
-      width,
+    controls(
+      select("layers-what", "show", whats, what, change("layers", "what")),
+      select("layers-when", "at the", whens, when, change("layers", "when")),
+      select("layers-order", "layers", orders, order, change("layers", "order")),
     ),
+    plot({ id: "layers-plot", label: MEASURED[what], series, x, y }, width),
     legend(there.map((g) => [g.name, lookOf(view, g)])),
   );
 }
@@ -126,28 +92,21 @@ function mistakesSection(view) {
   const first = there.find((g) => g.id === state.mistakes.one) || (there.includes(best) ? best : there[0]);
   const second = there.find((g) => g.id === state.mistakes.other) || there.find((g) => g !== first);
   const options = there.map((g) => [g.id, g.name]);
-  const side = (group, id) =>
-    el(
-      "div",
-      {},
-      el("div", { class: "controls" }, select(`mistakes-${id}`, "of", options, group.id, change("mistakes", id))),
-      group.measured.confusion ? confusion(group.measured.confusion) : null,
-      group.measured.pictures
-        ? el("img", {
-            src: group.measured.pictures,
-            alt: `the surest mistakes of ${group.name}`,
-          })
-        : null,
-    );
+  const side = (group, id) => {
+    const { confusion, pictures } = group.measured;
+    const choice = select(`mistakes-${id}`, "of", options, group.id, change("mistakes", id));
+    const picture = pictures && el("img", { src: pictures, alt: `the surest mistakes of ${group.name}` });
+    return el("div", {}, controls(choice), confusion && confusions(confusion), picture);
+  };
   return section(
     "mistakes",
     "Which class is taken for which",
     el("div", { class: "halves" }, side(first, "one"), second ? side(second, "other") : null),
-    el("p", { class: "faint" }, MISTAKES),
+    faint(MISTAKES),
   );
 }
 
-function confusion({ columns, labels, counts }) {
+function confusions({ columns, labels, counts }) {
   const rows = labels.map((name, at) => {
     const total = counts[at].reduce((a, b) => a + b, 0) || 1;
     return [

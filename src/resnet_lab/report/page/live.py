@@ -1,4 +1,4 @@
-"""The page of a sweep that runs, on this machine alone: it asks for what is new. Standard library only."""
+"""Serve the page of a running sweep on this machine alone; it asks for what is new. Standard library only."""
 
 import hashlib
 import sys
@@ -15,9 +15,8 @@ from resnet_lab.report.page.html import embedded, gathered_data, page
 
 LOOPBACK = "127.0.0.1"
 FRESH = 2.0  # seconds for which what was read is new enough, and
-AT_ONCE = 32  # requests; a browser has six
-PATIENCE = 10  # seconds for a client that says nothing
 SHARE = 5  # times as long as reading it took, so that a sweep of many runs does not keep a core busy
+PATIENCE = 10  # seconds for a client that says nothing
 
 
 class _Runs:
@@ -38,8 +37,7 @@ class _Runs:
                     self._data = gathered_data(self._folders, self._where, self._warn)
                 except UserError as error:  # the folder has gone: what was known of it stays
                     self._warn(str(error))
-                ended = time.monotonic()
-                self._until = ended + max(FRESH, SHARE * (ended - began))
+                self._until = time.monotonic() + max(FRESH, SHARE * (time.monotonic() - began))
             return self._data
 
     def _warn(self, line: str) -> None:
@@ -54,20 +52,6 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, port: int, runs: _Runs) -> None:
         super().__init__((LOOPBACK, port), _Answer)
         self.runs = runs
-        self._free = threading.BoundedSemaphore(AT_ONCE)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread of its own; what comes while all are busy is closed, and browsers ask again."""
-        if self._free.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (the library's signature)
         """Say nothing of a client that left, and one line of anything else."""
@@ -108,14 +92,11 @@ class _Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the terminal is for the address."""
+        """Print nothing: the terminal is for the address."""
 
 
 def serve(folders: Sequence[Path], where: Sequence[str] = (), port: int = 0) -> int:
-    """Show the page until Ctrl-C; 0. `port` 0: any that is free.
-
-    Raises UserError where there is no run, or the port is taken.
-    """
+    """Show the page until Ctrl-C and return 0; `port` 0: any that is free. UserError without runs or if it is taken."""
     runs = _Runs(folders, where)
     try:
         server = _Server(port, runs)

@@ -24,18 +24,16 @@ const main = document.getElementById("main");
 const PLOTTED = 40; // lines in one plot
 const distinct = (values) => [...new Set(values)];
 const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length;
-const finishedRuns = (group) => group.runs.map((at) => data.runs[at]).filter((run) => run.state === "finished");
+const runsIn = (group) => group.runs.map((at) => data.runs[at]);
+const finishedRuns = (group) => runsIn(group).filter((run) => run.state === "finished");
 const kindsOf = (view) => (view.kinds ??= distinct(view.groups.map((g) => g.figures.kind)));
 const depthsOf = (view) => (view.depths ??= distinct(view.groups.map((g) => g.figures.depth)));
 // One colour, dash and marker for each group, everywhere.
 const lookOf = (view, group) => look((view.places ??= new Map(view.groups.map((g, at) => [g, at]))).get(group));
 
 function select(id, label, options, value, change) {
-  const box = el(
-    "select",
-    { id, change: (event) => change(event.target.value) },
-    options.map(([key, words]) => el("option", { value: key, selected: String(key) === String(value) }, words)),
-  );
+  const option = ([key, words]) => el("option", { value: key, selected: String(key) === String(value) }, words);
+  const box = el("select", { id, change: (event) => change(event.target.value) }, options.map(option));
   return el("label", {}, label, box);
 }
 const check = (id, label, value, change) => {
@@ -49,16 +47,18 @@ const change = (part, name) => (value) => {
 };
 const section = (id, title, ...children) => el("section", { id }, el("h2", {}, title), ...children);
 
-const asked = (view) => [
-  view.question ? el("p", {}, view.question) : null,
-  view.command ? el("p", {}, el("code", {}, view.command)) : null,
-];
-
 const ORDER = ["finished", "running", "interrupted", "failed", "new"];
 
 function summary(view) {
   const total = Object.values(view.states).reduce((a, b) => a + b, 0);
   const there = ORDER.filter((name) => view.states[name]);
+  const partOf = (name) => {
+    const part = el("span", { class: name });
+    part.style.width = `${(100 * view.states[name]) / total}%`;
+    return part;
+  };
+  const counts = there.map((name) => `${view.states[name]} ${name}`).join(", ");
+  const states = `${counts} of ${total} run${total === 1 ? "" : "s"}`;
   // A view of several sweeps has the question of each.
   const asks = (each) => each.question || each.command;
   const runs = new Set(view.groups.flatMap((g) => [...g.runs, ...g.copies]));
@@ -66,85 +66,42 @@ function summary(view) {
   const sweeps = asks(view) ? [] : data.views.filter((each) => each !== view && asks(each) && within(each));
   const first = (text) => text.split(/(?<=[.?!]) /)[0]; // sentence
   const each = (other) => el("p", {}, el("code", {}, other.command || other.name), " ", first(other.question));
+  const others = { id: "sweeps", open: sweeps.length < 4 };
+  const asked = [
+    view.question && el("p", {}, view.question),
+    view.command && el("p", {}, el("code", {}, view.command)),
+    sweeps.length ? el("details", others, el("summary", {}, "what was asked"), sweeps.map(each)) : null,
+  ];
+  const answer = el("p", { class: "answer" }, el("strong", {}, view.conclusion));
+  const bar = el("div", { class: "bar", role: "img", "aria-label": view.title }, there.map(partOf));
   return el(
     "section",
     { id: "summary" },
-    el(
-      "div",
-      { class: asks(view) || sweeps.length ? "halves" : null },
-      el(
-        "div",
-        {},
-        asked(view),
-        sweeps.length
-          ? el(
-              "details",
-              { id: "sweeps", open: sweeps.length < 4 },
-              el("summary", {}, "what was asked"),
-              sweeps.map(each),
-            )
-          : null,
-      ),
-      el("p", { class: "answer" }, el("strong", {}, view.conclusion)),
-    ),
-    el(
-      "div",
-      { class: "states" },
-      el(
-        "div",
-        { class: "bar", role: "img", "aria-label": view.title },
-        there.map((name) => {
-          const part = el("span", { class: name });
-          part.style.width = `${(100 * view.states[name]) / total}%`;
-          return part;
-        }),
-      ),
-      el(
-        "span",
-        { class: "faint" },
-        there.map((name) => `${view.states[name]} ${name}`).join(", "),
-        ` of ${total} run${total === 1 ? "" : "s"}`,
-      ),
-    ),
+    el("div", { class: asks(view) || sweeps.length ? "halves" : null }, el("div", {}, asked), answer),
+    el("div", { class: "states" }, bar, el("span", { class: "faint" }, states)),
   );
 }
+
+const set = (name) => (value) => {
+  state[name] = value;
+  render();
+};
 
 function tableSection(view, width) {
   const bases = view.groups.filter((_, at) => view.differences[at]).map((g) => [g.id, g.name]);
   const usual = view.groups[view.best] ? [["best", `the best: ${view.groups[view.best].name}`]] : [];
+  const input = (event) => set("filter")(event.target.value);
+  const filter = { type: "search", id: "filter", value: state.filter, placeholder: "56 plain", input };
+  const alike = `${data.alike}: cannot be told from the best group, at 5 % with Holm's correction for all comparisons.`;
   return section(
     "table",
     "Groups: runs that differ only in their seed",
-    el(
-      "div",
-      { class: "controls" },
-      el(
-        "label",
-        {},
-        "filter",
-        el("input", {
-          type: "search",
-          id: "filter",
-          value: state.filter,
-          placeholder: "56 plain",
-          input: (event) => {
-            state.filter = event.target.value;
-            render();
-          },
-        }),
-      ),
-      select("baseline", "baseline", [...usual, ["none", "none"], ...bases], state.baseline, (value) => {
-        state.baseline = value;
-        render();
-      }),
+    controls(
+      el("label", {}, "filter", el("input", filter)),
+      select("baseline", "baseline", [...usual, ["none", "none"], ...bases], state.baseline, set("baseline")),
     ),
     groupTable(view, width),
-    el(
-      "p",
-      { class: "faint" },
-      data.rules.statistics,
-      ` ${data.alike}: cannot be told from the best group, at 5 % with Holm's correction for all comparisons.`,
-    ),
+    faint(`${data.rules.statistics} ${alike}`),
   );
 }
 
@@ -153,22 +110,21 @@ function header() {
     now = document.documentElement.dataset.theme || "";
   const next = themes[(themes.indexOf(now) + 1) % 3];
   const views = data.views.map((view, at) => [at, view.name]);
+  const show = (value) => {
+    Object.assign(state, { view: Number(value), sort: null, baseline: "best", columns: null });
+    Object.assign(state.curves, { zoom: [null, null], at: null });
+    render();
+  };
+  const paint = () => {
+    document.documentElement.dataset.theme = next;
+    render();
+  };
   return el(
     "header",
     {},
     el("h1", {}, data.views[state.view].title),
-    views.length > 1
-      ? select("view", "sweep", views, state.view, (value) => {
-          Object.assign(state, { view: Number(value), sort: null, baseline: "best", columns: null });
-          state.curves.zoom = [null, null];
-          state.curves.at = null;
-          render();
-        })
-      : null,
-    button("theme", `colours: ${now || "as the system's"}`, () => {
-      document.documentElement.dataset.theme = next;
-      render();
-    }),
+    views.length > 1 && select("view", "sweep", views, state.view, show),
+    button("theme", `colours: ${now || "as the system's"}`, paint),
     el("span", { id: "live", class: "faint", role: "status" }, live.words),
   );
 }
@@ -213,10 +169,8 @@ function readAddress() {
     const value = plain(found.get(name), null);
     return Array.isArray(value) ? value.map(String) : null;
   };
-  state.view = Math.max(
-    0,
-    data.views.findIndex((view) => view.name === found.get("view")),
-  );
+  const at = data.views.findIndex((view) => view.name === found.get("view"));
+  state.view = Math.max(0, at);
   state.filter = found.get("filter") || "";
   const sort = found.get("sort");
   state.sort = sort ? { key: sort.replace(/^-/, ""), down: sort.startsWith("-") } : null;
@@ -259,19 +213,9 @@ function render() {
     el("div", {}, differsSection(view), mainSection(view, right)),
   );
   if (wide) first.style.gridTemplateColumns = `${left}px ${right}px`;
-  main.replaceChildren(
-    ...[
-      summary(view),
-      first,
-      curvesSection(view, whole),
-      el(
-        "div",
-        { class: "halves" },
-        SECTIONS.map((make) => make(view, half)),
-      ),
-      mistakesSection(view),
-    ].filter(Boolean),
-  );
+  const halves = SECTIONS.map((make) => make(view, half));
+  const sections = [summary(view), first, curvesSection(view, whole), el("div", { class: "halves" }, halves)];
+  main.replaceChildren(...[...sections, mistakesSection(view)].filter(Boolean));
   boxes().forEach((node, at) => {
     [node.scrollLeft, node.scrollTop] = scrolled[at] || [0, 0];
   });

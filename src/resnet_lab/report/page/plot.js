@@ -16,27 +16,18 @@ function fill(node, attributes, children) {
 }
 const el = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
 const draw = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+const controls = (...children) => el("div", { class: "controls" }, children);
+const faint = (...children) => el("p", { class: "faint" }, children);
 // A table of cells that are made already.
-const grid = (heads, rows, attributes) =>
-  el(
-    "table",
-    attributes,
-    el("thead", {}, el("tr", {}, heads)),
-    el(
-      "tbody",
-      {},
-      rows.map((cells) => el("tr", {}, cells)),
-    ),
-  );
+function grid(heads, rows, attributes) {
+  const body = rows.map((cells) => el("tr", {}, cells));
+  return el("table", attributes, el("thead", {}, el("tr", {}, heads)), el("tbody", {}, body));
+}
 const button = (id, words, click) => el("button", { id, click }, words);
 const pressed = (id, words, on, click) => el("button", { id, class: "chip", "aria-pressed": String(on), click }, words);
 
 const DASHES = ["", "7 3", "2 3", "9 3 2 3"];
-const look = (place) => ({
-  colour: `var(--c${place % 7})`,
-  dash: DASHES[Math.floor(place / 7) % 4],
-  marker: place % 6,
-});
+const look = (at) => ({ colour: `var(--c${at % 7})`, dash: DASHES[Math.floor(at / 7) % 4], marker: at % 6 });
 
 function mark(kind, x, y, size, attributes) {
   const s = size,
@@ -101,36 +92,17 @@ function plot({ id, label, x, y, series, height = 330, zoomed, crossed }, width)
     bottom = 44;
   const inner = [width - left - right, height - top - bottom];
   // A bar that would reach to 0 makes no room for itself on a logarithmic axis.
-  const ranges = (each) => [
-    ...(each.band || []).flatMap(([a, b, c]) => [
-      [a, b],
-      [a, c],
-    ]),
-    ...(each.bars || []).flatMap(([a, b, c]) =>
-      y.log
-        ? [[a, c]]
-        : [
-            [a, b],
-            [a, c],
-          ],
-    ),
-  ];
-  const pointsOf = (each) => [...each.points, ...ranges(each)];
-  const ends = (axis, place, those) =>
-    axis.domain ||
-    (axis.names && [-0.5, axis.names.length - 0.5]) ||
-    extent(
-      those.flatMap(pointsOf).map((p) => p[place]),
-      axis,
-    );
-  const domain = [
-    ends(x, 0, series),
-    ends(
-      y,
-      1,
-      series.filter((each) => !each.cross),
-    ),
-  ];
+  const pointsOf = ({ points, band, bars }) => {
+    const low = [...(band || []), ...((!y.log && bars) || [])].map(([a, b]) => [a, b]);
+    return [...points, ...low, ...[...(band || []), ...(bars || [])].map(([a, , b]) => [a, b])];
+  };
+  const ends = (axis, place, those) => {
+    const names = axis.names && [-0.5, axis.names.length - 0.5];
+    const values = () => those.flatMap(pointsOf).map((point) => point[place]);
+    return axis.domain || names || extent(values(), axis);
+  };
+  const inside = series.filter((each) => !each.cross);
+  const domain = [ends(x, 0, series), ends(y, 1, inside)];
   const scale = (axis, place, from, to) => {
     const f = axis.log ? Math.log10 : (v) => v;
     const [low, high] = domain[place].map(f);
@@ -146,18 +118,9 @@ function plot({ id, label, x, y, series, height = 330, zoomed, crossed }, width)
     Y = scale(y, 1, top + inner[1], top);
   const sound = ([a, b]) => Number.isFinite(a) && Number.isFinite(b) && (!x.log || a > 0) && (!y.log || b > 0);
   const clip = `clip-${id}`;
-  const svg = draw(
-    "svg",
-    {
-      class: "plot",
-      id,
-      viewBox: `0 0 ${width} ${height}`,
-      role: "img",
-      "aria-label": label,
-      tabindex: 0,
-    },
-    draw("clipPath", { id: clip }, draw("rect", { x: left, y: top - 4, width: inner[0], height: inner[1] + 8 })),
-  );
+  const frameAttributes = { class: "plot", id, viewBox: `0 0 ${width} ${height}`, role: "img", tabindex: 0 };
+  const hole = draw("rect", { x: left, y: top - 4, width: inner[0], height: inner[1] + 8 });
+  const svg = draw("svg", { ...frameAttributes, "aria-label": label }, draw("clipPath", { id: clip }, hole));
   drawAxes(svg, { x, y, X, Y, domain, left, top, inner, height });
   const body = draw("g", { "clip-path": `url(#${clip})` });
   const near = [];
@@ -167,35 +130,18 @@ function plot({ id, label, x, y, series, height = 330, zoomed, crossed }, width)
     const band = (each.band || []).filter(([a, b, c]) => sound([a, b]) && sound([a, c]));
     if (band.length > 1) {
       const outline = [...band.map(([a, , c]) => place(a, c)), ...band.map(([a, b]) => place(a, b)).reverse()];
-      body.append(
-        draw("polygon", {
-          points: outline.join(" "),
-          fill: each.colour,
-          opacity: series.length > 24 ? 0.06 : 0.14,
-        }),
-      );
+      const opacity = series.length > 24 ? 0.06 : 0.14;
+      body.append(draw("polygon", { points: outline.join(" "), fill: each.colour, opacity }));
     }
     if (each.line && points.length > 1) {
-      body.append(
-        draw("polyline", {
-          points: points.map(([a, b]) => place(a, b)).join(" "),
-          fill: "none",
-          stroke: each.colour,
-          "stroke-width": each.width || 2,
-          "stroke-dasharray": each.dash || null,
-        }),
-      );
+      const way = { points: points.map(([a, b]) => place(a, b)).join(" "), fill: "none", stroke: each.colour };
+      const pen = { "stroke-width": each.width || 2, "stroke-dasharray": each.dash || null };
+      body.append(draw("polyline", { ...way, ...pen }));
     }
     for (const [a, low, high] of (each.bars || []).filter(([a, , high]) => sound([a, high]))) {
       const [at, from, to] = [X.at(a), Y.at(y.log ? Math.max(low, domain[1][0]) : low), Y.at(high)];
-      body.append(
-        draw("path", {
-          d: `M${at} ${from}V${to}M${at - 4} ${from}h8M${at - 4} ${to}h8`,
-          stroke: each.colour,
-          fill: "none",
-          "stroke-width": 1.5,
-        }),
-      );
+      const d = `M${at} ${from}V${to}M${at - 4} ${from}h8M${at - 4} ${to}h8`;
+      body.append(draw("path", { d, stroke: each.colour, fill: "none", "stroke-width": 1.5 }));
     }
     const every = Math.ceil(points.length / 6);
     points.forEach(([a, b, words], index) => {
@@ -204,16 +150,9 @@ function plot({ id, label, x, y, series, height = 330, zoomed, crossed }, width)
         const d = `M${at[0] - 5} ${at[1] - 5}l10 10m0 -10l-10 10`;
         body.append(draw("path", { d, stroke: each.colour, "stroke-width": 2 }));
       } else if (each.dots || (each.marks && (points.length - 1 - index) % every === 0)) {
-        body.append(
-          mark(
-            each.marker || 0,
-            ...at,
-            each.size || 3.5,
-            each.hollow
-              ? { fill: "var(--ground)", stroke: each.colour, "stroke-width": 1.8 }
-              : { fill: each.colour, opacity: each.opacity || 1 },
-          ),
-        );
+        const hollow = { fill: "var(--ground)", stroke: each.colour, "stroke-width": 1.8 };
+        const style = each.hollow ? hollow : { fill: each.colour, opacity: each.opacity || 1 };
+        body.append(mark(each.marker || 0, ...at, each.size || 3.5, style));
       }
       if (!each.quiet) near.push([...at, words || `${each.name}: ${short(a)}, ${short(b)}`]);
     });
@@ -239,14 +178,11 @@ function drawAxes(svg, { x, y, X, Y, domain, left, top, inner, height }) {
   const room = Math.floor(inner[0] / Math.max(along.length, 1) / 7);
   for (const tick of along) {
     const words = x.names ? x.names[tick] : short(tick);
+    const shown = words.length > room && x.names ? `${words.slice(0, Math.max(room - 1, 3))}…` : words;
+    const place = { x: X.at(tick), y: below + 16, "text-anchor": "middle" };
     svg.append(
       draw("line", { class: "grid", x1: X.at(tick), x2: X.at(tick), y1: top, y2: below }),
-      draw(
-        "text",
-        { x: X.at(tick), y: below + 16, "text-anchor": "middle" },
-        words.length > room && x.names ? `${words.slice(0, Math.max(room - 1, 3))}…` : words,
-        x.names ? draw("title", {}, words) : null,
-      ),
+      draw("text", place, shown, x.names && draw("title", {}, words)),
     );
   }
   for (const tick of ticks(...domain[1], y.log, 6)) {
@@ -282,14 +218,20 @@ function readPoints(svg, { width, near, readout }) {
     ring.setAttribute("cx", near[at][0]);
     ring.setAttribute("cy", near[at][1]);
   };
+  const found = ([px, py]) => closest(near, ([a, b]) => (a - px) ** 2 + (b - py) ** 2, 900);
+  follow(svg, width, found, show, (step) => order[Math.min(Math.max(place + Math.sign(step), 0), order.length - 1)]);
+}
+
+// Shows what is found at the pointer, or a step further where an arrow key was pressed.
+function follow(svg, width, found, show, next) {
   svg.addEventListener("pointermove", (event) => {
-    const [px, py] = pixelOf(svg, event, width);
-    const best = closest(near, ([a, b]) => (a - px) ** 2 + (b - py) ** 2, 900);
+    const best = found(pixelOf(svg, event, width));
     if (best >= 0) show(best);
   });
   svg.addEventListener("keydown", (event) => {
-    if (!(event.key in STEPS) || !order.length) return;
-    show(order[Math.min(Math.max(place + STEPS[event.key], 0), order.length - 1)]);
+    const at = event.key in STEPS ? next(STEPS[event.key] * (event.shiftKey ? 10 : 1)) : undefined;
+    if (at === undefined || at < 0) return;
+    show(at);
     event.preventDefault();
   });
 }
@@ -321,16 +263,8 @@ function crossHair(svg, { X, left, top, inner, width }, values, crossed) {
     hair.setAttribute("visibility", there < left - 1 || there > left + inner[0] + 1 ? "hidden" : "visible");
     crossed(values[at]);
   };
-  svg.addEventListener("pointermove", (event) => {
-    const px = pixelOf(svg, event, width)[0];
-    const best = closest(values, (value) => Math.abs(X.at(value) - px));
-    if (best >= 0) show(best);
-  });
-  svg.addEventListener("keydown", (event) => {
-    if (!(event.key in STEPS) || !values.length) return;
-    show(Math.min(Math.max(place + STEPS[event.key] * (event.shiftKey ? 10 : 1), 0), values.length - 1));
-    event.preventDefault();
-  });
+  const found = ([px]) => closest(values, (value) => Math.abs(X.at(value) - px));
+  follow(svg, width, found, show, (step) => Math.min(Math.max(place + step, 0), values.length - 1));
 }
 
 function zoom(svg, { X, Y, left, top, inner, width }, zoomed) {
@@ -346,16 +280,8 @@ function zoom(svg, { X, Y, left, top, inner, width }, zoomed) {
   svg.addEventListener("pointermove", (event) => {
     if (!start) return;
     const [px, py] = pixelOf(svg, event, width);
-    fill(
-      box,
-      {
-        x: Math.min(px, start[0]),
-        y: Math.min(py, start[1]),
-        width: String(Math.abs(px - start[0])),
-        height: String(Math.abs(py - start[1])),
-      },
-      [],
-    );
+    const size = { width: String(Math.abs(px - start[0])), height: String(Math.abs(py - start[1])) };
+    fill(box, { x: Math.min(px, start[0]), y: Math.min(py, start[1]), ...size }, []);
   });
   svg.addEventListener("pointerup", (event) => {
     if (!start) return;
@@ -364,17 +290,12 @@ function zoom(svg, { X, Y, left, top, inner, width }, zoomed) {
     start = null;
     box.remove();
     if (Math.abs(end[0] - from[0]) < 8 || Math.abs(end[1] - from[1]) < 8) return;
-    const sorted = (a, b) => (a < b ? [a, b] : [b, a]);
     zoomed(sorted(X.of(from[0]), X.of(end[0])), sorted(Y.of(from[1]), Y.of(end[1])));
   });
-  const around = (factor) =>
-    [
-      [X, left, inner[0]],
-      [Y, top, inner[1]],
-    ].map(([axis, from, size]) => {
-      const ends = [axis.of(from + size * (0.5 - factor / 2)), axis.of(from + size * (0.5 + factor / 2))];
-      return ends[0] < ends[1] ? ends : ends.reverse();
-    });
+  const sorted = (a, b) => (a < b ? [a, b] : [b, a]);
+  const along = (factor, axis, from, size) =>
+    sorted(axis.of(from + size * (0.5 - factor / 2)), axis.of(from + size * (0.5 + factor / 2)));
+  const around = (factor) => [along(factor, X, left, inner[0]), along(factor, Y, top, inner[1])];
   svg.addEventListener("keydown", (event) => {
     if (event.key === "+" || event.key === "=") zoomed(...around(0.6));
     else if (event.key === "-") zoomed(...around(1.6));
@@ -385,19 +306,8 @@ function zoom(svg, { X, Y, left, top, inner, width }, zoomed) {
 }
 
 function sample(each) {
-  const filled = each.hollow ? { fill: "var(--ground)", stroke: each.colour } : { fill: each.colour };
-  return draw(
-    "svg",
-    { width: 26, height: 10, "aria-hidden": "true" },
-    draw("line", {
-      x1: 0,
-      x2: 26,
-      y1: 5,
-      y2: 5,
-      stroke: each.colour,
-      "stroke-width": 2,
-      "stroke-dasharray": each.dash || null,
-    }),
-    each.marker === null ? null : mark(each.marker || 0, 13, 5, 3.2, filled),
-  );
+  const pen = { stroke: each.colour, "stroke-width": 2, "stroke-dasharray": each.dash || null };
+  const line = draw("line", { x1: 0, x2: 26, y1: 5, y2: 5, ...pen });
+  const point = each.marker === null ? null : mark(each.marker || 0, 13, 5, 3.2, { fill: each.colour });
+  return draw("svg", { width: 26, height: 10, "aria-hidden": "true" }, line, point);
 }

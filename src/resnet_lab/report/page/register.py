@@ -1,4 +1,4 @@
-"""The page, as arguments of `report`."""
+"""Add the page to the arguments of `report`."""
 
 from argparse import Namespace
 

@@ -33,26 +33,15 @@ function tableAsLatex(columns, groups, best) {
   // After a line's end, [ begins an option and * forbids a page break.
   const safe = (text) => (/^[[*]/.test(text) ? `{}${escaped(text)}` : escaped(text));
   const line = (cells) => `${cells.join(" & ")} \\\\`;
-  const rows = groups.map((g) =>
-    line(
-      columns.map((column) => {
-        const text = safe(wordsIn(column, g));
-        return g === best && column[0] === "test" ? `\\textbf{${text}}` : text;
-      }),
-    ),
-  );
+  const cell = (column, g) => {
+    const text = safe(wordsIn(column, g));
+    return g === best && column[0] === "test" ? `\\textbf{${text}}` : text;
+  };
+  const rows = groups.map((g) => line(columns.map((column) => cell(column, g))));
   const kinds = columns.map((column) => (isNumber(column, groups) ? "r" : "l")).join("");
   const head = line(columns.map((column) => safe(column[1])));
-  return [
-    `\\begin{tabular}{${kinds}}`,
-    "\\toprule",
-    head,
-    "\\midrule",
-    ...rows,
-    "\\bottomrule",
-    "\\end{tabular}",
-    "",
-  ].join("\n");
+  const body = [head, "\\midrule", ...rows, "\\bottomrule"].join("\n");
+  return `\\begin{tabular}{${kinds}}\n\\toprule\n${body}\n\\end{tabular}\n`;
 }
 
 const STYLES = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "font-family", "font-size"];
@@ -65,9 +54,7 @@ function drawingAsSvg(svg) {
     const style = getComputedStyle(nodes[at]);
     for (const name of STYLES) node.setAttribute(name, style.getPropertyValue(name));
   });
-  copy.querySelectorAll(".hair, .drag").forEach((node) => {
-    node.remove();
-  });
+  for (const node of copy.querySelectorAll(".hair, .drag")) node.remove();
   const [, , width, height] = svg.getAttribute("viewBox").split(" ");
   fill(copy, { width, height }, []);
   return new XMLSerializer().serializeToString(copy);

@@ -100,24 +100,13 @@ function chooser(view) {
     on ? state.columns.add(key) : state.columns.delete(key);
     render();
   };
-  return el(
-    "details",
-    { id: "columns" },
-    el("summary", {}, "columns"),
-    el(
-      "div",
-      { class: "controls" },
-      every.map(([key, heading]) => check(`column-${key}`, heading, wanted.has(key), toggle(key))),
-      button("columns-usual", "the usual ones", () => {
-        state.columns = null;
-        render();
-      }),
-    ),
-  );
+  const boxes = every.map(([key, heading]) => check(`column-${key}`, heading, wanted.has(key), toggle(key)));
+  const usual = button("columns-usual", "the usual ones", () => set("columns")(null));
+  return el("details", { id: "columns" }, el("summary", {}, "columns"), controls(boxes, usual));
 }
 
 function wordsOf(group, view) {
-  const runs = group.runs.map((at) => data.runs[at]).map((run) => `${run.name} ${run.state}`);
+  const runs = runsIn(group).map((run) => `${run.name} ${run.state}`);
   const keys = view.keys.map((key) => `${key}=${group.figures[key]}`);
   return [group.net, group.figures.experiment, group.figures.remarks, ...keys, ...runs].join(" ").toLowerCase();
 }
@@ -145,26 +134,19 @@ const STEP = 100; // rows drawn at a time, as they are scrolled to
 function groupTable(view, width) {
   const columns = columnsOf(view),
     groups = sorted(shownGroups(view), columns);
-  const sortBy = (key) => {
-    state.sort = { key, down: state.sort?.key === key && !state.sort.down };
-    render();
-  };
+  const sortBy = (key) => set("sort")({ key, down: state.sort?.key === key && !state.sort.down });
   const numbers = new Map(columns.map((column) => [column, isNumber(column, view.groups)]));
-  const head = el(
-    "tr",
-    {},
-    el("th", { scope: "col" }, "compare"),
-    columns.map((column) => {
-      const by = state.sort?.key === column[0],
-        down = state.sort?.down;
-      const order = by ? (down ? "descending" : "ascending") : "none";
-      return el(
-        "th",
-        { scope: "col", class: numbers.get(column) ? "number" : null, "aria-sort": order },
-        button(`sort-${column[0]}`, [column[1], by ? (down ? " ▾" : " ▴") : ""], () => sortBy(column[0])),
-      );
-    }),
-  );
+  const headOf = (column) => {
+    const order = state.sort?.key !== column[0] ? "none" : state.sort.down ? "descending" : "ascending";
+    const words = [column[1], { none: "", descending: " ▾", ascending: " ▴" }[order]];
+    const attributes = { scope: "col", class: numbers.get(column) ? "number" : null, "aria-sort": order };
+    return el(
+      "th",
+      attributes,
+      button(`sort-${column[0]}`, words, () => sortBy(column[0])),
+    );
+  };
+  const head = el("tr", {}, el("th", { scope: "col" }, "compare"), columns.map(headOf));
   const body = el("tbody", {});
   const row = (group) => {
     const open = state.open.has(group.id),
@@ -178,29 +160,13 @@ function groupTable(view, width) {
       const kind = column[0] === "remarks" ? "remarks" : numbers.get(column) ? "number" : null;
       return el("td", { class: kind, title: typeof value === "number" ? value : null }, wordsIn(column, group));
     });
-    const first = el(
-      "td",
-      { class: "first" },
-      el(
-        "button",
-        {
-          id: `open-${group.id}`,
-          "aria-expanded": String(open),
-          "aria-label": `seeds of ${group.net}`,
-          click: toggle,
-        },
-        open ? "▾" : "▸",
-      ),
-      " ",
-      picker(`g ${group.id}`, `compare ${group.net}`),
-      " ",
-      sample(lookOf(view, group)),
-    );
+    const opener = { id: `open-${group.id}`, "aria-expanded": String(open), "aria-label": `seeds of ${group.net}` };
+    const tick = picker(`g ${group.id}`, `compare ${group.net}`);
+    const first = [el("button", { ...opener, click: toggle }, open ? "▾" : "▸"), " ", tick, " "];
     const marked = judged === "the best" ? "best" : judged === data.alike ? "alike" : null;
-    return [
-      el("tr", { "data-group": group.id, class: marked }, first, cells),
-      open ? el("tr", {}, el("td", { class: "open", colspan: columns.length + 1 }, opened(view, group, width))) : null,
-    ];
+    const line = [el("td", { class: "first" }, first, sample(lookOf(view, group))), cells];
+    const inside = () => el("td", { class: "open", colspan: columns.length + 1 }, opened(view, group, width));
+    return [el("tr", { "data-group": group.id, class: marked }, line), open && el("tr", {}, inside())];
   };
   let drawn = 0;
   const more = button("more", "more rows", () => grow());
@@ -223,17 +189,12 @@ function groupTable(view, width) {
     ["csv", "CSV", "text/csv", () => tableAsCsv(columns, groups)],
     ["tex", "LaTeX", "text/x-tex", () => tableAsLatex(columns, groups, view.groups[view.best])],
   ];
+  const saver = ([suffix, words, kind, text]) =>
+    button(`table-${suffix}`, words, () => save(`${fileName(view, "table")}.${suffix}`, text(), kind));
   return [
     el("div", { class: "wide rows" }, el("table", { id: "groups" }, el("thead", {}, head), body), more),
     groups.length ? null : el("p", {}, "no group matches the filter"),
-    el(
-      "div",
-      { class: "controls" },
-      chooser(view),
-      files.map(([suffix, words, kind, text]) =>
-        button(`table-${suffix}`, words, () => save(`${fileName(view, "table")}.${suffix}`, text(), kind)),
-      ),
-    ),
+    controls(chooser(view), files.map(saver)),
   ];
 }
 
@@ -251,83 +212,63 @@ const configurationOf = (run) => ({ ...data.shared, ...run.own });
 const said = (value) =>
   value === null || value === undefined ? "–" : typeof value === "object" ? JSON.stringify(value) : String(value);
 
-const RUN_HEADS = [
-  "run",
-  "seed",
-  "state",
-  null,
-  "training error (%)",
-  "best val error (%)",
-  "iterations",
-  "train s",
-  "images/s",
-  "memory (MiB)",
-  "device",
-  "commit",
-];
+// The columns of the runs of a group: [heading, value of a run], those that some run has.
+function runColumns(view, runs) {
+  const sofar = (run, key) => run.curves?.[key]?.findLast((value) => value !== null);
+  const figures = [
+    view.objective,
+    ...data.columns.filter(({ key, part }) => part !== "model" && key !== view.objective.key),
+  ];
+  const where = ({ accelerator, devices, threads } = {}) => [
+    accelerator,
+    devices > 1 && `${devices} devices`,
+    threads && `${threads} thread${threads > 1 ? "s" : ""}`,
+  ];
+  const columns = [
+    ["seed", (run) => run.seed],
+    ["state", stateOf],
+    ...figures.map(({ title, part, key }) => [title, (run) => run[part]?.[key] ?? (run.last ? null : sofar(run, key))]),
+    ["best validation error (%)", (run) => run.best?.["val/error"]],
+    ["iterations", (run) => run.iterations],
+    ["device", (run) => where(run.cost).filter(Boolean).join(", ")],
+    ["commit", (run) => run.environment?.git_commit?.slice(0, 8)],
+  ];
+  return columns.filter(([, of]) => runs.some((run) => !absent(of(run))));
+}
 
-function runRow(run, copy, objective) {
-  const cost = run.cost || {},
-    curves = Object.entries(run.curves || {});
-  const sofar = Object.fromEntries(curves.map(([name, values]) => [name, values.findLast((value) => value !== null)]));
-  const last = run.last || sofar,
-    now = sofar.epoch && !run.last ? `${run.state}, epoch ${sofar.epoch}` : run.state;
-  const where = [
-    cost.accelerator,
-    cost.devices > 1 ? `${cost.devices} devices` : null,
-    cost.threads ? `${cost.threads} thread${cost.threads > 1 ? "s" : ""}` : null,
-  ];
-  const cells = [
-    run.seed,
-    copy ? `${run.state}, not counted` : run.error ? `${run.state}: ${run.error}` : now,
-    last[objective.key],
-    last["train/error"],
-    run.best?.["val/error"],
-    run.iterations,
-    cost.train_seconds,
-    cost.images_per_second,
-    cost.peak_memory_mib,
-    where.filter(Boolean).join(", "),
-    (run.environment?.git_commit || "").slice(0, 8),
-  ];
-  const sweep = data.views.length > 1 ? `${run.sweep}/` : "";
-  const name = el("td", {}, picker(`r ${run.id}`, `compare ${run.name}`), " ", sweep, run.name);
+function stateOf(run) {
+  const epoch = run.curves?.epoch?.at(-1);
+  return run.error ? `${run.state}: ${run.error}` : epoch && !run.last ? `${run.state}, epoch ${epoch}` : run.state;
+}
+
+function opened(view, group, width) {
+  const first = data.runs[group.runs[0]];
+  const copies = group.copies.map((at) => ({ ...data.runs[at], error: "not counted" }));
+  const runs = [...runsIn(group), ...copies];
+  const columns = runColumns(view, runs);
   const cellOf = (value) => {
     const number = typeof value === "number";
     return el("td", { class: number ? "number" : null, title: value }, number ? short(value) : (value ?? ""));
   };
-  return [name, cells.map(cellOf)];
-}
-
-function opened(view, group, width) {
-  const runs = [...group.runs.map((at) => [data.runs[at], false]), ...group.copies.map((at) => [data.runs[at], true])];
-  const first = data.runs[group.runs[0]];
+  const row = (run) => {
+    const sweep = data.views.length > 1 ? `${run.sweep}/` : "";
+    const name = el("td", {}, picker(`r ${run.id}`, `compare ${run.name}`), " ", sweep, run.name);
+    return [name, columns.map(([, of]) => cellOf(of(run)))];
+  };
+  const heads = ["run", ...columns.map(([heading]) => heading)].map((heading) => el("th", {}, heading));
+  const words = (run) => {
+    const said = `${run.name}${run.message ? `: ${run.message}` : ""}${run.log ? ", the last lines of its log:" : ""}`;
+    return [el("p", { class: run.message ? "bad" : "faint" }, said), run.log && el("pre", {}, run.log)];
+  };
   const configuration = Object.entries(configurationOf(first)).sort(([a], [b]) => (a < b ? -1 : 1));
-  const heads = RUN_HEADS.map((name) => el("th", {}, name ?? view.objective.title));
-  const rows = runs.map(([run, copy]) => runRow(run, copy, view.objective));
+  const lines = configuration.map(([key, value]) => `${key}: ${said(value)}`).join("\n");
+  const whole = [el("summary", {}, `configuration of ${first.name}`), el("pre", {}, lines)];
   const node = el(
     "div",
     {},
-    el("div", { class: "wide" }, grid(heads, rows)),
-    runs
-      .map(([run]) => run)
-      .filter((run) => run.message || run.log)
-      .map((run) => [
-        el(
-          "p",
-          { class: run.message ? "bad" : "faint" },
-          run.name,
-          run.message ? `: ${run.message}` : "",
-          run.log ? ", the last lines of its log:" : "",
-        ),
-        run.log ? el("pre", {}, run.log) : null,
-      ]),
-    el(
-      "details",
-      { id: `configuration-${group.id}` },
-      el("summary", {}, `configuration of ${first.name}`),
-      el("pre", {}, configuration.map(([key, value]) => `${key}: ${said(value)}`).join("\n")),
-    ),
+    el("div", { class: "wide" }, grid(heads, runs.map(row))),
+    runs.filter((run) => run.message || run.log).map(words),
+    el("details", { id: `configuration-${group.id}` }, whole),
   );
   node.style.width = `${width - 24}px`;
   return node;

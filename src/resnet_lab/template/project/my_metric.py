@@ -1,4 +1,4 @@
-"""Your own metric: configs/metrics/mine.yaml names it."""
+"""A metric of one's own: configs/metrics/mine.yaml names it."""
 
 import torch
 from torch import Tensor
