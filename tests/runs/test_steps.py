@@ -174,7 +174,7 @@ def test_lightning_loggers_of_ones_own_are_told_too(tmp_path: Path) -> None:
     record = execute(here.path)
     assert record is not None
     assert record.error is None
-    columns = {"train/loss", "weight", "own/epoch", "test/error"}
+    columns = {"train/loss", "step/train/loss", "step/lr", "step/images", "weight", "own/epoch", "test/error"}
     assert columns <= set((tmp_path / "theirs/version_0/metrics.csv").read_text().split("\n")[0].split(","))
     given = [line.split() for line in (tmp_path / "own.txt").read_text().splitlines()]
     assert columns <= {name for kind, *names in given if kind == "metrics" for name in names}

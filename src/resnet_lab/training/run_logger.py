@@ -145,20 +145,23 @@ class Steps(Checkpoint):
         results = trainer._results
         assert results is not None
         logged = {name: float(value) for name, value in results.metrics(on_step=True)["log"].items()}
-        loss = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        found = outputs.get("loss") if isinstance(outputs, Mapping) else outputs
+        loss = {"train/loss": float(found)} if isinstance(found, Tensor) else {}
         now, images = time.monotonic(), self._seen(trainer, batch_idx + 1)
-        row: dict[str, float] = {
-            **({"train/loss": float(loss)} if isinstance(loss, Tensor) else {}),
-            **logged,
-            **self._logger.of_step,
+        own: dict[str, float] = {
             "epoch": images / trainer.datamodule.sizes["train"],  # type: ignore[attr-defined]
             "images": images,
             "images_per_second": (images - self._images) / max(now - self._began, 1e-9),
         }
         if trainer.optimizers:
-            row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+            own["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         if self._norm is not None:
-            row["gradient_norm"] = float(self._norm)
+            own["gradient_norm"] = float(self._norm)
+        for other in trainer.loggers:  # the user's, to which Lightning hands what is logged
+            if other is not self._logger:
+                named = {f"step/{name}": value for name, value in (loss | own).items()}
+                other.log_metrics(named, trainer.global_step)
+        row = {**loss, **logged, **self._logger.of_step, **own}
         self._began, self._images, self._norm = now, images, None
         self._logger.of_step = {}
         if trainer.is_global_zero:
