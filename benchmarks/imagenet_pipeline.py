@@ -104,12 +104,12 @@ def views(name: str, root: Path) -> Callable[[int], Iterator]:
     from resnet_lab.data.folders.augment import RandomView
     from resnet_lab.data.folders.images import FolderFiles
     from resnet_lab.data.order import sample_random
-    from resnet_lab.data.shards import open_prepared
+    from resnet_lab.data.shards import Prepared
     from resnet_lab.data.shards.shard_files import ShardFiles
 
     classes = tuple(sorted(folder.name for folder in (root / "train").iterdir() if folder.is_dir()))
     files = (
-        ShardFiles(open_prepared(str(root)), "train")
+        ShardFiles(Prepared(str(root)), "train")
         if name == "imagenet_shards"
         else FolderFiles(root / "train", classes)
     )

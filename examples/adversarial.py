@@ -1,4 +1,4 @@
-"""Adversarial training by the fast gradient sign (1412.6572): a step of one's own, in a subclass of Classifier.
+"""Adversarial training by the fast gradient sign (1412.6572): a step of your own, in a subclass of Classifier.
 
 cd examples; resnet-lab train -m experiment=adversarial module.args.epsilon=0,0.1
 """

@@ -1,4 +1,4 @@
-"""A metric of one's own: resnet-lab train 'metrics.brier={_target_: examples.brier.Brier}'"""
+"""A metric of your own: resnet-lab train 'metrics.brier={_target_: examples.brier.Brier}'"""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""A small net of one's own: an image is cut into patches, which are mixed as an MLP-Mixer mixes them (2105.01601)."""
+"""A small network: an image is cut into patches, which are mixed as an MLP-Mixer mixes them (2105.01601)."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""Segmentation: which pixels are of which shape? A network of one's own gives scores for each pixel.
+"""Segmentation: which pixels are of which shape? Your own network gives scores for each pixel.
 
 cd examples; resnet-lab train -m experiment=segmentation model.args.width=8,16
 """

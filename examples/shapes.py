@@ -1,4 +1,4 @@
-"""Images of one's own, drawn and not read: as data sets, and the same as a LightningDataModule.
+"""Your own images, drawn and not read: as data sets, and the same as a LightningDataModule.
 
 cd examples; resnet-lab train -m data=shapes,shapes_module data.args.noise=20,60
 """

@@ -1,7 +1,8 @@
 """Name the figures and choices of runs as every table does, and print them. Standard library only.
 
-COLUMNS is the one list behind table.md, .csv, .tex, JSON, the page, `status` and a sweep's board: a new figure of the
-record is one entry.
+COLUMNS has the names, units and formats of all figures of a record. A new entry appears in CSV, JSON, the list of
+columns of the page, the trackers and `report --show`; name it in USUAL of report/table.py to show it by default.
+`status` and a sweep's board choose their columns from it.
 """
 
 import math
@@ -43,7 +44,7 @@ class Column:
 
     name: str  # in CSV, JSON and data frames
     heading: str  # in words
-    part: str  # of the record: last, best, model or cost
+    part: str  # of the record: last, model or cost
     key: str  # there
     unit: str = ""
     text: Callable[[float], str] = two

@@ -67,7 +67,7 @@ class Text:
 
 
 def local(default: Any) -> Any:
-    """A field that never changes a result."""
+    """Return a field that never changes a result."""
     return field(default=default, metadata=LOCAL)
 
 
@@ -79,7 +79,7 @@ def choice(
     identity: bool = True,
     usual: str | None = None,
 ) -> Any:
-    """A field that takes one of a few words; `own`: or the dotted path of something of one's own.
+    """Return a field that takes one of a few words; `own`: or the dotted path of something of the user's.
 
     `usual` is what a default of auto stands for.
     """
@@ -88,17 +88,17 @@ def choice(
 
 
 def number(default: float | None, *, identity: bool = True, **ends: float) -> Any:
-    """A field that takes the numbers of a `Range`, as in ``number(0.9, least=0, below=1)``."""
+    """Return a field that takes the numbers of a `Range`, for example ``number(0.9, least=0, below=1)``."""
     return field(default=default, metadata={"range": Range(**ends), "identity": identity})
 
 
 def text(default: str | None, **limits: Any) -> Any:
-    """A field that takes the words of a `Text`, as in ``text(None, most=64, without="/")``."""
+    """Return a field that takes the words of a `Text`, for example ``text(None, most=64, without="/")``."""
     return field(default=default, metadata={"text": Text(**limits)})
 
 
 def path(default: str | None, *, identity: bool = True) -> Any:
-    """A field that names a file or a folder: ~ is the home."""
+    """Return a field that names a file or a folder: ~ is the home."""
     return field(default=default, metadata={"path": True, "identity": identity})
 
 
@@ -112,7 +112,7 @@ class Key:
 
 
 def keys(schema: type, prefix: str = "", *, local: bool = False) -> dict[str, Key]:
-    """The dotted keys of nested dataclasses, of every kind of each; `local`: so is all of it."""
+    """Return the dotted keys of nested dataclasses, of every kind of each; `local`: so is all of it."""
     found: dict[str, Key] = {}
     for kind in _kinds(schema):
         hints = get_type_hints(kind)
@@ -193,7 +193,7 @@ def flatten(config: Any, *, local: bool = True) -> dict[str, object]:
 def check(config: Any, prefix: str = "") -> None:
     """Raise UserError for the first value, of nested dataclasses too, that its field does not allow.
 
-    `prefix` goes before the fields' names, as ``recipe.``. None is allowed wherever its type is.
+    `prefix` goes before the fields' names, for example ``recipe.``. None is allowed wherever its type is.
     """
     for leaf in leaves(config, prefix):
         if leaf.field is not None and leaf.value is not None:
@@ -215,6 +215,8 @@ def _check_value(each: Field[Any], key: str, value: Any) -> None:
     numbers: Range | None = each.metadata.get("range")
     if numbers is not None and value not in numbers:
         raise UserError(f"{key}={value}: must be {numbers}")
+    if numbers is None and each.type in (float, float | None) and not math.isfinite(value):
+        raise UserError(f"{key}={value}: must be a finite number")
     limits: Text | None = each.metadata.get("text")
     for word in given:
         if isinstance(word, str):

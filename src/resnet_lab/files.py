@@ -154,7 +154,7 @@ def tail(path: Path, most: int = 4096) -> str:
 
 
 class Watched(Generic[Read]):
-    """Reads files that somebody else writes again only once one of them has changed."""
+    """Reads files that another program writes again only once one of them has changed."""
 
     def __init__(self, read: Callable[[], Read], *paths: Path) -> None:
         self._read, self._paths = read, paths

@@ -1,4 +1,4 @@
-"""A class or function of somebody's own by its dotted path: how it is found, and which files it comes from.
+"""A class or function of the user's by its dotted path: how it is found, and which files it comes from.
 
 Standard library only. Which targets a configuration may name at all is `resnet_lab.config.own_code`' business.
 """
@@ -23,7 +23,7 @@ Kind = TypeVar("Kind")
 
 
 def locate(path: str, key: str) -> Any:
-    """What a dotted path names, as ``torch.optim.RAdam``; modules of the working folder are found too.
+    """Return what a dotted path names, for example ``torch.optim.RAdam``; modules of the working folder are found too.
 
     Raises UserError, which names the configuration's `key`, where it cannot be imported or is not there.
     """
@@ -62,7 +62,7 @@ def located(path: str, key: str, kind: type[Kind]) -> type[Kind]:
 
 
 def called(what: str, target: Any, /, *arguments: Any, **named: Any) -> Any:
-    """The target's result; whatever it raises is a UserError in one line, which begins with `what`."""
+    """Return the target's result; whatever it raises is a UserError in one line, which begins with `what`."""
     if not callable(target):
         raise UserError(f"{what} cannot be called: it is {type(target).__name__}")
     try:
@@ -77,7 +77,7 @@ def called(what: str, target: Any, /, *arguments: Any, **named: Any) -> Any:
 
 
 def takes(target: Any) -> tuple[str, ...]:
-    """The names of a target's arguments, as far as it tells them."""
+    """Return the names of a target's arguments, as far as it tells them."""
     try:
         return tuple(inspect.signature(target).parameters)
     except (TypeError, ValueError):
@@ -85,7 +85,7 @@ def takes(target: Any) -> tuple[str, ...]:
 
 
 def instance(spec: Any, key: str, usual: Mapping[str, Any] | None = None) -> Any:
-    """What ``{_target_: a.dotted.Path, argument: value}`` stands for; with ``_partial_: true`` a function of the rest.
+    """Return what ``{_target_: a.dotted.Path, argument: value}`` makes; with ``_partial_: true`` a function.
 
     Of the `usual` arguments it gets those that it takes and `spec` leaves out. Raises UserError, which names the
     configuration's `key`, for what has no target or cannot be made.
@@ -105,7 +105,7 @@ def instance(spec: Any, key: str, usual: Mapping[str, Any] | None = None) -> Any
 
 
 def made(value: Any, key: str) -> Any:
-    """An argument, with every `instance` in it made."""
+    """Return an argument, with every `instance` in it made."""
     if isinstance(value, list):
         return [made(each, key) for each in value]
     if not isinstance(value, Mapping):
@@ -170,7 +170,7 @@ def _tree(node: Any) -> Any:
 
 
 def _imported(path: str, key: str) -> tuple[ModuleType, list[str]]:
-    """The innermost module of a dotted path, imported, and the names that are left."""
+    """Return the innermost module of a dotted path, imported, and the names that are left."""
     parts = path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise UserError(f"{key}={path}: a dotted path is needed, for example my_package.my_module.Name")
@@ -239,7 +239,7 @@ def _installed() -> tuple[Path, ...]:
 
 
 def _imports(name: str, file: Path) -> Iterator[str]:
-    """The modules that the code of a file imports, inside functions too."""
+    """Yield the modules that the code of a file imports, inside functions too."""
     package = name if file.name == "__init__.py" else name.rpartition(".")[0]
     try:
         tree = ast.parse(file.read_bytes())

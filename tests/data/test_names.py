@@ -10,7 +10,7 @@ from folders import config, picture
 from resnet_lab.cli import main
 from resnet_lab.config.request import compose
 from resnet_lab.data import build, info
-from resnet_lab.data.shards import open_prepared
+from resnet_lab.data.shards import Prepared
 from resnet_lab.data.shards.prepare import prepare
 from resnet_lab.data.show import show
 from resnet_lab.errors import UserError, printable
@@ -95,4 +95,4 @@ def test_shards_keep_them(root: Path, tmp_path: Path, capsys: pytest.CaptureFixt
     out = tmp_path / os.fsdecode(b"sh\xe4rds")
     assert prepare(config(root), out, size=40) == 0
     assert r"sh\xe4rds" in capsys.readouterr().out
-    assert open_prepared(str(out)).class_names == info(config(root)).class_names == CLASSES
+    assert Prepared(str(out)).class_names == info(config(root)).class_names == CLASSES

@@ -56,22 +56,23 @@ def test_what_is_written_is_read_back(choices: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"channels": 3}', "null"])
-def test_anything_else_is_no_preprocessing(text: str) -> None:
-    with pytest.raises(ValueError, match="no preprocessing"):
+def test_other_texts_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="not a preprocessing"):
         Preprocessing.from_json(text)
 
 
-def test_a_mean_of_other_channels_is_no_preprocessing() -> None:
-    told = json.loads(seen().to_json()) | {"mean": [0.5, 0.5]}
-    with pytest.raises(ValueError, match="no preprocessing"):
-        Preprocessing.from_json(json.dumps(told))
-
-
 @pytest.mark.parametrize(
-    "wrong", [{"std": [0.2, 0, 0.2]}, {"mean": [0, 99, 0]}, {"mean": [float("nan"), 0, 0]}, {"crop": 0}]
+    "wrong",
+    [
+        {"std": [0.2, 0, 0.2]},
+        {"mean": [0, 99, 0]},
+        {"mean": [0.5, 0.5]},
+        {"mean": [float("nan"), 0, 0]},
+        {"crop": 0},
+    ],
 )
-def test_numbers_that_no_net_was_trained_with_are_no_preprocessing(wrong: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="no preprocessing"):
+def test_numbers_that_no_network_was_trained_with_are_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="not a preprocessing"):
         Preprocessing.from_json(json.dumps(json.loads(seen().to_json()) | wrong))
 
 

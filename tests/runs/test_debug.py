@@ -4,12 +4,14 @@ import itertools
 import json
 import math
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from forked import as_torchrun
 from resnet_lab.cli import main
 from resnet_lab.config.identity import identity
 from resnet_lab.config.request import compose
@@ -47,6 +49,19 @@ def test_overfit_ends_when_the_one_batch_is_learnt_by_heart(tmp_path: Path) -> N
     assert record.last["train/error"] == 0
     assert record.data.train == 32
     assert record.stopped_early_at == record.last["iteration"] < 150
+
+
+@pytest.mark.parametrize("mode", ["lr_range", "batch"])
+def test_two_devices_agree_on_when_to_end(mode: str, tmp_path: Path) -> None:
+    given = [*TINY, f"debug={mode}", "data.train_images=256", f"runs_root={tmp_path}"]
+
+    def debug() -> None:
+        lr_range.DIVERGED = 1.0  # as soon as the loss has risen, which is not at once on both
+        sys.exit(main(["train", *given]))
+
+    assert as_torchrun(debug) == [0, 0]
+    [run] = collect(tmp_path)
+    assert run.state == "finished"
 
 
 def test_overfit_fails_where_the_net_does_not_learn_it(

@@ -114,7 +114,7 @@ def refuse_unread(config: TrainConfig, said: Collection[str]) -> None:
 
 
 def compose_raw(overrides: list[str], *, with_hydra: bool = False) -> DictConfig:
-    """What Hydra composes from overrides that were read, not yet checked; `with_hydra` keeps its own node."""
+    """Return what Hydra composes from overrides that were read, not yet checked; `with_hydra` keeps its own node."""
     register_schemas()
     GlobalHydra.instance().clear()
     try:
@@ -138,7 +138,7 @@ def _with_names(composed: DictConfig, *, keep_hydra: bool = False) -> DictConfig
 
 
 def config_loader() -> ConfigLoader:
-    """What knows the options of each group, for a glob over them."""
+    """Return what knows the options of each group, for a glob over them."""
     register_schemas()
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
@@ -146,7 +146,7 @@ def config_loader() -> ConfigLoader:
 
 
 def typed(composed: DictConfig, *, planned: bool = False, trains: bool = True) -> TrainConfig:
-    """A composed configuration as dataclasses, completed from its data set and checked."""
+    """Return a composed configuration as dataclasses, completed from its data set and checked."""
     if "hydra" in composed:
         composed = _with_names(deepcopy(composed))
     refuse_added_keys(composed)
@@ -159,7 +159,7 @@ def typed(composed: DictConfig, *, planned: bool = False, trains: bool = True) -
 
 
 def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True) -> TrainConfig:
-    """The configuration with what its data set decides filled in; UserError where it makes no sense."""
+    """Return the configuration with what its data set decides filled in; UserError where it makes no sense."""
     config = at_home(replace(config, data=with_local_data(config.data)))
     check_fields(config)
     rules.check_alone(config)
@@ -174,7 +174,7 @@ def completed(config: TrainConfig, *, planned: bool = False, trains: bool = True
     config = replace(config, data=_with_fingerprint(config.data, facts))
     asked = config.model
     if isinstance(asked, OtherConfig):  # what only its file tells
-        asked = replace(asked, told=_told(asked))
+        asked = replace(asked, told=_changed_arguments(asked))
     free = _is_own_task(config, facts)
     model = completed_net(asked, (facts.channels, facts.height, facts.width), facts.classes, free=free)
     check_recipe(config.recipe)
@@ -217,7 +217,7 @@ def _is_own_task(config: TrainConfig, facts: DataInfo) -> bool:
 
 
 def _check_own_batches(config: TrainConfig) -> None:
-    """Raise UserError where something but a LightningModule of one's own would read the batches."""
+    """Raise UserError where something but a LightningModule of the user's would read the batches."""
     from resnet_lab.targets import locate
     from resnet_lab.training.module import is_classifier
 
@@ -269,8 +269,8 @@ def _with_fingerprint(data: DataConfig, facts: DataInfo) -> DataConfig:
     return data.identified(facts)
 
 
-def _told(net: OtherConfig) -> list[str]:
-    """The arguments that are not as the net's file has them."""
+def _changed_arguments(net: OtherConfig) -> list[str]:
+    """Return the arguments that are not as the net's file has them."""
     places = (root / "model" / f"{net.name}.yaml" for root in (*own_dirs(), config_dir()))
     file = next((path for path in places if path.is_file()), None)
     content: Any = OmegaConf.load(file) if file else {}

@@ -55,7 +55,7 @@ def _axes(sweeper: Any) -> tuple[dict[str, object], list[dict[str, object]]]:
 
 
 def _values(override: Override) -> list[str]:
-    """The override once for each of its values."""
+    """Return the override once for each of its values."""
     key = override.get_key_element()
     if not override.is_sweep_override():
         return [f"{key}={override.get_value_element_as_str()}"]
@@ -84,7 +84,7 @@ class Exclusions:
 
     @classmethod
     def of(cls, sweeper: Any) -> "Exclusions":
-        """What the options of hydra/sweeper=grid say; UserError where they say it wrongly."""
+        """Return what the options of hydra/sweeper=grid say; UserError where they say it wrongly."""
         exclude = OmegaConf.to_container(OmegaConf.create({"it": sweeper.get("exclude")}))["it"]  # type: ignore[index, call-overload]
         parts = [] if exclude is None else exclude
         if not isinstance(parts, list) or not all(isinstance(part, dict) and part for part in parts):
@@ -100,7 +100,7 @@ class Exclusions:
     def match(
         self, composed: DictConfig, values: Mapping[str, Any], job: Sequence[str], composer: Composer
     ) -> bool:
-        """Whether a run is to be left out, whose configuration is `composed`; `values` by dotted key may tell more.
+        """Return whether the run of the configuration `composed` is to be left out; `values` has further keys.
 
         Raises UserError for a key that no run has.
         """

@@ -11,7 +11,7 @@ _given: list[Path] = []
 
 
 def config_dir() -> Path:
-    """The folder `configs/` of this package: inside it when it is installed, or beside `src/` in a checkout."""
+    """Return the folder `configs/` of this package: inside it when it is installed, or beside `src/` in a checkout."""
     package = Path(__file__).resolve().parents[1]
     inside = package / "configs"
     return inside if inside.is_dir() else package.parents[1] / "configs"
@@ -34,7 +34,7 @@ def use(folders: Sequence[Path]) -> None:
 
 
 def own_dirs() -> list[Path]:
-    """The user's folders in the order of search: those given, then `configs/` of the working folder.
+    """Return the user's folders in the order of search: those given, then `configs/` of the working folder.
 
     A `configs/` with a root of its own is another program's, and left alone.
     """
@@ -48,7 +48,7 @@ def _has_root(folder: Path) -> bool:
 
 
 def groups() -> dict[str, list[str]]:
-    """The options of each group, the user's first, as in ``{"data": ["cifar10", "digits"]}``."""
+    """Return the options of each group, the user's first, for example ``{"data": ["cifar10", "digits"]}``."""
     options: dict[str, dict[str, None]] = {}
     for root in (*own_dirs(), config_dir()):
         for path in sorted(root.glob("*/**/*.yaml")):

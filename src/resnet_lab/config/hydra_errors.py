@@ -36,7 +36,7 @@ OTHER_NAMES = {  # what other programs call a key
 
 
 def one_line(error: Exception) -> UserError:
-    """The error as a user's mistake."""
+    """Return the error as a user's mistake."""
     if isinstance(error, MissingConfigException) and error.options is not None:
         asked = str(error.missing_cfg_file)
         for group, options in groups().items():  # an option may lie deeper, as in experiment=he2015/table6
@@ -61,7 +61,7 @@ def one_line(error: Exception) -> UserError:
 
 
 def meant_by(key: str) -> str | None:
-    """Return the key that somebody means who knows it by another program's name, or by its last part alone."""
+    """Return the key that is meant by somebody who knows it by another program's name, or by its last part alone."""
     last = key.rpartition(".")[2]
     known = [each for each in keys(TrainConfig) if each.rpartition(".")[2] == last and each != key]
     if last in OTHER_NAMES:

@@ -15,7 +15,7 @@ from resnet_lab.training.recipes import RecipeConfig
 
 
 def local_beginnings(flat: Mapping[str, Any]) -> tuple[str, ...]:
-    """What the keys of a flat configuration begin with that no schema knows and that change no result."""
+    """Return what the keys of a flat configuration begin with that no schema knows and that change no result."""
     flags = _saying_so(tuple(flat))
     harmless = (f"trainer.extra.{name}" for name in HARMLESS)
     return (
@@ -34,7 +34,7 @@ def _saying_so(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def identity_part(config: TrainConfig) -> dict[str, object]:
-    """Every choice that can change the result, by its dotted key: all fields but those marked as local.
+    """Return every choice that can change the result, by its dotted key: all fields but those marked as local.
 
     Of a path to weights the digest of what is there counts, which `sources` holds.
     """
@@ -42,7 +42,7 @@ def identity_part(config: TrainConfig) -> dict[str, object]:
 
 
 def chosen(config: TrainConfig) -> str:
-    """What the identity is made of: the choices that differ from their defaults, as one line of JSON.
+    """Return what the identity is made of: the choices that differ from their defaults, as one line of JSON.
 
     Defaults stay out, so that a field added later does not rename the runs made before it.
     """
@@ -64,7 +64,7 @@ def hash_of(choices: str) -> str:
 
 
 def path_of(config: TrainConfig) -> Path:
-    """Where a run lies: ``runs_root/name/<label>-s<seed>-<hash>``, unless `run_dir` says otherwise."""
+    """Return where a run lies: ``runs_root/name/<label>-s<seed>-<hash>``, unless `run_dir` says otherwise."""
     if config.run_dir is not None:
         return Path(config.run_dir)
     readable = f"{config.model.label}-s{config.seed}-{identity(config)}"
@@ -72,7 +72,7 @@ def path_of(config: TrainConfig) -> Path:
 
 
 def differences(config: TrainConfig, other: TrainConfig) -> list[str]:
-    """The identity's keys in which two configurations differ, as ``recipe.lr: 0.1 is not 0.2``."""
+    """Return the identity's keys in which two configurations differ, for example ``recipe.lr: 0.1 is not 0.2``."""
     ours, theirs = identity_part(config), identity_part(other)
     absent = "absent"
     return [
@@ -97,5 +97,5 @@ def edited(config: TrainConfig, before: str) -> list[str]:
 
 @cache
 def _usual(data: Callable[[], DataConfig]) -> dict[str, object]:
-    """The defaults."""
+    """Return the defaults."""
     return identity_part(TrainConfig(data(), unasked(), RecipeConfig()))

@@ -39,7 +39,7 @@ def settings(said: Collection[str]) -> list[str]:
 
 
 def with_local_data(data: DataConfig) -> DataConfig:
-    """The data set with what `local.yaml` says of it, where nothing else says anything. Raises UserError."""
+    """Return the data set with what `local.yaml` says of it, where nothing else says anything. Raises UserError."""
     own = of_data(data.name)
     usual = {each.name: each.default for each in fields(data)}
     allowed = [each.name for each in fields(data) if not each.metadata.get("identity", True)]
@@ -51,7 +51,7 @@ def with_local_data(data: DataConfig) -> DataConfig:
 
 
 def of_data(name: str) -> dict[str, Any]:
-    """What the file says of a data set, by its name."""
+    """Return what the file says of a data set, by its name."""
     return dict(_content().get("data", {}).get(name, {}))
 
 

@@ -53,7 +53,7 @@ class Composer:
         return node
 
     def choices(self, job: Sequence[str]) -> Mapping[str, str | None]:
-        """The option of each group, of a run with these overrides."""
+        """Return the option of each group, of a run with these overrides."""
         return dict(self.hydra(job).runtime.choices)
 
     def _options(self, job: Sequence[str]) -> tuple[str, ...]:
@@ -65,7 +65,7 @@ class Composer:
         return self._wholes[options]
 
     def _sets_a_key(self, override: Override) -> bool:
-        """Whether it sets one key that is there, and chooses no file."""
+        """Return whether it sets one key that is there, and chooses no file."""
         plain = not (override.is_add() or override.is_force_add() or override.is_delete())
         key = override.key_or_group
         return plain and override.package is None and "/" not in key and key not in self._groups

@@ -70,7 +70,7 @@ def _files(chosen: tuple[str, ...]) -> Mapping[str, str]:
 
 
 def _shown(folder: str, path: str) -> str:
-    """A file of this package by its group, one of the user's by its place below the working folder, or whole."""
+    """Return a file of this package by its group, one of the user's by its place below the working folder, or whole."""
     file, here = Path(folder) / f"{path}.yaml", Path.cwd()
     own = file.is_relative_to(here) and not file.is_relative_to(config_dir())
     return str(file.relative_to(here)) if own else f"{path}.yaml"

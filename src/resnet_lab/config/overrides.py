@@ -127,7 +127,7 @@ def _check_hydra(key: str) -> None:
 
 
 def _as_text(text: str) -> str:
-    """The override with what Hydra would take for a number or a truth value, and write otherwise, in quotes."""
+    """Return the override with what Hydra would take for a number or a truth value, and write otherwise, in quotes."""
     key, _, value = text.partition("=")
     if "'" in value or '"' in value or "(" in value:  # it says itself what it is
         return text
@@ -197,7 +197,7 @@ def _fits(text: str) -> bool:
 
 
 def _first_line(error: Exception) -> str:
-    """What Hydra says of it, without the override and the address of its documentation."""
+    """Return what Hydra says of it, without the override and the address of its documentation."""
     lines = [
         line for line in str(error).splitlines() if line.strip() and not line.startswith(("See ", "Error"))
     ]

@@ -1,4 +1,4 @@
-"""What a configuration names of somebody's own by a dotted path: what it may be, and which code that is.
+"""What a configuration names of the user's by a dotted path: what it may be, and which code that is.
 
 Free of torch, as far as what is named is.
 """
@@ -72,7 +72,7 @@ OURS = ("resnet_lab.models.create_model",)
 
 
 def authorised(path: str, key: str) -> Any:
-    """The class or function that a dotted path names; nothing is called.
+    """Return the class or function that a dotted path names; nothing is called.
 
     Hydra's rule is asked before anything is imported, and of what the name turns out to be; then a stricter one.
     Raises UserError, which names the configuration's `key`, for what is refused, cannot be imported, is not there
@@ -194,7 +194,7 @@ def authorise(config: Any, prefix: str = "") -> None:
 
 
 def with_sources(config: TrainConfig) -> TrainConfig:
-    """The configuration with a digest of the code of one's own that each target comes from: edited, another run.
+    """Return the configuration with a digest of the the user's code that each target comes from: edited, another run.
 
     Raises UserError for a target that may not be named or is not there.
     """
@@ -228,7 +228,7 @@ def check_sources(config: TrainConfig) -> None:
 
 
 def sources_of(config: Any, prefix: str = "") -> dict[str, str]:
-    """The digest of one's own code behind each dotted path of a configuration, or of a part of it at `prefix`.
+    """Return the digest of the user's code behind each dotted path of a configuration, or of a part of it at `prefix`.
 
     Raises UserError for a target that may not be named or is not there.
     """

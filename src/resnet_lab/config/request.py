@@ -26,7 +26,7 @@ class Request:
     """The overrides of one command, as `typed`, and the `local` ones of this machine that nothing typed replaces."""
 
     def __init__(self, overrides: Iterable[str], *, multirun: bool = False) -> None:
-        """Raises UserError for an override that is none or that nothing reads, and for what local.yaml may not set."""
+        """Raise UserError for an override that is none or that nothing reads, and for what local.yaml may not set."""
         self.multirun = multirun
         self.typed = parse(read(overrides), self._loader if multirun else None)
         self.local = parse(settings({each.key_or_group for each in self.typed}))
@@ -41,7 +41,7 @@ class Request:
 
     @cached_property
     def arguments(self) -> list[str]:
-        """The overrides but for Hydra's own, as text."""
+        """Return the overrides but for Hydra's own, as text."""
         return [text_of(each) for each in self.task]
 
     def run(self, *, planned: bool = False, trains: bool = True) -> TrainConfig:

@@ -190,7 +190,7 @@ def check_statistics(config: TrainConfig, facts: DataInfo, devices: int) -> None
 
 
 def _of_folder(config: TrainConfig) -> Rules:
-    """Where a run may lie: inside its root, in a folder of its own, under a name that every disk takes."""
+    """Yield where a run may lie: inside its root, in a folder of its own, under a name that every disk takes."""
     yield from _of_name("name", config.name, LONGEST)
     yield (
         any(part in ("", ".", "..") for part in config.name.split("/")),

@@ -19,7 +19,9 @@ class Precision:
     """Weights are always of 32 bits; operations that allow it may take fewer."""
 
     lightning: str  # for its Trainer
-    autocast: str | None = None  # PyTorch's name of the narrower type, as in ``getattr(torch, "bfloat16")``
+    autocast: str | None = (
+        None  # PyTorch's name of the narrower type, for example ``getattr(torch, "bfloat16")``
+    )
     tf32: bool = True  # whether a GPU (Ampere and later) may convolve with inputs of 10 bits, which is faster
 
 

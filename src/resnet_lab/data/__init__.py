@@ -24,43 +24,26 @@ if TYPE_CHECKING:
     from resnet_lab.data.datamodule import DataModule
     from resnet_lab.data.source import Source
 
-__all__ = [
-    "DataConfig",
-    "DataInfo",
-    "ImageFolderConfig",
-    "OwnConfig",
-    "ShardsConfig",
-    "SmallFolderConfig",
-    "SmallImagesConfig",
-    "build",
-    "counted",
-    "few",
-    "info",
-    "published",
-    "source_of",
-]
-
 IMAGENET_CLASSES, IMAGENET_TRAIN_IMAGES, IMAGENET_TEST_IMAGES = 1000, 1_281_167, 50_000
 _SOURCES = {
-    SmallImagesConfig: "small.PublishedImages",
-    SmallFolderConfig: "small.small_folder.SmallFolder",
-    ImageFolderConfig: "folders.ClassFolders",
-    ShardsConfig: "shards",  # an extra's
-    OwnConfig: "own.OwnSource",
+    SmallImagesConfig: ("small", "PublishedImages"),
+    SmallFolderConfig: ("small.small_folder", "SmallFolder"),
+    ImageFolderConfig: ("folders", "ClassFolders"),
+    OwnConfig: ("own", "OwnSource"),
 }
 
 
 def source_of(config: DataConfig, batch_size: int = 2) -> "Source[Any]":
     """Return the images that a configuration names. Raises UserError for a choice that makes no sense."""
     check(config, "data.")
-    module, _, name = _SOURCES[type(config)].rpartition(".")
-    if not module:
-        if (make := registered("images").get(name)) is None:
-            raise UserError(f"data.name={config.name}: {name} are an extra, which is not here")
-        extra: Source[Any] = make(config, batch_size)
-        return extra
-    found: Source[Any] = getattr(import_module(f"resnet_lab.data.{module}"), name)(config, batch_size)
-    return found
+    if isinstance(config, ShardsConfig):
+        if (make := registered("images").get("shards")) is None:
+            raise UserError(f"data.name={config.name}: shards are an extra, which is not installed")
+    else:
+        module, name = _SOURCES[type(config)]
+        make = getattr(import_module(f"resnet_lab.data.{module}"), name)
+    source: Source[Any] = make(config, batch_size)
+    return source
 
 
 def info(config: DataConfig) -> DataInfo:
@@ -72,18 +55,18 @@ def info(config: DataConfig) -> DataInfo:
 
 
 def counted(config: DataConfig) -> tuple[int, int]:
-    """How many images there are to train on, none of them set aside, and to test on; UserError as `info` raises it."""
+    """Return how many images there are to train on, with none set aside, and to test on. Raises as `info`."""
     return source_of(replace(config, validation=0)).left()
 
 
 def few(config: DataConfig, train: int | None, test: int) -> DataConfig:
-    """Return the configuration of at most so many images, as `Source.few` has it. Raises UserError as `info` does."""
+    """Return the configuration of at most so many images, as `Source.few` does. Raises as `info`."""
     known: DataConfig = source_of(config).few(train, test)
     return known
 
 
 def published(config: DataConfig) -> DataInfo | None:
-    """What is known of ImageNet where `root` does not say where its images lie; None of any other set."""
+    """Return what is known of ImageNet where `root` does not say where its images lie; None for any other set."""
     if config.root is not None or config.view is None or config.name == "image_folder":
         return None
     crop, training = config.view[0], config.train_images or IMAGENET_TRAIN_IMAGES - config.validation
@@ -91,10 +74,8 @@ def published(config: DataConfig) -> DataInfo | None:
 
 
 def build(config: DataConfig, *, batch_size: int, drop_last: bool, seed: int) -> "DataModule":
-    """The data of one run. `batch_size` counts the training images of one step over all devices."""
+    """Return the data of one run. `batch_size` counts the training images of one step over all devices."""
     from resnet_lab.data.datamodule import DataModule
 
     images = source_of(config, batch_size)
-    return DataModule(
-        config, images.info(), images.open, batch_size=batch_size, drop_last=drop_last, seed=seed
-    )
+    return DataModule(config, images.info(), images.open, batch_size, drop_last, seed)

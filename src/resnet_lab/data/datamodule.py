@@ -36,7 +36,7 @@ class Images(ABC):
     labels: dict[str, Tensor]  # (N,) int64 of each part, where they are known
     published = False  # as `shared_out` has it
     eval_batches = 1  # how many times larger a batch may be where no gradients are kept
-    not_promised: str | None = None  # in one line, what a run of these images is not sure of
+    not_promised: str | None = None  # in one line, what a run on these images does not guarantee
     device = CPU  # where batches go
 
     chosen: Chosen  # after `choose`
@@ -78,13 +78,13 @@ class Images(ABC):
         return str(index)
 
     def end(self) -> None:  # noqa: B027 (most have nothing to do)
-        """Let go of what a run no longer needs."""
+        """Release what a run no longer needs."""
 
     def state_dict(self) -> dict[str, object]:
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
-        """Take up what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
 
 
 class DataModule(LightningDataModule):
@@ -101,7 +101,6 @@ class DataModule(LightningDataModule):
         config: DataConfig,
         info: DataInfo,
         open_images: Callable[[], Images],
-        *,
         batch_size: int,
         drop_last: bool,
         seed: int,
@@ -126,8 +125,12 @@ class DataModule(LightningDataModule):
         self.eval_names = tuple(name for name in ("val", "test") if name in chosen)
         part, tested = chosen["test"]
         self.test_images_there, self.tests_a_share = images.counts[part], part == "train"
-        if part in images.labels:
-            self._tell_one_class(images.labels[part][tested])
+        labels = images.labels[part][tested] if part in images.labels else torch.arange(2)
+        if (labels == labels[0]).all():
+            only = self.info.class_names[int(labels[0])]
+            log.warning(
+                "the %d test images are all of one class, %s: their error says little", len(labels), only
+            )
         self.images = images
 
     def train_dataloader(self) -> TrainLoader:
@@ -141,15 +144,13 @@ class DataModule(LightningDataModule):
         return self._loader("test", self.images.eval_reader("test"))
 
     def test_views(self, resize: int | None, crop: int | None) -> Loader:
-        """Return a loader of the test images at another size, as `Images.view_reader` has it; None: at the usual.
+        """Return a loader of the test images at another size, as `Images.view_reader` does; None: at the usual.
 
         Without `crop` whole images, a batch's as a list of (3, H, W). Raises UserError where there are no other sizes.
         """
-        return (
-            self.test_dataloader()
-            if resize is None
-            else self._loader("test", self.images.view_reader(resize, crop))
-        )
+        if resize is None:
+            return self.test_dataloader()
+        return self._loader("test", self.images.view_reader(resize, crop))
 
     def tested(self, loader: Loader) -> list[tuple[int, str]]:
         """Return place and name of each image in this rank's last pass over a test loader."""
@@ -177,11 +178,3 @@ class DataModule(LightningDataModule):
         _, world = rank_and_world()
         batch_size = max(self.images.eval_batches * self.batch_size // world, 1)
         return Loader(self.images.eval_order(name, batch_size), reader)
-
-    def _tell_one_class(self, labels: Tensor) -> None:
-        if torch.equal(labels, labels[:1].expand_as(labels)):
-            log.warning(
-                "the %d test images are all of one class, %s: their error says little",
-                len(labels),
-                self.info.class_names[int(labels[0])],
-            )

@@ -1,7 +1,8 @@
-"""The bytes of an image file to RGB pixels: simplejpeg where it can, Pillow for the rest. Both let threads run.
+"""Decode the bytes of an image file to RGB pixels: with simplejpeg where it can, with Pillow otherwise.
 
-What is decoded are the stored pixels: an orientation tag is not applied and transparency is dropped, as
-torchvision's ImageFolder does and as the published ImageNet errors were measured. Of several frames the first is.
+Both release the interpreter's lock. The stored pixels are decoded: an orientation tag is not applied and transparency
+is dropped, as torchvision's ImageFolder does and as the published ImageNet errors were measured. Of several frames the
+first is used.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ Pixels = NDArray[np.uint8]  # (height, width, 3), RGB
 
 
 class BrokenImage(Exception):
-    """The bytes are no image, or only a part of one; the message gives the decoder's reason."""
+    """The bytes are not a complete image; the message gives the decoder's reason."""
 
 
 class Box(NamedTuple):
@@ -43,9 +44,9 @@ class Picture(Protocol):
     width: int
 
     def pixels(self, shrink: int = 1) -> Pixels:
-        """Every pixel, or a picture up to `shrink` times (1, 2, 4, 8) smaller where that is cheaper to decode.
+        """Decode every pixel, or a picture up to `shrink` (1, 2, 4, 8) times smaller where that is cheaper.
 
-        A smaller picture measures the original's size divided by what was taken, rounded up.
+        Its sides are the original's, divided by the factor that was used and rounded up.
         """
         ...
 
@@ -62,9 +63,7 @@ class Jpeg:
         least = {"min_height": -(-self.height // shrink), "min_width": -(-self.width // shrink)}
         try:
             return simplejpeg.decode_jpeg(self.data, fastdct=shrink > 1, min_factor=shrink, **least)
-        except (
-            ValueError
-        ):  # it refuses what Pillow forgives, such as bytes between markers; both refuse a cut file
+        except ValueError:  # Pillow forgives more, such as bytes between markers; both refuse a cut file
             return open_with_pillow(self.data).pixels()
 
 
@@ -80,14 +79,12 @@ class Other:
     def pixels(self, shrink: int = 1) -> Pixels:  # noqa: ARG002 (decoded whole)
         try:
             return np.array(_rgb(self.image))
-        except (
-            Exception
-        ) as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error … for bad files
+        except Exception as error:  # OSError, SyntaxError, ValueError, struct.error …
             raise BrokenImage(str(error)) from error
 
 
 def open_picture(data: bytes) -> Picture:
-    """The picture in the bytes of a file. Raises BrokenImage."""
+    """Open the image in the bytes of a file. Raises BrokenImage."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError:
@@ -96,7 +93,6 @@ def open_picture(data: bytes) -> Picture:
 
 
 def open_with_pillow(data: bytes) -> Other:
-    """Raises BrokenImage."""
     try:
         return Other(Image.open(BytesIO(data)))
     except Image.UnidentifiedImageError:
@@ -106,7 +102,7 @@ def open_with_pillow(data: bytes) -> Other:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """8 bits a channel as Pillow converts them; grey of more bits by its own white, where Pillow would cut it off."""
+    """Return 8 bits per channel as Pillow converts them; grey of more bits is scaled by its white, not cut off."""
     if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PPM", "PNG")):
         values, white = np.asarray(image).astype(np.int64), 65535  # of PNG, and to which Pillow brings a PGM
         if isinstance(image, TiffImageFile):
@@ -122,7 +118,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _white(image: TiffImageFile, largest: int) -> int:
-    """The white of a grey TIFF: as it says itself, or that of its bits; cameras of 12 bits write files of 16."""
+    """Return the white of a grey TIFF: stated, or that of its bits; cameras of 12 bits write files of 16."""
     white = 2 ** int(np.max(image.tag_v2[BITS_PER_SAMPLE])) - 1
     said = int(np.max(image.tag_v2.get(MAX_SAMPLE_VALUE, white)))
     if largest <= said < white:
@@ -131,7 +127,7 @@ def _white(image: TiffImageFile, largest: int) -> int:
 
 
 def crop_resized(picture: Picture, box: Box, size: int) -> Pixels:
-    """`box` of the picture at (size, size, 3): bilinear with antialiasing, as torchvision's resize.
+    """Return `box` of the picture at (size, size, 3): bilinear with antialiasing, as torchvision's resize.
 
     A box at least twice as large as `size` is decoded at 1/2, 1/4 or 1/8: the same crop, its edges rounded to
     the decoded pixels, its content within a grey level or two of the full decoding.
@@ -147,7 +143,7 @@ def crop_resized(picture: Picture, box: Box, size: int) -> Pixels:
 
 
 def averaged(pixels: Pixels, side: int) -> Pixels:
-    """The middle square at (side, side, 3), each pixel the mean of the area that it covers; enlarged as `resized`."""
+    """Return the middle square at (side, side, 3), each pixel the mean of its area; enlarged as `resized`."""
     shorter = min(pixels.shape[:2])
     top, left = (pixels.shape[0] - shorter) // 2, (pixels.shape[1] - shorter) // 2
     square = pixels[top : top + shorter, left : left + shorter]
@@ -159,7 +155,7 @@ def averaged(pixels: Pixels, side: int) -> Pixels:
 
 
 def resized(pixels: Pixels, height: int, width: int) -> Pixels:
-    """The pixels at (height, width, 3): bilinear with antialiasing."""
+    """Resize to (height, width, 3): bilinear with antialiasing."""
     if pixels.shape[:2] == (height, width):
         return pixels
     # Channels-last with nothing between the rows, which torch resizes in place and gives back as channels-last.

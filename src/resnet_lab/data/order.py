@@ -1,4 +1,4 @@
-"""Which images are used, which comes when, on which device, and with what chance: functions of (seed, epoch, index).
+"""Choose images, their order, device and random numbers, all as functions of (seed, epoch, index).
 
 Nothing here depends on the number of workers or devices, on what ran before, or on where training resumed.
 """
@@ -35,22 +35,25 @@ def images_in(batch: Any) -> int:
 
 
 def generator(seed: int, epoch: int, purpose: str) -> torch.Generator:
-    """A generator for one epoch and one purpose, on the CPU so that every device gets the same numbers."""
-    digest = blake2b(f"{purpose}/{seed}/{epoch}".encode(), digest_size=8).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest, "big"))
+    """Return a generator for one epoch and one purpose, on the CPU so that every device gets the same numbers."""
+    return torch.Generator().manual_seed(_number(f"{purpose}/{seed}/{epoch}"))
 
 
 def sample_random(seed: int, epoch: int, index: int) -> random.Random:
-    """The random numbers of one image in one epoch: the same in any thread, process or device."""
+    """Return the generator of one image in one epoch: the same in any thread, process or device."""
     return random.Random(f"{seed}/{epoch}/{index}")
 
 
 def draw(purpose: str) -> None:
-    """Sets the global generators of Python, NumPy and torch, the CPU's, to a function of the purpose alone."""
-    number = int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "big")
+    """Seed the global generators of Python, NumPy and torch (on the CPU) by the purpose alone."""
+    number = _number(purpose)
     random.seed(number)
     np.random.seed(number % 2**32)  # noqa: NPY002 (the generator that data sets draw from)
     torch.default_generator.manual_seed(number)
+
+
+def _number(purpose: str) -> int:
+    return int.from_bytes(blake2b(purpose.encode(), digest_size=8).digest(), "big")
 
 
 @contextmanager
@@ -69,37 +72,33 @@ def drawn(purpose: str | None = None) -> Iterator[None]:
 
 
 class Transform:
-    """A transform of one's own of training images; what it draws is a function of (seed, epoch, index)."""
+    """Your own transform of training images; what it draws is a function of (seed, epoch, index)."""
 
     def __init__(self, spec: Mapping[str, Any], seed: int = 0) -> None:
         self.name, self.seed = f"data.transform._target_={spec.get('_target_')}", seed
         self.function = instance(spec, "data.transform")
 
     def __call__(self, images: Tensor, epoch: int, indices: Sequence[int]) -> Tensor:
-        """uint8 images (N, C, H, W), each transformed. Raises UserError where others come of them.
+        """Transform uint8 images (N, C, H, W). Raises UserError where it returns anything else.
 
-        In the process that trains, and not in threads beside it: the generators that it draws from are global.
+        It runs in the training process, not in threads: the generators that it draws from are global.
         """
         found = []
         with drawn():
             for image, index in zip(images, indices, strict=True):
                 draw(f"{self.seed}/{epoch}/{index}")
                 seen = called(self.name, self.function, image)
-                if not isinstance(seen, Tensor) or seen.dtype != torch.uint8 or seen.shape != image.shape:
-                    kind = (
-                        f"{seen.dtype} {tuple(seen.shape)}"
-                        if isinstance(seen, Tensor)
-                        else type(seen).__name__
-                    )
-                    raise UserError(
-                        f"{self.name} makes {kind} of an image of uint8 {tuple(image.shape)}: the same is needed"
-                    )
+                kind = (
+                    f"{seen.dtype} {tuple(seen.shape)}" if isinstance(seen, Tensor) else type(seen).__name__
+                )
+                if kind != (same := f"{torch.uint8} {tuple(image.shape)}"):
+                    raise UserError(f"{self.name} makes {kind} of an image of {same}: the same is needed")
                 found.append(seen.as_subclass(Tensor))
         return torch.stack(found)
 
 
 def rank_and_world() -> tuple[int, int]:
-    """(rank, world size) of this process; (0, 1) where nothing is distributed."""
+    """Return rank and world size of this process; (0, 1) where nothing is distributed."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
@@ -126,11 +125,11 @@ class TrainOrder:
         return self.images // self.batch_size if self.drop_last else -(-self.images // self.batch_size)
 
     def shuffled(self, epoch: int) -> Tensor:
-        """Every index once: int64 (images,)."""
+        """Return every index once: int64 (images,)."""
         return torch.randperm(self.images, generator=generator(self.seed, epoch, "order"))
 
     def batches(self, epoch: int, start: int = 0, device: torch.device = CPU) -> Iterator[Tensor]:
-        """This rank's share of each batch from number `start` on: int64 indices, sent to the device once an epoch."""
+        """Yield this rank's share of each batch from number `start` on: int64, sent to the device once per epoch."""
         shuffled = self.shuffled(epoch).to(device)
         for batch in range(start, len(self)):
             whole = shuffled[batch * self.batch_size : (batch + 1) * self.batch_size]
@@ -162,14 +161,13 @@ class EvalOrder:
         return range(self.rank, self.images, self.world)
 
     def batches(self, epoch: int = 0, start: int = 0, device: torch.device = CPU) -> Iterator[Tensor]:  # noqa: ARG002
-        """int64 indices on the device, in order, from batch number `start` on; every epoch has the same."""
-        yield from torch.arange(self.rank, self.images, self.world, device=device).split(self.batch_size)[
-            start:
-        ]
+        """Yield int64 indices on the device, in order, from batch number `start` on; every epoch has the same."""
+        every = torch.arange(self.rank, self.images, self.world, device=device)
+        yield from every.split(self.batch_size)[start:]
 
 
 class BatchOrder(Protocol):
-    """What batches an epoch has, as indices."""
+    """The batches of an epoch, as indices."""
 
     def __len__(self) -> int: ...
 
@@ -177,7 +175,7 @@ class BatchOrder(Protocol):
 
 
 class Reader(ABC):
-    """Turns indices, which count within the chosen images, into batches. It may read ahead as far as it likes."""
+    """Turns indices, which count within the chosen images, into batches; it may read ahead."""
 
     index_device: torch.device = CPU  # where it takes its indices
     left_out: Sequence[int] = ()  # broken images of the running or last iteration, as indices of their part
@@ -194,7 +192,7 @@ class Loader:
         self.order, self.reader = order, reader
 
     def __len__(self) -> int:
-        """Batches of a whole epoch, wherever this one was taken up."""
+        """Return the number of batches of a whole epoch, wherever this one was resumed."""
         return len(self.order)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -206,7 +204,7 @@ class Loader:
 
 
 class TrainLoader(Loader):
-    """The training batches of one epoch after the other; an epoch can be stopped and taken up again after any batch.
+    """The training batches of one epoch after the other; an epoch can be stopped and resumed after any batch.
 
     Lightning calls `set_epoch` through `sampler`, and saves and restores the position through the state dict.
     """
@@ -243,9 +241,8 @@ class TrainLoader(Loader):
 
 
 def in_proportion(labels: Tensor, count: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Indices of `count` images, drawn so that each class keeps its share, and of the others; both sorted."""
-    mixed = torch.randperm(len(labels), generator=random)
-    mixed = mixed[labels[mixed].argsort(stable=True)]  # by class, at random within it
+    """Draw indices of `count` images so that each class keeps its share; return them and the others, both sorted."""
+    mixed = _by_class(labels, random)
     sizes = labels.bincount()
     # Of an image within its class.
     within = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes)[labels[mixed]]
@@ -254,11 +251,15 @@ def in_proportion(labels: Tensor, count: int, random: torch.Generator) -> tuple[
 
 
 def folded(labels: Tensor, fold: int, folds: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Indices of the images of one of `folds` parts, each with every class's share, and of the others; both sorted."""
-    mixed = torch.randperm(len(labels), generator=random)
-    mixed = mixed[labels[mixed].argsort(stable=True)]
-    inside = torch.arange(len(labels)) % folds == fold
+    """Return indices of one of `folds` parts, each with every class's share, and of the others; both sorted."""
+    mixed, inside = _by_class(labels, random), torch.arange(len(labels)) % folds == fold
     return mixed[inside].sort().values, mixed[~inside].sort().values
+
+
+def _by_class(labels: Tensor, random: torch.Generator) -> Tensor:
+    """Return every index, sorted by class and at random within it."""
+    mixed = torch.randperm(len(labels), generator=random)
+    return mixed[labels[mixed].argsort(stable=True)]
 
 
 def shared_out(

@@ -1,4 +1,4 @@
-"""How an image file becomes what a net takes, without augmentation: written, read and done in this one place."""
+"""Turn an image file into what a network takes, without augmentation; write and read how."""
 
 import json
 from collections.abc import Iterable
@@ -15,35 +15,28 @@ from resnet_lab.data.decode import Picture, Pixels, open_picture, resized
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What a net was tested on: a view of the image, its normalisation, and the names of the net's outputs."""
+    """What a network was tested on: a view of the image, its normalisation, and the names of the outputs."""
 
     channels: int  # 1: grey, 3: RGB
-    size: tuple[int, int]  # height and width that the net sees, in pixels
+    size: tuple[int, int]  # height and width that the network takes, in pixels
     resize: int | None  # the shorter side before the centre crop; None: the middle square, scaled to `size`
     mean: Tensor  # of values from 0 to 1: (C, 1, 1), or (C, H, W) where it is subtracted per pixel
     std: Tensor  # (C, 1, 1)
     class_names: tuple[str, ...] = ()  # in the order of the outputs; empty: not known
 
     def to_json(self) -> str:
-        """One line of ASCII, whatever the class names are made of."""
-        view: dict[str, object] = {"size": self.size}
-        if self.resize is not None:
-            view = {"resize": self.resize, "crop": self.size[0]}
+        """Return one line of ASCII, whatever the class names are made of."""
+        cropped = {"resize": self.resize, "crop": self.size[0]}
+        facts: dict[str, Any] = {"channels": self.channels}
+        facts |= {"size": self.size} if self.resize is None else cropped
         if self.unbounded:
-            view["unbounded"] = True
-        return json.dumps(
-            {
-                "channels": self.channels,
-                **view,
-                "mean": self.mean.tolist() if self.per_pixel else self.mean.flatten().tolist(),
-                "std": self.std.flatten().tolist(),
-                "class_names": self.class_names,
-            }
-        )
+            facts["unbounded"] = True
+        facts["mean"] = self.mean.tolist() if self.per_pixel else self.mean.flatten().tolist()
+        return json.dumps(facts | {"std": self.std.flatten().tolist(), "class_names": self.class_names})
 
     @classmethod
     def from_json(cls, text: str) -> "Preprocessing":
-        """Raises ValueError where the text is none that `to_json` writes."""
+        """Raises ValueError where `to_json` did not write the text."""
         try:
             facts: dict[str, Any] = json.loads(text)
             channels, resize = int(facts["channels"]), facts.get("resize")
@@ -65,7 +58,7 @@ class Preprocessing:
             if read.unbounded > bool(facts.get("unbounded")):
                 raise ValueError("mean must be from 0 to 1")
         except (KeyError, TypeError, IndexError, RuntimeError, ValueError) as error:
-            raise ValueError(f"no preprocessing: {type(error).__name__} {error}") from error
+            raise ValueError(f"not a preprocessing: {type(error).__name__} {error}") from error
         return read
 
     @property
@@ -79,19 +72,21 @@ class Preprocessing:
         return self.mean.shape[-2:] != (1, 1)
 
     def view(self, picture: Picture) -> Pixels:
-        """What the net sees of a picture, before normalisation: uint8 (H, W, C)."""
+        """Return what the network takes of a picture, before normalisation: uint8 (H, W, C)."""
         if self.resize is not None:
             pixels = CentreView(self.resize, self.size[0])(picture)
         else:
             pixels = picture.pixels()
             if pixels.shape[:2] != self.size:  # a set's own images need not be square
-                pixels = _square(pixels)
+                side = min(pixels.shape[:2])
+                top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
+                pixels = pixels[top : top + side, left : left + side]
         if self.channels == 1:
             pixels = np.array(Image.fromarray(pixels).convert("L"))[..., None]
         return pixels if self.resize is not None else resized(pixels, *self.size)
 
     def __call__(self, data: bytes) -> Tensor:
-        """The bytes of an image file as float32 (C, H, W). Raises BrokenImage."""
+        """Return the image in a file's bytes as float32 (C, H, W). Raises BrokenImage."""
         pixels = torch.from_numpy(np.ascontiguousarray(self.view(open_picture(data))))
         return (pixels.permute(2, 0, 1).float() / 255 - self.mean) / self.std
 
@@ -103,7 +98,7 @@ class CentreView:
         self.resize, self.crop = resize, crop
 
     def __call__(self, picture: Picture) -> Pixels:
-        """Pixels (crop, crop, 3), equal to torchvision's Resize and CenterCrop."""
+        """Return pixels (crop, crop, 3), equal to those of torchvision's Resize and CenterCrop."""
         shorter = min(picture.height, picture.width)
         height, width = (int(self.resize * side / shorter) for side in (picture.height, picture.width))
         pixels = resized(picture.pixels(), height, width)
@@ -114,7 +109,7 @@ class CentreView:
 
 
 def mean_and_std(batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (1 where it is 0) of each channel over images (N, C, H, W): float32 (C,), (C,)."""
+    """Measure mean and deviation (1 where it is 0) of each channel of images (N, C, H, W): float32 (C,), (C,)."""
     count, total, squares = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
     for images in batches:
         values = images.double()
@@ -125,13 +120,6 @@ def mean_and_std(batches: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
 
 
 def by_channel(values: Any) -> Tensor:
-    """Numbers of each channel as float32 (C, 1, 1); those of each pixel stay (C, H, W)."""
+    """Return numbers of each channel as float32 (C, 1, 1); those of each pixel stay (C, H, W)."""
     numbers = torch.as_tensor(values, dtype=torch.float32)
     return numbers if numbers.ndim == 3 else numbers.reshape(-1, 1, 1)
-
-
-def _square(pixels: Pixels) -> Pixels:
-    """The middle of an image (H, W, C), as wide as it is high."""
-    side = min(pixels.shape[:2])
-    top, left = (pixels.shape[0] - side) // 2, (pixels.shape[1] - side) // 2
-    return pixels[top : top + side, left : left + side]

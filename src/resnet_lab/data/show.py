@@ -1,6 +1,5 @@
-"""Contact sheets: what the net is trained and tested on, as pictures."""
+"""Draw contact sheets of what a network is trained and tested on."""
 
-from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -10,8 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from resnet_lab.data import build
-from resnet_lab.data.order import Batch, EvalOrder
-from resnet_lab.data.preprocessing import Preprocessing
+from resnet_lab.data.order import EvalOrder
 from resnet_lab.data.spec import DataConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import expanded
@@ -20,7 +18,7 @@ ROWS, COLUMNS = 6, 8
 
 
 def show(config: DataConfig, out: Path | None = None, *, seed: int = 0) -> list[Path]:
-    """Writes NAME-train.png, of augmented images, and NAME-test.png into `out` (None: here); returns the paths.
+    """Write NAME-train.png, of augmented images, and NAME-test.png into `out` (None: here); return the paths.
 
     Raises UserError where the data or the folder will not do.
     """
@@ -33,16 +31,17 @@ def show(config: DataConfig, out: Path | None = None, *, seed: int = 0) -> list[
     train, test = data.train_dataloader(), data.test_dataloader()
     if isinstance(
         test.order, EvalOrder
-    ):  # every nth image, as one of n devices has them: a set may be sorted by class
+    ):  # every nth image, as one of n devices: a set may be sorted by class
         test.order = replace(test.order, world=max(data.sizes["test"] // (ROWS * COLUMNS), 1))
     folder = Path() if out is None else expanded(out)
     paths = []
-    for name, batches, title in (
-        ("train", train, "training images, augmented"),
-        ("test", test, "test images"),
-    ):
-        images, labels = _first(batches, ROWS * COLUMNS)
-        figure = _sheet(_visible(images, preprocessing), [data.info.class_names[label] for label in labels])
+    sheets = (("train", train, "training images, augmented"), ("test", test, "test images"))
+    for name, batches, title in sheets:
+        few, labels = zip(*islice(batches, ROWS * COLUMNS), strict=True)
+        images = torch.cat(few)[: ROWS * COLUMNS]
+        # Values of 0 to 1, (N, H, W, C).
+        shown = (images.cpu() * preprocessing.std + preprocessing.mean).clamp(0, 1).permute(0, 2, 3, 1)
+        figure = _sheet(shown, [data.info.class_names[label] for label in torch.cat(labels).tolist()])
         figure.suptitle(f"{config.name}: {title}")
         path = folder / f"{config.name}-{name}.png"
         try:
@@ -52,17 +51,6 @@ def show(config: DataConfig, out: Path | None = None, *, seed: int = 0) -> list[
             raise UserError(f"cannot write {path}: {error.strerror}") from None
         paths.append(path)
     return paths
-
-
-def _first(batches: Iterable[Batch], count: int) -> tuple[Tensor, list[int]]:
-    """Images (N, C, H, W) and labels of the first batches, at most `count`."""
-    images, labels = zip(*islice(batches, count), strict=True)
-    return torch.cat(images)[:count], torch.cat(labels)[:count].tolist()
-
-
-def _visible(images: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """Normalised images (N, C, H, W) as values of 0 to 1, (N, H, W, C)."""
-    return (images.cpu() * preprocessing.std + preprocessing.mean).clamp(0, 1).permute(0, 2, 3, 1)
 
 
 def _sheet(images: Tensor, names: list[str]) -> Figure:

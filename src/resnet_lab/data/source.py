@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from resnet_lab.data.spec import DataConfig, DataInfo
 from resnet_lab.errors import UserError, unknown
@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from resnet_lab.data.datamodule import Images
 
 Config = TypeVar("Config", bound=DataConfig)
+
+
+def broken_image(which: str) -> UserError:
+    """Return the error of a run that a broken image stops; `which` names the image and what is wrong with it."""
+    return UserError(f"broken image {which} (data.on_error=skip would leave it out)")
 
 
 class Source(ABC, Generic[Config]):
@@ -44,6 +49,10 @@ class Source(ABC, Generic[Config]):
             raise UserError(f"data={self.config.name} needs to know where its images lie: data.root=…")
         return self.config.root
 
+    @property
+    def test_share(self) -> float:
+        return getattr(self.config, "test_share", 0)
+
     def few(self, train: int | None, test: int) -> Config:
         """Return the configuration of at most so many training images (None: as many as now) and test images."""
         config, (train_images, test_images) = self.config, self.left()
@@ -60,55 +69,50 @@ class Source(ABC, Generic[Config]):
         train = counts["train"] - config.validation
         if config.fold is not None:
             tested = len(range(config.fold, counts["train"], config.folds))
-            return train - tested, tested
-        if "test" in counts:
+        elif "test" in counts:
             return train, counts["test"]
-        tested = round(getattr(config, "test_share", 0) * counts["train"])
+        else:
+            tested = round(self.test_share * counts["train"])
         return train - tested, tested
 
     def training_images(self) -> int:
         """Return how many images a run trains on. Raises UserError where more are asked for than there are."""
         config, counts = self.config, self.counts()
         if config.fold is not None and config.fold >= config.folds:
-            raise UserError(
-                f"data.fold={config.fold}: allowed are 0 to {config.folds - 1} (data.folds={config.folds})"
-            )
+            allowed = f"0 to {config.folds - 1} (data.folds={config.folds})"
+            raise UserError(f"data.fold={config.fold}: allowed are {allowed}")
         train, test = self.left()
-        if config.fold is not None and not test:
-            raise UserError(f"data.folds={config.folds}: {config.name} has {counts['train']} training images")
-        if "val" in counts and config.validation:
-            raise UserError(
-                f"data.validation={config.validation}: {config.name} keeps its own validation images"
-            )
         if not test:
-            share = getattr(config, "test_share", 0)
-            raise UserError(
-                f"data.test_share={share} of {counts['train']} images is none: name a larger share"
-            )
-        for key, least, most in (
-            ("validation", 0, train + config.validation - 1),
-            ("train_images", 1, train),
-            ("test_images", 1, test),
-        ):
+            key = f"test_share={self.test_share}" if config.fold is None else f"folds={config.folds}"
+            raise UserError(f"data.{key} of {counts['train']} images leaves none to test on")
+        if "val" in counts and config.validation:
+            raise UserError(f"data.validation={config.validation}: {config.name} keeps its own")
+        most_aside = train + config.validation - 1
+        limits = ("validation", 0, most_aside), ("train_images", 1, train), ("test_images", 1, test)
+        for key, least, most in limits:
             asked = getattr(config, key)
             if asked is not None and not least <= asked <= most:
                 raise UserError(f"data.{key}={asked}: allowed are {least} to {most} images of {config.name}")
         return train if config.train_images is None else config.train_images
 
-    def check_transform(self, channels: int, height: int, width: int) -> None:
-        """Raise UserError where a transform of one's own cannot be made, or makes something else of an image."""
-        if spec := getattr(self.config, "transform", None):
+    def facts(
+        self,
+        shape: tuple[int, int, int],
+        class_names: tuple[str, ...],
+        fingerprint: str | None = None,
+        **more: Any,
+    ) -> DataInfo:
+        """Return the facts of images (C, H, W), once what the configuration says of them is checked."""
+        meant, config = getattr(self.config, "fingerprint", None), self.config
+        if meant not in (None, fingerprint):
+            other = f"other images than data.fingerprint={meant}: theirs is {fingerprint}"
+            raise UserError(f"data.root={config.root} of {config.name} holds {other}")
+        if transform := getattr(config, "transform", None):
             import torch
 
             from resnet_lab.data.order import Transform
 
-            Transform(spec)(torch.zeros(1, channels, height, width, dtype=torch.uint8), 0, [0])
-
-    def check_fingerprint(self, found: str) -> None:
-        """Raise UserError where other images are there than were meant."""
-        meant, config = getattr(self.config, "fingerprint", None), self.config
-        if meant not in (None, found):
-            raise UserError(
-                f"data.root={config.root} of {config.name} holds other images than data.fingerprint={meant}: theirs is"
-                f" {found}"
-            )
+            Transform(transform)(torch.zeros(1, *shape, dtype=torch.uint8), 0, [0])
+        return DataInfo(
+            *shape, class_names, self.training_images(), fingerprint, "val" in self.counts(), **more
+        )

@@ -1,4 +1,4 @@
-"""What a data set is, in words: typed choices and facts. Free of torch."""
+"""The choices and facts of data sets, typed. Free of torch."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, fields, replace
@@ -9,7 +9,7 @@ from resnet_lab.fields import LOCAL, choice, local, number, path
 
 ON_ERROR = ("stop", "skip")
 SMALL = (
-    64  # pixels: images of at most this side gain little from a second thread, and runs side by side gain all
+    64  # pixels: images of at most this side gain little from a second thread, and much from parallel runs
 )
 
 
@@ -116,10 +116,8 @@ class InMemoryConfig(DataConfig):
         return replace(self, pad=0, flip=False, cutout=0, transform={})
 
     def embedded(self, photographs: Callable[[], str]) -> DataConfig:  # noqa: ARG002
-        kept = {
-            key: getattr(self, key)
-            for key in ("mean", "divide_by_std", "cutout", "transform", "fold", "folds")
-        }
+        same = ("mean", "divide_by_std", "cutout", "transform", "fold", "folds")
+        kept = {key: getattr(self, key) for key in same}
         kept["validation"] = min(self.validation, 16) if self.published else 0
         return SmallImagesConfig(name="digits", pad=1, flip=False, **kept)
 
@@ -216,15 +214,9 @@ class ImageFolderConfig(DataConfig):
         return replace(self, augmentation="scale_jitter", scale_min=self.crop, scale_max=self.crop, **plain)
 
     def embedded(self, photographs: Callable[[], str]) -> DataConfig:
-        sizes: dict[str, Any] = {
-            "crop": 64,
-            "test_crop": None,
-            "resize": 72,
-            "scale_min": 72,
-            "scale_max": 80,
-        }
-        sizes |= {"validation": 0, "train_images": None, "test_images": None}
-        return replace(self, name="image_folder", root=photographs(), fingerprint=None, **sizes)
+        choices: dict[str, Any] = dict.fromkeys(("test_crop", "train_images", "test_images", "fingerprint"))
+        choices |= {"crop": 64, "resize": 72, "scale_min": 72, "scale_max": 80, "validation": 0}
+        return replace(self, name="image_folder", root=photographs(), **choices)
 
 
 @dataclass
@@ -239,7 +231,7 @@ class ShardsConfig(ImageFolderConfig):
 
 @dataclass
 class OwnConfig(DataConfig):
-    """A data set of somebody's own, by the dotted path of what makes it (resnet_lab.data.own tells what that gives)."""
+    """A data set of your own, by the dotted path of what makes it (see resnet_lab.data.own)."""
 
     # name of the data set; empty: that of its YAML file
     name: str = local("")
@@ -279,16 +271,12 @@ KINDS = (SmallImagesConfig, SmallFolderConfig, ImageFolderConfig, ShardsConfig, 
 
 
 def data_kind(keys: Collection[str]) -> type[DataConfig]:
-    """The kind of data set whose choices these are, as far as they are any's: the least that knows the most of them.
+    """Return the kind of data set whose choices these are: the one with most of them, and fewest others.
 
     A configuration that was written names every field that there was then.
     """
-
-    def fit(kind: type[DataConfig]) -> tuple[int, int]:
-        known = {each.name for each in fields(kind)}
-        return len(known & set(keys)), -len(known)
-
-    return max(KINDS, key=fit)
+    names: dict[type[DataConfig], set[str]] = {kind: {each.name for each in fields(kind)} for kind in KINDS}
+    return max(KINDS, key=lambda kind: (len(names[kind] & set(keys)), -len(names[kind])))
 
 
 @dataclass(frozen=True)
@@ -302,13 +290,8 @@ class DataInfo:
     training: int  # images that a run trains on
     fingerprint: str | None = None  # which images these are, where the name of the set does not say it
     validated: bool = False  # whether the set keeps validation images of its own
-    target_shape: tuple[int, ...] | None = (
-        None  # of labels that are tensors; None: whole numbers that name classes
-    )
-
-    own_batches: bool = (
-        False  # batches are not (images, labels): a module of one's own takes them as they are
-    )
+    target_shape: tuple[int, ...] | None = None  # of labels that are tensors; None: numbers that name classes
+    own_batches: bool = False  # batches are not (images, labels): a module of your own takes them as they are
 
     @property
     def classes(self) -> int:
@@ -319,9 +302,8 @@ def check_batches(images: int, batch_size: int, *, drop_last: bool, world: int) 
     """Raise UserError where an epoch of so many images has no full batch, or a batch too few for `world` devices."""
     last = 0 if drop_last else images % batch_size
     if batch_size > images:
-        raise UserError(
-            f"recipe.batch_size={batch_size}: the training set has only {several(images, 'image')}"
-        )
+        only = f"the training set has only {several(images, 'image')}"
+        raise UserError(f"recipe.batch_size={batch_size}: {only}")
     if batch_size < world:
         raise UserError(f"recipe.batch_size={batch_size} is less than the {world} devices")
     if 0 < last < world:

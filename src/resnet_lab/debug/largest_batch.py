@@ -52,6 +52,9 @@ class LargestBatch(Checkpoint):
                 break
             rows.append((size * trainer.world_size, used(trainer.strategy.root_device) / 1e9, size / seconds))
             full = _would_not_fit(rows, trainer.strategy.root_device)
+            if trainer.world_size > 1:  # all ranks try the same sizes
+                seconds = float(trainer.strategy.reduce(torch.tensor(seconds), reduce_op="mean"))
+                full = trainer.strategy.reduce_boolean_decision(full, all=False)
             size *= 2
         trainer.should_stop = True
         if trainer.is_global_zero:

@@ -35,7 +35,10 @@ class LrRange(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        loss = float(outputs["loss"] if isinstance(outputs, dict) else outputs)
+        own = outputs["loss"] if isinstance(outputs, dict) else outputs
+        loss = float(
+            trainer.strategy.reduce(own.detach(), reduce_op="mean")
+        )  # all ranks end at one iteration
         self._average = SMOOTHING * self._average + (1 - SMOOTHING) * loss
         self.rates.append(float(trainer.optimizers[0].param_groups[0]["lr"]))
         self.losses.append(self._average / (1 - SMOOTHING ** (len(self.losses) + 1)))

@@ -19,7 +19,7 @@ LIMIT = 100  # of the images, one in so many is taken
 
 
 def debugged(config: TrainConfig) -> TrainConfig:
-    """What `debug` makes of a run, in a folder of its own, so that no report takes it for the experiment."""
+    """Return what `debug` makes of a run, in a folder of its own, so that no report takes it for the experiment."""
     ways = {
         "overfit": on_one_batch,
         "profile": for_a_profile,
@@ -34,7 +34,7 @@ def debugged(config: TrainConfig) -> TrainConfig:
 def within_a_minute(config: TrainConfig) -> TrainConfig:
     """Shorten a run to a minute on a CPU: a few iterations on embedded images, with the schedule in proportion.
 
-    Sets of small images become the digits, image folders crops of two photographs, and of data sets of one's own
+    Sets of small images become the digits, image folders crops of two photographs, and of the user's data sets
     few images are taken. Published weights, which may need a network, are left out; those of a file load.
     """
     recipe = _of_iterations(config.recipe, ITERATIONS)
@@ -53,7 +53,7 @@ def within_a_minute(config: TrainConfig) -> TrainConfig:
 
 
 def on_one_batch(config: TrainConfig) -> TrainConfig:
-    """The real net on one batch of the real images, again and again, with nothing that keeps it from learning them."""
+    """Return the real net on one batch of the real images, with nothing that keeps it from overfitting them."""
     most, iterations = BY_HEART
     images = min(config.recipe.batch_size, most)
     recipe = replace(
@@ -80,13 +80,13 @@ def on_one_batch(config: TrainConfig) -> TrainConfig:
 
 
 def for_a_profile(config: TrainConfig) -> TrainConfig:
-    """The real net and the real images, for a few iterations."""
+    """Return the real net and the real images, for a few iterations."""
     recipe = _of_iterations(config.recipe, PROFILED)
     return replace(config, recipe=recipe, data=_few(config.data, None, 2 * recipe.batch_size))
 
 
 def on_few_images(config: TrainConfig) -> TrainConfig:
-    """The real net on one image in a hundred: as many epochs as the recipe has with all of them."""
+    """Return the real net on one image in a hundred: as many epochs as the recipe has with all of them."""
     recipe = config.recipe
     if recipe.iterations:
         recipe = recipes.shortened(replace(recipe, shorten=min(LIMIT, recipe.iterations)))
@@ -117,7 +117,7 @@ def over_batch_sizes(config: TrainConfig) -> TrainConfig:
 
 
 def _of_iterations(recipe: recipes.RecipeConfig, iterations: int) -> recipes.RecipeConfig:
-    """The recipe with its schedule in proportion."""
+    """Return the recipe with its schedule in proportion."""
     length = recipe.iterations or recipe.epochs or iterations
     recipe = recipes.shortened(replace(recipe, shorten=length / iterations))
     return replace(recipe, iterations=iterations, epochs=None)
@@ -129,6 +129,6 @@ def _few(data: DataConfig, train: int | None, test: int) -> DataConfig:
 
 
 def _there(data: DataConfig) -> tuple[int, int]:
-    """How many images there are to train and to test on."""
+    """Return how many images there are to train and to test on."""
     train, test = counted(data)
     return min(train, data.train_images or train), min(test, data.test_images or test)

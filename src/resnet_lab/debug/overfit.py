@@ -17,7 +17,7 @@ class NotByHeart(NamedFailure):
 class ByHeart(Checkpoint):
     """Ends training once the training error is 0 %; NotByHeart where it ends without.
 
-    If a module of one's own logs no train/error, its train/loss must fall to a tenth of what it was at first. A
+    If a module of the user's logs no train/error, its train/loss must fall to a tenth of what it was at first. A
     `Checkpoint`, because Lightning calls those alone after the module has logged its epoch.
     """
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def create_model(name: str, **choices: Any) -> "nn.Module":
-    """The net of this name, with any field of ModelConfig changed: create_model("resnet34", shortcut="C").
+    """Return the net of this name, with any field of ModelConfig changed: create_model("resnet34", shortcut="C").
 
     Channels default to 3 and classes to 10 (small images) or 1000. Raises UserError for an unknown name or
     choice, for a combination that makes no sense, and for weights that do not fit.

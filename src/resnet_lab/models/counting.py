@@ -13,7 +13,7 @@ WEIGHTED = (nn.Conv2d, nn.Linear)
 
 
 def layers(model: nn.Module, input_shape: tuple[int, int, int]) -> list[Layer]:
-    """The layers that one image of shape (C, H, W) passes; the model may be on the meta device."""
+    """Return the layers that one image of shape (C, H, W) passes; the model may be on the meta device."""
     found: list[Layer] = []
     names = {module: name for name, module in model.named_modules()}
 

@@ -48,7 +48,7 @@ def check_weights(config: ModelConfig, net: Net) -> None:
 
 
 def description_in(path: Path) -> Net | None:
-    """The net that a run folder, one of its checkpoints or an exported file says it is of; None: it does not say.
+    """Return the net that a run folder, a checkpoint of one or an exported file names; None where it names none.
 
     A file says it itself: another program's, in a folder of ours, is of another net than the folder's run.
     """
@@ -86,7 +86,7 @@ def _said_in(path: Path) -> Mapping[str, Any]:
 
 
 def _differing(net: Net) -> Iterator[tuple[str, dict[str, str]]]:
-    """The fields in which public programs differ without a trace in their files, and what each can be in this net."""
+    """Yield the fields in which programs differ without a trace in their files, with their possible values."""
     shortcut, order = shortcuts.find(net.shortcut), orders.find(net.order)
     if shortcut.pads():
         yield "zero_channels", ZERO_CHANNELS

@@ -110,7 +110,7 @@ class ModelConfig(NetConfig):
     def resolved(self) -> "Net":
         given = {each.name: getattr(self, each.name) for each in fields(ModelConfig)}
         if AUTO not in given.values() and self.width is not None:
-            return Net(**given)  # as a folder has it: code of one's own is not imported to read it
+            return Net(**given)  # as a folder has it: the user's code is not imported to read it
         family = self.family_plan()
         block = family.usual_block(self.depth) if self.block == AUTO else self.block
         branch = blocks.load(block)
@@ -185,7 +185,7 @@ class Net(ModelConfig):
 
     @property
     def label(self) -> str:
-        """A short readable name: resnet-110-dropout-full_preactivation."""
+        """Return a short readable name: resnet-110-dropout-full_preactivation."""
         words = ["plain" if self.shortcut == "none" else "resnet", str(self.depth)]
         for name, value in _unusual(self):
             if value != "none":
@@ -196,7 +196,7 @@ class Net(ModelConfig):
 
     @property
     def kind(self) -> str:
-        """What a table calls it: plain, residual (basic, A), residual (basic, A, groups=32)."""
+        """Return what a table calls it: plain, residual (basic, A), residual (basic, A, groups=32)."""
         plain = self.shortcut == "none"
         said = [] if plain and self.block == "basic" else [_text("block", self.block)]
         if not plain:
@@ -302,7 +302,7 @@ _ALIKE = ("family", "depth", "in_channels", "num_classes", "checkpointing", "hea
 
 
 def _unusual(net: Net) -> Iterator[tuple[str, str]]:
-    """The fields, and their values as text, that differ from what the papers do with this depth and block."""
+    """Yield the fields, and their values as text, that differ from what the papers do with this depth and block."""
     papers = ModelConfig(family=net.family, depth=net.depth).resolved()
     if "." not in net.block:  # to name a net imports nothing
         papers.shortcut = net.family_plan().usual_shortcut(blocks.load(net.block).expansion)
@@ -326,7 +326,7 @@ def value_text(value: object) -> str:
 
 
 def _senseless(net: Net) -> Iterator[str]:
-    """Why this net makes no sense."""
+    """Yield why this net makes no sense."""
     block, shortcut, order = blocks.load(net.block), shortcuts.find(net.shortcut), orders.find(net.order)
     if shortcut.plain and net.order != "original":
         yield "a plain net has no addition, so every order is the same net: use original"

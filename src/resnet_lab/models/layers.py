@@ -9,7 +9,7 @@ from resnet_lab.models.plans import ConvPlan, UnitPlan
 
 
 def conv(net: Any, plan: ConvPlan) -> nn.Conv2d:
-    """A padded convolution: only its stride shrinks the image. It has a bias where no batch norm follows."""
+    """Return a padded convolution: only its stride shrinks the image. It has a bias where no batch norm follows."""
     layer = nn.Conv2d(
         plan.width_in,
         plan.width_out,
@@ -33,12 +33,12 @@ def he_init(net: Any, layer: nn.Conv2d, bias: float = 0.0) -> None:
 
 
 def norm(net: Any, width: int) -> nn.Module:
-    """Batch norm, gamma 1 and beta 0; nothing in a net without it."""
+    """Return batch norm, gamma 1 and beta 0; nothing in a net without it."""
     return nn.BatchNorm2d(width) if net.batch_norm else nn.Identity()
 
 
 def stem(net: Any, width_in: int, width: int) -> nn.Module:
-    """What comes before the first batch norm: 3x3 on small images, 7x7 / 2 (he2015 Table 1), or three 3x3."""
+    """Return what comes before the first batch norm: 3x3 on small images, 7x7 / 2 (he2015 Table 1), or three 3x3."""
     if net.stem == "3x3":
         return conv(net, ConvPlan(width_in, width, 3))
     if net.stem == "7x7":
@@ -50,7 +50,7 @@ def stem(net: Any, width_in: int, width: int) -> nn.Module:
 
 
 def gate(net: Any, unit: UnitPlan) -> nn.Conv2d:
-    """A 1x1 convolution whose bias begins as `gate_bias`, on top of what a shortcut reads."""
+    """Return a 1x1 convolution whose bias begins as `gate_bias`, on top of what a shortcut reads."""
     layer = nn.Conv2d(unit.width_in, unit.width_out, 1, unit.stride)
     he_init(net, layer, net.gate_bias)
     return layer

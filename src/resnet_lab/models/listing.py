@@ -9,7 +9,7 @@ from resnet_lab.models.net_config import NetConfig, Shape
 from resnet_lab.models.other import OtherConfig
 from resnet_lab.targets import locate, takes
 
-# Images and names of arguments that a net of one's own is tried with.
+# Images and names of arguments that a net of the user's is tried with.
 IMAGES = ((3, 32, 32), (3, 224, 224), (1, 28, 28), (1, 8, 8))
 CLASSES = ("num_classes", "classes", "n_classes", "num_labels", "outputs")
 CHANNELS = ("in_channels", "channels", "in_chans", "num_channels")
@@ -19,7 +19,7 @@ PIPED_WIDTH = 200  # columns where nobody looks: lines stay whole for grep and f
 def print_models(pattern: str | None, layers: bool) -> int:
     """Print the nets that match the pattern, or with `layers` the layers of the one that does; 0.
 
-    A dotted path is a net of one's own, of which the layers are shown.
+    A dotted path is a net of the user's, of which the layers are shown.
     """
     if pattern is not None and "." in pattern:
         return print_layers(*guessed(pattern))

@@ -65,7 +65,7 @@ _imagenet("resnet50_d", "1812.01187 Table 5", depth=50, stem="deep", downsample=
 
 
 def list_models(pattern: str | None = None) -> list[str]:
-    """The names there are: all, the one given, those that match * and ?, or those that contain the part."""
+    """Return the names there are: all, the one given, those that match * and ?, or those that contain the part."""
     if pattern is None:
         return list(NAMED)
     if pattern in NAMED:
@@ -75,14 +75,14 @@ def list_models(pattern: str | None = None) -> list[str]:
 
 
 def entry(name: str) -> Named:
-    """Raises UserError for a name that is not there."""
+    """Raise UserError for a name that is not there."""
     if name not in NAMED:
         raise unknown("model", name, NAMED)
     return NAMED[name]
 
 
 def named(name: str, **choices: Any) -> ModelConfig:
-    """A copy of the description with these choices; raises UserError for an unknown name or choice."""
+    """Return a copy of the description with these choices; raises UserError for an unknown name or choice."""
     config = entry(name).config
     allowed = [field.name for field in fields(ModelConfig)]
     for choice in choices:
@@ -94,6 +94,6 @@ def named(name: str, **choices: Any) -> ModelConfig:
 
 @cache
 def recorded() -> dict[str, Counts]:
-    """The counts of each name in the file, at the size of the images that the net is made for."""
+    """Return the counts of each name in the file, at the size of the images that the net is made for."""
     with COUNTS.open(newline="") as rows:
         return {name: Counts(*map(int, numbers)) for name, *numbers in list(csv.reader(rows))[1:]}

@@ -18,7 +18,7 @@ def positive(default: float | None) -> Any:
 
 
 def training(made: Any) -> Any:
-    """A field that only training and a fresh start read: nets that differ in it compute the same in a test."""
+    """Return a field that is used only to train or initialise: it does not change what given weights compute."""
     made.metadata = MappingProxyType({**made.metadata, "training": True})
     return made
 
@@ -38,12 +38,12 @@ class NetConfig:
 
     @property
     def label(self) -> str:
-        """A short readable name of letters, digits, - and _: resnet-20, densenet-drop_rate_0_1."""
+        """Return a short readable name of letters, digits, - and _: resnet-20, densenet-drop_rate_0_1."""
         raise NotImplementedError
 
     @property
     def kind(self) -> str:
-        """What a table calls it beside its depth: residual (basic, A), densenet (drop_rate=0.1)."""
+        """Return what a table calls it beside its depth: residual (basic, A), densenet (drop_rate=0.1)."""
         raise NotImplementedError
 
     @property
@@ -58,32 +58,32 @@ class NetConfig:
 
     @property
     def alike_stages(self) -> int:
-        """Units of each stage of a net whose stages are alike; 0 of any other."""
+        """Return the units of each stage of a net whose stages are alike; 0 of any other."""
         return 0
 
     @property
     def usual_side(self) -> int | None:
-        """The side in pixels of the images that nets with such a stem are made for; None: nothing tells."""
+        """Return the side in pixels of the images that nets with such a stem are made for; None: nothing tells."""
         return None
 
     @property
     def begins_trained(self) -> bool:
-        """Whether its weights come from somewhere, so that a part of it may stay as it is."""
+        """Return whether its weights come from somewhere, so that a part of it may stay as it is."""
         return self.weights is not None
 
     @property
     def begins_published(self) -> bool:
-        """Whether it names weights that may have to be fetched."""
+        """Return whether it names weights that may have to be fetched."""
         return False
 
     @property
     def trained_head(self) -> str | None:
-        """The name of the module that recipe.freeze=backbone trains; None: the last fully connected layer."""
+        """Return the name of the module that recipe.freeze=backbone trains; None: the last fully connected layer."""
         return None
 
     @property
     def fresh_head(self) -> str | None:
-        """The beginning of the names of parameters that weights from elsewhere leave as they are; None: of none."""
+        """Return how the names of parameters begin that weights from elsewhere leave as they are; None: none."""
         return None
 
     def resolved(self) -> "NetConfig":
@@ -138,5 +138,5 @@ class NetConfig:
 
 
 def usual(each: Field[Any]) -> Any:
-    """What a field is unasked, where no family decides it."""
+    """Return what a field is unasked, where no family decides it."""
     return each.metadata.get("usual", each.default)

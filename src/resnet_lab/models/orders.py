@@ -42,7 +42,7 @@ class Order:
 
     @staticmethod
     def forward(unit: Any, x: "Tensor") -> "Tensor":
-        """What a `Unit` gives for x.
+        """Return what a `Unit` gives for x.
 
         It has `relu`; `bn`, the batch norm that does not stand between two convolutions; `convolutions`, the branch but
         for that; `for_shortcut(x, activated)`, what the shortcut of a pre-activated unit reads; `add(x, branch)`.
@@ -51,7 +51,7 @@ class Order:
 
     @classmethod
     def shares_last_norm(cls, layers: int) -> bool:
-        """Whether the branch's last gamma scales more than the branch, with so many convolutions."""
+        """Return whether the branch's last gamma scales more than the branch, with so many convolutions."""
         return cls.norm_after_addition or (cls.norm_first and layers == 1)
 
 

@@ -51,12 +51,12 @@ class OtherConfig(NetConfig):
 
     @property
     def label(self) -> str:
-        words = [self._name, *(f"{key}_{_short(value)}" for key, value in self._told.items())]
+        words = [self._name, *(f"{key}_{_short(value)}" for key, value in self._named_args.items())]
         return re.sub(r"[^A-Za-z0-9_-]+", "_", "-".join(words)).strip("_")[:LABEL_LENGTH]
 
     @property
     def kind(self) -> str:
-        said = ", ".join(f"{key}={_short(value)}" for key, value in self._told.items())
+        said = ", ".join(f"{key}={_short(value)}" for key, value in self._named_args.items())
         return f"{self._name} ({said})" if said else self._name
 
     @property
@@ -171,7 +171,7 @@ class OtherConfig(NetConfig):
         return self.name or self._target_.rpartition(".")[2]
 
     @property
-    def _told(self) -> Mapping[str, Any]:
+    def _named_args(self) -> Mapping[str, Any]:
         return {key: self.args[key] for key in self.told if key in self.args}
 
 

@@ -32,7 +32,7 @@ class Family:
     named: tuple[Units, ...] | None = None  # the nets there are; None: stages of n units each, for any n
 
     def units(self, depth: int, layers: int) -> Units | None:
-        """Units of each stage at this depth, with `layers` weighted layers a unit; None: no such net."""
+        """Return the units of each stage at this depth, with `layers` weighted layers a unit; None: no such net."""
         units, rest = divmod(depth - self.other_layers, layers)
         if rest or units < 1:
             return None
@@ -41,7 +41,7 @@ class Family:
         return None if units % self.stages else (units // self.stages,) * self.stages
 
     def form(self, layers: int) -> str:
-        """What its depths look like, as in 6n+2."""
+        """Return what its depths look like, for example 6n+2."""
         return "one of its depths" if self.named else f"{self.stages * layers}n+{self.other_layers}"
 
     def usual_block(self, depth: int) -> str:

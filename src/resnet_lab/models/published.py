@@ -43,7 +43,7 @@ def net_of(net: NetConfig) -> str | None:
 
 
 def variant(net: NetConfig) -> str | None:
-    """The published variant that `net.weights` names, as IMAGENET1K_V1; None where it is a path.
+    """Return the published variant that `net.weights` names, as IMAGENET1K_V1; None where it is a path.
 
     Raises UserError where it is neither a file, a folder nor a name that this net has weights under.
     """
@@ -75,7 +75,7 @@ def entry(net: NetConfig) -> "WeightsEnum | None":
 
 
 def fetch(weights: "WeightsEnum") -> "dict[str, Tensor]":
-    """The state dict, from torch.hub's cache or the network, its SHA-256 compared with the address's suffix.
+    """Return the state dict, from torch.hub's cache or the network, its SHA-256 compared with the address's suffix.
 
     Raises UserError where there is no network, or the file is not the published one.
     """

@@ -1,7 +1,7 @@
 """The shortcuts of he2015 Section 3.3 and he2016 Table 1: how each is added to what the branch computed.
 
 A class says all that there is to know of one: what can be known before it is built, its layers, and its formula. A new
-one is a class here, or in a file of one's own: ``model.shortcut=my.ReZero``. Free of torch until layers are made.
+one is a class here, or in a file of yours: ``model.shortcut=my.ReZero``. Free of torch until layers are made.
 """
 
 from enum import Enum
@@ -34,7 +34,9 @@ class Shortcut:
 
     in_he2016: ClassVar[str | None] = None  # what its tables call it
     projects: ClassVar[Projects] = Projects.NEVER
-    reads: ClassVar[tuple[str, ...]] = ()  # the fields of ModelConfig that are for it, and others like it
+    reads: ClassVar[
+        tuple[str, ...]
+    ] = ()  # the fields of ModelConfig that it uses, those of its parent included
     plain: ClassVar[bool] = False  # there is no shortcut
 
     def __init_subclass__(cls, name: str | None = None) -> None:
@@ -51,7 +53,7 @@ class Shortcut:
         raise NotImplementedError
 
     def add(self, own: Any, x: "Tensor", branch: "Tensor") -> "Tensor":
-        """What the unit got and what its branch computed, added; `own` has the layers."""
+        """Return shortcut(x) joined with `branch`; `own.NAME` is what `layers()` returned under this name."""
         raise NotImplementedError
 
     @classmethod
@@ -60,7 +62,7 @@ class Shortcut:
 
     @classmethod
     def projects_at(cls, changes_dimensions: bool) -> bool:
-        """Whether the shortcut of a unit has weights of its own."""
+        """Return whether the shortcut of a unit has weights of its own."""
         return cls.projects is Projects.ALWAYS or (cls.projects is Projects.CHANGES and changes_dimensions)
 
 
@@ -93,6 +95,7 @@ class ProjectionWhereNeeded(Shortcut, name="B"):
     reads = ("downsample",)
 
     def __init__(self, net: Any, unit: UnitPlan) -> None:
+        super().__init__(net, unit)
         self.here = (Projection if unit.projects else Identity)(net, unit)
 
     def layers(self) -> "dict[str, nn.Module | nn.Parameter]":

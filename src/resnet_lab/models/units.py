@@ -59,7 +59,7 @@ class Unit(nn.Module):
         return x
 
     def bn(self, x: Tensor) -> Tensor:
-        """The batch norm that does not stand between two convolutions."""
+        """Return the batch norm that does not stand between two convolutions."""
         return self.layers()[1][0 if self.norm_first else -1](x)
 
     def for_shortcut(self, x: Tensor, activated: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class Unit(nn.Module):
         return activated if self.shares_activation else x
 
     def add(self, x: Tensor, branch: Tensor) -> Tensor:
-        """The shortcut of x added to the branch."""
+        """Return the shortcut of x added to the branch."""
         if self.attention is not None:
             branch = self.attention(branch)
         if self.drop_path is not None:

@@ -28,7 +28,7 @@ _ROOT = re.compile(r"(?:^|\.)(?=(?:conv1|bn1|layer\d+|bn_last|fc)\.)")
 
 
 def weights_in(found: Any, source: str) -> State:
-    """The weights of the one net in what a file holds, under the net's own names here.
+    """Return the weights of the one net in what a file holds, under the net's own names here.
 
     A line on stderr says where there was a choice. Raises UserError where there is no state dict, or more than one net.
     """
@@ -61,7 +61,7 @@ def tell(line: str) -> None:
 
 
 def unwrapped(found: Any, source: str) -> Any:
-    """What lies within the containers of a checkpoint, averaged weights first.
+    """Return what lies within the containers of a checkpoint, averaged weights first.
 
     Raises UserError for several state dicts under names that say nothing.
     """
@@ -98,7 +98,7 @@ def _states(found: Any) -> list[str]:
 
 
 def _prefix(names: list[str], source: str) -> str:
-    """What wrappers (DDP, a LightningModule) put before the names of the one net that is there."""
+    """Return what wrappers (DDP, a LightningModule) put before the names of the one net that is there."""
     roots = [(name[: match.end()], name[match.end() :]) for name in names if (match := _ROOT.search(name))]
     nets = sorted({prefix for prefix, rest in roots if rest.startswith("layer1.")})
     if not nets:  # of another kind: take off what all names share

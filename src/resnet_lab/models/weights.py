@@ -45,7 +45,7 @@ def fill(model: nn.Module, net: NetConfig, path: Path) -> None:
 
 
 def read(path: Path) -> State:
-    """The weights in a .pth, .pt, .ckpt or .safetensors file, or in a run folder, under the net's own names.
+    """Return the weights in a .pth, .pt, .ckpt or .safetensors file, or in a run folder, under the net's own names.
 
     Of a finished run, the tested weights; else those of its last sound checkpoint. Wrappers' prefixes are taken off,
     other programs' names translated, and averaged weights preferred. Nothing in a file is executed.

@@ -85,12 +85,12 @@ def plan(
     console.print(
         f"{several(len(configs), 'run')}, {finished} finished; to do: {rest} on {where}", highlight=False
     )
-    for line in _told(kept, ways, measure) if gpu is None else []:
+    for line in _notes(kept, ways, measure) if gpu is None else []:
         console.print(line, highlight=False)
     return 0
 
 
-def _told(kept: Kept, ways: Mapping[str, float], measure: bool) -> Iterator[str]:
+def _notes(kept: Kept, ways: Mapping[str, float], measure: bool) -> Iterator[str]:
     """Yield where the seconds come from, and what would be faster here."""
     when = "now" if TIMED in kept.anew else "before"
     yield f"seconds of a step: timed {when} ({file()}), other depths by their multiply-adds"

@@ -112,7 +112,7 @@ def _training(
 
     def step() -> None:
         with torch.autocast(device.type, low, enabled=low is not None):
-            leaves = tree_leaves(model(images))  # whatever a network of a task of one's own gives
+            leaves = tree_leaves(model(images))  # whatever a network of a user's task gives
             loss = torch.stack([each.float().square().mean() for each in leaves]).sum()
         loss.backward()
         # What torch.optim.SGD computes; loading that takes longer than all that is timed here.

@@ -52,7 +52,7 @@ class Watch(Checkpoint):
         self._say("disk", sign_of_disk(self._folder.path))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if "train/loss" in trainer.callback_metrics:  # a module of one's own need not log it
+        if "train/loss" in trainer.callback_metrics:  # a module of the user's need not log it
             losses = read_columns(self._folder.history_file).get("train/loss", [])
             self._say("loss", sign_of_losses(losses))
         self._say("disk", sign_of_disk(self._folder.path))

@@ -77,7 +77,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what led to it: libraries wrap what the system said."""
+    """Yield the error and what led to it: libraries wrap what the system said."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -39,7 +39,7 @@ def latest(columns: Columns, name: str) -> float | None:
 
 
 def _numbers(cells: Sequence[str]) -> list[float]:
-    """A report over many runs spends most of its time here: a column is taken as a whole where it can be."""
+    """Return the numbers of a column, converted at once where possible: reports spend most of their time here."""
     if not any(cells):
         return [math.nan] * len(cells)
     try:

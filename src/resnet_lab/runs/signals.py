@@ -37,14 +37,16 @@ class Signals:
         self._before: dict[int, Any] = {number: signal.getsignal(number) for number in ENDING}
 
     def hold(self) -> None:
-        """Take over from whoever handles them now; nothing in a thread that may not."""
+        """Install our handlers and remember the others; outside the main thread do nothing."""
         for number, handler in self._before.items():
             ours_to_take = callable(handler) or number in OURS
-            if handler not in (None, signal.SIG_IGN) and ours_to_take:  # nohup, and `trap ''`, hold
+            if (
+                handler not in (None, signal.SIG_IGN) and ours_to_take
+            ):  # what nohup or `trap ''` ignores stays ignored
                 _set(number, self._note)
 
     def act(self) -> None:
-        """Raise Interrupted, or hand over to a launcher's own handler, as submitit's, which requeues."""
+        """Call the handler that a launcher installed (submitit's requeues the job), or else raise Interrupted."""
         number, self.received = self.received, None
         if number is None:
             return

@@ -23,7 +23,7 @@ from resnet_lab.models.other import kind_of
 def write(path: Path, net: nn.Module, model: NetConfig, seen: Preprocessing | None) -> None:
     """Write weights under the net's own names, with its description and preprocessing as JSON in the metadata.
 
-    The metadata of a net of one's own also holds the digest of its code.
+    The metadata of a net of the user's also holds the digest of its code.
     """
     weights = {name: value.contiguous() for name, value in net.state_dict().items()}
     if len({value.data_ptr() for value in weights.values() if value.numel()}) < len(weights):

@@ -34,8 +34,8 @@ from resnet_lab.sweeps.plugins import Task
 def train(overrides: list[str], multirun: bool, *, fresh: bool = False, retry_failed: bool = False) -> int:
     """Bring a run, or every run of a sweep, to its end; 0: all are finished, 1: one is not.
 
-    `fresh` trains what is finished anew, in a folder beside it; `retry_failed` trains the runs of a sweep again that
-    diverged.
+    `fresh` trains finished runs again, each in a new folder beside the old one; `retry_failed` also trains the runs of
+    a sweep that diverged.
 
     Raises UserError before anything is written when the configuration of any run is wrong.
     """
@@ -57,7 +57,7 @@ def run(request: Request, *, fresh: bool = False) -> tuple[RunFolder, int]:
     if fresh:
         (config,) = trained_anew([config])
     check(config.trainer, config.precision)
-    list(_told("before runs", [config]))  # the run itself tells these lines
+    list(_lines_of_extras("before runs", [config]))  # the run itself tells these lines
     first = this_process(config.trainer).is_first  # torchrun and srun start this command once a device
     if first and (runs := request.runs_of_experiment()) > 1:
         print(
@@ -123,7 +123,7 @@ def sweep(request: Request, *, fresh: bool = False, retry_failed: bool = False) 
         if fresh:
             jobs = dict(zip(jobs, trained_anew(list(jobs.values())), strict=True))
         task = Task(jobs, retry_failed=retry_failed)
-        for line in _told("before runs", list(task.composed.values())):
+        for line in _lines_of_extras("before runs", list(task.composed.values())):
             print(line, flush=True)
         _launch(hydra, task, request.arguments)
     # A launcher that is not ours may have called the task in other processes.
@@ -137,12 +137,12 @@ def sweep(request: Request, *, fresh: bool = False, retry_failed: bool = False) 
     for line, count in of_others.items():
         if line:
             print(f"resnet-lab: {count} of {len(ended)} runs: {line}", file=sys.stderr)
-    for line in _told("after a sweep", [job.config for job in ended]):
+    for line in _lines_of_extras("after a sweep", [job.config for job in ended]):
         print(line)
     return ended
 
 
-def _told(when: str, configs: Sequence[TrainConfig]) -> Iterator[str]:
+def _lines_of_extras(when: str, configs: Sequence[TrainConfig]) -> Iterator[str]:
     """Yield what the extras say of runs that begin or have ended, a line each; UserError where none may begin."""
     for tell in registered(when).values():
         yield from tell(configs)
@@ -151,7 +151,7 @@ def _told(when: str, configs: Sequence[TrainConfig]) -> Iterator[str]:
 def _launch(config: DictConfig, task: Task, arguments: list[str]) -> None:
     """Hand a grid's jobs to the launcher that `config.hydra` names, or the task's arguments to its sweeper.
 
-    Raises UserError where one of them cannot be made, or a launcher of somebody else's cannot start.
+    Raises UserError where one of them cannot be made, or another launcher cannot start.
     """
     plugins, context = Plugins.instance(), HydraContext(config_loader(), Callbacks(config))
     try:

@@ -44,8 +44,8 @@ class Place(ABC):
     def start(self, job: Job) -> bool:
         """Begin a run; False while there is no room for it."""
 
-    def take_back(self, jobs: Sequence[Job]) -> None:  # noqa: B027 (most places ask for a run as it begins)
-        """Forget runs that were to begin here, and have not."""
+    def take_back(self, jobs: Sequence[Job]) -> None:  # noqa: B027 (most places have no queue)
+        """Cancel runs that wait here and have not started."""
 
     @abstractmethod
     def ended(self) -> Iterator[tuple[Job, str]]:

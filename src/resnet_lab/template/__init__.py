@@ -1,4 +1,4 @@
-"""The small project that `resnet-lab new FOLDER` writes: parts of one's own, and an experiment that sweeps them."""
+"""The small project that `resnet-lab new FOLDER` writes: parts of your own, and an experiment that sweeps them."""
 
 import shutil
 from pathlib import Path

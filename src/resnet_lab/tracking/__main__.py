@@ -117,7 +117,7 @@ def _tell(line: str) -> None:
 
 
 def from_pipe(descriptor: int, parent: int) -> Iterator[dict[str, object]]:
-    """The messages, until the pipe is closed or the parent is gone: its loaders may hold the pipe open."""
+    """Yield the messages, until the pipe is closed or the parent is gone: its loaders may hold the pipe open."""
     buffer = b""
     while True:
         if not select.select([descriptor], [], [], LOOK)[0]:

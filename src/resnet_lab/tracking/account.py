@@ -65,7 +65,7 @@ def patience() -> tuple[float, ...]:
 
 
 def why_offline(mode: str) -> str | None:
-    """Why a run cannot or should not be online; None: it can."""
+    """Return why a run cannot or should not be online; None: it can."""
     if mode == "offline":
         return "as asked"
     address = urlsplit(_server())
@@ -82,7 +82,7 @@ def why_offline(mode: str) -> str | None:
 
 
 def _server() -> str:
-    """The address of W&B's server, of the environment or of the settings files in which `wandb login` notes it."""
+    """Return the address of W&B's server, from the environment or the settings that `wandb login` writes."""
     if given := os.environ.get("WANDB_BASE_URL"):
         return given
     home = expanded(os.environ.get("WANDB_CONFIG_DIR") or "~/.config/wandb")
@@ -95,7 +95,7 @@ def _server() -> str:
 
 
 def _has_key(host: str) -> bool:
-    """Whether W&B will find credentials where it looks for them; it is not asked, since it might prompt."""
+    """Return whether W&B will find credentials where it looks for them; it is not asked, since it might prompt."""
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return True
     given = os.environ.get("NETRC")

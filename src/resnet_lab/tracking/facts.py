@@ -86,13 +86,13 @@ def _tags(config: TrainConfig) -> list[str]:
 
 
 def _summary(record: Record) -> dict[str, object]:
-    """The last iteration's figures with the final test, and the cost; the best epoch is the rows' minimum."""
+    """Return the last iteration's figures with the final test, and the cost; the best epoch is the rows' minimum."""
     cost = {key: getattr(record.cost, key) for key in COST} | _figures("cost", record)
     return record.last | {key: value for key, value in cost.items() if value is not None}
 
 
 def _figures(part: str, record: Record) -> dict[str, Any]:
-    """The figures that every table has of a part of the record."""
+    """Return the figures that every table has of a part of the record."""
     return {column.key: column.of(record) for column in COLUMNS.values() if column.part == part}
 
 

@@ -43,7 +43,7 @@ class Target:
     offline: str | None = None  # why nothing can be sent
 
     def of(self, config: LoggerConfig) -> LoggerConfig:
-        """What the run was to use, offline where the server cannot be had."""
+        """Return what the run was to use, offline where the server cannot be reached."""
         given = replace(config, project=self.project or config.project, entity=self.entity or config.entity)
         given = from_environment(replace(given, mode="auto"))
         return replace(given, mode="offline") if self.offline else given
@@ -101,7 +101,7 @@ def sync(target: Target) -> int:
 
 
 def _bring_level(run: RunFolder, target: Target, name: str) -> int | None:
-    """How many rows W&B lacked of a run; None where it is passed over. Raises whatever keeps it from being sent."""
+    """Return how many rows W&B lacked of a run, None if it is passed over; raise what keeps it from being sent."""
     state = run.state()
     if state in PASSED_OVER:
         to_stderr(f"passed over {printable(run.path)}: {PASSED_OVER[state]}")
@@ -134,7 +134,7 @@ def _tell_sweeps(target: Target, runs: list[FoundRun]) -> int:
 
 
 def _check_taken(sent: WandbRun | Begun, target: Target) -> None:
-    """Raises UserError where a server could be reached and did not take it."""
+    """Raise UserError where a server could be reached and did not take it."""
     if sent.refused:
         raise UserError(f"{sent.offline}; it lies in {target.folder / 'wandb'}")
 
@@ -157,7 +157,7 @@ def _unfinished(run: RunFolder, config: TrainConfig) -> Record:
 
 
 def _certain(run: RunFolder, state: State) -> list[Row]:
-    """The rows that will not change: those that a checkpoint knows, where a run may go on from one."""
+    """Return the rows that will not change: those that a checkpoint knows, where a run may go on from one."""
     rows = all_rows(run.path)
     known = [int(path.stem) for path in checkpoints_in(run.checkpoints)]
     return rows if state == State.FINISHED else rows_to(rows, max(known, default=None))

@@ -37,16 +37,16 @@ class TensorBoard:
         first.add_event(Event(wall_time=self._started, step=0, summary=begun))
         first.close()
         self._writer = Writer(str(place))
-        self._told = self._iteration = 0
+        self._sent = self._iteration = 0
 
     def level(self, rows: Sequence[Row]) -> int:
         """Write the rows that the file lacks; how many that were."""
-        lacking = list(zip(rows, seconds_after_start(rows), strict=True))[self._told :]
+        lacking = list(zip(rows, seconds_after_start(rows), strict=True))[self._sent :]
         for row, end in lacking:
             self._iteration = int(row["iteration"])
             for name in row.keys() - {"iteration"}:
                 self._writer.add_scalar(name, row[name], self._iteration, wall_time=self._started + end)
-        self._told += len(lacking)
+        self._sent += len(lacking)
         self._writer.flush()
         return len(lacking)
 

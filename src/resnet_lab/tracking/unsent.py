@@ -75,7 +75,7 @@ def ended(configs: Sequence[TrainConfig]) -> Iterator[str]:
 
 
 def _noted(folders: Iterable[Path]) -> dict[Path, bool]:
-    """The run folders with a note, and whether the process that it names is sending what W&B lacks."""
+    """Return the run folders with a note, and whether the process that it names is sending what W&B lacks."""
     found = {}
     for folder in folders:
         try:

@@ -40,7 +40,7 @@ def tables(folder: Path) -> dict[str, Any]:
 
 
 def confusion(folder: Path) -> Any | None:
-    """The confusion matrix as one of W&B's plots; None without answers, or of very many classes."""
+    """Return the confusion matrix as one of W&B's plots; None without answers, or of very many classes."""
     import wandb
 
     answers = answered.read(folder)
@@ -56,7 +56,7 @@ def confusion(folder: Path) -> Any | None:
 
 
 def weights(facts: Facts, given: str, file: Path) -> Any:
-    """The weights as an artifact; the file stays where it is."""
+    """Return the weights as an artifact; the file stays where it is."""
     import wandb
 
     name = re.sub(r"[^\w.-]", "-", f"{facts.name}-{given.rpartition('-')[2]}")
@@ -66,7 +66,7 @@ def weights(facts: Facts, given: str, file: Path) -> Any:
 
 
 def checkpoint(given: str, folder: Path, newest: Path) -> Any:
-    """A folder from which another machine resumes the run, with this checkpoint, as an artifact."""
+    """Return a folder from which another machine resumes the run, with this checkpoint, as an artifact."""
     import wandb
 
     artifact = wandb.Artifact(

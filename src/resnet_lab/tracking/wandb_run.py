@@ -86,7 +86,7 @@ class WandbRun:
         )
         self._folder, self._config, self._live = folder, config, pid is not None
         self._run, self.offline, self.refused = begun.run, begun.offline, begun.refused
-        self._told = max(self._run.starting_step - 1, begun.sent)  # rows that W&B has
+        self._sent = max(self._run.starting_step - 1, begun.sent)  # rows that W&B has
         self._started = seconds_of(facts.started)
         self._kept, self._kept_at = -1, time.monotonic()  # the checkpoint that was uploaded last, and when
         self._run.define_metric("*", step_metric="iteration")
@@ -100,9 +100,9 @@ class WandbRun:
         """Tell what W&B lacks of all rows so far; how many that were."""
         lacking = 0
         for step, (row, end) in enumerate(zip(rows, seconds_after_start(rows), strict=True), start=1):
-            if step > self._told:
+            if step > self._sent:
                 self._run.log(row | {"_timestamp": self._started + end}, step=step, commit=True)
-                self._told = step
+                self._sent = step
                 lacking += 1
         if time.monotonic() > self._kept_at + OFTEN:
             self._upload_checkpoint()
@@ -206,7 +206,7 @@ def close() -> None:
 
 
 def id_of(folder: Path, hash: str) -> str:
-    """The id that belongs to a run folder, made once: its identity's hash, and what no other folder has.
+    """Return the id that belongs to a run folder, made once: its identity's hash, and what no other folder has.
 
     Of a run that an agent of a W&B sweep started, the id that the sweep knows it by.
     """
@@ -228,7 +228,7 @@ def id_of(folder: Path, hash: str) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """What W&B or its server says of a failure, without the JSON around it."""
+    """Return what W&B or its server says of a failure, without the JSON around it."""
     text = str(error) or type(error).__name__
     if messages := re.findall(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)"', text):
         return " ".join(str(messages[0]).split())
@@ -250,7 +250,7 @@ def clear(given: str, *places: Path) -> int:
 
 
 def _last_step(file: Path) -> int:
-    """The highest step in a file of W&B's, as far as it can be read."""
+    """Return the highest step in a file of W&B's, as far as it can be read."""
     leet = [sys.executable, "-P", "-m", "wandb", "leet", "inspect", "--json", str(file)]
     facts = subprocess.run(leet, capture_output=True, text=True, check=False).stdout
     return max((int(step) for step in re.findall(r'"step":\{"num":(\d+)', facts)), default=0)

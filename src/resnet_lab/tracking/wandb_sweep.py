@@ -96,7 +96,7 @@ def experiments_of(runs: Sequence[FoundRun]) -> dict[str, list[FoundRun]]:
 
 
 def view_of(runs: Sequence[FoundRun], folder: Path, project: str, entity: str) -> workspace.View:
-    """The view of all experiments among the runs: a line each net, or each configuration where a net has several."""
+    """Return the view of all experiments among the runs: a line for each net, or for each of its configurations."""
     groups, experiments = summarise(runs), experiments_of(runs)
     labels = {group.runs[0].label for group in groups}
     return workspace.View(

@@ -18,13 +18,13 @@ EXTRA = "wandb_workspaces"
 
 
 def check() -> None:
-    """Raises UserError where the extra is missing."""
+    """Raise UserError where the extra is missing."""
     if find_spec(EXTRA) is None:
         raise UserError("--workspace needs a package: pip install 'resnet-lab[workspace]'")
 
 
 def own_entity() -> str:
-    """Where the account's runs go when nothing is said. Raises what W&B raises."""
+    """Return where the account's runs go when nothing is said. Raises what W&B raises."""
     import wandb
 
     return str(wandb.Api().default_entity)
@@ -43,7 +43,7 @@ class View:
 
 
 def made(view: View) -> Any:
-    """The workspace of wandb-workspaces."""
+    """Return the workspace of wandb-workspaces."""
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
@@ -97,7 +97,7 @@ def made(view: View) -> Any:
 
 
 def spec(view: View) -> str:
-    """The view as it would be sent: JSON."""
+    """Return the view as it would be sent: JSON."""
     return json.dumps(made(view)._to_model().spec.model_dump(by_alias=True, exclude_none=True), indent=2)
 
 

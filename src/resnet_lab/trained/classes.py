@@ -68,7 +68,7 @@ def match(
 
 
 def _imagenet_index(name: str) -> int | None:
-    """Where ImageNet's order has a WordNet id or a name; None where it is neither."""
+    """Return where ImageNet's order has a WordNet id or a name; None where it is neither."""
     return _imagenet_indices().get(name.replace("_", " "))
 
 

@@ -84,7 +84,7 @@ class Details:
 
 
 def _own(net: Trained, config: DataConfig, way: Protocol) -> Path:
-    """The run folder, where the test is the run's own; else a folder in it, so that the run's own answers stay."""
+    """Return the run folder if the test is the run's own, else a folder in it: the run's own answers stay."""
     assert net.run is not None
     assert net.path is not None
     tested = replace(net.run, data=config, protocol=way.name)
@@ -92,7 +92,7 @@ def _own(net: Trained, config: DataConfig, way: Protocol) -> Path:
 
 
 def _apart(trained: Sequence[Trained]) -> list[str]:
-    """A name of a folder for each net."""
+    """Return a name of a folder for each net."""
     names = [ENSEMBLE]
     for net in trained:
         name = net.path.resolve().name if net.path else net.name.replace("/", "-").replace(" ", "-")

@@ -163,7 +163,7 @@ def _check_together(trained: Sequence[Trained], matches: Sequence[Match]) -> Non
 
 
 def _row_name(net: Trained, trained: Sequence[Trained]) -> str:
-    """Its name; where another has the same, the place that tells them apart."""
+    """Return the name; where another has the same, the place that tells them apart."""
     alone = sum(other.name == net.name for other in trained) == 1
     return net.name if alone else str(net.path)
 
@@ -207,7 +207,7 @@ def _tested(row: _Row, data: DataModule, way: Protocol, details: Details | None)
 
 
 def _further(columns: Sequence[str], tested: dict[str, dict[str, float]]) -> Table:
-    """A line for each further metric, and for each class of one that is of classes; without those of no image here."""
+    """Return a line for each further metric, or for each of its classes that has images here."""
     table = Table("metric", box=None)
     for name in tested:
         table.add_column(printable(name), justify="right", overflow="fold")
@@ -220,7 +220,7 @@ def _further(columns: Sequence[str], tested: dict[str, dict[str, float]]) -> Tab
 
 
 def _share(config: DataConfig, data: DataModule, images: int) -> str:
-    """How many images were tested, and of how many: 300 of 50,000 images."""
+    """Return how many images were tested, and of how many: 300 of 50,000 images."""
     there = data.test_images_there
     if {*data.info.class_names} == {row["id"] for row in imagenet_classes()}:
         there = max(there, data_sets.IMAGENET_TEST_IMAGES)

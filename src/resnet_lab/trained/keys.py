@@ -34,7 +34,7 @@ class Pairs:
     """What was typed as key=value, by group: model, data and metrics; parsed and composed once, here."""
 
     def __init__(self, command: str, given: Sequence[str], *groups: str) -> None:
-        """Raises UserError for a pair of none of the groups that the command reads, and for what makes no sense."""
+        """Raise UserError for a pair of none of the groups that the command reads, and for what makes no sense."""
         # The pairs of each group, with the key in it.
         of: dict[str, dict[str, str]] = {"model": {}, "data": {}, "metrics": {}}
         for text in given:

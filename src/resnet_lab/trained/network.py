@@ -48,7 +48,7 @@ class Trained:
 
 
 def of_itself(path: Path | str, *, trust: bool = False) -> Trained:
-    """A run folder, or a file that says what it is, as `resnet-lab export` writes. Raises UserError.
+    """Return a run folder, or a file that says what it is, as `resnet-lab export` writes. Raises UserError.
 
     `trust` lets it name whatever code the user could name, not only parts that cannot do harm.
     """
@@ -100,7 +100,7 @@ def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = Fa
 def of_name(
     name: str, weights: str | None, choices: Mapping[str, Any] | None = None, *, trust: bool = False
 ) -> Trained:
-    """The net of this name, with `choices` of its description. Raises UserError for what does not exist or fit."""
+    """Return the net of this name with these `choices`. Raises UserError for what does not exist or fit."""
     choices = choices or {}
     if weights is not None and (Path(weights).expanduser() / "config.yaml").exists():
         raise UserError(f"{weights} is a run, which names its network: use --run {weights}")
@@ -141,7 +141,7 @@ def _as_in(
 def of(
     source: str, weights: str | None = None, choices: Mapping[str, Any] | None = None, *, trust: bool = False
 ) -> Trained:
-    """A run folder, a file that says what it is, or the name of a net. Raises UserError where it is none."""
+    """Return a run folder, a file that says what it is, or the name of a net. Raises UserError where it is none."""
     if source in NAMED:
         return of_name(source, weights, choices, trust=trust)
     if not Path(source).exists():
@@ -188,7 +188,7 @@ def named_ones(
 
 
 def device() -> torch.device:
-    """The first GPU, or the CPU."""
+    """Return the first GPU, or the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -54,7 +54,7 @@ class Given:
 
 
 def with_given(net: Trained, given: Given) -> tuple[Preprocessing, str | None]:
-    """How a net sees images, and the line that tells what was assumed of it; None where nothing was.
+    """Return how a net sees images, and the line that tells what was assumed of it; None where nothing was.
 
     Raises UserError where it can be neither known nor assumed, or what was given does not fit the net.
     """
@@ -105,7 +105,7 @@ def size_of(net: Trained, given: Given) -> int:
 
 
 def resize_of(net: Trained, given: Given) -> int | None:
-    """The shorter side before the centre crop, ImageNet's proportion unless given; None for small images."""
+    """Return the shorter side before the centre crop, ImageNet's proportion unless given; None for small images."""
     if given.resize is not None:
         return given.resize
     large = (net.model.usual_side or 0) >= IMAGENET_SIDE
@@ -113,7 +113,7 @@ def resize_of(net: Trained, given: Given) -> int | None:
 
 
 def names(net: Trained, given: Given) -> tuple[str, ...]:
-    """The given names of the classes. Raises UserError where they are more or fewer than the net's outputs."""
+    """Return the given names of the classes. Raises UserError where they are more or fewer than the net's outputs."""
     if given.classes is not None and len(given.classes) != net.outputs:
         raise UserError(f"--classes names {len(given.classes)} classes, and {net.name} has {net.outputs}")
     return given.classes or ()
@@ -128,7 +128,7 @@ def check_channels(net: Trained, view: Preprocessing) -> None:
 
 
 def words(view: Preprocessing) -> str:
-    """What part of an image is seen."""
+    """Return what part of an image is seen."""
     size = f"{view.size[0]}x{view.size[1]}"
     if view.resize is None:
         return f"the middle of an image at {size}"
@@ -136,7 +136,7 @@ def words(view: Preprocessing) -> str:
 
 
 def refuse_unread(given: Given, nets: Sequence[Trained]) -> None:
-    """Raises UserError where something was said of nets that all know it themselves."""
+    """Raise UserError where something was said of nets that all know it themselves."""
     if given and all(net.seen is not None or net.run is not None for net in nets):
         raise UserError(
             f"{nets[0].name} records its preprocessing: --mean, --std, --size, --resize and --classes are for nets"

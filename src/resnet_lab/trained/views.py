@@ -20,12 +20,12 @@ from resnet_lab.training.protocols import Protocol
 
 
 def untold(net: Trained, given: Given, *, of_data: bool) -> bool:
-    """Whether a net's normalisation is assumed; `of_data`: it was asked for as data.mean=…"""
+    """Return whether a net's normalisation is assumed; `of_data`: it was asked for as data.mean=…"""
     return net.seen is None and net.run is None and given.mean is None and not of_data
 
 
 def as_seen(config: DataConfig, nets: Sequence[Trained], given: Given, chosen: Collection[str]) -> DataConfig:
-    """The data set at the size that the nets were tested at, unless the `chosen` keys say another.
+    """Return the data set at the size that the nets were tested at, unless the `chosen` keys say another.
 
     Raises UserError where two nets see other parts of an image: together they are tested on the same pixels.
     """
@@ -58,7 +58,7 @@ def as_seen(config: DataConfig, nets: Sequence[Trained], given: Given, chosen: C
 
 
 def check_fits(net: Trained, given: Given, config: DataConfig, facts: DataInfo, how: Protocol) -> None:
-    """Raises UserError where the data or the protocol are not what a net can see."""
+    """Raise UserError where the data or the protocol are not what a net can see."""
     channels, seen = net.model.in_channels, net.seen
     if channels is not None and channels != facts.channels:
         raise UserError(
@@ -127,7 +127,7 @@ class AsTrained(nn.Module):
 def own_preprocessing(
     net: Trained, given: Given, config: DataConfig, data: Preprocessing, *, of_data: bool
 ) -> tuple[Preprocessing, str | None]:
-    """How a net sees the data, and the line that tells what was assumed of it, or None.
+    """Return how a net sees the data, and the line that tells what was assumed of it, or None.
 
     A net that does not say it, and of which nothing is given, is taken for one that was normalised as the data are.
     """
@@ -154,7 +154,7 @@ def own_preprocessing(
 
 
 def _check_known(net: Trained, data: Preprocessing) -> None:
-    """Raises UserError where a run does not see its own images as its data give them: the file is another's."""
+    """Raise UserError where a run does not see its own images as its data give them: the file is another's."""
     assert net.seen is not None
     for name in ("mean", "std"):
         numbers = torch.broadcast_tensors(getattr(net.seen, name), getattr(data, name))

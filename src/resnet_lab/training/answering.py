@@ -48,7 +48,7 @@ class Answering:
         the surest mistakes, as many as `MOST`, in the order of `Answers.mistakes`.
         """
         rows_told = torch.cat(self._answered, 1)
-        if len(tested) != rows_told.shape[1]:  # a loader of somebody's own, which does not say what it gave
+        if len(tested) != rows_told.shape[1]:  # a user's loader, which does not say what it gave
             tested = [(index, str(index)) for index in range(rows_told.shape[1])]
         wrong = self._sure >= 0
         kept = [
@@ -85,7 +85,7 @@ class Answering:
         self._sure, self._indices = sure[order], torch.cat([self._indices, indices])[order]
 
     def _visible(self, images: Tensor | list[Tensor], chosen: Tensor) -> Tensor:
-        """The chosen images (N, S, S, 3) uint8, whole squares out of their middle, on the CPU."""
+        """Return the chosen images (N, S, S, 3) uint8, whole squares out of their middle, on the CPU."""
         if isinstance(images, Tensor):
             squares = _square(self._pixels(images[chosen.to(images.device)]))
         else:
@@ -102,7 +102,7 @@ class Answering:
 
 
 def _square(images: Tensor, side: int | None = None) -> Tensor:
-    """The middle of images (N, C, H, W) at `side` pixels; without it as large as it is, but SIDE at most."""
+    """Return the middle of images (N, C, H, W) at `side` pixels; without it as large as it is, but SIDE at most."""
     height, width = images.shape[-2:]
     least = min(height, width)
     top, left = (height - least) // 2, (width - least) // 2

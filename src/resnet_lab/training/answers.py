@@ -42,7 +42,7 @@ class Answers:
         return 100 * sum(not each.right for each in self.given) / max(len(self.given), 1)
 
     def mistakes(self) -> list[Answer]:
-        """The wrong ones, surest first; of equally sure ones the earlier image."""
+        """Return the wrong ones, surest first; of equally sure ones the earlier image."""
         return sorted((each for each in self.given if not each.right), key=lambda each: -each.probability)
 
     def confusion(self) -> tuple[list[str], list[list[int]]]:
@@ -97,7 +97,7 @@ class Answers:
 
 
 def read(folder: Path) -> Answers | None:
-    """What a folder has; None without, or where it is no such file."""
+    """Return what a folder has; None without, or where it is no such file."""
     try:
         given = csv.DictReader(io.StringIO(read_text(folder / PREDICTIONS)))
         classes = csv.DictReader(io.StringIO(read_text(folder / PER_CLASS)))
@@ -113,7 +113,7 @@ def read(folder: Path) -> Answers | None:
 
 
 def as_csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Names of any bytes in one line of text; a figure that is not there is an empty cell."""
+    """Return the rows as CSV: each value in one line, and an empty cell for a figure that is not there."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(map(_cell, row) for row in (header, *rows))
     return text.getvalue()

@@ -57,7 +57,7 @@ class Average(AveragedModel):
 
 
 def _pair(ours: nn.Module, model: nn.Module, numbers: bool) -> tuple[list[Tensor], list[Tensor]]:
-    """Parameters and buffers of both in their order: what is a floating-point number, or what is not."""
+    """Return the parameters and buffers of both, in order: those of floating-point numbers, or the others."""
     mine, theirs = (
         [
             value.detach()

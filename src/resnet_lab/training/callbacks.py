@@ -36,7 +36,7 @@ OWN_COLUMNS = (
     "lr",
     "train/loss",
     "seconds",
-)  # of a module of one's own, before what it logs
+)  # of a module of the user's, before what it logs
 
 # What Lightning calls at each step, once for each callback.
 STEP_HOOKS = (
@@ -106,7 +106,7 @@ class History(_EpochEnd):
         columns: Sequence[str] = COLUMNS,
         logger: RunLogger | None = None,
     ) -> None:
-        """`metrics`: the further columns of each evaluation, as ``accuracy/cat``; what else is logged adds its own."""
+        """`metrics`: further columns of each evaluation, for example ``accuracy/cat``; what is logged adds others."""
         super().__init__()
         self._logger = logger or RunLogger()
         further = [f"{name}/{metric}" for name in ("val", "test") for metric in metrics]
@@ -201,7 +201,7 @@ class Bar(TQDMProgressBar):
 
 
 def progress() -> Callback:
-    """A bar on a terminal, plain lines elsewhere."""
+    """Return a bar on a terminal, plain lines elsewhere."""
     return Bar() if sys.stdout.isatty() else Lines()
 
 

@@ -1,4 +1,4 @@
-"""The one LightningModule: any backbone, trained and tested as a recipe says."""
+"""The default LightningModule: any backbone, trained and tested as the recipe says."""
 
 # ruff: noqa: ARG002 (Lightning names the arguments of its hooks)
 
@@ -234,7 +234,7 @@ class Classifier(LightningModule):
 
     @property
     def measures(self) -> bool:
-        """Whether it has figures of its own."""
+        """Return whether it has figures of its own."""
         return type(self).measure is not Classifier.measure
 
     def setup(self, stage: str) -> None:

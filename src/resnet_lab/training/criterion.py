@@ -1,4 +1,4 @@
-"""A loss of one's own: what it is given, and what its parameters mean."""
+"""A loss of the user's: what it is given, and what its parameters mean."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -52,7 +52,7 @@ class CsvFile:
             self.path.unlink(missing_ok=True)
 
     def _with_all_columns(self, text: str) -> str:
-        """The rows of an earlier start, which may have been told of fewer columns, or of others."""
+        """Return the rows of an earlier start, which may have been told of fewer columns, or of others."""
         rows = csv.DictReader(io.StringIO(text))
         before = list(rows.fieldnames or self.columns)
         if before == self.columns:

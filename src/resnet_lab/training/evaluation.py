@@ -80,7 +80,7 @@ def _untimed() -> Iterator[None]:
 
 
 def probabilities(model: nn.Module, images: Images, protocol: Protocol, device: torch.device) -> Tensor:
-    """Softmax outputs (N, K), averaged over the protocol's views of each image."""
+    """Return the softmax outputs (N, K), averaged over the protocol's views of each image."""
     if isinstance(images, Tensor):
         return _mean_over_views(model, images.to(device), protocol)
     outputs: dict[int, Tensor] = {}
@@ -102,7 +102,7 @@ def _mean_over_views(model: nn.Module, images: Tensor, protocol: Protocol) -> Te
 
 
 def _by_shape(images: list[Tensor]) -> Iterator[tuple[list[int], Tensor]]:
-    """Images of equal shape as one batch, with their places in the list."""
+    """Yield images of equal shape as one batch, with their places in the list."""
     indices: dict[torch.Size, list[int]] = {}
     for index, image in enumerate(images):
         indices.setdefault(image.shape, []).append(index)

@@ -1,4 +1,4 @@
-"""Lightning callbacks of somebody's own: how they are made, and what is looked at before training."""
+"""The user's Lightning callbacks: how they are made, and what is looked at before training."""
 
 import io
 import logging
@@ -30,7 +30,7 @@ VALIDATED = (*TRAINED, "top5_error")
 def made(
     chosen: Mapping[str, Any], *, validated: bool, metrics: Sequence[str] | None = ()
 ) -> dict[str, Callback]:
-    """The callbacks of ``{name: {_target_: a.dotted.Path, argument: value}}``.
+    """Return the callbacks of ``{name: {_target_: a.dotted.Path, argument: value}}``.
 
     `validated`: whether images are set aside; `metrics`: the further ones of an evaluation, None: any. Raises
     UserError, which names the callback, for what is none, what monitors a figure that no run logs, and a state that no
@@ -66,7 +66,7 @@ def keeps_state(callback: Callback) -> bool:
 
 
 def without_state(callbacks: Mapping[str, Callback]) -> list[str]:
-    """The names of those that hold something and keep nothing of it in a checkpoint; each costs a line of the log."""
+    """Return the names of callbacks with a state that no checkpoint keeps; each costs a line of the log."""
     names = [name for name, each in callbacks.items() if vars(each) and not keeps_state(each)]
     for name in names:
         log.warning(

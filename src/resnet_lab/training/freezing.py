@@ -6,7 +6,7 @@ from resnet_lab.errors import UserError
 
 
 def head_of(net: nn.Module, name: str | None = None) -> nn.Module:
-    """The classifier of a net: the module of this name, or its last fully connected layer.
+    """Return the classifier of a net: the module of this name, or its last fully connected layer.
 
     Raises UserError where it has none.
     """

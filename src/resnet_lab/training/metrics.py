@@ -1,4 +1,4 @@
-"""Further metrics of each evaluation by name: torchmetrics' own, and those of somebody's own.
+"""Further metrics of each evaluation by name: torchmetrics' own, and the user's.
 
 A metric is ``{_target_: torchmetrics.classification.MulticlassF1Score, average: macro}``: a class or function that
 gives a torchmetrics Metric, and its arguments. `num_classes` and `task` are filled in where it takes them.
@@ -24,7 +24,7 @@ TRIAL = 16  # images of each of the two batches of a trial, at most
 class Metrics:
     """Metrics of softmax outputs (N, K) and labels (N,), over all ranks.
 
-    Each gives a number, or one for each of the K classes (then a column a class, as ``accuracy/cat``), or numbers by
+    Each gives a number, or one for each of the K classes (a column each, for example ``accuracy/cat``), or numbers by
     name. Made, and tried on two batches, at once: raises UserError, which names the metric, for what is none or fails.
     """
 
@@ -40,20 +40,20 @@ class Metrics:
     def start(self, device: torch.device) -> None:
         """Forget the images so far; what follows lies on that device."""
         for name, metric in self._metrics.items():
-            self._told(name, lambda metric=metric: metric.to(device).reset())  # type: ignore[misc]
+            self._asked(name, lambda metric=metric: metric.to(device).reset())  # type: ignore[misc]
 
     def add(self, probabilities: Tensor, labels: Tensor) -> None:
         """Count one batch: softmax outputs (N, K) and labels (N,), on the device of `start`."""
         for name, metric in self._metrics.items():
-            self._told(name, lambda metric=metric: metric.update(probabilities, labels))  # type: ignore[misc]
+            self._asked(name, lambda metric=metric: metric.update(probabilities, labels))  # type: ignore[misc]
 
     def computed(self) -> dict[str, float]:
-        """A value for each of `columns`, nan where it is not defined; all ranks must call this."""
+        """Return a value for each of `columns`, nan where it is not defined; all ranks must call this."""
         values: dict[str, float] = {}
         for name, metric in self._metrics.items():
             with warnings.catch_warnings():  # of classes without an image, which are nan or 0
                 warnings.simplefilter("ignore")
-                values |= self._by_column(name, self._told(name, metric.compute))
+                values |= self._by_column(name, self._asked(name, metric.compute))
         return values
 
     def _made(self, name: str, spec: Any) -> Metric | MetricCollection:
@@ -67,7 +67,7 @@ class Metrics:
         return metric
 
     def _tried(self) -> tuple[str, ...]:
-        """The columns, from two batches that belong to no run."""
+        """Return the columns, from two batches that belong to no run."""
         cpu = torch.device("cpu")
         self.start(cpu)
         for first in (0, TRIAL):
@@ -99,8 +99,8 @@ class Metrics:
         )
 
     @staticmethod
-    def _told(name: str, action: Callable[[], Any]) -> Any:
-        """The action's result; an error of the metric's own becomes one line that names it."""
+    def _asked(name: str, action: Callable[[], Any]) -> Any:
+        """Return the action's result; an error of the metric's own becomes one line that names it."""
         try:
             return action()
         except (torch.OutOfMemoryError, MemoryError):

@@ -77,7 +77,7 @@ def unread_recipe(target: str) -> dict[str, str]:
 
 
 def is_own_task(target: str) -> bool:
-    """Return whether what `target` names has figures of its own, and so tests itself. Raises UserError."""
+    """Return whether the class has its own `measure` or `test_step`: then the final test is the module's own."""
     found = locate(target, "module._target_")
     own = ("measure", "test_step")
     return not is_classifier(found) or any(
@@ -110,10 +110,10 @@ def _log_over_ranks(module: Any) -> None:
 
 
 class Governed(Callback):
-    """Gives a module that is no Classifier the length of the recipe and the chance of the seed.
+    """Let a LightningModule that is not a Classifier end at the recipe's length and be repeatable.
 
-    It ends at the recipe's last iteration, is evaluated on validation images alone, and draws from generators that
-    are set by (seed, epoch, batch), so that a run that is killed and resumed ends with the same weights.
+    It evaluates on validation images alone, and seeds the generators from (seed, epoch, batch), so that a run that is
+    killed and resumed ends with the same weights.
     """
 
     def __init__(self, recipe: RecipeConfig, seed: int) -> None:
@@ -130,7 +130,7 @@ class Governed(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         batches = int(trainer.num_training_batches)
         exact_length(trainer, self._recipe, batches)
-        # What a module that steps its optimisers itself counts as an iteration is not known.
+        # With manual optimisation we cannot know what the module counts as an iteration.
         counted = pl_module.automatic_optimization or self._recipe.iterations
         module: Any = pl_module
         module.total_iterations = total_iterations(self._recipe, batches) if counted else 0

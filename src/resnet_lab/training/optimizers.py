@@ -23,7 +23,7 @@ def build(
     further: Mapping[str, nn.Parameter] | None = None,
     scaled: bool = False,
 ) -> optim.Optimizer:
-    """The optimiser of the recipe over the parameters of the model, and `further` ones, that need a gradient.
+    """Return the optimiser of the recipe over the parameters of the model, and `further` ones, that need a gradient.
 
     `covered` is what `decayed` gave before the model was sharded, if it is; `scaled`: gradients are, as for fp16.
     Raises UserError where it needs the extra `optim` and that is not installed.
@@ -44,7 +44,7 @@ def build(
 
 
 def may_fuse(devices: set[str], *, scaled: bool, sharded: bool) -> bool:
-    """Whether one kernel may do a step: on the CPU 0.2 against 1.5 ms for 60 small tensors.
+    """Return whether one kernel may do a step: on the CPU 0.2 against 1.5 ms for 60 small tensors.
 
     Not with scaled gradients, which Lightning then neither unscales for others to see nor clips; a shard may be empty.
     """
@@ -52,7 +52,7 @@ def may_fuse(devices: set[str], *, scaled: bool, sharded: bool) -> bool:
 
 
 def decayed(recipe: RecipeConfig, model: nn.Module) -> frozenset[str]:
-    """The names of the parameters that weight decay covers, which the papers leave open.
+    """Return the names of the parameters that weight decay covers, which the papers leave open.
 
     Of a net that is whole: the parameters of a sharded one are flat, and tell no weight from a bias.
     """
@@ -72,7 +72,7 @@ def parameter_groups(
     covered: Collection[str],
     further: Mapping[str, nn.Parameter] | None = None,
 ) -> list[dict[str, Any]]:
-    """The parameters with weight decay, whose names are `covered`, and those without, each in the model's order.
+    """Return the parameters with weight decay, whose names are `covered`, and those without, each in the model's order.
 
     Parameters that `recipe.lr_scale` names have groups of their own, whose `lr_scale` multiplies the schedule's rate.
     Raises UserError for a pattern that no parameter matches.
@@ -99,7 +99,7 @@ def parameter_groups(
 
 
 def _scales(recipe: RecipeConfig, names: Collection[str]) -> dict[str, float]:
-    """The factor of each parameter that a pattern names; the last pattern that fits counts."""
+    """Return the factor of each parameter that a pattern names; the last pattern that fits counts."""
     scales: dict[str, float] = {}
     for pattern, scale in recipe.lr_scale.items():
         fitting = [name for name in names if fnmatchcase(name, pattern)]

@@ -1,4 +1,4 @@
-"""What a recipe takes of somebody's own by a dotted path, and what each must be.
+"""The user's optimisers, schedules and losses, given by dotted path, and what each must look like.
 
 optimizer: called with parameter groups, lr=… and `recipe.optimizer_args`; gives a torch Optimizer.
 schedule: a function of (iterations done, iterations of the run) that gives the factor of the learning rate.
@@ -16,7 +16,7 @@ from resnet_lab.targets import locate
 
 
 def factor(schedule: str, iteration: int, total: int) -> float:
-    """What a schedule of one's own gives; UserError where that is no number of 0 or more."""
+    """Return what the user's schedule gives; UserError where that is no number of 0 or more."""
     found = locate(schedule, "recipe.schedule")(iteration, total)
     if not isinstance(found, int | float) or not math.isfinite(found) or found < 0:
         raise UserError(

@@ -46,7 +46,7 @@ class _Probe(Callback):
         return self._file.state()
 
     def measure(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
-        """The measured layers by name, in the order of depth."""
+        """Return the measured layers by name, in the order of depth."""
         raise NotImplementedError
 
 

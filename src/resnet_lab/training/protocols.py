@@ -26,7 +26,7 @@ class Protocol:
 
 
 def protocol(name: str, crop: int = PAPER_CROP) -> Protocol:
-    """A protocol for a net that was trained on squares of `crop` pixels; sizes keep the papers' proportion.
+    """Return a protocol for a net that was trained on squares of `crop` pixels; sizes keep the papers' proportion.
 
     single_view: the data set's own: the 32x32 image of CIFAR, the centre crop of ImageNet.
     center_crop: 224 from a shorter side of 256 (he2016 Table 5). center_crop_320: 320 from 320 (the same).

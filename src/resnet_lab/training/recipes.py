@@ -30,7 +30,7 @@ DECIDED = {
 class RecipeConfig:
     """One training recipe. Its length and its drops are counted in iterations, or both in epochs.
 
-    `optimizer`, `loss` and `schedule` also take a dotted path to one's own, as torch.optim.RAdam; `training/own.py`
+    `optimizer`, `loss` and `schedule` also take a dotted path to the user's, as torch.optim.RAdam; `training/own.py`
     says what each must be.
     """
 
@@ -105,7 +105,7 @@ class RecipeConfig:
 
 
 def shortened(recipe: RecipeConfig) -> RecipeConfig:
-    """The recipe with its length, drops and warm-up divided by `shorten`, which is 1 then: so it is done but once.
+    """Return the recipe with its length, drops and warm-up divided by `shorten`, which is 1 afterwards.
 
     A length is a whole number, and the rest is in proportion to it. Raises UserError where nothing of it is left.
     """
@@ -226,17 +226,17 @@ def check_statistics(recipe: RecipeConfig, images: int, devices: int) -> None:
 
 
 def peak_lr(recipe: RecipeConfig) -> float:
-    """The learning rate that the schedule scales, after linear scaling with the batch if asked for."""
+    """Return the learning rate that the schedule scales, after linear scaling with the batch if asked for."""
     return recipe.lr * (recipe.batch_size / recipe.base_batch_size if recipe.scale_lr else 1.0)
 
 
 def loader_batch_size(recipe: RecipeConfig) -> int:
-    """Images that one forward pass sees, over all devices."""
+    """Return how many images one forward pass sees, over all devices."""
     return recipe.batch_size // recipe.accumulate
 
 
 def images_per_statistic(recipe: RecipeConfig, devices: int, *, synced: bool) -> int:
-    """Images that each mean and variance of batch norm is taken over: a device's share, or all if synchronised."""
+    """Return how many images share a batch norm's statistics: those of a device, or all if synchronised."""
     return loader_batch_size(recipe) // (1 if synced else devices)
 
 
@@ -249,7 +249,7 @@ def total_iterations(recipe: RecipeConfig, batches_per_epoch: int) -> int:
 
 
 def trainer_arguments(recipe: RecipeConfig) -> dict[str, Any]:
-    """What the recipe asks of Lightning's Trainer: the length of the run, and how often it steps.
+    """Return what the recipe asks of Lightning's Trainer: the length of the run, and how often it steps.
 
     A length in iterations becomes an upper bound in epochs, which `Classifier` makes exact: Lightning's own
     `max_steps` forgets an epoch when it resumes, and leaves a last, partial epoch without its evaluation.

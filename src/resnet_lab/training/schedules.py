@@ -10,7 +10,7 @@ CYCLE_START, CYCLE_END = 1 / 25, 1 / 250_000
 
 
 def learning_rate(iteration: int, recipe: RecipeConfig, total_iterations: int) -> float:
-    """The rate of one optimiser step; `iteration` counts the steps done before it, from 0."""
+    """Return the rate of one optimiser step; `iteration` counts the steps done before it, from 0."""
     peak = peak_lr(recipe)
     warmup = recipe.warmup_iterations
     if iteration < warmup:

@@ -42,12 +42,12 @@ class Sums:
         self._sums = batch if self._sums is None else self._sums + batch
 
     def finite(self) -> Tensor:
-        """Whether every loss so far was finite: a bool () on the device, after something was added."""
+        """Return whether every loss so far was finite: a bool () on the device, after something was added."""
         assert self._sums is not None
         return self._sums[0].isfinite()
 
     def reduced(self, device: torch.device) -> dict[str, float]:
-        """The sums over all ranks, which must all call this; zeros where nothing was added."""
+        """Return the sums over all ranks, which must all call this; zeros where nothing was added."""
         sums = torch.zeros(len(self.FIELDS), dtype=_dtype(device), device=device)
         if self._sums is not None:
             sums += self._sums
@@ -77,7 +77,7 @@ def rates(sums: dict[str, float]) -> dict[str, float]:
 
 
 class Means:
-    """What figures of each image add up to over one pass, by name; as `Sums`, for a task of one's own."""
+    """What figures of each image add up to over one pass, by name; as `Sums`, for a task of the user's."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}

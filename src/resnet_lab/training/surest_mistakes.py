@@ -59,7 +59,7 @@ def write(folder: Path, images: Pixels, mistakes: Sequence[Answer]) -> Path | No
 
 
 def read(folder: Path) -> Pixels:
-    """The images of mistakes.png, as they were given; none without such a file."""
+    """Return the images of mistakes.png, as they were given; none without such a file."""
     try:
         with os.fdopen(open_file(folder / PICTURE), "rb") as file, Image.open(file, formats=["PNG"]) as sheet:
             numbers = [int(sheet.info[name]) for name in ("images", "side", "scale")]

@@ -1,4 +1,4 @@
-"""Parts of one's own, made and called once on two images: a mistake is reported before there is a run."""
+"""The user's parts, made and called once on two images: a mistake is reported before there is a run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -16,7 +16,7 @@ from resnet_lab.training.recipes import RecipeConfig
 
 
 def try_out(recipe: RecipeConfig, classes: int) -> None:
-    """Raises UserError for an optimiser, a loss or a schedule that cannot be made or gives something else."""
+    """Raise UserError for an optimiser, a loss or a schedule that cannot be made or gives something else."""
     net = nn.Linear(2, classes)
     called(f"recipe.optimizer={recipe.optimizer}", optimizers.build, replace(recipe, lr_scale={}), net)
     if "." in recipe.loss:
@@ -42,7 +42,7 @@ def try_module(
     shape: tuple[int, int, int],
     classes: int,
 ) -> None:
-    """Raises UserError for a module that cannot be made, and for a Classifier's loss that gives something else.
+    """Raise UserError for a module that cannot be made, and for a Classifier's loss that gives something else.
 
     The same parts are tried once, `net` makes the net of the run without its weights.
     """

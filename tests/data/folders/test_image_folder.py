@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from folders import CLASSES, config, make, picture
+from folders import config, make, picture
 from resnet_lab.data import build, info
 from resnet_lab.data.datamodule import DataModule
 from resnet_lab.data.folders.augment import MEAN, STD
@@ -40,34 +40,6 @@ def epoch(data: DataModule, number: int = 0) -> list[tuple[Tensor, Tensor]]:
 def same(ours: list[tuple[Tensor, Tensor]], theirs: list[tuple[Tensor, Tensor]]) -> bool:
     pairs = zip(ours, theirs, strict=True)
     return all(torch.equal(a, b) and torch.equal(x, y) for (a, x), (b, y) in pairs)
-
-
-@pytest.mark.parametrize(
-    ("splits", "sizes", "names"),
-    [
-        (("train", "val"), {"train": 30, "test": 30}, ("test",)),
-        (("train", "test"), {"train": 30, "test": 30}, ("test",)),
-        (("train", "val", "test"), {"train": 30, "val": 30, "test": 30}, ("val", "test")),
-        (("",), {"train": 24, "test": 6}, ("test",)),
-    ],
-)
-def test_every_layout_is_read(
-    splits: tuple[str, ...], sizes: dict[str, int], names: tuple[str, ...], tmp_path: Path
-) -> None:
-    data = data_of(make(tmp_path, splits))
-    assert data.sizes == sizes
-    assert data.eval_names == names
-    assert data.info.class_names == CLASSES
-    for loader in data.val_dataloader():
-        labels = torch.cat([labels for _, labels in loader])
-        assert labels.bincount().tolist() == [len(labels) // 3] * 3
-
-
-def test_images_set_aside_for_validation_are_not_trained_on(root: Path) -> None:
-    data = data_of(root, validation=6)
-    assert data.sizes == {"train": 24, "val": 6, "test": 30}
-    kept, aside = data.images.chosen["train"][1], data.images.chosen["val"][1]
-    assert sorted(torch.cat([kept, aside]).tolist()) == list(range(30))
 
 
 def test_batches_are_what_a_net_takes(root: Path) -> None:
@@ -111,7 +83,7 @@ def test_an_epoch_is_taken_up_in_its_middle(given: int, root: Path) -> None:
 
 def test_several_devices_see_what_one_sees(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def labelled(rank: int, world: int) -> tuple[list[Tensor], list[Tensor]]:
-        for module in ("module", "folders.images"):
+        for module in ("datamodule", "folders.images"):
             monkeypatch.setattr(f"resnet_lab.data.{module}.rank_and_world", lambda: (rank, world))
         data = data_of(root, batch_size=9)
         trained, tested = epoch(data), list(data.test_dataloader())
@@ -170,36 +142,6 @@ def test_a_batch_of_broken_images_is_an_error_even_then(tmp_path: Path) -> None:
         epoch(data_of(root, on_error="skip"))
 
 
-def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
-    (make(tmp_path) / "train" / "fox").mkdir()
-    with pytest.raises(UserError, match="fox holds no image"):
-        info(config(tmp_path))
-
-
-def test_a_class_that_validation_lacks_is_named(tmp_path: Path) -> None:
-    folder = make(tmp_path) / "train" / "fox"
-    folder.mkdir()
-    picture(0).save(folder / "0.png")
-    with pytest.raises(UserError, match="val lacks class 'fox'"):
-        info(config(tmp_path))
-
-
-def test_a_class_that_only_validation_has_is_named(tmp_path: Path) -> None:
-    folder = make(tmp_path) / "val" / "fox"
-    folder.mkdir()
-    picture(0).save(folder / "0.png")
-    with pytest.raises(UserError, match="val has class 'fox'"):
-        info(config(tmp_path))
-
-
-def test_the_flat_validation_folder_of_the_devkit_is_explained(tmp_path: Path) -> None:
-    make(tmp_path, ("train",))
-    (tmp_path / "val").mkdir()
-    picture(0).save(tmp_path / "val" / "ILSVRC2012_val_00000001.JPEG")
-    with pytest.raises(UserError, match="is flat, as ImageNet's archive unpacks"):
-        info(config(tmp_path))
-
-
 @pytest.mark.parametrize(
     ("choices", "told"),
     [
@@ -221,29 +163,12 @@ def test_a_choice_that_makes_no_sense_is_one_line(choices: dict[str, object], to
     assert "\n" not in str(caught.value)
 
 
-def test_more_images_than_there_are_cannot_be_set_aside(root: Path) -> None:
-    with pytest.raises(UserError, match="0 to 29 images"):
-        data_of(root, validation=31)
-
-
-def test_fewer_images_than_one_batch_are_refused(root: Path) -> None:
-    with pytest.raises(UserError, match="only 30 images"):
-        data_of(root, batch_size=31).train_dataloader()
-
-
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is unreadable to root")
 def test_a_folder_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     make(tmp_path)
     (tmp_path / "train").chmod(0)
     with pytest.raises(UserError, match="cannot read"):
         info(config(tmp_path))
-
-
-def test_folders_that_start_with_a_dot_and_other_files_are_no_data(tmp_path: Path) -> None:
-    make(tmp_path)
-    (tmp_path / "train" / ".cache").mkdir()
-    (tmp_path / "train" / "cat" / "notes.txt").write_text("no image")
-    assert data_of(tmp_path).sizes["train"] == 30
 
 
 def test_a_device_normalises_a_batch_as_the_cpu_does_each_picture() -> None:
@@ -264,13 +189,13 @@ def test_a_device_normalises_a_batch_as_the_cpu_does_each_picture() -> None:
 
 def test_memory_of_a_batch_is_taken_again_once_nobody_holds_a_part_of_it() -> None:
     memory = Reused()
-    batch = memory.take((4, 2), np.float32)
+    batch = memory.take((4, 2))
     place, part = batch.data_ptr(), batch[1:].T
     del batch
-    assert memory.take((4, 2), np.float32).data_ptr() != place
+    assert memory.take((4, 2)).data_ptr() != place
     del part
-    assert memory.take((4, 2), np.float32).data_ptr() == place
-    assert len(memory.take((9, 9), np.float32)) == 9
+    assert memory.take((4, 2)).data_ptr() == place
+    assert len(memory.take((9, 9))) == 9
 
 
 def test_batches_that_are_kept_stay_as_they_were(root: Path) -> None:

@@ -27,7 +27,9 @@ def test_splits_are_known_by_their_usual_names(
     folders: tuple[str, ...], parts: dict[str, str], tmp_path: Path
 ) -> None:
     root = make(tmp_path, folders, images=1)
-    (root / "__MACOSX").mkdir()
+    for folder in (root, root / folders[0]):
+        for name in ("__MACOSX", ".cache"):
+            (folder / name).mkdir(exist_ok=True)
     found = look(root)
     assert found.splits == {part: root / name for part, name in parts.items()}
     assert found.class_names == CLASSES
@@ -36,7 +38,10 @@ def test_splits_are_known_by_their_usual_names(
 
 def image(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture(0, 8, 8).save(path)
+    if path.suffix == ".txt":
+        path.touch()
+    else:
+        picture(0, 8, 8).save(path)
 
 
 SET = ["train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "val/dog/1.png"]
@@ -51,7 +56,7 @@ SET = ["train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "val/dog/1.png"]
         ([f"one/{name}" for name in SET] + ["two/1.png"], "", "data.root={}/one would do"),
         (SET, "train", "is one part of the images: data.root={} has all"),
         (SET, "val", "is one part of the images: data.root={} has all"),
-        (SET, "train/cat", "is one class: data.root={} has all"),
+        (SET, "train/cat", "is one part of the images: data.root={} has all"),
         (["cat/1.png", "dog/1.png", "test/1.png"], "", "has a test folder, but no train folder"),
         (["Valid/cat/1.png", "Valid/dog/1.png"], "", "has a Valid folder, but no train folder"),
         (["train/cat/1.png", "train/dog/1.png", "fox/1.png"], "", "data.root={}/train holds out a share"),
@@ -64,9 +69,13 @@ SET = ["train/cat/1.png", "train/dog/1.png", "val/cat/1.png", "val/dog/1.png"]
             "splits come first, for example in test/cat",
         ),
         ([*SET, "train/cat/val/1.png"], "", "splits come first, for example in val/cat"),
-        (["1.png"], "", "has images, but no class folders"),
+        (["1.png"], "", "neither a train folder nor class folders"),
         (["notes.txt"], "", "neither a train folder nor class folders"),
         (["train/1.png", "val/cat/1.png"], "", "train has no class folders"),
+        ([*SET, "train/fox/a.txt", "val/fox/a.txt"], "", "fox holds no image"),
+        ([*SET, "train/fox/1.png"], "", "val lacks class 'fox'"),
+        ([*SET, "val/fox/1.png"], "", "val has class 'fox'"),
+        ([*SET[:2], "val/ILSVRC2012_val_00000001.JPEG"], "", "is flat, as ImageNet's archive unpacks"),
         ([*SET, "test/1.png"], "", "test has no class folder of classes 'cat', 'dog'"),
     ],
 )
@@ -74,10 +83,7 @@ def test_another_root_is_refused_with_the_one_that_would_do(
     files: list[str], root: str, told: str, tmp_path: Path
 ) -> None:
     for name in files:
-        if name.endswith(".txt"):
-            (tmp_path / name).touch()
-        else:
-            image(tmp_path / name)
+        image(tmp_path / name)
     with pytest.raises(UserError) as caught:
         info(config(tmp_path / root))
     assert told.format(tmp_path) in str(caught.value)
@@ -158,5 +164,5 @@ def test_more_images_than_there_are_is_told_before_anything_is_trained(
 
 
 def test_a_share_of_no_image_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"data\.test_share=0\.01 of 6 images is none"):
+    with pytest.raises(UserError, match=r"data\.test_share=0\.01 of 6 images leaves none"):
         info(config(make(tmp_path, ("",), images=2), test_share=0.01))

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset, Subset
 from resnet_lab.data import build, info
 from resnet_lab.data.datamodule import DataModule
 from resnet_lab.data.own.sets import OwnImages
-from resnet_lab.data.spec import KINDS, OwnConfig, data_kind
+from resnet_lab.data.spec import OwnConfig
 from resnet_lab.errors import UserError
 
 GREY = np.arange(20, dtype=np.uint8).reshape(4, 5)
@@ -153,7 +153,7 @@ def test_an_item_that_is_none_is_told(item: Any, message: str, target: Any) -> N
         ([], "gives list: data sets of"),
         ({"train": Drawn()}, "does not return 'test'"),
         ({"train": Drawn(), "tests": Drawn()}, "did you mean 'test'"),
-        ({"train": Streamed(), "test": Drawn()}, "train is Streamed: a map-style data set"),
+        ({"train": Streamed(), "test": Drawn()}, "train of my_images.made is Streamed: a map-style data set"),
         ({"train": Drawn(0), "test": Drawn()}, "train of my_images.made has no images"),
         ({"train": [(GREY, 0)], "test": [(GREY, 0)]}, r"data.classes=… is needed"),
         (
@@ -306,11 +306,6 @@ def test_a_root_is_handed_on_and_no_part_of_what_tells_images_apart(tmp_path: Pa
         info(target(Rooted, root=str(tmp_path))).fingerprint
         == info(target({"train": Drawn(), "test": Drawn()})).fingerprint
     )
-
-
-def test_the_kind_of_a_written_configuration_is_found() -> None:
-    assert data_kind(["name", "_target_", "args"]) is OwnConfig
-    assert OwnConfig in KINDS
 
 
 class Marked:

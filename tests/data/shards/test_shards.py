@@ -1,8 +1,6 @@
 """Prepared copies: what is written, that a killed preparation goes on, and that shards train like their folder."""
 
-import functools
 import io
-import operator
 import shutil
 from pathlib import Path
 
@@ -13,9 +11,8 @@ from PIL import Image
 
 from folders import CLASSES, config, make, picture
 from resnet_lab.data import build, info
-from resnet_lab.data.datamodule import DataModule
 from resnet_lab.data.folders.images import FolderFiles
-from resnet_lab.data.shards import open_prepared
+from resnet_lab.data.shards import Prepared
 from resnet_lab.data.shards.prepare import MANIFEST, PARTIAL, prepare
 from resnet_lab.data.shards.shard_files import ShardFiles
 from resnet_lab.errors import UserError
@@ -46,9 +43,9 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_shards_hold_every_image_once_and_test_images_byte_for_byte(root: Path, tmp_path: Path) -> None:
     out = tmp_path / "shards"
     assert prepare(config(root), out, size=SIZE, workers=2) == 0
-    prepared = open_prepared(str(out))
+    prepared = Prepared(str(out))
     assert prepared.class_names == CLASSES
-    assert prepared.splits == {"train": 31, "test": 30}
+    assert prepared.counts == {"train": 31, "test": 30}
 
     folder, shards = FolderFiles(root / "val", CLASSES), ShardFiles(prepared, "test")
     assert [shards.read(place) for place in range(30)] == [folder.read(place) for place in range(30)]
@@ -68,7 +65,7 @@ def test_training_images_of_shards_are_those_of_the_folder(root: Path, tmp_path:
         image = Image.open(io.BytesIO(data)).convert("RGB").resize((4, 3), Image.Resampling.BOX)
         return tuple(np.asarray(image, int).flatten().tolist())
 
-    shards, folder = ShardFiles(open_prepared(str(out)), "train"), FolderFiles(root / "train", CLASSES)
+    shards, folder = ShardFiles(Prepared(str(out)), "train"), FolderFiles(root / "train", CLASSES)
     originals = [(thumbnail(folder.read(i)), int(folder.labels[i])) for i in range(31)]
     for place in range(31):
         seen = np.array(thumbnail(shards.read(place)))
@@ -89,26 +86,6 @@ def test_a_run_on_shards_has_the_folders_test_batches(root: Path, tmp_path: Path
 
     folder, shards = tested({}), tested({"name": "imagenet_shards", "root": str(out)})
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(shards, folder, strict=True))
-
-
-def test_shares_of_shards_are_disjoint_and_complete(
-    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "shards"
-    prepare(config(root), out, size=SIZE)
-
-    def batches(rank: int, world: int) -> list[list[int]]:
-        monkeypatch.setattr("resnet_lab.data.folders.images.rank_and_world", lambda: (rank, world))
-        shards = config(out, name="imagenet_shards")
-        data = build(shards, batch_size=8, drop_last=True, seed=0)
-        assert isinstance(data, DataModule)
-        data.setup()
-        return [batch.tolist() for batch in data.train_dataloader().order.batches(1)]
-
-    alone = batches(0, 1)
-    assert len({index for batch in alone for index in batch}) == 24
-    for whole, *parts in zip(alone, *(batches(rank, 2) for rank in range(2)), strict=True):
-        assert sorted(functools.reduce(operator.iadd, parts, [])) == sorted(whole)
 
 
 def test_a_killed_preparation_goes_on_and_ends_the_same(root: Path, tmp_path: Path) -> None:
@@ -159,7 +136,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_that_is_trusted(
     with pytest.raises(UserError, match="did not finish"):
         info(config(out, name="imagenet_shards"))
     prepare(config(root), out, size=SIZE)
-    assert open_prepared(str(out)).splits["train"] == 31
+    assert Prepared(str(out)).counts["train"] == 31
 
 
 def test_a_broken_image_stops_the_preparation_or_is_left_out(root: Path, tmp_path: Path) -> None:
@@ -167,7 +144,7 @@ def test_a_broken_image_stops_the_preparation_or_is_left_out(root: Path, tmp_pat
     with pytest.raises(UserError, match=r"dog/03\.jpg"):
         prepare(config(root), tmp_path / "out", size=SIZE)
     prepare(config(root, on_error="skip"), tmp_path / "out", size=SIZE)
-    assert open_prepared(str(tmp_path / "out")).splits["train"] == 30
+    assert Prepared(str(tmp_path / "out")).counts["train"] == 30
 
 
 def test_another_size_or_a_folder_in_use_is_refused(root: Path, tmp_path: Path) -> None:

@@ -86,6 +86,45 @@ def ticket(folder: RunFolder) -> str:
     return str(json.loads((folder.path / "slurm.json").read_text())["job"])
 
 
+@pytest.fixture
+def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file from which a `squeue` that stands in for SLURM's reads its answer; it fails without the file."""
+    told = tmp_path / "queue"
+    squeue = tmp_path / "bin" / "squeue"
+    squeue.parent.mkdir()
+    squeue.write_text(f"#!/bin/sh\nexec cat {told}\n")
+    squeue.chmod(0o755)
+    monkeypatch.setenv("PATH", str(squeue.parent), prepend=os.pathsep)
+    return told
+
+
+def test_run_that_ended_is_noticed_while_another_waits_in_the_queue(
+    queue: Path, make_job: Callable[..., Job]
+) -> None:
+    jobs = [make_job(seed, "finish") for seed in (0, 1)]
+    for job, number in zip(jobs, ("7_0", "7_1"), strict=True):
+        (job.folder.path / "slurm.json").write_text(json.dumps({"job": number}))
+    queue.write_text("7_0 RUNNING\n7_1 PENDING\n")
+    place = Slurm(SlurmOptions(poll_seconds=0.01))
+    place.open(jobs)
+    assert place.start(jobs[0])
+    queue.write_text("7_1 PENDING\n")
+    ended: list[Job] = []
+    for _ in range(5):
+        time.sleep(0.02)
+        assert not place.start(jobs[1])
+        ended += [job for job, _ in place.ended()]
+    assert ended == jobs[:1]
+
+
+def test_nothing_is_submitted_while_squeue_does_not_say_what_is_queued(
+    queue: Path, make_job: Callable[..., Job]
+) -> None:
+    assert not queue.exists()
+    with pytest.raises(UserError, match="nothing was submitted"):
+        Slurm(SlurmOptions(poll_seconds=0.01)).open([make_job(0, "finish")])
+
+
 @pytest.mark.slurm
 def test_each_run_of_a_sweep_is_a_job(slurm: None, tmp_path: Path) -> None:
     output = finish(start(tmp_path, "debug=true", "seed=0,1"))

@@ -4,9 +4,10 @@ The folders: root/train/CLASS and root/val/CLASS, as torchvision has them, with 
 or root/CLASS alone, of which a fixed share is held out. Classes are named after their folders.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from resnet_lab.data.folders.fingerprint import FolderImages, look
 from resnet_lab.data.source import Source
@@ -19,10 +20,7 @@ if TYPE_CHECKING:
 
 
 class Found(Protocol):
-    """Images where the configuration says, whole or in shards."""
-
-    @property
-    def splits(self) -> Mapping[str, Any]: ...
+    """The images that lie where the configuration says, in folders or in shards."""
 
     @property
     def counts(self) -> Mapping[str, int]: ...
@@ -39,31 +37,20 @@ class EncodedSource(Source[ImageFolderConfig]):
 
     def __init__(self, config: ImageFolderConfig, batch_size: int = 2) -> None:
         super().__init__(config, batch_size)
-        if config.crop > config.resize:
-            raise UserError(f"data.crop={config.crop}: allowed are 1 to data.resize={config.resize}")
-        if config.test_crop is not None and config.test_crop > config.resize:
-            raise UserError(
-                f"data.test_crop={config.test_crop}: allowed are 1 to data.resize={config.resize}, or null"
-            )
+        for key, side in (("crop", config.crop), ("test_crop", config.test_crop or 0)):
+            if side > config.resize:
+                raise UserError(f"data.{key}={side}: allowed are 1 to data.resize={config.resize}")
         if not config.crop <= config.scale_min <= config.scale_max:
-            raise UserError(
-                f"data.scale_min={config.scale_min}, data.scale_max={config.scale_max}: they must rise from "
-                f"data.crop={config.crop}"
-            )
+            scales = f"data.scale_min={config.scale_min}, data.scale_max={config.scale_max}"
+            raise UserError(f"{scales}: they must rise from data.crop={config.crop}")
 
     @property
-    def found(self) -> Found:
-        """What lies there."""
-        raise NotImplementedError
+    @abstractmethod
+    def found(self) -> Found: ...
 
     def info(self) -> DataInfo:
-        config, found = self.config, self.found
-        self.check_fingerprint(found.fingerprint)
-        self.check_transform(3, config.crop, config.crop)
-        training, validated = self.training_images(), "val" in found.splits
-        return DataInfo(
-            3, config.crop, config.crop, found.class_names, training, found.fingerprint, validated
-        )
+        crop, found = self.config.crop, self.found
+        return self.facts((3, crop, crop), found.class_names, found.fingerprint)
 
     def counts(self) -> Mapping[str, int]:
         return self.found.counts

@@ -1,4 +1,4 @@
-"""What happens to one image on its way into a batch. Every random choice comes from the sample's own generator.
+"""Augment one image. Every random choice comes from the image's own generator.
 
 Sources: random resized crop, Inception (arXiv 1409.4842, section 6); scale jitter, he2015 section 3.4; colour
 noise along the principal components, AlexNet (Krizhevsky et al. 2012, section 4.1); random erasing, arXiv 1708.04896;
@@ -24,12 +24,12 @@ GREY = np.array([round(255 * mean) for mean in MEAN], np.uint8)  # what normalis
 # Principal components of ImageNet's RGB values in [0, 1]: standard deviations, and directions as columns.
 PCA_STD = (0.2175, 0.0188, 0.0045)
 PCA_DIRECTIONS = np.array(
-    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]],
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
 )
 
 
 def inception_box(random: Random, height: int, width: int) -> Box:
-    """A box of 8 to 100 % of the area and a ratio of sides from 3/4 to 4/3, as torchvision draws it."""
+    """Draw a box of 8 to 100 % of the area and a ratio of sides from 3/4 to 4/3, as torchvision does."""
     for _ in range(10):
         area = height * width * random.uniform(0.08, 1.0)
         ratio = math.exp(random.uniform(math.log(3 / 4), math.log(4 / 3)))
@@ -42,7 +42,7 @@ def inception_box(random: Random, height: int, width: int) -> Box:
 
 
 def scale_jitter_box(random: Random, height: int, width: int, config: ImageFolderConfig) -> Box:
-    """he2015: the shorter side is resized to a random length, then a crop is taken at random.
+    """Resize the shorter side to a random length, then crop at random, as He et al. (2015) do.
 
     Cropping first and resizing the crop alone is the same image but for the rounding of its edges, and cheaper.
     """
@@ -53,7 +53,7 @@ def scale_jitter_box(random: Random, height: int, width: int, config: ImageFolde
 
 
 def colour_jitter(image: Tensor, random: Random, strength: float) -> Tensor:
-    """Brightness, contrast and saturation, each times 1 - strength to 1 + strength, in random order."""
+    """Change brightness, contrast and saturation, each times 1 - strength to 1 + strength, in random order."""
     changes = [F.adjust_brightness, F.adjust_contrast, F.adjust_saturation]
     random.shuffle(changes)
     for change in changes:
@@ -62,7 +62,7 @@ def colour_jitter(image: Tensor, random: Random, strength: float) -> Tensor:
 
 
 def erase(pixels: Pixels, random: Random) -> None:
-    """Greys out, in place, a box of 2 to 33 % of the area and a ratio of sides from 0.3 to 3.3."""
+    """Grey out, in place, a box of 2 to 33 % of the area and a ratio of sides from 0.3 to 3.3."""
     height, width, _ = pixels.shape
     for _ in range(10):
         area = height * width * random.uniform(0.02, 0.33)
@@ -81,7 +81,7 @@ class RandomView:
         self.config = config
 
     def __call__(self, picture: Picture, random: Random) -> tuple[Pixels, NDArray[np.float32]]:
-        """Pixels (crop, crop, 3), and what is to be added to each channel, in units of [0, 1]: (3,).
+        """Return pixels (crop, crop, 3), and what is to be added to each channel, in units of [0, 1]: (3,).
 
         The noise stays a number because on uint8 it would be rounded and clipped, which neither paper does.
         """
@@ -92,9 +92,7 @@ class RandomView:
             box = scale_jitter_box(random, picture.height, picture.width, config)
         pixels = crop_resized(picture, box, config.crop)
         if config.flip and random.random() < 0.5:
-            pixels = (
-                torch.from_numpy(pixels).flip(1).numpy()
-            )  # NumPy takes fifteen times as long to turn triples
+            pixels = torch.from_numpy(pixels).flip(1).numpy()  # NumPy takes fifteen times as long
         if config.colour_jitter or config.trivial_augment:
             image = torch.from_numpy(pixels).permute(2, 0, 1)
             if config.colour_jitter:
@@ -145,7 +143,7 @@ OPERATIONS = (*SIGNED, *UNSIGNED)
 
 
 def apply(image: Tensor, operation: str, strength: float) -> Tensor:
-    """One operation on a uint8 image (3, H, W); `strength` from 0 to 1, from -1 where it is signed."""
+    """Apply one operation to a uint8 image (3, H, W); `strength` from 0 to 1, from -1 where it is signed."""
     if operation in SIGNED:
         last, function = SIGNED[operation]
         return function(image, last * strength)
@@ -153,7 +151,7 @@ def apply(image: Tensor, operation: str, strength: float) -> Tensor:
 
 
 def trivial_augment(image: Tensor, random: Random) -> Tensor:
-    """TrivialAugmentWide: a uint8 image (3, H, W) after one operation at one strength, both drawn evenly."""
+    """Apply TrivialAugmentWide to a uint8 image (3, H, W): one operation at one strength, both drawn evenly."""
     operation = random.choice(OPERATIONS)
     strength = random.randrange(BINS) / (BINS - 1)
     if operation in SIGNED and random.random() < 0.5:

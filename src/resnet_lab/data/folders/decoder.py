@@ -1,8 +1,9 @@
-"""Batches of decoded images, a few ahead, by threads: the decoders let them run beside one another.
+"""Decode batches of images ahead of time, in threads: the decoders release the interpreter's lock.
 
 A thread decodes a few images at a time straight into their places of the batch. Which images a batch holds and what
-is drawn for each is fixed before any thread starts, so their number and timing change nothing. On the CPU each picture
-is normalised while it is in the cache, on another device a batch at a time.
+is drawn for each is fixed before any thread starts, so their number and timing change nothing. On the CPU each image
+is normalised while it is in the cache (a batch at a time takes three times as long), on another device a batch at a
+time.
 """
 
 import logging
@@ -10,12 +11,10 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
-from threading import Lock
 from typing import Any, Protocol
 from weakref import finalize
 
@@ -28,12 +27,13 @@ from resnet_lab.cores import SHARE
 from resnet_lab.data.decode import BrokenImage, Pixels
 from resnet_lab.data.folders.augment import MEAN, STD
 from resnet_lab.data.order import CPU, Batch, Reader, TrainOrder, Transform
+from resnet_lab.data.source import broken_image
 from resnet_lab.errors import UserError, printable
 
 log = logging.getLogger(__name__)
 
 PIECE = 4  # images that a thread decodes at a time
-AHEAD = 2  # batches in the making, the one that is waited for included
+AHEAD = 2  # batches that are decoded at a time
 
 Normal = tuple[tuple[float, ...], tuple[float, ...]]  # mean and std of each channel, of values from 0 to 1
 IMAGENET: Normal = MEAN, STD
@@ -48,11 +48,11 @@ class ImageFiles(Protocol):
     labels: Tensor  # (N,) int64
 
     def order(self, chosen: Tensor, *choices: Any) -> TrainOrder:
-        """The training batches of the `chosen` images, in which these files are read with ease; `choices` are its."""
+        """Return the training batches of the `chosen` images, in an order that suits these files."""
         ...
 
     def read(self, index: int) -> bytes:
-        """The bytes of an image file. Raises BrokenImage where it cannot be read."""
+        """Return the bytes of an image file. Raises BrokenImage where it cannot be read."""
         ...
 
     def name(self, index: int) -> str:
@@ -60,7 +60,7 @@ class ImageFiles(Protocol):
         ...
 
     def where(self, index: int) -> str:
-        """The place of an image, as a person would look for it."""
+        """Return where a person finds the image."""
         ...
 
     def ahead(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
@@ -69,57 +69,18 @@ class ImageFiles(Protocol):
 
 
 def threads_of_this_process() -> int:
-    """The share of the cores that a run was given; elsewhere torch's threads."""
+    """Return the cores that this run was given, or else torch's number of threads."""
     return int(os.environ.get(SHARE) or torch.get_num_threads())
 
 
 @dataclass
-class _Making:
-    """A batch in the making: threads fill its places."""
+class _Filling:
+    """A batch whose places threads fill."""
 
     indices: list[int]
-    # (N, H, W, 3), or N times (H, W, 3) where sizes differ: normalised, or uint8 where a device will do it.
-    images: Images
+    images: Images  # (N, H, W, 3), or N times (H, W, 3): normalised, or uint8 where that happens later
     noise: Tensor  # (N, 3)
-    on_cpu: bool
-    normal: Normal
-    pieces: int  # that are not filled yet
-    batch: Future[Any] = field(default_factory=Future)
-    broken: dict[int, str] = field(default_factory=dict)  # place in the batch: what is wrong
-    lock: Lock = field(default_factory=Lock)
-
-    def is_whole(self) -> bool:
-        """Told of one piece more that is filled: whether it was the last."""
-        with self.lock:
-            self.pieces -= 1
-            return self.pieces == 0
-
-    def fill(self, position: int, pixels: Pixels, noise: NDArray[np.float32]) -> None:
-        """While the pixels are in the cache: a batch at a time, the same would cost three times as much."""
-        if not isinstance(self.images, Tensor):
-            self.images[position] = torch.empty(
-                pixels.shape, dtype=torch.float32 if self.on_cpu else torch.uint8
-            )
-        if self.on_cpu:
-            normalise_into(self.images[position], pixels, noise, self.normal)
-        else:
-            self.images[position].numpy()[:] = pixels
-            self.noise.numpy()[position] = noise
-
-    def sound(self) -> tuple[Images, Tensor, list[int]]:
-        """Images (N, 3, H, W) or N times (3, H, W), their noise and indices; broken ones are left out."""
-        images, noise, indices = self.images, self.noise, self.indices
-        if self.broken:
-            positions = [position for position in range(len(indices)) if position not in self.broken]
-            noise, indices = noise[positions], [indices[position] for position in positions]
-            images = (
-                images[positions]
-                if isinstance(images, Tensor)
-                else [images[position] for position in positions]
-            )
-        if isinstance(images, Tensor):
-            return images.permute(0, 3, 1, 2), noise, indices
-        return [image.permute(2, 0, 1) for image in images], noise, indices
+    pieces: list[Future[dict[int, str]]] = field(default_factory=list)  # each returns what is broken in it
 
 
 class Decoder(Reader):
@@ -144,27 +105,27 @@ class Decoder(Reader):
         self.files, self.chosen, self.view, self.size = files, chosen, view, size
         self.workers, self.on_error, self.device = workers, on_error, device
         self.transform, self.normal = transform, normal
+        self.in_threads = device.type == "cpu" and transform is None  # where images are normalised
         self._memory = Reused()
-        self.left_out: list[int] = []  # indices of the broken images of the running or last iteration
+        self.left_out: list[int] = []
 
     def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
-        self.left_out, first_broken = [], ""
+        self.left_out, first_broken, batch = [], "", None
         upcoming = self.files.ahead(self.chosen[batch] for batch in indices)
         own_threads = torch.get_num_threads()
-        # Our threads are parallel already: torch gets one within each of them, and its own again afterwards.
+        # The pool's threads already share the cores: torch gets one within each of them, and its own again afterwards.
         pool = ThreadPoolExecutor(
             self.workers or threads_of_this_process(), "decode", torch.set_num_threads, (1,)
         )
-        batch = None
         try:
-            ahead = deque(self._start(pool, epoch, batch) for batch in islice(upcoming, AHEAD))
+            ahead = deque(self._start(pool, epoch, each) for each in islice(upcoming, AHEAD))
             while ahead:
-                making = ahead.popleft()
-                batch = self._transformed(epoch, making.batch.result())
-                ahead.extend(self._start(pool, epoch, batch) for batch in islice(upcoming, 1))
-                if making.broken:
-                    self.left_out += [making.indices[position] for position in making.broken]
-                    first_broken = first_broken or making.broken[min(making.broken)]
+                filling = ahead.popleft()
+                broken = {place: why for piece in filling.pieces for place, why in piece.result().items()}
+                self.left_out += [filling.indices[place] for place in broken]
+                first_broken = first_broken or next(iter(broken.values()), "")
+                batch = self._finish(epoch, filling, broken)
+                ahead.extend(self._start(pool, epoch, each) for each in islice(upcoming, 1))
                 if ahead:
                     yield batch
         finally:
@@ -179,90 +140,89 @@ class Decoder(Reader):
             yield batch
 
     @torch.inference_mode(False)  # of the caller alone: the threads that fill a batch are in no such mode
-    def _start(self, pool: ThreadPoolExecutor, epoch: int, indices: Tensor) -> _Making:
-        count, on_cpu = len(indices), self.device.type == "cpu" and self.transform is None
+    def _start(self, pool: ThreadPoolExecutor, epoch: int, indices: Tensor) -> _Filling:
+        count = len(indices)
         images: Images = [torch.empty(0)] * count
-        if self.size is not None:
-            shape = (count, self.size, self.size, 3)
-            if on_cpu:
-                images = self._memory.take(shape, np.float32)
-            else:
-                images = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
-        pieces = math.ceil(count / PIECE)
-        making = _Making(indices.tolist(), images, torch.zeros(count, 3), on_cpu, self.normal, pieces)
+        if self.size is not None and self.in_threads:
+            images = self._memory.take((count, self.size, self.size, 3))
+        elif self.size is not None:
+            pinned = self.device.type == "cuda"
+            images = torch.empty((count, self.size, self.size, 3), dtype=torch.uint8, pin_memory=pinned)
+        filling = _Filling(indices.tolist(), images, torch.zeros(count, 3))
         for first in range(0, count, PIECE):
-            pool.submit(self._fill, making, epoch, range(first, min(first + PIECE, count)))
-        return making
+            places = range(first, min(first + PIECE, count))
+            filling.pieces.append(pool.submit(self._fill, filling, epoch, places))
+        return filling
 
-    def _fill(self, making: _Making, epoch: int, positions: range) -> None:
-        """Whoever fills the last piece finishes the batch, so that no thread waits for another."""
-        try:
-            for position in positions:
-                index = making.indices[position]
-                try:
-                    making.fill(position, *self.view(self.files.read(index), epoch, index))
-                except BrokenImage as error:
-                    making.broken[position] = printable(f"{self.files.where(index)}: {error}")
-            if making.is_whole():
-                making.batch.set_result(self._finished(making))
-        except BaseException as error:
-            with suppress(InvalidStateError):  # another piece reported its own
-                making.batch.set_exception(error)
-
-    def _transformed(self, epoch: int, found: Any) -> Batch:
-        """The batch, transformed in the thread that asks for it."""
-        if self.transform is None:
-            return found
-        images, noise, indices = found
-        images = self.transform(images, epoch, indices)
-        return normalised(images, noise, self.device, self.normal), sent(
-            self.files.labels[indices], self.device
-        )
-
-    def _finished(self, making: _Making) -> Any:
-        if making.broken and self.on_error != "skip":
-            first = making.broken[min(making.broken)]
-            raise UserError(f"broken image {first} (data.on_error=skip would leave it out)")
-        images, noise, indices = making.sound()
-        if not indices:
-            raise UserError(f"every image of a batch is broken, for example {making.broken[0]}")
-        if self.transform is not None:
-            return images, noise, indices
-        if self.device.type != "cpu":
-            if isinstance(images, Tensor):
-                images = normalised(images, noise, self.device, self.normal)
+    def _fill(self, filling: _Filling, epoch: int, places: range) -> dict[int, str]:
+        """Decode the images of some places; return what is wrong with the broken ones."""
+        images, broken = filling.images, {}
+        for place in places:
+            index = filling.indices[place]
+            try:
+                pixels, noise = self.view(self.files.read(index), epoch, index)
+            except BrokenImage as error:
+                broken[place] = printable(f"{self.files.where(index)}: {error}")
+                if self.on_error != "skip":
+                    raise broken_image(broken[place]) from error
+                continue
+            if not isinstance(images, Tensor):
+                dtype = torch.float32 if self.in_threads else torch.uint8
+                images[place] = torch.empty(pixels.shape, dtype=dtype)
+            if self.in_threads:
+                normalise_into(images[place], pixels, noise, self.normal)
             else:
-                each = zip(images, noise, strict=True)
-                images = [
-                    normalised(image[None], drawn[None], self.device, self.normal)[0] for image, drawn in each
-                ]
-        return images, sent(self.files.labels[indices], self.device)
+                images[place].numpy()[:] = pixels
+                filling.noise.numpy()[place] = noise
+        return broken
+
+    @torch.inference_mode(False)
+    def _finish(self, epoch: int, filling: _Filling, broken: dict[int, str]) -> Batch:
+        """Return images (N, 3, H, W) or N times (3, H, W), and labels, without the broken ones."""
+        images, noise, indices = filling.images, filling.noise, filling.indices
+        if broken:
+            sound = [place for place in range(len(indices)) if place not in broken]
+            if not sound:
+                raise UserError(f"every image of a batch is broken, for example {broken[0]}")
+            noise, indices = noise[sound], [indices[place] for place in sound]
+            images = images[sound] if isinstance(images, Tensor) else [images[place] for place in sound]
+        labels = sent(self.files.labels[indices], self.device)
+        if not isinstance(images, Tensor):
+            views = [image.permute(2, 0, 1) for image in images]
+            if not self.in_threads:
+                each = zip(views, noise, strict=True)
+                views = [normalised(view[None], by[None], self.device, self.normal)[0] for view, by in each]
+            return views, labels
+        images = images.permute(0, 3, 1, 2)
+        if self.transform is not None:
+            images = self.transform(images, epoch, indices)
+        return images if self.in_threads else normalised(images, noise, self.device, self.normal), labels
 
 
 class Reused:
-    """Memory of batches on the CPU, taken again when nobody holds what was made of it.
+    """Memory of batches on the CPU, reused once nobody holds a tensor in it.
 
-    The first touch of a page may cost more than what is written to it: of a batch of images at 224 a fifth of all the
-    work, decoding included. New memory comes from NumPy, which asks for huge pages.
+    Touching new memory first would take a fifth of the time of a batch at 224 pixels, decoding included. It comes from
+    NumPy, which asks for huge pages.
     """
 
     def __init__(self) -> None:
-        self._free: list[NDArray[np.uint8]] = []
+        self._free: list[NDArray[np.float32]] = []
 
-    def take(self, shape: tuple[int, ...], dtype: type[np.generic]) -> Tensor:
-        """A tensor of any values."""
-        count = math.prod(shape) * np.dtype(dtype).itemsize
-        memory = self._free.pop() if self._free else np.empty(count, np.uint8)
+    def take(self, shape: tuple[int, ...]) -> Tensor:
+        """Return a float32 tensor of arbitrary values."""
+        count = math.prod(shape)
+        memory = self._free.pop() if self._free else np.empty(count, np.float32)
         if len(memory) < count:
-            memory = np.empty(count, np.uint8)
-        array = memory[:count].view(dtype).reshape(shape)
+            memory = np.empty(count, np.float32)
+        array = memory[:count].reshape(shape)
         # The tensor's storage holds the array, whoever holds the storage.
         finalize(array, self._free.append, memory).atexit = False
         return torch.from_numpy(array)
 
 
 def sent(values: Tensor, device: torch.device) -> Tensor:
-    """The values on the device; nobody waits for a copy to a GPU, since it is from memory that does not move."""
+    """Return the values on the device; a copy to a GPU is asynchronous, from pinned memory."""
     if device.type == "cuda" and not values.is_pinned():
         values = values.pin_memory()
     return values.to(device, non_blocking=True)
@@ -271,7 +231,7 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
 def normalise_into(
     out: Tensor, pixels: Pixels, noise: NDArray[np.float32], normal: Normal = IMAGENET
 ) -> None:
-    """Pixels (H, W, 3) in [0, 1], plus noise (3,), less the mean, over std, into float32 `out` (H, W, 3) on the CPU.
+    """Normalise pixels (H, W, 3), in [0, 1] and with noise (3,), into float32 `out` (H, W, 3) on the CPU.
 
     Works on rows of 3W values: broadcasting over a last axis of three takes a CPU twice as long.
     """
@@ -294,7 +254,7 @@ def normalised(images: Tensor, noise: Tensor, device: torch.device, normal: Norm
 
 @cache
 def _row(width: int, device: torch.device, normal: Normal) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What a row of 3W values is multiplied with; mean and std; what is added to the row where there is no noise."""
+    """Return the factors of a row of 3W values, mean, std, and what is added to a row without noise."""
     mean, std = map(torch.tensor, normal)
     scale, shift = (1 / (255 * std)).repeat(width), (-mean / std).repeat(width)
     return scale.to(device), mean.to(device), std.to(device), shift.to(device)

@@ -1,9 +1,9 @@
-"""Which images lie in a folder, in a few characters that do not depend on where it lies. Free of torch.
+"""Tell which images lie in a folder, in a few characters that do not depend on where it lies. Free of torch.
 
-The fingerprint is taken of the parts, the class names, and each file's name and size; no file is read. Of ImageNet
-that takes seconds, so what took long is remembered in the user's cache for as long as no folder of it has changed.
-A file that is overwritten in place changes no folder: of a set that is looked at quickly it is noticed, of a
-remembered one it is not.
+The fingerprint is taken of the parts, the class names, and each file's name and size; no file is read. For ImageNet
+that takes seconds, so what took long is remembered in the user's cache for as long as none of its folders has changed.
+A file that is overwritten in place changes no folder: it is noticed in a set that is looked at quickly, not in a
+remembered one.
 """
 
 import hashlib
@@ -12,18 +12,18 @@ import logging
 import os
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from resnet_lab.data.folders.walk import Layout, Stamp, check_filled, find_layout, images, stamp_of
+from resnet_lab.data.folders.walk import Stamp, find_layout, images, stamp_of
+from resnet_lab.errors import UserError
 from resnet_lab.files import cache_folder, write_text
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
-NOTES = 2  # of what is remembered
-SLOW = 0.2  # seconds: what is looked at within them is looked at each time
+NOTES = 3  # of what is remembered
+SLOW = 0.2  # seconds: a folder that takes less is looked at each time
 SETTLED = 2.0  # seconds: a folder that changed less long ago may change again within one tick of its clock
 
 
@@ -35,12 +35,12 @@ class FolderImages:
     class_names: tuple[str, ...]
     counts: dict[str, int]  # images of each split
     fingerprint: str
-    others: int = 0  # files in class folders that are no images
+    others: int = 0  # files in class folders that are not images
     other: str = ""  # one of them
-    written: str = ""  # a digest of when each file was written: what was made of other pixels is of another
+    written: str = ""  # a digest of when each file was written, which the fingerprint leaves out
 
     def tell_others(self) -> None:
-        """Log how many files of the class folders are no images that can be read."""
+        """Log how many files of the class folders are not images that can be read."""
         if self.others:
             log.warning(
                 "left out %d files that are no images which Pillow reads by itself, such as %s",
@@ -50,15 +50,12 @@ class FolderImages:
 
 
 def look(root: Path) -> FolderImages:
-    """The images at `root`. Raises UserError as `find_layout` does, and where a class is empty."""
+    """Return the images at `root`. Raises UserError as `find_layout` does, and where a class is empty."""
     began, stamps = time.time(), {str(root): stamp_of(root)}
     note = cache_folder() / "images" / f"{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]}.json"
-    known = _remembered(note, root)
-    if known is not None:
+    if (known := _remembered(note, root)) is not None:
         return known
-    layout = find_layout(root)
-    stamps |= {str(folder): stamp_of(folder) for folder in layout.splits.values()}
-    found = _taken(layout, stamps)
+    found = _found(root, stamps)
     settled = max(changed for *_, changed in stamps.values()) / 1e9 < began - SETTLED
     if time.time() - began > SLOW and settled:
         _remember(note, root, found, stamps)
@@ -66,41 +63,35 @@ def look(root: Path) -> FolderImages:
 
 
 def fingerprint_of(count: int, content: bytes) -> str:
-    """The number of images, which tells a person something, and a digest of all that tells them apart."""
+    """Return the number of images, for a person, and a digest of all that tells them apart."""
     return f"{count}-{hashlib.sha256(content).hexdigest()[:12]}"
 
 
-def _taken(layout: Layout, stamps: dict[str, Stamp]) -> FolderImages:
+def _found(root: Path, stamps: dict[str, Stamp]) -> FolderImages:
+    splits, class_names = find_layout(root)
+    stamps |= {str(folder): stamp_of(folder) for folder in splits.values()}
     counts, others, times = {}, list[str](), hashlib.sha256()
-    parts = [json.dumps([VERSION, [os.fsencode(name).hex() for name in layout.class_names]]).encode()]
-    for part, folder in layout.splits.items():
+    digests = [json.dumps([VERSION, [os.fsencode(name).hex() for name in class_names]]).encode()]
+    for part, folder in splits.items():
         counts[part] = 0
         digest = hashlib.sha256(part.encode())
-        for name in layout.class_names:
+        for name in class_names:
             files = sorted(
                 (b"%s\0%d\n" % (os.fsencode(path), (stat := _stat(entry))[0]), stat[1])
                 for path, entry in images(folder, name, stamps, others=others)
             )
             if not files:
-                check_filled(folder, name)
+                raise UserError(f"class folder {folder / name} holds no image, such as a .jpg or a .png")
             counts[part] += len(files)
             digest.update(b"".join(line for line, _ in files))
             times.update(repr([time for _, time in files]).encode())
-        parts.append(digest.digest())
-    mark = fingerprint_of(sum(counts.values()), b"".join(parts))
-    return FolderImages(
-        layout.splits,
-        layout.class_names,
-        counts,
-        mark,
-        len(others),
-        others[0] if others else "",
-        times.hexdigest()[:12],
-    )
+        digests.append(digest.digest())
+    fingerprint, written = fingerprint_of(sum(counts.values()), b"".join(digests)), times.hexdigest()[:12]
+    return FolderImages(splits, class_names, counts, fingerprint, len(others), (*others, "")[0], written)
 
 
 def _stat(entry: os.DirEntry[str]) -> tuple[int, int]:
-    """Bytes and time of writing in ns; -1 of a link that leads nowhere, a broken image to whoever reads it."""
+    """Return bytes and time of writing in ns; -1 of a link that leads nowhere, a broken image to whoever reads it."""
     try:
         stat = entry.stat()
         return stat.st_size, stat.st_mtime_ns
@@ -109,34 +100,23 @@ def _stat(entry: os.DirEntry[str]) -> tuple[int, int]:
 
 
 def _remember(note: Path, root: Path, found: FolderImages, stamps: dict[str, Stamp]) -> None:
-    def inside(folder: Path | str) -> str:
-        return str(Path(folder).relative_to(root))
-
-    facts = asdict(found) | {"version": NOTES}
-    facts["folders"] = {inside(folder): stamp for folder, stamp in stamps.items()}
-    facts["splits"] = {part: inside(folder) for part, folder in found.splits.items()}
+    folders = {str(Path(folder).relative_to(root)): stamp for folder, stamp in stamps.items()}
+    splits = {part: str(folder.relative_to(root)) for part, folder in found.splits.items()}
+    facts = {"version": NOTES, "folders": folders, "found": asdict(found) | {"splits": splits}}
     with suppress(OSError):  # it costs the next look its time, nothing else
         note.parent.mkdir(parents=True, exist_ok=True)
         write_text(note, json.dumps(facts))
 
 
 def _remembered(note: Path, root: Path) -> FolderImages | None:
-    """What was found before, where every folder is still as it was then."""
+    """Return what was found before, if every folder is still as it was then."""
     try:
-        facts: dict[str, Any] = json.loads(note.read_text())
-        if facts["version"] != NOTES:
+        facts = json.loads(note.read_text())
+        same = (stamp_of(root / folder) == tuple(stamp) for folder, stamp in facts["folders"].items())
+        if facts["version"] != NOTES or not all(same):
             return None
-        if any(stamp_of(root / folder) != tuple(stamp) for folder, stamp in facts["folders"].items()):
-            return None
-        splits = {part: root / folder for part, folder in facts["splits"].items()}
-        return FolderImages(
-            splits,
-            tuple(facts["class_names"]),
-            dict(facts["counts"]),
-            str(facts["fingerprint"]),
-            int(facts["others"]),
-            str(facts["other"]),
-            str(facts["written"]),
-        )
+        found = FolderImages(**facts["found"])
+        splits = {part: root / folder for part, folder in found.splits.items()}
+        return replace(found, splits=splits, class_names=tuple(found.class_names))
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None

@@ -69,16 +69,11 @@ class EncodedImages(Images):
         if self.config.mean == "auto":
             part, chosen = self.chosen["train"]
             some, size = chosen[:: len(chosen) // MEASURED + 1], self.config.crop
-            view = self._centred(self.config.resize, size)
-            reader = Decoder(
-                self.files[part],
-                some,
-                view,
-                size,
-                self.config.workers,
-                self.config.on_error,
-                normal=UNCHANGED,
+            view, choices = (
+                self._centred(self.config.resize, size),
+                (self.config.workers, self.config.on_error),
             )
+            reader = Decoder(self.files[part], some, view, size, *choices, normal=UNCHANGED)
             batches = reader.batches(0, iter(torch.arange(len(some)).split(PIECE)))
             mean, std = mean_and_std(images for images, _ in batches)
             self.normal = tuple(mean.tolist()), tuple(std.tolist())
@@ -102,10 +97,10 @@ class EncodedImages(Images):
         return self._decoder("train", seen, self.config.crop, transform)
 
     def eval_reader(self, name: str) -> Reader:
-        return self._centre(name, self.config.resize, self.test_crop)
+        return self._decoder(name, self._centred(self.config.resize, self.test_crop), self.test_crop)
 
     def view_reader(self, resize: int, crop: int | None) -> Reader:
-        return self._centre("test", resize, crop)
+        return self._decoder("test", self._centred(resize, crop), crop)
 
     def preprocessing(self) -> Preprocessing:
         size, resize = (self.test_crop, self.test_crop), self.config.resize
@@ -114,9 +109,6 @@ class EncodedImages(Images):
 
     def name(self, part: str, index: int) -> str:
         return self.files[part].name(index)
-
-    def _centre(self, name: str, resize: int, crop: int | None) -> Reader:
-        return self._decoder(name, self._centred(resize, crop), crop)
 
     def _centred(self, resize: int, crop: int | None) -> View:
         view, no_noise = CentreView(resize, crop), np.zeros(3, np.float32)

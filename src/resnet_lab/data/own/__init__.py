@@ -1,6 +1,6 @@
-"""Images of one's own, by the dotted path of what makes them: `data._target_`.
+"""Images of your own, by the dotted path of what makes them: `data._target_`.
 
-It is called with `data.args`, and gives either
+It is called with `data.args`, and returns either
 
 - map-style data sets of (image, label) as ``{"train": …, "test": …}``, and "val" where there is one;
   with "train_as_test", the training images read without augmentation, images can be set aside. An image is a
@@ -35,7 +35,7 @@ class First:
 
     shape: tuple[int, int, int]  # (C, H, W)
     label: Any  # a whole number; a tensor (...) names no class; None: batches are not (images, labels)
-    class_names: tuple[str, ...] | None  # as the set itself tells them
+    class_names: tuple[str, ...] | None  # as the set itself has them
     sizes: dict[str, int]  # images of each part
     own_module: bool = False  # a LightningDataModule chooses its images itself
 
@@ -51,58 +51,27 @@ class OwnSource(Source[OwnConfig]):
         """The first training image, and the sizes of the sets."""
         config = self.config
         target = locate(config._target_, TARGET) if config._target_ else None
-        # What was looked at is the same as long as the code behind the target is, wherever the working folder lies.
+        # What was looked at stays the same as long as the code behind the target does.
         key = target, Path.cwd(), repr([config._target_, config.args, config.root, config.holds_out])
         if key not in _LOOKED_AT:
-            _LOOKED_AT[key] = self._images(self.make()).first()
+            _LOOKED_AT[key] = self._images().first()
         return _LOOKED_AT[key]
 
     def info(self) -> DataInfo:
-        config, first = self.config, self.first
+        config, first, label = self.config, self.first, self.first.label
         for key, found in zip(("channels", "height", "width"), first.shape, strict=True):
-            said = getattr(config, key)
-            if said not in (None, found):
-                raise UserError(f"data.{key}={said}: the first image of {config._target_} has {found}")
+            if getattr(config, key) not in (None, found):
+                said = f"data.{key}={getattr(config, key)}"
+                raise UserError(f"{said}: the first image of {config._target_} has {found}")
         names = self._class_names()
-        target = None if isinstance(first.label, int | None) else tuple(first.label.shape)
-        if isinstance(first.label, int) and first.label >= len(names):
-            raise UserError(
-                f"the first image of {config._target_} has the label {first.label}, and there are {len(names)} classes:"
-                " labels count from 0"
-            )
-        if config.mean == "auto" and (config.std or first.own_module):
-            reason = (
-                "data.std=[] is needed"
-                if config.std
-                else "a LightningDataModule normalises its images itself"
-            )
-            raise UserError(f"data.mean=auto measures the deviation, too: {reason}")
-        for key in ("mean", "std"):
-            numbers = [] if (numbers := getattr(config, key)) == "auto" else numbers
-            if not isinstance(numbers, list) or not all(type(each) in (int, float) for each in numbers):
-                raise UserError(
-                    f"data.{key}={numbers}: auto is allowed for the mean, or one number for each channel"
-                )
-            if numbers and len(numbers) != first.shape[0]:
-                raise UserError(
-                    f"data.{key}={numbers}: one number for each of the {first.shape[0]} channels is needed"
-                )
-        if any(number <= 0 for number in config.std):
-            raise UserError(f"data.std={config.std}: must be greater than 0")
-        known = json.dumps(
-            [sorted(first.sizes.items()), first.shape, len(names), *([target] if target else [])]
-        )
-        fingerprint = fingerprint_of(sum(first.sizes.values()), known.encode())
-        self.check_fingerprint(fingerprint)
-        return DataInfo(
-            *first.shape,
-            names,
-            self.training_images(),
-            fingerprint,
-            "val" in first.sizes,
-            target,
-            own_batches=first.label is None,
-        )
+        if isinstance(label, int) and label >= len(names):
+            what = f"the first image of {config._target_} has the label {label}"
+            raise UserError(f"{what}, and there are {len(names)} classes: labels count from 0")
+        self._check_statistics()
+        target = None if isinstance(label, int | None) else tuple(label.shape)
+        known = [sorted(first.sizes.items()), first.shape, len(names), *([target] if target else [])]
+        fingerprint = fingerprint_of(sum(first.sizes.values()), json.dumps(known).encode())
+        return self.facts(first.shape, names, fingerprint, target_shape=target, own_batches=label is None)
 
     def counts(self) -> dict[str, int]:
         return self.first.sizes
@@ -112,30 +81,25 @@ class OwnSource(Source[OwnConfig]):
 
     def training_images(self) -> int:
         if self.first.own_module:
-            for key in ("train_images", "test_images", "fold"):
-                if getattr(self.config, key) is not None:
-                    raise UserError(f"data.{key}: a LightningDataModule chooses its images itself")
-            if self.config.validation:
-                raise UserError(
-                    f"data.validation={self.config.validation}: {self.config._target_} keeps its own"
-                )
+            unchosen = {"train_images": None, "test_images": None, "fold": None, "validation": 0}
+            for key, unset in unchosen.items():
+                if (asked := getattr(self.config, key)) != unset:
+                    raise UserError(f"data.{key}={asked}: a LightningDataModule chooses its images itself")
         return super().training_images()
 
     def open(self) -> "Images":
-        return self._images(self.make(), self.info())
+        return self._images(self.info())
 
     def make(self) -> Any:
-        """Return what the target gives, of the arguments that the configuration has; the batch size where it takes one.
+        """Return what the target makes of its arguments; it gets the batch size if it takes one.
 
-        What it draws belongs to the data, not to the run. Raises UserError where it cannot be made.
+        Random numbers that it draws belong to the data, not to the run. Raises UserError where it cannot be made.
         """
         from resnet_lab.data.order import drawn
 
         config = self.config
         if not config._target_:
-            raise UserError(
-                f"{TARGET} is needed: the dotted path of what makes the images, for example my_data.make"
-            )
+            raise UserError(f"{TARGET} is needed: a dotted path, for example my_data.make")
         target = locate(config._target_, TARGET)
         given = made(config.args, "data.args")
         if config.root is not None:
@@ -145,10 +109,11 @@ class OwnSource(Source[OwnConfig]):
         with drawn("data"):
             return called(f"{TARGET}={config._target_}", target, **given)
 
-    def _images(self, given: Any, info: DataInfo | None = None) -> Any:
-        """The one of two kinds of images that a target gave; without `info` they are only looked at."""
+    def _images(self, info: DataInfo | None = None) -> Any:
+        """Return what the target makes as `Images`; without `info` only to look at it."""
         from lightning import LightningDataModule
 
+        given = self.make()
         if isinstance(given, LightningDataModule):
             from resnet_lab.data.own.lightning import LightningImages
 
@@ -157,29 +122,42 @@ class OwnSource(Source[OwnConfig]):
 
         return OwnSets(self.config, given, info)
 
+    def _check_statistics(self) -> None:
+        config, channels = self.config, self.first.shape[0]
+        if config.mean == "auto" and (config.std or self.first.own_module):
+            reason = (
+                "data.std=[] is needed"
+                if config.std
+                else "a LightningDataModule normalises its images itself"
+            )
+            raise UserError(f"data.mean=auto measures the deviation, too: {reason}")
+        for key in ("mean", "std"):
+            numbers = [] if (numbers := getattr(config, key)) == "auto" else numbers
+            listed = isinstance(numbers, list) and all(type(each) in (int, float) for each in numbers)
+            if not listed or len(numbers) not in (0, channels):
+                raise UserError(
+                    f"data.{key}={numbers}: one number for each of the {channels} channels is needed"
+                )
+        if any(number <= 0 for number in config.std):
+            raise UserError(f"data.std={config.std}: must be greater than 0")
+
     def _class_names(self) -> tuple[str, ...]:
-        config, names_there = self.config, self.first.class_names
-        said = tuple(config.class_names) or None
-        if said and names_there and len(said) != len(names_there):
-            raise UserError(
-                f"data.class_names has {len(said)} names, and {config._target_} has {len(names_there)} classes"
-            )
-        names, label = said or names_there, self.first.label
-        if names is None and config.classes is None and not isinstance(label, int | None):
-            # One output for each number of the label, unless it is a map of classes.
-            if label.is_floating_point() and label.ndim < 2:
-                return tuple(map(str, range(label.numel())))
-            raise UserError(
-                f"data.classes=… is needed: how many outputs the network has for labels {tuple(label.shape)}"
-            )
-        if names is None and config.classes is None:
-            raise UserError(
-                f"data.classes=… is needed, or data.class_names=[…]: {config._target_} does not tell them in an"
-                " attribute `classes` of its training images"
-            )
-        if names is None:
-            assert config.classes is not None
-            return tuple(map(str, range(config.classes)))
-        if config.classes not in (None, len(names)):
-            raise UserError(f"data.classes={config.classes}: {config._target_} has {len(names)}")
-        return names
+        config, label, there = self.config, self.first.label, self.first.class_names
+        names, count = tuple(config.class_names) or there, config.classes
+        if names and there and len(names) != len(there):
+            classes = f"{config._target_} has {len(there)} classes"
+            raise UserError(f"data.class_names has {len(names)} names, and {classes}")
+        if names:
+            if count not in (None, len(names)):
+                raise UserError(f"data.classes={count}: {config._target_} has {len(names)}")
+            return names
+        if count is None and not isinstance(label, int | None):
+            if not label.is_floating_point() or label.ndim > 1:
+                raise UserError(
+                    f"data.classes=… is needed: how many outputs labels {tuple(label.shape)} take"
+                )
+            count = label.numel()  # an output for each number of the label
+        if count is None:
+            reason = f"the training images of {config._target_} have no attribute `classes`"
+            raise UserError(f"data.classes=… is needed, or data.class_names=[…]: {reason}")
+        return tuple(map(str, range(count)))

@@ -1,13 +1,13 @@
-"""The adapter of a `LightningDataModule` of one's own: its loaders and its hooks, unchanged.
+"""The adapter of a `LightningDataModule` of your own: its loaders and its hooks, unchanged.
 
 Its batches are (images, labels): float32 (N, C, H, W), and int64 (N,) or tensors that name no class; or anything else,
-for a LightningModule of one's own that takes it, such as a dictionary or images alone. What it draws from
-`random`, NumPy's and torch's global generators in this process is a function of (seed, epoch, batch), so that an epoch
-that is taken up again repeats its order where nothing else decides it: which cannot be known.
+for a LightningModule of your own that takes it, such as a dictionary or images alone. What it draws from
+`random`, NumPy's and torch's global generators in this process is a function of (seed, epoch, batch), so that a resumed
+epoch repeats its order where nothing else decides it: which cannot be known.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -23,12 +23,15 @@ from resnet_lab.data.own.sets import class_names_of, preprocessing
 from resnet_lab.data.preprocessing import Preprocessing
 from resnet_lab.data.spec import DataInfo, OwnConfig
 from resnet_lab.errors import UserError
+from resnet_lab.targets import called
 
 log = logging.getLogger(__name__)
 
 
 class LightningImages(Images):
     """The sets of a LightningDataModule, which keeps its own order and its own workers."""
+
+    batch_size = 0  # of the recipe, where they are trained on
 
     def __init__(self, config: OwnConfig, given: LightningDataModule, info: DataInfo | None = None) -> None:
         """Without `info` the module is only looked at."""
@@ -40,32 +43,28 @@ class LightningImages(Images):
         )
 
     def first(self) -> First:
-        """Return what the first image shows. Raises UserError for what has none."""
+        """Return what the first image shows. Raises UserError where there is none."""
         self._load()
+        loader = self.loaders["train"]
         with drawn("first"):
-            batch = self._handed_over(next(iter(self.loaders["train"]), None), CPU)
+            batch = self._hooked(next(iter(loader), None), CPU)
+        names = class_names_of(self.given) or class_names_of(getattr(loader, "dataset", None))
         if not is_pair(batch):
             return First(self._shape(batch), None, class_names_of(self.given), self.counts, own_module=True)
         images, labels = batch
         if images.ndim != 4 or not len(images):
-            raise UserError(
-                f"{self.config._target_} gives images of shape {tuple(images.shape)}: (N, C, H, W) is needed"
-            )
-        names_there = class_names_of(self.given) or class_names_of(
-            getattr(self.loaders["train"], "dataset", None)
-        )
-        channels, height, width = images.shape[1:]
-        label = int(labels[0]) if labels.ndim == 1 and not labels.is_floating_point() else labels[0]
-        return First((channels, height, width), label, names_there, self.counts, own_module=True)
+            shape = tuple(images.shape)
+            raise UserError(f"{self.config._target_} gives images {shape}: (N, C, H, W) is needed")
+        named = labels.ndim == 1 and not labels.is_floating_point()
+        label = int(labels[0]) if named else labels[0]
+        return First(self._shape(images), label, names, self.counts, own_module=True)
 
     def begin(self, trainer: Trainer | None) -> None:
         super().begin(trainer)
         if trainer is not None:
             if trainer.world_size > 1:
-                raise UserError(
-                    f"trainer.devices={trainer.world_size}: a LightningDataModule of your own trains on one"
-                    " device; data sets ({'train': …, 'test': …}) are split between several"
-                )
+                devices = f"trainer.devices={trainer.world_size}"
+                raise UserError(f"{devices}: a LightningDataModule trains on one, data sets on several")
             self.given.trainer = trainer
             log.warning(self.not_promised)
         self._load()
@@ -78,10 +77,10 @@ class LightningImages(Images):
         return Numbers(len(self.loaders[name]))
 
     def train_reader(self, seed: int) -> Reader:
-        return TheirReader(self, "train", lambda epoch: f"{seed}/{epoch}", self.batch_size)
+        return TheirReader(self, "train", seed)
 
     def eval_reader(self, name: str) -> Reader:
-        return TheirReader(self, name, lambda _: "evaluation")
+        return TheirReader(self, name)
 
     def preprocessing(self) -> Preprocessing:
         assert self.info is not None
@@ -96,6 +95,29 @@ class LightningImages(Images):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.given.load_state_dict(state)
 
+    def on_the_device(self, batch: Any) -> Any:
+        """Return a batch as the module's hooks make it. Raises UserError for one that differs from the first."""
+        assert self.info is not None
+        info, target = self.info, self.config._target_
+        found = self._hooked(batch, self.device)
+        if info.own_batches:
+            return found
+        if not is_pair(found):
+            raise UserError(f"{target} gives a batch of another kind after some of (images, labels)")
+        images, labels = found
+        shape = info.channels, info.height, info.width
+        if images.shape[1:] != shape:
+            raise UserError(f"{target} gives images {tuple(images.shape[1:])} after some of {shape}")
+        images = images.contiguous(memory_format=torch.channels_last)
+        if info.target_shape is not None:
+            return images, labels
+        # The labels that the loader gave where there are any: looking at those on a GPU would wait for it.
+        pair = isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor)
+        low, high = (int(each) for each in (batch[1] if pair else labels).aminmax())
+        if low < 0 or high >= info.classes:
+            raise UserError(f"{target} gives labels from {low} to {high}: allowed is 0 to {info.classes - 1}")
+        return images, labels.long()
+
     def _shape(self, batch: Any) -> tuple[int, int, int]:
         """Return the shape of the images in a batch of any kind, or else the one that the configuration has."""
         for each in tree_leaves(batch):
@@ -109,72 +131,38 @@ class LightningImages(Images):
             )
         return channels, height, width
 
-    def on_the_device(self, batch: Any) -> Any:
-        """Return a batch as the module's hooks hand it over. Raises UserError for labels that name no class."""
-        assert self.info is not None
-        found = self._handed_over(batch, self.device)
-        if self.info.own_batches:
-            return found
-        if not is_pair(found):
-            raise UserError(
-                f"{self.config._target_} gives a batch of another kind after some of (images, labels)"
-            )
-        images, labels = found
-        if images.shape[1:] != (self.info.channels, self.info.height, self.info.width):
-            raise UserError(
-                f"{self.config._target_} gives images {tuple(images.shape[1:])} after some of"
-                f" {(self.info.channels, self.info.height, self.info.width)}: all must be of one size"
-            )
-        images = images.contiguous(memory_format=torch.channels_last)
-        if self.info.target_shape is not None:
-            return images, labels
-        # As its loader gave them where they are there: to look at a GPU's would be to wait for it.
-        pair = isinstance(batch, tuple | list) and len(batch) == 2 and isinstance(batch[1], Tensor)
-        low, high = (int(each) for each in (batch[1] if pair else labels).aminmax())
-        if low < 0 or high >= self.info.classes:
-            raise UserError(
-                f"{self.config._target_} gives labels from {low} to {high}: allowed is 0 to {self.info.classes - 1}"
-            )
-        return images, labels.long()
-
     def _load(self) -> None:
         """Make the loaders of train, test and, where it has both, val. Raises UserError for what is missing."""
         given, what = self.given, f"{TARGET}={self.config._target_}"
-        has = {
-            name: is_overridden(f"{name}_dataloader", given, LightningDataModule)
+        has = [
+            name
             for name in ("train", "val", "test")
-        }
-        if not has["train"] or not (has["val"] or has["test"]):
-            missing = "train" if not has["train"] else "test"
-            raise UserError(f"{what} has no {missing}_dataloader")
-        try:
-            with drawn("data"):
-                given.prepare_data()
-                given.setup("fit")
-                if has["test"]:
-                    given.setup("test")
-                self.loaders = {name: getattr(given, f"{name}_dataloader")() for name in has if has[name]}
-        except UserError:
-            raise
-        except Exception as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"{what} fails: {type(error).__name__}: {reason}") from error
-        if not has["test"]:
-            self.loaders["test"] = self.loaders.pop("val")  # an error on it is what there is to tell
-        self.counts = {name: self._count(name, loader) for name, loader in self.loaders.items()}
+            if is_overridden(f"{name}_dataloader", given, LightningDataModule)
+        ]
+        if "train" not in has or len(has) == 1:
+            raise UserError(f"{what} has no {'test' if 'train' in has else 'train'}_dataloader")
 
-    def _count(self, name: str, loader: Any) -> int:
-        """How many images a loader has. Raises UserError where it does not know."""
-        try:
-            len(loader)
-            return len(loader.dataset)
-        except (TypeError, AttributeError):
-            raise UserError(
-                f"{TARGET}={self.config._target_}: its {name}_dataloader gives {type(loader).__name__}: a loader with a"
-                " length, of a data set with a length, is needed"
-            ) from None
+        def loaders() -> dict[str, Any]:
+            given.prepare_data()
+            given.setup("fit")
+            if "test" in has:
+                given.setup("test")
+            return {name: getattr(given, f"{name}_dataloader")() for name in has}
 
-    def _handed_over(self, batch: Any, device: torch.device) -> Any:
+        with drawn("data"):
+            self.loaders = called(what, loaders)
+        if "test" not in has:
+            self.loaders["test"] = self.loaders.pop("val")  # the only error that there is to report
+        self.counts = {}
+        for name, loader in self.loaders.items():
+            try:
+                len(loader)
+                self.counts[name] = len(loader.dataset)
+            except (TypeError, AttributeError):
+                kind = f"{name}_dataloader gives {type(loader).__name__}"
+                raise UserError(f"{what}: {kind}: it and its data set need a length") from None
+
+    def _hooked(self, batch: Any, device: torch.device) -> Any:
         """Return a batch as the module's hooks make it; images of (images, labels) as float32."""
         given = self.given
         batch = given.transfer_batch_to_device(given.on_before_batch_transfer(batch, 0), device, 0)
@@ -207,20 +195,18 @@ class Numbers:
 
 
 class TheirReader(Reader):
-    """Batches of one of the module's loaders, by number: those before the first are read, too, and left out."""
+    """Batches of one of the module's loaders, by number: those before the first are read too, and left out."""
 
-    def __init__(
-        self, images: LightningImages, name: str, draws: Callable[[int], str], batch_size: int | None = None
-    ) -> None:
-        """`batch_size`: that of the recipe, which the first batch must have."""
-        self.images, self.loader = images, images.loaders[name]
-        self.draws, self.batch_size = draws, batch_size
+    def __init__(self, images: LightningImages, name: str, seed: int | None = None) -> None:
+        """`seed` is that of a run that trains on them; None: they are only evaluated."""
+        self.images, self.loader, self.seed = images, images.loaders[name], seed
 
     def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
-        loader, drawn_for = self.loader, self.draws(epoch)
+        loader, trains = self.loader, self.seed is not None
+        drawn_for = f"{self.seed}/{epoch}" if trains else "evaluation"
         for name in ("sampler", "batch_sampler"):
             set_theirs = getattr(getattr(loader, name, None), "set_epoch", None)
-            if callable(set_theirs) and self.batch_size:
+            if callable(set_theirs) and trains:
                 set_theirs(epoch)
         start = next(indices, None)
         if start is None:
@@ -236,10 +222,8 @@ class TheirReader(Reader):
             if number < int(start):
                 continue
             found = self.images.on_the_device(batch)
-            count = images_in(found)
-            if self.batch_size and not number and len(loader) > 1 and count != self.batch_size:
-                raise UserError(
-                    f"recipe.batch_size={self.batch_size}: the first batch of {self.images.config._target_} has"
-                    f" {count} images: let it take an argument batch_size, or say in the recipe what it does"
-                )
+            asked, count = self.images.batch_size, images_in(found)
+            if trains and not number and len(loader) > 1 and count != asked:
+                first = f"the first batch of {self.images.config._target_} has {count} images"
+                raise UserError(f"recipe.batch_size={asked}: {first}; it can take an argument batch_size")
             yield found

@@ -1,21 +1,18 @@
-"""Writing an image folder as shards: `resnet-lab prepare data=imagenet data.root=… out=…`.
+"""Write an image folder as shards: `resnet-lab prepare data=imagenet data.root=… out=…`.
 
 Training images are stored with their shorter side at `size`, as JPEGs of quality 90, in an order that mixes the
-classes; those that are JPEGs no larger than that keep their bytes. Validation and test images keep their bytes in
-any case, so that an error measured from shards is the error measured from the folder.
+classes; JPEGs that are no larger keep their bytes. Validation and test images always keep their bytes, so that an
+error measured from shards is the error measured from the folder.
 
-A shard appears under its name only when it is whole, and the manifest only after all shards. So a preparation that
-was killed, or ran out of disk, goes on where it was when the same command runs again; and nobody takes a part of
-a set for the set.
+A shard appears under its name only when it is complete, and the manifest only after all shards. So a preparation that
+was killed, or ran out of disk, resumes when the same command runs again, and nobody takes a part of a set for the set.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,7 +30,8 @@ from resnet_lab.data.folders.images import FolderFiles
 from resnet_lab.data.order import generator
 from resnet_lab.data.shards import MANIFEST, VERSION
 from resnet_lab.data.shards.shard_files import INDEX, LABELS, chunk_labels
-from resnet_lab.data.spec import ImageFolderConfig, ShardsConfig
+from resnet_lab.data.source import broken_image
+from resnet_lab.data.spec import DataConfig, ImageFolderConfig, ShardsConfig
 from resnet_lab.errors import UserError, printable
 from resnet_lab.files import UNFINISHED, settle, write_bytes
 
@@ -45,36 +43,30 @@ PARTIAL = ".partial-"
 
 @dataclass(frozen=True)
 class Split:
-    """The images of one folder in the order they are stored, and how they are encoded."""
+    """The images of one folder, and how they are stored."""
 
     name: str  # train, val, test
     files: FolderFiles
     order: list[int]
-    encode: Callable[[bytes], bytes]
-
-    @property
-    def shards(self) -> list[list[int]]:
-        return [self.order[first : first + SHARD] for first in range(0, len(self.order), SHARD)]
+    size: int | None  # shorter side of larger images; None: all keep their bytes
 
 
-def prepare(config: ImageFolderConfig, out: Path, *, size: int = 256, workers: int | None = None) -> int:
-    """Writes the set that `config` names to `out`, or what is still missing there. Returns 0.
+def prepare(config: DataConfig, out: Path, *, size: int = 256, workers: int | None = None) -> int:
+    """Write the set that `config` names to `out`, or what is still missing there. Returns 0.
 
     Raises UserError for a folder that `data=imagenet` would refuse, a broken image (unless data.on_error=skip),
     an `out` that holds another preparation, and a full disk.
     """
-    if isinstance(config, ShardsConfig):
-        raise UserError(
-            "data=imagenet_shards is prepared already: prepare an image folder, for example data=imagenet"
-        )
+    if not isinstance(config, ImageFolderConfig) or isinstance(config, ShardsConfig):
+        raise UserError(f"data={config.name}: only image folders are prepared, for example data=imagenet")
     if size < config.crop:
         raise UserError(f"size={size} is less than data.crop={config.crop}")
     source = ClassFolders(config)
     info, found = source.info(), source.found
-    splits = [
-        _split(name, FolderFiles(folder, info.class_names), size) for name, folder in found.splits.items()
-    ]
-    plan = _plan(found.fingerprint, size)
+    splits = [_split(part, FolderFiles(path, info.class_names), size) for part, path in found.splits.items()]
+    # What decides the content of the shards.
+    decisive = json.dumps([VERSION, size, QUALITY, SHARD, found.fingerprint])
+    plan = hashlib.sha256(decisive.encode()).hexdigest()[:16]
     try:
         if _begin(out, plan):
             print(f"{printable(out)} is prepared already")
@@ -87,9 +79,8 @@ def prepare(config: ImageFolderConfig, out: Path, *, size: int = 256, workers: i
         manifest |= {"splits": counts, "class_names": info.class_names}
         write_bytes(out / MANIFEST, json.dumps(manifest, indent=1).encode())
     except OSError as error:
-        raise UserError(
-            f"cannot write to {out}: {error.strerror}; run the same command again to resume"
-        ) from error
+        reason = f"{error.strerror}; run the same command again to resume"
+        raise UserError(f"cannot write to {out}: {reason}") from error
     broken = sum(len(split.order) for split in splits) - sum(counts.values())
     images = ", ".join(f"{count} {name}" for name, count in counts.items())
     print(f"{printable(out)}: {images} images" + (f", {broken} broken ones left out" if broken else ""))
@@ -98,38 +89,13 @@ def prepare(config: ImageFolderConfig, out: Path, *, size: int = 256, workers: i
 
 def _split(name: str, files: FolderFiles, size: int) -> Split:
     if name != "train":
-        return Split(name, files, list(range(len(files.labels))), whole)
+        return Split(name, files, list(range(len(files.labels))), None)
     order = torch.randperm(len(files.labels), generator=generator(0, 0, "shards"))
-    return Split(name, files, order.tolist(), partial(smaller, size=size))
-
-
-def whole(data: bytes) -> bytes:
-    """The bytes as they are. Raises BrokenImage."""
-    open_picture(data).pixels()
-    return data
-
-
-def smaller(data: bytes, size: int) -> bytes:
-    """A JPEG with its shorter side at `size`; the same bytes where they are a JPEG not larger. Raises BrokenImage."""
-    picture = open_picture(data)
-    pixels = picture.pixels()
-    shorter = min(picture.height, picture.width)
-    if shorter > size:
-        height, width = (round(side * size / shorter) for side in (picture.height, picture.width))
-        pixels = np.ascontiguousarray(resized(pixels, height, width))
-    elif isinstance(picture, Jpeg):
-        return data
-    return simplejpeg.encode_jpeg(pixels, QUALITY, colorsubsampling="420")
-
-
-def _plan(fingerprint: str, size: int) -> str:
-    """A digest of all that decides what is written."""
-    text = json.dumps([VERSION, size, QUALITY, SHARD, fingerprint])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return Split(name, files, order.tolist(), size)
 
 
 def _begin(out: Path, plan: str) -> bool:
-    """Makes `out` the place of this preparation; True where it is finished."""
+    """Make `out` the place of this preparation; return whether it is finished."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / PLAN
     if path.exists():
@@ -143,51 +109,58 @@ def _begin(out: Path, plan: str) -> bool:
 
 
 def _write_shards(splits: list[Split], out: Path, on_error: str, workers: int) -> None:
-    pool = ThreadPoolExecutor(workers, "prepare", torch.set_num_threads, (1,))
-    # disable=None: a bar on a terminal only
-    with tqdm(total=sum(len(split.order) for split in splits), unit="images", disable=None) as bar:
-        try:
-            writing = []
-            for split in splits:
-                (out / split.name).mkdir(exist_ok=True)
-                for number, indices in enumerate(split.shards):
-                    target = out / split.name / f"chunk-0-{number}.bin"
-                    writing.append(pool.submit(_write_shard, split, indices, target, on_error))
-            for shard in as_completed(writing):
-                bar.update(shard.result())
-        finally:
-            pool.shutdown(cancel_futures=True)
+    shards = []
+    for split in splits:
+        folder, firsts = out / split.name, range(0, len(split.order), SHARD)
+        folder.mkdir(exist_ok=True)
+        shards += [
+            (split, first, folder / f"chunk-0-{number}.bin", on_error) for number, first in enumerate(firsts)
+        ]
+    images = sum(len(split.order) for split in splits)
+    with (
+        ThreadPoolExecutor(workers, "prepare", torch.set_num_threads, (1,)) as pool,
+        tqdm(total=images, unit="images", disable=None) as bar,  # None: a bar on a terminal only
+    ):
+        for count in pool.map(lambda shard: _write_shard(*shard), shards):
+            bar.update(count)
 
 
-def _write_shard(split: Split, indices: list[int], target: Path, on_error: str) -> int:
-    """Writes one chunk, unless it is there; returns the number of images it was to hold."""
+def _write_shard(split: Split, first: int, target: Path, on_error: str) -> int:
+    """Write one chunk, unless it is there; return the number of images it was to hold."""
+    indices = split.order[first : first + SHARD]
     if target.exists():
         return len(indices)
     with TemporaryDirectory(prefix=PARTIAL, dir=target.parent) as folder:
-        writer = _writer(folder)
-        count = 0
+        writer, count = _writer(folder), 0
         for index in indices:
             try:
-                item = {
-                    "image": split.encode(split.files.read(index)),
-                    "label": int(split.files.labels[index]),
-                }
+                image = _encoded(split.files.read(index), split.size)
             except BrokenImage as error:
                 if on_error != "skip":
-                    where = split.files.where(index)
-                    raise UserError(
-                        f"broken image {where}: {error} (data.on_error=skip would leave it out)"
-                    ) from error
+                    raise broken_image(f"{split.files.where(index)}: {error}") from error
                 continue
-            writer[count] = item
+            writer[count] = {"image": image, "label": int(split.files.labels[index])}
             count += 1
         for path in writer.done():
             settle(Path(path), target)
     return len(indices)
 
 
+def _encoded(data: bytes, size: int | None) -> bytes:
+    """Return a JPEG with its shorter side at `size`, or the bytes of a smaller JPEG. Raises BrokenImage."""
+    picture = open_picture(data)
+    pixels = picture.pixels()
+    shorter = min(picture.height, picture.width)
+    if size is None or (isinstance(picture, Jpeg) and shorter <= size):
+        return data
+    if shorter > size:
+        height, width = (round(side * size / shorter) for side in (picture.height, picture.width))
+        pixels = np.ascontiguousarray(resized(pixels, height, width))
+    return simplejpeg.encode_jpeg(pixels, QUALITY, colorsubsampling="420")
+
+
 def _write_index(folder: Path) -> int:
-    """Writes litdata's index of the chunks of a folder, and their labels; returns the number of images."""
+    """Write litdata's index of the chunks of a folder, and their labels; return the number of images."""
     writer = _writer(folder)
     writer.serialize({"image": b"", "label": 0})
     paths = sorted(folder.glob("chunk-*.bin"), key=lambda path: int(path.stem.split("-")[-1]))
@@ -207,7 +180,7 @@ def _write_index(folder: Path) -> int:
 
 
 def _writer(folder: Path | str) -> Any:
-    """litdata's writer of one chunk."""
+    """Return litdata's writer of one chunk."""
     try:
         from litdata.streaming.writer import BinaryWriter
     except ImportError:

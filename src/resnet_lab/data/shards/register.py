@@ -24,27 +24,23 @@ def shards(*given: Any) -> Any:
 def prepare(args: Namespace) -> int:
     from resnet_lab.config.request import compose
     from resnet_lab.data.shards.prepare import prepare
-    from resnet_lab.data.spec import ImageFolderConfig
     from resnet_lab.errors import UserError
     from resnet_lab.files import expanded
 
-    own = ("out", "size", "workers")  # the rest are keys of the configuration
     given = dict(text.partition("=")[::2] for text in args.overrides)
-    if not given.get("out"):
+    own = {
+        name: given.get(name, "") for name in ("out", "size", "workers")
+    }  # the rest are keys of the configuration
+    if not own["out"]:
         raise UserError("out is missing: name the folder to write, for example out=shards/imagenet")
-    if "://" in given["out"]:
-        raise UserError(
-            f"out={given['out']}: shards are written to a local folder; name one and upload it, for example with"
-            " `aws s3 sync`"
-        )
+    if "://" in own["out"]:
+        local = "shards are written to a local folder; name one and upload it, for example with `aws s3 sync`"
+        raise UserError(f"out={own['out']}: {local}")
     for name in ("size", "workers"):
-        if given.get(name) and not given[name].isdecimal():
-            raise UserError(f"{name}={given[name]}: a whole number is needed")
-    keys = [text for text in args.overrides if text.partition("=")[0] not in own]
-    config = compose(keys, trains=False).data
-    if not isinstance(config, ImageFolderConfig):
-        raise UserError(
-            f"data={config.name} is held in memory: only image folders are prepared, for example data=imagenet"
-        )
-    workers = int(given["workers"]) if given.get("workers") else None
-    return prepare(config, expanded(given["out"]), size=int(given.get("size") or 256), workers=workers)
+        if own[name] and not own[name].isdecimal():
+            raise UserError(f"{name}={own[name]}: a whole number is needed")
+    config = compose(
+        [text for text in args.overrides if text.partition("=")[0] not in own], trains=False
+    ).data
+    numbers = {name: int(own[name]) for name in ("size", "workers") if own[name]}
+    return prepare(config, expanded(own["out"]), **numbers)

@@ -56,8 +56,8 @@ class ShardFiles:
     """The images of one split of a prepared set."""
 
     def __init__(self, prepared: Prepared, split: str) -> None:
-        self.prepared, self.store, self.split = prepared, prepared.store, split
-        index = json.loads(self.store.file(f"{split}/{INDEX}").read_text())
+        self.prepared = prepared
+        index = json.loads(prepared.file(f"{split}/{INDEX}").read_text())
         if index["config"]["data_format"] != FORMAT or index["config"]["compression"]:
             raise UserError(f"the index of {split} was not written by resnet-lab prepare")
         self.names = [f"{split}/{chunk['filename']}" for chunk in index["chunks"]]
@@ -65,9 +65,8 @@ class ShardFiles:
         counts = torch.tensor([chunk["chunk_size"] for chunk in index["chunks"]])
         self.shards: Tensor = torch.arange(len(counts)).repeat_interleave(counts)
         self.starts = counts.cumsum(0) - counts
-        self.labels = torch.from_numpy(
-            np.load(self.store.file(f"{split}/{LABELS}"), allow_pickle=False)
-        ).long()
+        labels = np.load(prepared.file(f"{split}/{LABELS}"), allow_pickle=False)
+        self.labels = torch.from_numpy(labels).long()
         if not prepared.remote:
             for shard in range(len(self.names)):
                 self._fetch(shard)
@@ -90,27 +89,27 @@ class ShardFiles:
 
     def where(self, index: int) -> str:
         shard, number = self._where(index)
-        return f"{self.store.folder / self.names[shard]}, image {number}"
+        return f"{self.prepared.folder / self.names[shard]}, image {number}"
 
     def ahead(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
         return self._fetching(batches) if self.prepared.remote else batches
 
     def _where(self, index: int) -> tuple[int, int]:
-        """The shard of an image, and its number there."""
+        """Return the shard of an image, and its number there."""
         shard = int(self.shards[index])
         return shard, index - int(self.starts[shard])
 
     def _open(self, shard: int) -> FileIO:
         try:
-            return FileIO(self.store.folder / self.names[shard])
+            return FileIO(self.prepared.folder / self.names[shard])
         except FileNotFoundError:  # of a URL: not fetched yet, or deleted to make room
             return FileIO(self._fetch(shard))
 
     def _fetch(self, shard: int) -> Path:
-        return self.store.file(self.names[shard], self.bytes[shard])
+        return self.prepared.file(self.names[shard], self.bytes[shard])
 
     def _fetching(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Holds batches back until the shards of a whole window more are on their way."""
+        """Hold batches back until the shards of one more window are being fetched."""
         asked: dict[int, None] = {}  # shards in the order they are needed
         begun: set[int] = set()  # those of the batches that were handed on
         held: deque[Tensor] = deque()
@@ -121,7 +120,7 @@ class ShardFiles:
                 new = [shard for shard in self.shards[batch].unique().tolist() if shard not in asked]
                 if new:
                     asked.update(dict.fromkeys(new))
-                    self.store.make_room({self.names[shard] for shard in list(asked)[-3 * WINDOW :]})
+                    self.prepared.make_room({self.names[shard] for shard in list(asked)[-3 * WINDOW :]})
                     for shard in new:
                         pool.submit(self._fetch, shard)
                 while held and len(asked) - len(begun) >= WINDOW:
@@ -133,7 +132,7 @@ class ShardFiles:
 
 
 def item_bounds(file: FileIO, number: int) -> tuple[int, int]:
-    """Where in a chunk an image begins, and where the label behind it ends.
+    """Return where in a chunk an image begins, and where the label behind it ends.
 
     litdata's layout, in uint32: the number of items, where each begins, where the last ends. An item: the sizes of
     its two parts, and the parts, the bytes of an image file and a label as int64.
@@ -143,7 +142,7 @@ def item_bounds(file: FileIO, number: int) -> tuple[int, int]:
 
 
 def chunk_labels(path: Path) -> NDArray[np.int32]:
-    """The labels of a chunk, read from the chunk itself."""
+    """Read the labels of a chunk from the chunk itself."""
     chunk = np.memmap(path, np.uint8, "r")
     count = int(chunk[:4].view(np.uint32)[0])
     ends = chunk[8 : 8 + 4 * count].view(np.uint32).astype(np.int64)

@@ -1,4 +1,4 @@
-"""Published sets of small images: their facts, where each lies, how it is fetched and read. Free of torch at import.
+"""Published sets of small images: their facts, how each is found, fetched and read. Free of torch at import.
 
 A new set is one function that reads it, a line in SETS, and a YAML file.
 """
@@ -13,7 +13,7 @@ import shutil
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import md5
+from hashlib import file_digest, md5
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -37,15 +37,9 @@ DEBIAN_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")  # the package 
 
 def check_augmentation(config: InMemoryConfig, side: int) -> None:
     """Raise UserError for what makes no sense of images with a shorter side of so many pixels."""
-    check_range(config, "pad", 0, side - 1)
-    check_range(config, "cutout", 0, side)
-
-
-def check_range(config: InMemoryConfig, key: str, low: int, high: int) -> None:
-    """Raise UserError for a number of pixels out of its range; None is allowed."""
-    value = getattr(config, key)
-    if value is not None and not low <= value <= high:
-        raise UserError(f"data.{key}={value}: {low} to {high} pixels of {config.name}")
+    for key, most in (("pad", side - 1), ("cutout", side)):
+        if getattr(config, key) > most:
+            raise UserError(f"data.{key}={getattr(config, key)}: 0 to {most} pixels of {config.name}")
 
 
 @dataclass(frozen=True)
@@ -61,7 +55,7 @@ class SmallSet:
 
 
 def read_digits(_config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
-    """scikit-learn's handwritten digits: 1,437 training and 360 test images, the classes in proportion.
+    """Return scikit-learn's handwritten digits: 1,437 training and 360 test images, the classes in proportion.
 
     The set has no split of its own; this one is fixed, whatever the run's seed.
     """
@@ -76,54 +70,27 @@ def read_digits(_config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
     return (images[train], labels[train]), (images[test], labels[test])
 
 
-def read_cifar10(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
-    """root/cifar-10-batches-py, torchvision's layout; or root itself is that folder, or holds its archive."""
-    from torchvision.datasets import CIFAR10
+def read_cifar(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
+    """Read torchvision's layout: root/cifar-10-batches-py, root itself is that folder, or it holds the archive.
 
-    return _read_cifar(CIFAR10, config)
-
-
-def read_cifar100(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
-    """root/cifar-100-python, found as CIFAR-10 is; the 100 fine classes."""
-    from torchvision.datasets import CIFAR100
-
-    return _read_cifar(CIFAR100, config)
-
-
-def _read_cifar(kind: Any, config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
+    CIFAR-100 has its 100 fine classes.
+    """
     import numpy as np
-    from torchvision.datasets.utils import check_integrity
+    from torchvision import datasets
 
-    published = Published(
-        kind.base_folder,
-        kind.train_list[0][0],
-        lambda partial: kind(partial, download=True),
-        kind.filename,
-        lambda archive: check_integrity(archive, kind.tgz_md5),
-    )
+    kind = getattr(datasets, config.name.upper())
+    published = Published(kind, kind.base_folder, kind.train_list[0][0], kind.filename, kind.tgz_md5)
     folder = fetched(config, published)
 
     def part(files: list[list[str]]) -> Arrays:
-        batches = [_unpickled(folder / name, checksum) for name, checksum in files]
+        # Unpickling any other file could run anything.
+        batches = [pickle.loads(_checked(folder / name, md5), encoding="latin1") for name, md5 in files]
         # In memory each channel is a plane (32, 32).
-        images = (
-            np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        )
+        planes = np.concatenate([batch["data"] for batch in batches]).reshape(-1, 3, 32, 32)
         labels = [batch["labels"] if "labels" in batch else batch["fine_labels"] for batch in batches]
-        return images, np.concatenate(labels).astype(np.int64)
+        return planes.transpose(0, 2, 3, 1), np.concatenate(labels).astype(np.int64)
 
     return part(kind.train_list), part(kind.test_list)
-
-
-def _unpickled(path: Path, checksum: str) -> Any:
-    """What the published file holds. Raises UserError before another is unpickled: it could run anything."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        raise _spoilt(path) from None
-    if md5(content, usedforsecurity=False).hexdigest() != checksum:
-        raise _spoilt(path)
-    return pickle.loads(content, encoding="latin1")
 
 
 # Of what the files hold: Debian's are compressed anew, so that the published checksums do not fit them.
@@ -136,7 +103,7 @@ _IDX_CHECKSUMS = {
 
 
 def read_fashion_mnist(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
-    """Its four files, compressed or not: in root, root/raw or root/FashionMNIST/raw, or from Debian's package."""
+    """Read its four files, compressed or not: in root, root/raw or root/FashionMNIST/raw, or from Debian's package."""
     import numpy as np
     from torchvision.datasets import FashionMNIST
 
@@ -145,54 +112,47 @@ def read_fashion_mnist(config: SmallImagesConfig) -> tuple[Arrays, Arrays]:
         if any(folder.glob("train-images-idx3-ubyte*")):
             break
     else:
-        fetch = Published(
-            "FashionMNIST", "train-images-idx3-ubyte", lambda partial: FashionMNIST(partial, download=True)
-        )
-        folder = fetched(config, fetch) / "raw"
+        folder = fetched(config, Published(FashionMNIST, "FashionMNIST", "train-images-idx3-ubyte")) / "raw"
+
+    def idx(name: str, header: int) -> Any:
+        packed, plain = folder / f"{name}.gz", folder / name
+        content = _checked(packed if packed.is_file() else plain, _IDX_CHECKSUMS[name])
+        return np.frombuffer(content, np.uint8, offset=header)
 
     def part(name: str) -> Arrays:
-        images = np.frombuffer(_idx(folder, f"{name}-images-idx3-ubyte"), np.uint8, offset=16)
-        labels = np.frombuffer(_idx(folder, f"{name}-labels-idx1-ubyte"), np.uint8, offset=8)
+        images, labels = idx(f"{name}-images-idx3-ubyte", 16), idx(f"{name}-labels-idx1-ubyte", 8)
         return images.reshape(-1, 28, 28, 1).copy(), labels.astype(np.int64)
 
     return part("train"), part("t10k")
 
 
-def _idx(folder: Path, name: str) -> bytes:
-    """A file in MNIST's format, header included. Raises UserError where it is not the published one."""
-    packed, plain = folder / f"{name}.gz", folder / name
-    path = packed if packed.is_file() else plain
+def _checked(path: Path, checksum: str) -> bytes:
+    """Return the content of a published file, decompressed. Raises UserError for any other file."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path == packed else path.read_bytes()
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error):
-        raise _spoilt(path) from None
-    if md5(content, usedforsecurity=False).hexdigest() != _IDX_CHECKSUMS[name]:
-        raise _spoilt(path)
+        content = b""
+    if md5(content, usedforsecurity=False).hexdigest() != checksum:
+        raise UserError(f"{path} is missing or has a wrong checksum: remove its folder and fetch it again")
     return content
-
-
-def _spoilt(path: Path) -> UserError:
-    return UserError(
-        f"{path} is missing or not the published file (wrong checksum): remove its folder and fetch it again"
-    )
 
 
 @dataclass(frozen=True)
 class Published:
     """A set as it is published."""
 
-    folder: str  # that its archive holds
+    kind: Any  # torchvision's class; it does not download an archive that is there already
+    folder: str  # that the archive holds
     file: str  # one that lies in this folder
-    fetch: Callable[[str], object]  # fills a folder; an archive that lies there is not downloaded again
     archive: str | None = None
-    is_published: Callable[[Path], bool] = Path.is_file  # whether a file is the archive, by its checksum
+    checksum: str = ""  # of the archive
 
 
 def fetched(config: SmallImagesConfig, published: Published) -> Path:
-    """The set's folder: data.root itself, or in it; where it is absent, its archive there is unpacked, or downloaded.
+    """Return the set's folder: data.root itself, or in it; otherwise unpacked from an archive there, or downloaded.
 
-    A folder beside it is filled and then renamed, so that what is there is whole, and runs that start together
-    fetch it once. What lies in a root that cannot be written is unpacked in the user's cache. Raises UserError where
+    A temporary folder is filled and then renamed, so that what is there is complete, and runs that start together
+    fetch it once. An archive in a root that cannot be written is unpacked in the user's cache. Raises UserError where
     that fails.
     """
     root = expanded(config.root) if config.root is not None else DEFAULT_ROOT
@@ -201,25 +161,20 @@ def fetched(config: SmallImagesConfig, published: Published) -> Path:
     if (root / published.folder).is_dir():
         return root / published.folder
     archive = root / published.archive if published.archive else None
-    if archive is not None and archive.is_file():
-        home = root if os.access(root, os.W_OK) else cache_folder()
-    elif config.download:
-        archive, home = None, root
-    else:
-        raise UserError(
-            f"no {published.folder} in {root} (data.root), and data.download=false forbids to fetch it"
-        )
+    if archive is not None and not archive.is_file():
+        archive = None
+    if archive is None and not config.download:
+        raise UserError(f"no {published.folder} in {root} (data.root), and data.download=false")
+    home = cache_folder() if archive and not os.access(root, os.W_OK) else root
     try:
         return _filled(home, published, archive)
     except (OSError, RuntimeError) as error:  # torchvision raises both
-        reason = " ".join(str(error).split())
-        raise UserError(
-            f"cannot fetch {config.name} into {home}: {reason}; data.root=FOLDER names an existing copy"
-        ) from None
+        what, reason = f"cannot fetch {config.name} into {home}", " ".join(str(error).split())
+        raise UserError(f"{what}: {reason}; data.root=FOLDER names an existing copy") from None
 
 
 def _filled(home: Path, published: Published, archive: Path | None) -> Path:
-    """home/folder, of the archive where there is one. Raises UserError for another archive than the published one."""
+    """Return home/folder, filled first where it is not there. Raises UserError for an archive of another checksum."""
     folder = home / published.folder
     home.mkdir(parents=True, exist_ok=True)
     with (home / f".{published.folder}.lock").open("w") as lock:
@@ -230,10 +185,12 @@ def _filled(home: Path, published: Published, archive: Path | None) -> Path:
             shutil.rmtree(rest, ignore_errors=True)
         with TemporaryDirectory(prefix=f".{published.folder}-", dir=home) as partial:
             if archive is not None:
-                if not published.is_published(archive):
-                    raise UserError(f"{archive} is not the published file (wrong checksum): fetch it again")
+                with archive.open("rb") as file:
+                    found = file_digest(file, lambda: md5(usedforsecurity=False)).hexdigest()
+                if found != published.checksum:
+                    raise UserError(f"{archive} has a wrong checksum: fetch it again")
                 (Path(partial) / archive.name).symlink_to(archive.resolve())
-            published.fetch(partial)
+            published.kind(partial, download=True)
             (Path(partial) / published.folder).rename(folder)
     return folder
 
@@ -249,24 +206,13 @@ _CIFAR100 = (
     "squirrel streetcar sunflower sweet_pepper table tank telephone television tiger tractor train "
     "trout tulip turtle wardrobe whale willow_tree wolf woman worm "
 )
-_FASHION = (
-    "T-shirt/top",
-    "Trouser",
-    "Pullover",
-    "Dress",
-    "Coat",
-    "Sandal",
-    "Shirt",
-    "Sneaker",
-    "Bag",
-    "Ankle boot",
-)
+_FASHION = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
 
 SETS = {
     "digits": SmallSet(8, 1, 1437, 360, tuple("0123456789"), read_digits),
-    "cifar10": SmallSet(32, 3, 50_000, 10_000, _CIFAR10, read_cifar10),
-    "cifar100": SmallSet(32, 3, 50_000, 10_000, tuple(_CIFAR100.split()), read_cifar100),
-    "fashion_mnist": SmallSet(28, 1, 60_000, 10_000, _FASHION, read_fashion_mnist),
+    "cifar10": SmallSet(32, 3, 50_000, 10_000, _CIFAR10, read_cifar),
+    "cifar100": SmallSet(32, 3, 50_000, 10_000, tuple(_CIFAR100.split()), read_cifar),
+    "fashion_mnist": SmallSet(28, 1, 60_000, 10_000, tuple(_FASHION.split(",")), read_fashion_mnist),
 }
 
 
@@ -279,12 +225,12 @@ class PublishedImages(Source[SmallImagesConfig]):
         config = self.config
         known = SETS[config.name]
         side = known.side if config.size is None else config.size
-        check_range(config, "size", 1, known.side)
+        if side > known.side:
+            raise UserError(f"data.size={side}: 1 to {known.side} pixels of {config.name}")
         check_augmentation(config, side)
         if config.root is not None and not expanded(config.root).is_dir():
             raise UserError(f"no such folder: {config.root} (data.root)")
-        self.check_transform(known.channels, side, side)
-        return DataInfo(known.channels, side, side, known.class_names, self.training_images())
+        return self.facts((known.channels, side, side), known.class_names)
 
     def counts(self) -> dict[str, int]:
         return {"train": SETS[self.config.name].train, "test": SETS[self.config.name].test}

@@ -33,10 +33,10 @@ class InMemory(Images):
 
     def choose(self, config: DataConfig) -> None:
         super().choose(config)
-        used = {
-            name: (_taken(self.parts[part][0], indices), _taken(self.parts[part][1], indices))
-            for name, (part, indices) in self.chosen.items()
-        }
+        used = {}
+        for name, (part, indices) in self.chosen.items():
+            images, labels = self.parts[part]
+            used[name] = _taken(images, indices), _taken(labels, indices)
         self.parts = {}
         self.normalise = normalisation(used["train"][0], self.config).to(self.device)
         self.used = {
@@ -66,7 +66,7 @@ def _taken(values: Tensor, chosen: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is drawn anew for each image in each epoch, in pixels."""
+    """What is drawn for each image in each epoch, in pixels."""
 
     pad: int = 0
     flip: bool = False
@@ -74,16 +74,15 @@ class Augmentation:
 
     @property
     def offsets(self) -> int:
-        """Places of a crop along each axis: nine for a padding of 4."""
+        """The number of places of a crop along each axis: nine for a padding of 4."""
         return 2 * self.pad + 1
 
     def draw(self, images: int, height: int, width: int, *, seed: int, epoch: int) -> Tensor:
-        """An epoch's choices, int16 (images, 5): top, left, mirrored, and row and column of the hole."""
+        """Return an epoch's choices, int16 (images, 5): top, left, mirrored, and row and column of the hole."""
         random = generator(seed, epoch, "augmentation")
         ends = (self.offsets, self.offsets, 2 if self.flip else 1, height, width)
-        return torch.stack(
-            [torch.randint(end, (images,), generator=random, dtype=torch.int16) for end in ends], dim=1
-        )
+        drawn = [torch.randint(end, (images,), generator=random, dtype=torch.int16) for end in ends]
+        return torch.stack(drawn, dim=1)
 
 
 class Normalisation:
@@ -196,16 +195,14 @@ class CropReader(Reader):
         self.labels, self.seed, self.index_device = labels, seed, labels.device
 
     def batches(self, epoch: int, indices: Iterator[Tensor]) -> Iterator[Batch]:
-        crops, (count, height, width, _) = self.crops, self.images.shape
-        drawn = crops.augmentation.draw(count, height, width, seed=self.seed, epoch=epoch).to(
-            self.index_device
-        )
+        crops, choices = self.crops, self.crops.augmentation
+        drawn = choices.draw(*self.images.shape[:3], seed=self.seed, epoch=epoch).to(self.index_device)
         for index in indices:
             if self.transform is None:
                 yield crops(index, drawn[index]), self.labels[index]
                 continue
             pixels = self.transform(self.images[index].permute(0, 3, 1, 2), epoch, index.tolist())
-            fresh = RandomCrops(pixels.permute(0, 2, 3, 1), self.normalise, crops.augmentation)
+            fresh = RandomCrops(pixels.permute(0, 2, 3, 1), self.normalise, choices)
             yield fresh(torch.arange(len(index), device=index.device), drawn[index]), self.labels[index]
 
 
@@ -221,7 +218,7 @@ class WholeReader(Reader):
 
 
 def averaged_down(images: NDArray[np.uint8], size: int | None) -> Tensor:
-    """Images (N, H, W, C) with a side of `size` pixels, each the mean of the area that it covers."""
+    """Return images (N, H, W, C) with a side of `size` pixels, each the mean of the area that it covers."""
     pixels = torch.from_numpy(np.ascontiguousarray(images))
     if size is None or size == pixels.shape[1]:
         return pixels
@@ -231,7 +228,7 @@ def averaged_down(images: NDArray[np.uint8], size: int | None) -> Tensor:
 
 
 def normalisation(images: Tensor, config: InMemoryConfig) -> Normalisation:
-    """Mean, and standard deviation where asked, over the training images uint8 (N, H, W, C)."""
+    """Measure the mean, and the standard deviation where asked, of training images uint8 (N, H, W, C)."""
     count, height, width, channels = images.shape
     total = torch.zeros(height, width, channels, dtype=torch.float64)
     squares = torch.zeros(channels, dtype=torch.float64)
@@ -240,11 +237,11 @@ def normalisation(images: Tensor, config: InMemoryConfig) -> Normalisation:
         total += values.sum(0)
         squares += values.square_().sum((0, 1, 2))
     mean = total / count
-    # One deviation a channel in either case: a pixel that is always black would divide by nothing.
+    # One deviation per channel in either case: a pixel that is always black would be divided by 0.
     channel_mean = mean.mean((0, 1))
-    std = (squares / (count * height * width) - channel_mean.square()).sqrt()
+    std = torch.ones(channels, dtype=torch.float64)
+    if config.divide_by_std or config.mean == "auto":
+        std = (squares / (count * height * width) - channel_mean.square()).sqrt()
     if config.mean != "pixel":
         mean = channel_mean.expand(height, width, channels)
-    return Normalisation(
-        mean.float(), std.float() if config.divide_by_std or config.mean == "auto" else torch.ones(channels)
-    )
+    return Normalisation(mean.float(), std.float())

@@ -30,12 +30,12 @@ class Block:
 
 
 def names() -> list[str]:
-    """The values of `model.block`: the files of this folder."""
+    """Return the values of `model.block`: the files of this folder."""
     return sorted(module.name for module in iter_modules(__path__))
 
 
 def load(name: str) -> Block:
-    """The block of this name or dotted path; raises UserError when there is none."""
+    """Return the block of this name or dotted path; raises UserError when there is none."""
     if "." not in name:
         return _file(name)
     found = locate(name, "model.block")

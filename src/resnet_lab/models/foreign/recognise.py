@@ -13,7 +13,7 @@ Facts = Mapping[str, Any]  # fields of a description
 
 
 def difference(state: State, own: State) -> str:
-    """How the net of a file differs from the one that it was given to, as what to type; empty: nothing is known.
+    """Return how the net of a file differs from the one that it was given to, as what to type; empty: nothing is known.
 
     A net that no description makes is shown by its facts.
     """
@@ -29,7 +29,7 @@ def difference(state: State, own: State) -> str:
 
 
 def recognised(state: State) -> Facts:
-    """The fields of a description that a state dict tells, under the names used here; empty: no net of this kind.
+    """Return the fields of a description that a state dict shows, by our names; empty if it is of no such net.
 
     Padded shortcuts and none look alike, and so do orders that normalise at one place: those are not recognised.
     """
@@ -68,7 +68,7 @@ def recognised(state: State) -> Facts:
 
 
 def _is_described(theirs: Facts) -> bool:
-    """Whether there is a description of such a net: a stem, a block and a depth that its family has."""
+    """Return whether there is a description of such a net: a stem, a block and a depth that its family has."""
     if theirs["family"] is None or theirs["block"] is None or theirs["stem"] not in STEM_STRIDES:
         return False
     family, layers = FAMILIES[theirs["family"]], blocks.load(theirs["block"]).layers
@@ -76,7 +76,7 @@ def _is_described(theirs: Facts) -> bool:
 
 
 def _units(state: State) -> list[int]:
-    """Units of each stage."""
+    """Return the units of each stage."""
     found: dict[int, int] = {}
     for name in state:
         if match := re.match(r"layer(\d+)\.(\d+)\.", name):
@@ -86,7 +86,7 @@ def _units(state: State) -> list[int]:
 
 
 def _shortcut(state: State, units: list[int]) -> str:
-    """A where no weights tell another; one gate is as the other."""
+    """Return A where no weights tell another; one gate is as the other."""
     if any(".downsample.gate." in name for name in state):
         return "exclusive_gating or shortcut_only_gating"
     weights = (re.match(r"(.*)\.downsample\.\d+\.weight", name) for name in state)

@@ -4,7 +4,7 @@
 that comes through the connection. A fork starts in 0.05 s what takes 8 s to import: torch, lightning, torchvision.
 
 It ends when it is asked to, or the connection ends, and stops the runs first, so that a sweep that is killed leaves
-nothing behind; a run whose server was killed stops by itself.
+nothing behind; a run whose server was killed notices it (`signals.end_with`) and stops.
 
 Python's own `multiprocessing` has a forkserver, which starts runs as fast. It has no hook after its imports for
 `gc.freeze`, without which each run copies 140 MiB (3 MiB with it); it serves all sweeps of a program, with the

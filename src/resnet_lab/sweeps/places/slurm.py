@@ -26,6 +26,7 @@ from resnet_lab.sweeps.sweep import Place, PlaceOptions
 
 TICKET = "slurm.json"  # in a run folder: the job that was submitted for it last
 JOB_NAME = "resnet-lab"
+ASKED = 3  # how often squeue may fail to answer before anything is submitted
 SETUP = [
     "export PYTHONSAFEPATH=1",  # no queue.py of the working folder is taken for the standard library's
     # srun of SLURM 22.05 and later forgets the cores of a task, and libraries start a thread a core.
@@ -90,6 +91,7 @@ class Slurm(Place):
         self._queue: dict[str, str] = {}  # state by job id, as far as squeue reported it
         self._absent: dict[Job, int] = {}  # how many looks in a row did not find a job
         self._looked = 0.0
+        self._looks = self._counted = 0  # answers of squeue, and up to which of them `ended` has counted
 
     def cores(self, config: TrainConfig) -> int:
         """Return the cores of a run on each of its nodes; UserError without SLURM."""
@@ -101,9 +103,17 @@ class Slurm(Place):
         return self._options.cpus_per_task * config.trainer.devices
 
     def open(self, jobs: Sequence[Job]) -> None:
-        """Submit what is not in the queue yet; UserError when SLURM refuses."""
+        """Submit what is not in the queue yet; UserError when SLURM refuses, or does not say what is queued."""
         resources = {job: self.resources(job) for job in jobs}
-        self._look()
+        for _ in range(ASKED):
+            if self._look():
+                break
+            time.sleep(self._options.poll_seconds)
+        else:
+            raise UserError(
+                f"squeue did not answer {ASKED} times, so nothing was submitted: a job may be queued already;"
+                " run the same command again later"
+            )
         new: dict[tuple[tuple[str, int], ...], list[Job]] = {}
         for job in jobs:
             if (queued := _ticket(job)) in self._queue:
@@ -128,9 +138,11 @@ class Slurm(Place):
             subprocess.run(["scancel", "--state=PENDING", *ids], check=False, capture_output=True)
 
     def ended(self) -> Iterator[tuple[Job, str]]:
-        """Yield the runs whose job left the queue, which a requeued one does not."""
-        if not self._look_when_due():
+        """Yield the runs whose job two looks in a row did not find; a requeued job may be missing in one."""
+        self._look_when_due()  # or `start` has looked since the last call
+        if self._counted == self._looks:
             return
+        self._counted = self._looks
         for job in list(self._started):
             queued = self._ids[job] in self._queue
             self._absent[job] = 0 if queued else self._absent.get(job, 0) + 1
@@ -178,6 +190,7 @@ class Slurm(Place):
                 raise UserError(message) from None
             for job, entry in zip(jobs, submitted, strict=True):
                 self._ids[job] = entry.job_id
+                self._queue[entry.job_id] = "PENDING"
                 text = json.dumps({"job": entry.job_id, "log": str(entry.paths.stderr)})
                 write_text(job.folder.path / TICKET, text + "\n")
 
@@ -210,8 +223,9 @@ class Slurm(Place):
         )
         return executor
 
-    def _look_when_due(self) -> bool:
-        return time.monotonic() >= self._looked + self._options.poll_seconds and self._look()
+    def _look_when_due(self) -> None:
+        if time.monotonic() >= self._looked + self._options.poll_seconds:
+            self._look()
 
     def _look(self) -> bool:
         """Read the queue; False, and what was known stays, while SLURM does not answer."""
@@ -221,6 +235,7 @@ class Slurm(Place):
         if answer.returncode:
             return False
         self._queue = dict(line.split(maxsplit=1) for line in answer.stdout.splitlines() if line.strip())
+        self._looks += 1
         return True
 
     def _explain(self, job: Job) -> str:

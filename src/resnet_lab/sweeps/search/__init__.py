@@ -107,6 +107,7 @@ class Search:
                 " model.depth=20,32"
             )
         self._config = self._checked()
+        self._curves: dict[int, list[float]] = {}  # of trials, by their number
         if not self._config.data.validation:
             raise UserError(
                 "data.validation=0: a search would choose on the test set; set training images aside, for example"
@@ -119,9 +120,11 @@ class Search:
         total, batch = self._options.n_trials, self._options.batch
         for first in range(0, total, batch):
             numbers = range(first, min(first + batch, total))
-            for trial in numbers[max(0, len(study.trials) - first) :]:
+            if new := numbers[max(0, len(study.trials) - first) :]:
+                medians = self._medians(study.trials[:first])
+            for trial in new:
                 study.sampler = self._sampler(trial)
-                study.ask(self._space).set_user_attr(MEDIANS, self._medians(study.trials[:first]))
+                study.ask(self._space).set_user_attr(MEDIANS, medians)
             open_trials = [
                 trial for trial in study.trials[first : numbers.stop] if not trial.state.is_finished()
             ]
@@ -135,7 +138,7 @@ class Search:
                     study.tell(trial.number, sum(known) / len(known))
                 elif any(each.pruned for each in self._runs(trial.params)):
                     study.tell(trial.number, state=self._optuna.trial.TrialState.PRUNED)
-        return self._told(study)
+        return self._summary(study)
 
     def _checked(self) -> TrainConfig:
         """Return the configuration of the first trial; UserError when it, or another value of a list, is none."""
@@ -146,7 +149,7 @@ class Search:
                     Request(self._overrides({**first, key: value})).run()
         return Request(self._overrides(first)).run()
 
-    def _told(self, study: Any) -> str:
+    def _summary(self, study: Any) -> str:
         done = [trial for trial in study.trials if trial.value is not None]
         pruned = sum(trial.state.name == "PRUNED" for trial in study.trials)
         stopped = f", {pruned} of them stopped early" if pruned else ""
@@ -205,23 +208,16 @@ class Search:
         return [Job.left(Request([*self._overrides(params), *seed]).run()) for seed in self._seeds]
 
     def _medians(self, earlier: Sequence[Any]) -> list[float | None]:
-        """Return the median after each epoch of the trials that were trained to their end; empty while they are few.
-
-        The figure of a trial is the best up to the epoch, and the mean over its seeds.
-        """
-        from statistics import fmean, median  # here: the sweeper is made known to every command
+        """Return the median after each epoch of the trials that were trained to their end; empty while they are few."""
+        from statistics import median  # here: the sweeper is made known to every command
 
         done = [trial for trial in earlier if trial.value is not None]
         if self._options.pruner == "none" or len(done) < STARTUP:
             return []
-        best, worst = (min, math.inf) if self._config.objective.mode == "min" else (max, -math.inf)
-        curves = []
         for trial in done:
-            runs = [job.curve(self._config.objective.validated) for job in self._runs(trial.params)]
-            figures = [[worst if math.isnan(each) else each for each in run] for run in runs]
-            curves.append(
-                [fmean(each) for each in zip(*(accumulate(run, best) for run in figures), strict=False)]
-            )
+            if trial.number not in self._curves:  # which no longer changes
+                self._curves[trial.number] = self._curve(trial.params)
+        curves = [self._curves[trial.number] for trial in done]
         after = [
             [curve[epoch] for curve in curves if epoch < len(curve)] for epoch in range(max(map(len, curves)))
         ]
@@ -229,6 +225,14 @@ class Search:
             median(each) if epoch >= self._options.prune_after and len(each) >= STARTUP else None
             for epoch, each in enumerate(after, 1)
         ]
+
+    def _curve(self, params: dict[str, object]) -> list[float]:
+        """Return the best objective of a trial up to each epoch, the mean over its seeds."""
+        best, worst = (min, math.inf) if self._config.objective.mode == "min" else (max, -math.inf)
+        runs = [job.curve(self._config.objective.validated) for job in self._runs(params)]
+        figures = [[worst if math.isnan(each) else each for each in run] for run in runs]
+        so_far = zip(*(accumulate(run, best) for run in figures), strict=False)
+        return [sum(each) / len(each) for each in so_far]
 
     def _overrides(self, params: dict[str, object]) -> list[str]:
         """Return a trial's overrides, drawn numbers with three digits: more only make folders hard to read."""

@@ -1,4 +1,4 @@
-"""Images of one's own: configs/data/mine.yaml names `make`. These are drawn; yours may be read from any file."""
+"""Your own images: configs/data/mine.yaml names `make`. These are drawn; yours may be read from any file."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""A metric of one's own: configs/metrics/mine.yaml names it."""
+"""Your own metric: configs/metrics/mine.yaml names it."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""A net of one's own: configs/model/mine.yaml names it."""
+"""Your own network: configs/model/mine.yaml names it."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""A loss and a schedule of one's own: configs/recipe/mine.yaml names them."""
+"""A loss and the user's schedule: configs/recipe/mine.yaml names them."""
 
 import torch
 from torch import Tensor
