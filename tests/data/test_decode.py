@@ -10,7 +10,7 @@ from PIL import Image
 from torchvision.transforms.v2 import functional as F
 
 from folders import config, picture
-from resnet_lab.data.decode import Box, BrokenImage, Jpeg, Other, crop_resized, open_picture
+from resnet_lab.data.decode import Box, BrokenImage, Jpeg, Picture, crop_resized, open_picture
 from resnet_lab.data.folders.augment import (
     GREY,
     OPERATIONS,
@@ -35,15 +35,15 @@ FILES = {
     "JPEG": (encoded(picture(0), "JPEG", quality=95), Jpeg),
     "progressive JPEG": (encoded(picture(0), "JPEG", progressive=True), Jpeg),
     "grey JPEG": (encoded(picture(0, channels=1), "JPEG"), Jpeg),
-    "CMYK JPEG": (encoded(picture(0).convert("CMYK"), "JPEG"), Other),
-    "PNG": (encoded(picture(0), "PNG"), Other),
-    "grey PNG": (encoded(picture(0, channels=1), "PNG"), Other),
-    "transparent PNG": (encoded(picture(0).convert("RGBA"), "PNG"), Other),
-    "palette PNG": (encoded(picture(0).quantize(64), "PNG"), Other),
-    "16-bit PNG": (encoded(SIXTEEN_BITS, "PNG"), Other),
-    "WebP": (encoded(picture(0), "WEBP"), Other),
-    "TIFF": (encoded(picture(0), "TIFF"), Other),
-    "BMP": (encoded(picture(0), "BMP"), Other),
+    "CMYK JPEG": (encoded(picture(0).convert("CMYK"), "JPEG"), Picture),
+    "PNG": (encoded(picture(0), "PNG"), Picture),
+    "grey PNG": (encoded(picture(0, channels=1), "PNG"), Picture),
+    "transparent PNG": (encoded(picture(0).convert("RGBA"), "PNG"), Picture),
+    "palette PNG": (encoded(picture(0).quantize(64), "PNG"), Picture),
+    "16-bit PNG": (encoded(SIXTEEN_BITS, "PNG"), Picture),
+    "WebP": (encoded(picture(0), "WEBP"), Picture),
+    "TIFF": (encoded(picture(0), "TIFF"), Picture),
+    "BMP": (encoded(picture(0), "BMP"), Picture),
 }
 
 
@@ -51,7 +51,7 @@ FILES = {
 def test_every_kind_of_file_becomes_rgb(name: str) -> None:
     data, kind = FILES[name]
     found = open_picture(data)
-    assert isinstance(found, kind)
+    assert type(found) is kind
     assert (found.height, found.width) == (48, 64)
     pixels = found.pixels()
     assert pixels.shape == (48, 64, 3)

@@ -1,4 +1,4 @@
-"""The one data module: any source of images as training, validation and test batches."""
+"""The data module: any source of images as training, validation and test batches."""
 
 import logging
 from abc import ABC, abstractmethod

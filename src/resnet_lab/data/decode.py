@@ -7,7 +7,7 @@ first is used.
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -37,22 +37,26 @@ class Box(NamedTuple):
     width: int
 
 
-class Picture(Protocol):
-    """An image whose size is known and whose pixels are decoded on demand."""
+class Picture:
+    """An image that Pillow reads; its size is known, and its pixels are decoded on demand."""
 
-    height: int  # pixels
-    width: int
+    def __init__(self, image: Image.Image) -> None:
+        self.image = image
+        self.width, self.height = image.size
 
-    def pixels(self, shrink: int = 1) -> Pixels:
+    def pixels(self, shrink: int = 1) -> Pixels:  # noqa: ARG002 (Pillow decodes all of it)
         """Decode every pixel, or a picture up to `shrink` (1, 2, 4, 8) times smaller where that is cheaper.
 
         Its sides are the original's, divided by the factor that was used and rounded up.
         """
-        ...
+        try:
+            return np.array(_rgb(self.image))
+        except Exception as error:  # OSError, SyntaxError, ValueError, struct.error …
+            raise BrokenImage(str(error)) from error
 
 
 @dataclass
-class Jpeg:
+class Jpeg(Picture):
     """A grey or three-channel JPEG, which libjpeg-turbo can decode at 1/2, 1/4 and 1/8 straight from the DCT."""
 
     data: bytes
@@ -64,23 +68,7 @@ class Jpeg:
         try:
             return simplejpeg.decode_jpeg(self.data, fastdct=shrink > 1, min_factor=shrink, **least)
         except ValueError:  # Pillow forgives more, such as bytes between markers; both refuse a cut file
-            return open_with_pillow(self.data).pixels()
-
-
-@dataclass
-class Other:
-    """Anything else that Pillow reads: PNG, CMYK JPEG, 16 bits, palettes, TIFF, WebP …"""
-
-    image: Image.Image
-
-    def __post_init__(self) -> None:
-        self.width, self.height = self.image.size
-
-    def pixels(self, shrink: int = 1) -> Pixels:  # noqa: ARG002 (decoded whole)
-        try:
-            return np.array(_rgb(self.image))
-        except Exception as error:  # OSError, SyntaxError, ValueError, struct.error …
-            raise BrokenImage(str(error)) from error
+            return _open_with_pillow(self.data).pixels()
 
 
 def open_picture(data: bytes) -> Picture:
@@ -88,13 +76,13 @@ def open_picture(data: bytes) -> Picture:
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
     except ValueError:
-        return open_with_pillow(data)
-    return open_with_pillow(data) if colours in ("CMYK", "YCCK") else Jpeg(data, height, width)
+        return _open_with_pillow(data)
+    return _open_with_pillow(data) if colours in ("CMYK", "YCCK") else Jpeg(data, height, width)
 
 
-def open_with_pillow(data: bytes) -> Other:
+def _open_with_pillow(data: bytes) -> Picture:
     try:
-        return Other(Image.open(BytesIO(data)))
+        return Picture(Image.open(BytesIO(data)))
     except Image.UnidentifiedImageError:
         raise BrokenImage("not an image" if data else "an empty file") from None
     except Exception as error:

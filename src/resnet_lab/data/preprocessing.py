@@ -63,7 +63,7 @@ class Preprocessing:
 
     @property
     def unbounded(self) -> bool:
-        """Whether the mean is of values beyond 0 to 1, as images of one's own may have."""
+        """Whether the mean is of values beyond 0 to 1, as your own images may have."""
         return not bool(((self.mean >= 0) & (self.mean <= 1)).all())
 
     @property

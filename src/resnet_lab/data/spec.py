@@ -95,7 +95,7 @@ class InMemoryConfig(DataConfig):
     cutout: int = number(0, least=0)
     # transform of the training images, uint8 (C, H, W): {_target_: a.dotted.Path, argument: value}; empty: none
     transform: dict[str, Any] = field(default_factory=dict)
-    # subtract the mean of each pixel (as in the papers) or of each channel; auto: divide by the deviation, too
+    # subtract the mean of each pixel (as in the papers) or of each channel; auto: also divide by the deviation
     mean: str = choice("pixel", ("pixel", "channel", "auto"))
     # divide by the standard deviation as well
     divide_by_std: bool = False
@@ -133,7 +133,7 @@ class SmallImagesConfig(InMemoryConfig):
 
 @dataclass
 class SmallFolderConfig(InMemoryConfig):
-    """Class folders of small image files; another `size` than theirs enlarges, too, and takes the middle square."""
+    """Class folders of small image files; `size` scales their middle square."""
 
     # which images these are, wherever they lie; null: computed from the folder
     fingerprint: str | None = None

@@ -43,9 +43,7 @@ class FolderImages:
         """Log how many files of the class folders are not images that can be read."""
         if self.others:
             log.warning(
-                "left out %d files that are no images which Pillow reads by itself, such as %s",
-                self.others,
-                self.other,
+                "left out %d files that Pillow does not read, for example %s", self.others, self.other
             )
 
 

@@ -22,7 +22,7 @@ NO_DATA = {
     "__MACOSX",
     "@eaDir",
     "lost+found",
-}  # what systems leave beside data, as they do names with a leading dot
+}  # system files, as are all with a leading dot
 SPLITS = {  # the part that a folder of this name plays, in any case
     "train": "train",
     "training": "train",
@@ -107,7 +107,7 @@ def stamp_of(folder: Path) -> Stamp:
 
 
 def entries(folder: Path) -> list[os.DirEntry[str]]:
-    """Return what a folder holds, sorted, without what is no data. Raises UserError where it cannot be read."""
+    """Return what a folder holds, sorted, without system files. Raises UserError where it cannot be read."""
     try:
         with os.scandir(folder) as found:
             kept = [entry for entry in found if entry.name[0] != "." and entry.name not in NO_DATA]

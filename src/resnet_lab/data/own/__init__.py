@@ -130,7 +130,7 @@ class OwnSource(Source[OwnConfig]):
                 if config.std
                 else "a LightningDataModule normalises its images itself"
             )
-            raise UserError(f"data.mean=auto measures the deviation, too: {reason}")
+            raise UserError(f"data.mean=auto also measures the deviation: {reason}")
         for key in ("mean", "std"):
             numbers = [] if (numbers := getattr(config, key)) == "auto" else numbers
             listed = isinstance(numbers, list) and all(type(each) in (int, float) for each in numbers)

@@ -1,4 +1,4 @@
-"""Small images in memory: the whole set is one uint8 tensor on the device, a batch is one gather from it."""
+"""Small images in memory: a set is one uint8 tensor on the device, a batch is one gather from it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ Part = tuple[Tensor, Tensor]  # uint8 images (N, H, W, C) and int64 labels (N,)
 
 
 class InMemory(Images):
-    """The parts of a set, each whole in memory."""
+    """The parts of a set, each in memory."""
 
     eval_batches = 2
 
@@ -90,14 +90,16 @@ class Normalisation:
 
     def __init__(self, mean: Tensor, std: Tensor) -> None:
         self.mean, self.std = mean, std
-        self.scale = (1 / (255 * std)).repeat(*mean.shape[:2], 1)  # whole: a last axis of 3 broadcasts slowly
+        self.scale = (1 / (255 * std)).repeat(
+            *mean.shape[:2], 1
+        )  # repeated: a last axis of 3 broadcasts slowly
         self.shift = -mean / std
 
     def to(self, device: torch.device) -> "Normalisation":
         return Normalisation(self.mean.to(device), self.std.to(device))
 
     def __call__(self, pixels: Tensor) -> Tensor:
-        """uint8 (N, H, W, C) to float32 (N, C, H, W), channels-last."""
+        """Turn uint8 (N, H, W, C) into float32 (N, C, H, W), channels-last."""
         return torch.addcmul(self.shift, pixels.float(), self.scale).permute(0, 3, 1, 2)
 
 
@@ -128,7 +130,7 @@ class Padded:
         self.rows = torch.arange(height, device=images.device) * self.row
 
     def crops(self, index: Tensor, top: Tensor, left: Tensor) -> Tensor:
-        """Crops (B, H, W, C) of the padded images of `index`, each at its own offset of 0 to twice the padding."""
+        """Return crops (B, H, W, C) of the padded images of `index`, at offsets of 0 to twice the padding."""
         first = index * self.image + top * self.row + left
         rows = first[:, None] + self.rows
         return self.runs.index_select(0, rows.flatten()).view(len(index), *self.shape)
@@ -156,7 +158,7 @@ class RandomCrops:
         self._pixels = images.new_empty(0, dtype=torch.float32)  # of the last batch, as numbers
 
     def __call__(self, index: Tensor, drawn: Tensor) -> Tensor:
-        """The images of `index` (B,) as `drawn` (B, 5) says: float32 (B, C, H, W), channels-last."""
+        """Return the images of `index` (B,) as `drawn` (B, 5) has them: float32 (B, C, H, W), channels-last."""
         top, left, mirrored, *hole = drawn.long().unbind(1)
         offsets = self.augmentation.offsets
         left = left + mirrored * (offsets - 1 - 2 * left)  # the same place of a mirrored image
@@ -170,7 +172,7 @@ class RandomCrops:
         return batch.permute(0, 3, 1, 2)
 
     def _hole(self, row: Tensor, column: Tensor) -> Tensor:
-        """True within the square around each centre, cut off at the edges: (B, H, W). Cutout, 1708.04552."""
+        """Return True within the square around each centre, cut off at the edges: (B, H, W). Cutout, 1708.04552."""
         side = self.augmentation.cutout
         down = self.rows - (row - side // 2)[:, None]
         right = self.columns - (column - side // 2)[:, None]
