@@ -9,13 +9,14 @@ time.
 import logging
 import math
 import os
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 from weakref import finalize
 
 import numpy as np
@@ -42,30 +43,30 @@ Images = Tensor | list[Tensor]  # (N, 3, H, W), or N times (3, H, W) where sizes
 View = Callable[[bytes, int, int], tuple[Pixels, NDArray[np.float32]]]
 
 
-class ImageFiles(Protocol):
+class ImageFiles(ABC):
     """Encoded images by index; read from many threads at once."""
 
     labels: Tensor  # (N,) int64
 
-    def order(self, chosen: Tensor, *choices: Any) -> TrainOrder:
-        """Return the training batches of the `chosen` images, in an order that suits these files."""
-        ...
-
+    @abstractmethod
     def read(self, index: int) -> bytes:
         """Return the bytes of an image file. Raises BrokenImage where it cannot be read."""
-        ...
 
+    @abstractmethod
     def name(self, index: int) -> str:
         """Return an image's name, which does not depend on where the files lie."""
-        ...
 
+    @abstractmethod
     def where(self, index: int) -> str:
         """Return where a person finds the image."""
-        ...
+
+    def order(self, chosen: Tensor, *choices: Any) -> TrainOrder:
+        """Return the training batches of the `chosen` images, in an order that suits these files."""
+        return TrainOrder(len(chosen), *choices)
 
     def ahead(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
         """Yield the batches of indices; some are taken early, to fetch what they need."""
-        ...
+        return batches
 
 
 def threads_of_this_process() -> int:

@@ -1,15 +1,13 @@
 """Encoded images, in class folders or in shards: read by index, and seen at random or from the middle."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from resnet_lab.data.datamodule import Images
 from resnet_lab.data.decode import BrokenImage, Pixels, open_picture
@@ -26,16 +24,13 @@ PIECE = 64  # of them at a time
 UNCHANGED: Normal = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
 
-class FolderFiles:
+class FolderFiles(ImageFiles):
     """The image files of class folders, sorted by class and name; scanned once, when made."""
 
     def __init__(self, folder: Path, class_names: tuple[str, ...]) -> None:
         self.folder = folder
         self.names, labels = scan(folder, class_names)
         self.labels = torch.from_numpy(labels)
-
-    def order(self, chosen: Tensor, *choices: Any) -> TrainOrder:
-        return TrainOrder(len(chosen), *choices)
 
     def read(self, index: int) -> bytes:
         try:
@@ -49,9 +44,6 @@ class FolderFiles:
 
     def where(self, index: int) -> str:
         return f"{self.folder}{os.sep}{self.name(index)}"
-
-    def ahead(self, batches: Iterator[Tensor]) -> Iterator[Tensor]:
-        return batches
 
 
 class EncodedImages(Images):

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from resnet_lab.data.decode import BrokenImage
+from resnet_lab.data.folders.decoder import ImageFiles
 from resnet_lab.data.order import TrainOrder, generator
 from resnet_lab.data.shards import Prepared
 from resnet_lab.errors import UserError
@@ -52,7 +53,7 @@ class ShardOrder(TrainOrder):
         return mixed[windows[self.shards[mixed]].argsort(stable=True)]
 
 
-class ShardFiles:
+class ShardFiles(ImageFiles):
     """The images of one split of a prepared set."""
 
     def __init__(self, prepared: Prepared, split: str) -> None:
