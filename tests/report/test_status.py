@@ -37,23 +37,18 @@ def test_it_tells_how_far_each_run_is_and_how_long_the_rest_takes(
 def test_a_run_is_called_by_what_varies_among_the_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for depth, rate in ((20, 0.05), (20, 0.1), (56, 0.1)):
-        finished(configured(tmp_path, depth, **{"recipe.lr": rate}), 3.0)
+    for depth, rate, size in (
+        (20, 0.05, 64),
+        (20, 0.1, 128),
+        (56, 0.1, 128),
+    ):  # the size goes along with the rate
+        finished(configured(tmp_path, depth, **{"recipe.lr": rate, "recipe.batch_size": size}), 3.0)
     main(["status", str(tmp_path)])
     assert set(rows(capsys.readouterr().out)) == {
         "resnet-20 lr=0.05 s0",
         "resnet-20 lr=0.1 s0",
         "resnet-56 lr=0.1 s0",
     }
-
-
-def test_of_choices_that_go_along_one_tells_the_runs_apart(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for rate, size in ((0.05, 64), (0.1, 128)):
-        finished(configured(tmp_path, **{"recipe.lr": rate, "recipe.batch_size": size}), 3.0)
-    main(["status", str(tmp_path)])
-    assert set(rows(capsys.readouterr().out)) == {"resnet-20 lr=0.05 s0", "resnet-20 lr=0.1 s0"}
 
 
 def test_a_failed_run_says_why_and_is_the_exit_code(
@@ -66,19 +61,13 @@ def test_a_failed_run_says_why_and_is_the_exit_code(
 
 def test_a_running_run_that_will_fail_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = interrupted(configured(tmp_path))
+    assert main(["status", str(tmp_path)]) == 0
+    assert "left, one at a time, once they are started again" in capsys.readouterr().out
     before = time.time() - 7200
     os.utime(folder.history_file, (before, before))
     with folder.lock():
         main(["status", str(tmp_path)])
     assert "no epoch for 2.0 h, which took 2 s before" in capsys.readouterr().out
-
-
-def test_what_is_interrupted_waits_for_the_same_command(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    interrupted(configured(tmp_path))
-    assert main(["status", str(tmp_path)]) == 0
-    assert "left, one at a time, once they are started again" in capsys.readouterr().out
 
 
 def test_of_many_finished_runs_only_the_number_is_told(
@@ -102,11 +91,6 @@ def test_it_takes_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-
-
-def test_a_folder_without_runs_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["status", str(tmp_path)]) == 2
-    assert "holds no run" in capsys.readouterr().err
 
 
 def test_folds_of_a_cross_validation_have_names_of_their_own(
