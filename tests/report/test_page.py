@@ -6,22 +6,20 @@ import re
 import shutil
 import socket
 import struct
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from browser import served
 from resnet_lab.cli import main
 from resnet_lab.errors import UserError
 from resnet_lab.report import page as page_package
 from resnet_lab.report.page.data import named_sweeps, page_data
 from resnet_lab.report.page.html import write_page
-from resnet_lab.report.page.live import _Runs, _Server, serve
+from resnet_lab.report.page.live import serve
 from resnet_lab.report.publish import gathered
 from run_folders import configured, failed, finished, interrupted, measure, quickstart, started
 
@@ -189,19 +187,6 @@ def test_many_runs_are_thinned_and_keep_their_last_point(tmp_path: Path) -> None
 def test_page_takes_no_question_for_one_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(SWEEPS[0]), "--page", "--by", "model.depth"]) == 2
     assert "--page and --serve show every table" in capsys.readouterr().err
-
-
-@contextmanager
-def served(folder: Path) -> Iterator[str]:
-    server = _Server(0, _Runs([folder], ()))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def asked(url: str, **headers: str) -> tuple[int, str, str]:

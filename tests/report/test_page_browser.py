@@ -6,17 +6,16 @@ Pictures at both widths, light and dark, are left in the folder that RESNET_LAB_
 import json
 import os
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from browser import CHROMIUM, DRIVER, MISSING, Browser, browser
+from browser import CHROMIUM, DRIVER, MISSING, Browser, browser, served
 from processes import wait_for
 from resnet_lab.report.page.html import write_page
-from resnet_lab.report.page.live import _Runs, _Server
 from run_folders import configured, failed, finished, interrupted, measure
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not (CHROMIUM and DRIVER), reason=MISSING)]
@@ -56,6 +55,17 @@ def column(tab: Browser, name: str) -> list[str]:
     return [row[place] for row in tab.js(ROWS)]
 
 
+def text(tab: Browser, selector: str) -> str:
+    return str(tab.js("return document.querySelector(arguments[0]).textContent", selector))
+
+
+def show(tab: Browser, folder: Path) -> None:
+    """Write the page of a sweep and open it."""
+    write_page([folder], folder)
+    tab.look(1280)
+    tab.open((folder / "page.html").as_uri())
+
+
 def lines(tab: Browser) -> int:
     return int(tab.js("return document.querySelectorAll('#curves-plot polyline').length"))
 
@@ -66,13 +76,14 @@ def choose(tab: Browser, select: str, value: str) -> None:
 
 
 def test_sorting_by_a_column_and_back(page: Browser) -> None:
-    before = [float(cell.split()[0]) for cell in column(page, "test error (%)")]
+    def errors(mark: str) -> list[float]:
+        return [float(cell.split()[0]) for cell in column(page, f"test error (%){mark}")]
+
+    before = sorted(errors(""))
     page.click("#sort-test")
-    assert [float(cell.split()[0]) for cell in column(page, "test error (%) ▴")] == sorted(before)
+    assert errors(" ▴") == before
     page.click("#sort-test")
-    assert [float(cell.split()[0]) for cell in column(page, "test error (%) ▾")] == sorted(
-        before, reverse=True
-    )
+    assert errors(" ▾") == before[::-1]
     assert page.js("return document.querySelector('#sort-test').closest('th').ariaSort") == "descending"
 
 
@@ -88,9 +99,7 @@ def test_the_best_group_is_the_baseline_and_what_cannot_be_told_from_it_is_marke
     best, judged = errors.index(min(errors)), column(page, "beside the best")
     assert judged[best] == "the best"
     assert set(judged) == {"the best", "cannot tell"}  # "none of the 7 others can be told from it"
-    assert "none of the 7 others can be told from it" in page.js(
-        "return document.querySelector('.answer').textContent"
-    )
+    assert "none of the 7 others can be told from it" in text(page, ".answer")
     assert all("to" in interval for interval in column(page, "95 % interval") if interval)
     assert page.js("return document.querySelectorAll('tr.alike').length") == judged.count("cannot tell")
 
@@ -119,11 +128,11 @@ def test_a_link_shows_the_same_view(page: Browser, tab: Browser) -> None:
     page.click("#sort-test")
     choose(page, "#curves-x", "images")
     page.click("#groups tr[data-group]:nth-child(1) input")
-    before = (page.js(ROWS), page.js("return document.querySelector('h1').textContent"))
+    before = (page.js(ROWS), text(page, "h1"))
     link = page.js("return location.href")
     tab.open("about:blank")
     tab.open(link)
-    assert (page.js(ROWS), page.js("return document.querySelector('h1').textContent")) == before
+    assert (page.js(ROWS), text(page, "h1")) == before
     assert page.js("return document.querySelector('#curves-x').value") == "images"
     assert page.js("return document.querySelectorAll('#differs').length") == 1
     tab.open(link.partition("#")[0] + "#sort=%&curves.zoom=3&columns={&view=none")  # broken in every part
@@ -158,7 +167,7 @@ def test_a_group_has_one_colour_everywhere(page: Browser) -> None:
 
 def test_a_hair_lists_every_value_by_pointer_and_by_keyboard(page: Browser) -> None:
     def read() -> str:
-        return str(page.js("return document.querySelector('.readings').innerText"))
+        return text(page, ".readings")
 
     end = read()
     assert end.count("plain-") + end.count("resnet-") == 8
@@ -173,7 +182,7 @@ def test_a_hair_lists_every_value_by_pointer_and_by_keyboard(page: Browser) -> N
     page.type("#curves-plot", "\ue014")  # arrow to the right
     assert read() != middle
     page.type("#main-plot", "\ue014")
-    assert "%" in page.js("return document.querySelector('#main-figure .readout').textContent")
+    assert "%" in text(page, "#main-figure .readout")
 
 
 def test_what_is_seen_is_saved(page: Browser) -> None:
@@ -214,9 +223,7 @@ def test_the_mistakes_of_two_nets_are_side_by_side(tab: Browser, tmp_path: Path)
         folder = finished(configured(tmp_path, depth), error)
         (folder.path / "confusion.csv").write_text(f"label,cat,dog\ncat,{depth},1\ndog,0,4\n")
         Image.new("RGB", (20, 10)).save(folder.path / "mistakes.png")
-    write_page([tmp_path / "quickstart"], tmp_path)
-    tab.look(1280)
-    tab.open((tmp_path / "page.html").as_uri())
+    show(tab, tmp_path / "quickstart")
     cells = tab.js(
         "return [...document.querySelectorAll('#mistakes tbody td:first-of-type')].map(e => e.textContent)"
     )
@@ -231,7 +238,7 @@ def test_the_mistakes_of_two_nets_are_side_by_side(tab: Browser, tmp_path: Path)
 def test_a_row_opens_to_its_seeds_by_keyboard(page: Browser) -> None:
     page.js("document.querySelector('#groups tbody button').focus()")
     page.type("#groups tbody button", "\ue007")  # Enter
-    opened = page.js("return document.querySelector('td.open').textContent")
+    opened = text(page, "td.open")
     assert all(word in opened for word in ("seed", "finished", "configuration of", "recipe.lr: "))
     assert page.js("return document.activeElement.getAttribute('aria-expanded')") == "true"
 
@@ -252,11 +259,8 @@ def test_curves_are_switched_off_by_depth_unit_and_seed(page: Browser) -> None:
 
 def test_curves_zoom_by_keyboard_and_buttons_and_show_other_axes(page: Browser) -> None:
     def ticks() -> str:
-        return str(
-            page.js(
-                "return [...document.querySelectorAll('#curves-plot text')].map(e => e.textContent).join()"
-            )
-        )
+        script = "return [...document.querySelectorAll('#curves-plot text')].map(e => e.textContent).join()"
+        return str(page.js(script))
 
     before = ticks()
     page.js("document.querySelector('#curves-plot').dispatchEvent(new KeyboardEvent('keydown', {key: '+'}))")
@@ -282,16 +286,12 @@ def test_what_differs_between_two_nets_is_shown_alone(page: Browser) -> None:
 
 
 def test_each_sweep_has_its_question_and_command_and_a_view_of_its_own(page: Browser) -> None:
-    said = page.js("return document.querySelector('#summary').innerText")
-    for words in (
-        "experiment=quickstart",
-        "experiment=claims/depth",
-        "Does depth alone help",
-        "with shortcuts",
-    ):
-        assert words in said
+    said = text(page, "#summary")
+    for name, question in (("quickstart", "Does depth alone help"), ("claims/depth", "with shortcuts")):
+        assert f"experiment={name}" in said
+        assert question in said
     choose(page, "#view", "1")
-    assert "quickstart: " in page.js("return document.querySelector('h1').textContent")
+    assert "quickstart: " in text(page, "h1")
     assert len(page.js(ROWS)) == 4
 
 
@@ -323,33 +323,25 @@ def test_on_paper_the_table_is_whole_and_nothing_is_to_be_clicked(page: Browser)
 
 
 def test_the_button_sets_the_colours_whatever_the_system_prefers(page: Browser) -> None:
-    def ground() -> str:
-        return str(page.js("return getComputedStyle(document.body).backgroundColor"))
-
-    light = ground()
-    page.click("#theme")
-    assert ground() == light
-    page.click("#theme")
-    assert ground() != light
+    grounds = []
+    for _ in range(3):
+        grounds.append(page.js("return getComputedStyle(document.body).backgroundColor"))
+        page.click("#theme")
+    assert grounds[0] == grounds[1] != grounds[2]
 
 
 def test_a_sweep_with_every_sad_state_and_hostile_names_is_shown(tab: Browser, tmp_path: Path) -> None:
     evil = "</script><script>document.title='taken'</script><img src=x onerror=\"document.title='taken'\">"
+    paper: dict[str, Any] = {"name": "he2015/table6", "answers": "he2015/table6"}
     for seed, error in enumerate((8.2, 8.9)):
-        folder = finished(
-            configured(tmp_path, 20, seed=seed, name="he2015/table6", answers="he2015/table6"), error
-        )
+        folder = finished(configured(tmp_path, 20, seed=seed, **paper), error)
         measure(folder, "layer_responses", {1: (1.0, 2.0), 3: (0.5, 0.25)})
-        (folder.path / "confusion.csv").write_text(
-            f'label,cat,"{evil.replace(chr(34), chr(39))}"\ncat,3,1\ndog,0,4\n'
-        )
+        names = evil.replace('"', "'")
+        (folder.path / "confusion.csv").write_text(f'label,cat,"{names}"\ncat,3,1\ndog,0,4\n')
     for depth, kind in ((32, "nonfinite_loss"), (44, evil)):
-        lost = failed(configured(tmp_path, depth, name="he2015/table6", answers="he2015/table6"), kind)
-        lost.log_file.write_text(f"{evil}\n")
-    interrupted(configured(tmp_path, 56, name="he2015/table6", answers="he2015/table6"))
-    write_page([tmp_path / "he2015" / "table6"], tmp_path)
-    tab.look(1280)
-    tab.open((tmp_path / "page.html").as_uri())
+        failed(configured(tmp_path, depth, **paper), kind).log_file.write_text(f"{evil}\n")
+    interrupted(configured(tmp_path, 56, **paper))
+    show(tab, tmp_path / "he2015" / "table6")
     for number in range(4):
         tab.js("document.querySelectorAll('#groups tr[data-group] button')[arguments[0]].click()", number)
     axis = tab.js(
@@ -359,17 +351,14 @@ def test_a_sweep_with_every_sad_state_and_hostile_names_is_shown(tab: Browser, t
     assert tab.js("return document.querySelectorAll('#main-plot path[d*=\"l10 10\"]').length") == 1
     assert tab.js("return document.title") != "taken"
     assert tab.js("return document.images.length") == 0
-    text = tab.js("return document.body.textContent")
-    assert all(
-        words in text
-        for words in (
-            "1 failed: nonfinite_loss",
-            evil,
-            "not comparable",
-            "1 interrupted",
-            "interrupted, epoch 1",
-        )
-    )
+    for words in (
+        "1 failed: nonfinite_loss",
+        evil,
+        "not comparable",
+        "1 interrupted",
+        "interrupted, epoch 1",
+    ):
+        assert words in text(tab, "body")
     tab.picture(pictures(tmp_path) / "sad.png")
     assert tab.complaints() == []
 
@@ -380,22 +369,15 @@ def test_a_running_sweep_is_followed_and_what_was_opened_stays(
     monkeypatch.setattr("resnet_lab.report.page.live.FRESH", 0.0)
     finished(configured(tmp_path), 3.0)
     interrupted(configured(tmp_path, 56))
-    server = _Server(0, _Runs([tmp_path], ()))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        tab.open(f"http://127.0.0.1:{server.server_port}/")
+    with served(tmp_path) as url:
+        tab.open(url)
         tab.click("#groups tbody button")
         tab.type("#filter", "20")
         finished(configured(tmp_path, seed=1), 4.0)
-        wait_for(lambda: "3 runs" in tab.js("return document.querySelector('h1').textContent"), 20)
+        wait_for(lambda: "3 runs" in text(tab, "h1"), 20)
         assert column(tab, "n") == ["2"]
-        assert "resnet-20 s1" in tab.js("return document.querySelector('td.open').textContent")
+        assert "resnet-20 s1" in text(tab, "td.open")
         assert tab.complaints() == []
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
         tab.open("about:blank")
 
 
@@ -411,10 +393,8 @@ def test_a_thousand_runs_stay_usable(tab: Browser, tmp_path: Path) -> None:
         folder.mkdir()
         (folder / "record.json").write_text(json.dumps(record))
         (folder / "history.csv").write_text(history)
-    write_page([tmp_path / "quickstart"], tmp_path)
-    assert (tmp_path / "page.html").stat().st_size < 4_000_000
-    tab.look(1280)
-    tab.open((tmp_path / "page.html").as_uri())
+    show(tab, tmp_path / "quickstart")
+    assert (tmp_path / "quickstart" / "page.html").stat().st_size < 4_000_000
     assert len(tab.js(ROWS)) == 100
     assert lines(tab) <= 80
     took = tab.js("const began = performance.now(); render(); return performance.now() - began")
@@ -433,25 +413,19 @@ def test_a_page_is_of_what_its_runs_are_judged_by(tab: Browser, tmp_path: Path) 
     for depth, iou, step in ((20, 0.61, 0.01), (56, 0.92, -0.02)):
         for seed in range(3):
             folder = finished(configured(tmp_path, depth, seed=seed, **asked), 3.0)
-            rows = (
-                folder.history_file.read_text()
-                .replace("test/error", "test/iou")
-                .replace("train/error", "train/iou")
-            )
+            rows = re.sub("(test|train)/error", r"\1/iou", folder.history_file.read_text())
             folder.history_file.write_text(rows)
             record = folder.record()
             assert record is not None
             record.last = {"epoch": 11, "iteration": 264, "test/iou": iou + step * seed}
             folder.write_record(record)
-    write_page([tmp_path / "quickstart"], tmp_path)
-    tab.look(1280)
-    tab.open((tmp_path / "page.html").as_uri())
+    show(tab, tmp_path / "quickstart")
     assert column(tab, "test iou") == ["0.62 ± 0.01", "0.9 ± 0.0"]
     assert column(tab, "beside the best") == ["worse", "the best"]
-    assert "Test iou against depth" in tab.js("return document.querySelector('#main-figure h2').textContent")
+    assert "Test iou against depth" in text(tab, "#main-figure h2")
     assert tab.js("return document.querySelector('#curves-y').value") == "iou"
     assert lines(tab) == 4
-    assert "%" not in tab.js("return document.querySelector('#main-plot').textContent")
+    assert "%" not in text(tab, "#main-plot")
     assert tab.complaints() == []
 
 
@@ -460,19 +434,11 @@ def test_steps_are_drawn_where_they_are_asked_for_and_the_result_stands_before_m
 ) -> None:
     rows = "".join(f"{n},{n / 100},{128 * n},{1 / n},0.1,900\n" for n in range(1, 101))
     for seed, lr in enumerate((0.1, 0.2)):
-        varied = {
-            "recipe.lr": lr,
-            "recipe.weight_decay": lr,
-            "recipe.momentum": lr,
-            "recipe.batch_size": 64 + seed,
-        }
-        folder = finished(configured(tmp_path, seed=seed, **varied), 3.0)
-        (folder.path / "steps.csv").write_text(
-            f"iteration,epoch,images,train/loss,lr,images_per_second\n{rows}"
-        )
-    write_page([tmp_path / "quickstart"])
-    tab.look(1280)
-    tab.open((tmp_path / "quickstart" / "page.html").as_uri())
+        varied = {f"recipe.{key}": lr for key in ("lr", "weight_decay", "momentum")}
+        folder = finished(configured(tmp_path, seed=seed, **varied, **{"recipe.batch_size": 64 + seed}), 3.0)
+        heads = "iteration,epoch,images,train/loss,lr,images_per_second"
+        (folder.path / "steps.csv").write_text(f"{heads}\n{rows}")
+    show(tab, tmp_path / "quickstart")
     heads = tab.js(HEADS)
     assert heads.index("test error (%)") < heads.index("learning rate")
     points = (
