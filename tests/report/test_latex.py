@@ -25,7 +25,7 @@ pytestmark = [
 
 
 def compiled(tables: Sequence[str], folder: Path) -> str:
-    """What pdflatex says of an article of these tables; fails where it cannot read them."""
+    """Return what pdflatex says of an article of these tables; fails where it cannot read them."""
     (folder / "article.tex").write_text(ARTICLE % "\n\\clearpage\n".join(tables), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "article.tex"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=300)

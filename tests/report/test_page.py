@@ -16,18 +16,16 @@ import pytest
 from browser import served
 from resnet_lab.cli import main
 from resnet_lab.errors import UserError
-from resnet_lab.report import page as page_package
 from resnet_lab.report.page.data import named_sweeps, page_data
 from resnet_lab.report.page.html import write_page
 from resnet_lab.report.page.live import serve
 from resnet_lab.report.publish import gathered
-from run_folders import configured, failed, finished, interrupted, measure, quickstart, started
+from resnet_lab.runs.folder import RunFolder
+from run_folders import COLUMNS, configured, failed, finished, interrupted, measure, quickstart, started
 
 RESULTS = Path(__file__).parents[2] / "results"
 SWEEPS = [RESULTS / "quickstart", RESULTS / "claims" / "depth"]
 MOST = 500_000  # bytes
-
-PAGE = Path(page_package.__file__).parent
 
 
 def shown(*folders: Path) -> dict[str, Any]:
@@ -48,6 +46,11 @@ def test_the_page_of_committed_sweeps_is_small_the_same_twice_and_has_every_figu
     assert page == (tmp_path / "two" / "page.html").read_bytes()
     assert len(page) < MOST
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["page.html"]
+    assert not re.findall(
+        rb"(?:src|href)=[\"'](?!data:)", page
+    )  # nothing from the network, and no other script
+    assert b"default-src 'none'" in page
+    assert b"script-src 'sha256-" in page
     told = re.sub(r"[\s\"]+", " ", page.decode())
     for sweep in SWEEPS:
         with (sweep / "table.csv").open(newline="") as file:
@@ -69,22 +72,20 @@ def test_the_page_says_what_the_report_says(capsys: pytest.CaptureFixture[str]) 
     assert view["question"].startswith("Does depth alone help")
 
 
-def test_the_page_asks_nothing_of_the_network_and_runs_no_script_but_its_own(tmp_path: Path) -> None:
-    write_page(SWEEPS[:1], tmp_path)
-    page = (tmp_path / "page.html").read_text()
-    assert not re.findall(r"(?:src|href)=[\"'](?!data:)", page)
-    assert "default-src 'none'" in page
-    assert "script-src 'sha256-" in page
+def rewrite(folder: RunFolder, **parts: Any) -> None:
+    """Change parts of a record as its file has them."""
+    record = json.loads(folder.record_file.read_text())
+    del record["digest"]
+    for part, new in parts.items():
+        record[part] = {**record[part], **new} if isinstance(record.get(part), dict) else new
+    folder.record_file.write_text(json.dumps(record))
 
 
 def test_no_text_of_a_run_folder_becomes_markup(tmp_path: Path) -> None:
     evil = "</script><script>alert(1)</script><img src=x onerror=alert(1)>&amp;"
     folder = failed(configured(tmp_path, **{"data.name": evil}), evil)
-    record = json.loads(folder.record_file.read_text())
-    del record["digest"]
-    record["label"] = record["model"]["kind"] = record["error"]["message"] = evil
-    record["environment"] = {"git_commit": evil, evil: evil}
-    folder.record_file.write_text(json.dumps(record))
+    evils = {"git_commit": evil, evil: evil}
+    rewrite(folder, label=evil, model={"kind": evil}, error={"message": evil}, environment=evils)
     folder.log_file.write_text(f"{evil}\n")
     place = folder.path.with_name("<b>name")
     shutil.move(folder.path, place)
@@ -95,11 +96,7 @@ def test_no_text_of_a_run_folder_becomes_markup(tmp_path: Path) -> None:
     assert "<b>" not in page
     (run,) = data_of(page)["runs"]
     assert (run["message"], run["log"], run["folder"]) == (evil, evil, "<b>name")
-
-
-def test_a_name_that_is_not_utf8_can_be_shown(tmp_path: Path) -> None:
-    folder = finished(configured(tmp_path), 3.0)
-    folder.path.rename(folder.path.with_name("caf\udce9"))
+    place.rename(place.with_name("caf\udce9"))  # not UTF-8
     assert write_page([tmp_path / "quickstart"]) == 0
 
 
@@ -122,11 +119,7 @@ def test_a_group_keeps_its_id_while_its_runs_go_on_and_other_conditions_have_the
     before, _ = started(config), finished(configured(tmp_path / "two", 56), 3.0)
     (first, *_) = shown(tmp_path)["views"][0]["groups"]
     for place, threads in (("one", 2), ("three", 4)):
-        folder = finished(configured(tmp_path / place), 3.0)
-        record = json.loads(folder.record_file.read_text())
-        del record["digest"]
-        record["cost"] |= {"threads": threads, "accelerator": "cpu"}
-        folder.record_file.write_text(json.dumps(record))
+        rewrite(finished(configured(tmp_path / place), 3.0), cost={"threads": threads, "accelerator": "cpu"})
     ids = [group["id"] for group in shown(tmp_path)["views"][0]["groups"]]
     assert before.state() == "finished"
     assert first["id"] in ids
@@ -136,14 +129,12 @@ def test_a_group_keeps_its_id_while_its_runs_go_on_and_other_conditions_have_the
 def test_differences_to_each_baseline_are_those_of_the_report(capsys: pytest.CaptureFixture[str]) -> None:
     folder = SWEEPS[0]
     (view,) = shown(folder)["views"]
-    place = {
-        (group["figures"]["kind"], group["figures"]["depth"]): at for at, group in enumerate(view["groups"])
-    }
+    figures = [group["figures"] for group in view["groups"]]
+    place = {(each["kind"], each["depth"]): at for at, each in enumerate(figures)}
     main(["report", str(folder), "--baseline", "model.shortcut=none", "--format", "json"])
     for line in json.loads(capsys.readouterr().out):
-        mean, half, _ = view["differences"][str(place["plain", line["depth"]])][
-            place[line["kind"], line["depth"]]
-        ]
+        base, at = place["plain", line["depth"]], place[line["kind"], line["depth"]]
+        mean, half, _ = view["differences"][str(base)][at]
         if line["difference"] is None:
             assert (mean, half) == (None, None)  # the baseline itself
         else:
@@ -176,17 +167,19 @@ def test_what_was_measured_in_the_layers_and_which_classes_were_taken_for_which_
 def test_many_runs_are_thinned_and_keep_their_last_point(tmp_path: Path) -> None:
     folder = finished(configured(tmp_path), 3.0)
     rows = "".join(f"{epoch},{22 * epoch},0.1,0.5,9,,,0.6,{epoch},,1\n" for epoch in range(1, 2001))
-    folder.history_file.write_text(folder.history_file.read_text().splitlines()[0] + "\n" + rows)
+    folder.history_file.write_text(f"{COLUMNS}\n{rows}")
+    assert "steps" not in shown(tmp_path)["runs"][0]
+    steps = [f"{n},{n / 100},{128 * n},{1 / n},0.1,900\n" for n in range(1, 1001)]
+    header = "iteration,epoch,images,train/loss,lr,images_per_second"
+    (folder.path / "steps.csv").write_text(f"{header}\n{''.join(steps)}")
     (run,) = shown(tmp_path / "quickstart")["runs"]
     assert 200 < len(run["curves"]["iteration"]) <= 301
     assert run["curves"]["test/error"][-1] == 2000
     assert run["curves"]["seconds"][-1] == 2000
     assert "val/error" not in run["curves"]
-
-
-def test_page_takes_no_question_for_one_table(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", str(SWEEPS[0]), "--page", "--by", "model.depth"]) == 2
-    assert "--page and --serve show every table" in capsys.readouterr().err
+    assert set(run["steps"]) == {*header.split(",")}
+    assert 200 <= len(run["steps"]["iteration"]) <= 300
+    assert run["steps"]["images"][-1] == 128_000
 
 
 def asked(url: str, **headers: str) -> tuple[int, str, str]:
@@ -216,14 +209,9 @@ def test_a_served_page_tells_what_is_new_and_only_then(
         assert asked(f"{url}/data.json")[0] == 200  # what was known of it stays
 
 
-def test_a_served_page_is_for_this_machine_alone(tmp_path: Path) -> None:
-    finished(configured(tmp_path), 3.0)
-    with served(tmp_path) as url:
-        assert asked(f"{url}/", Host="elsewhere.example:80")[0] == 403
-        assert asked(f"{url}/../config.yaml")[0] == 404
-
-
-def test_a_client_that_leaves_costs_no_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_served_page_is_for_this_machine_alone_and_a_client_that_leaves_costs_no_line(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     finished(configured(tmp_path), 3.0)
     with served(tmp_path) as url:
         leaving = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])))
@@ -231,6 +219,8 @@ def test_a_client_that_leaves_costs_no_line(tmp_path: Path, capfd: pytest.Captur
         leaving.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1:1\r\n\r\n")
         leaving.close()
         assert asked(f"{url}/")[0] == 200
+        assert asked(f"{url}/", Host="elsewhere.example:80")[0] == 403
+        assert asked(f"{url}/../config.yaml")[0] == 404
     assert capfd.readouterr().err == ""
 
 
@@ -242,21 +232,3 @@ def test_a_port_that_is_taken_or_no_run_is_one_line(tmp_path: Path) -> None:
         serve([tmp_path], port=int(url.rpartition(":")[2]))
     with pytest.raises(UserError, match="ports go from 0 to 65535"):
         serve([tmp_path], port=70_000)
-
-
-def test_no_line_of_the_pages_scripts_and_styles_is_longer_than_those_of_python() -> None:
-    files = [*PAGE.glob("*.js"), *PAGE.glob("*.css")]
-    assert files
-    assert [path.name for path in files if max(map(len, path.read_text().splitlines())) > 120] == []
-
-
-def test_a_run_shows_its_steps_thinned_and_to_the_last_one(tmp_path: Path) -> None:
-    folder = finished(configured(tmp_path), 3.0)
-    assert "steps" not in shown(tmp_path)["runs"][0]
-    rows = [f"{n},{n / 100},{128 * n},{1 / n},0.1,900\n" for n in range(1, 1001)]
-    header = "iteration,epoch,images,train/loss,lr,images_per_second\n"
-    (folder.path / "steps.csv").write_text(header + "".join(rows))
-    (run,) = shown(tmp_path)["runs"]
-    assert set(run["steps"]) == {*header.strip().split(",")}
-    assert 200 <= len(run["steps"]["iteration"]) <= 300
-    assert run["steps"]["images"][-1] == 128_000

@@ -171,6 +171,7 @@ def test_where_keeps_the_runs_that_are_like_that(
         (["--show", "train_eror"], "did you mean 'train_error'?"),
         (["--format", "mdd"], "did you mean 'md'?"),
         (["--format", "md", "--out", "x"], "redirect it"),
+        (["--page", "--by", "model.depth"], "--page and --serve show every table"),
         (["--figures", "jpg"], "allowed: png, svg, pdf"),
     ],
 )

@@ -8,9 +8,8 @@ from resnet_lab.report.collect import FoundRun, collect
 from resnet_lab.report.compare import Group, summarise
 from resnet_lab.report.conclude import conclude
 from resnet_lab.report.draw import draw_curves
-from resnet_lab.report.draw_depth import draw_depth
+from resnet_lab.report.draw_depth import draw_depth, draw_rates
 from resnet_lab.report.draw_layers import draw_gradients, draw_responses
-from resnet_lab.report.draw_rates import draw_rates
 from resnet_lab.report.paper import Beside, beside_the_paper
 from resnet_lab.report.publish import report
 from resnet_lab.report.spread import Spread

@@ -9,8 +9,8 @@ from resnet_lab.columns import COLUMNS, Column, value_word
 from resnet_lab.report.against import shared_variance
 from resnet_lab.report.choices import but_for_the_seed
 from resnet_lab.report.compare import Group, names_of
+from resnet_lab.report.draw_depth import RATE, rate_series
 from resnet_lab.report.draw_layers import measured
-from resnet_lab.report.draw_rates import RATE, rate_series
 from resnet_lab.report.paper import Beside
 from resnet_lab.report.spread import ALONE, SAME, STILL, Difference, Pooled, difference, holm
 from resnet_lab.report.table import interval_words, said

@@ -15,9 +15,8 @@ from resnet_lab.report.collect import FoundRun, collect, to_stderr
 from resnet_lab.report.compare import Group, summarise
 from resnet_lab.report.conclude import conclude
 from resnet_lab.report.draw import draw_curves
-from resnet_lab.report.draw_depth import draw_depth
+from resnet_lab.report.draw_depth import draw_depth, draw_rates
 from resnet_lab.report.draw_layers import draw_gradients, draw_responses
-from resnet_lab.report.draw_rates import draw_rates
 from resnet_lab.report.effects import effects_table
 from resnet_lab.report.paper import RULE, Beside, answered
 from resnet_lab.report.select import parted, selected, slug
@@ -88,9 +87,8 @@ def gathered(
 
 def home(folders: Sequence[Path]) -> Path:
     """Return the folder around these folders, where what is said of all of them belongs."""
-    return (
-        folders[0] if len(folders) == 1 else Path(os.path.commonpath([each.absolute() for each in folders]))
-    )
+    first, *others = folders
+    return Path(os.path.commonpath([each.absolute() for each in folders])) if others else first
 
 
 def _sweeps(folders: Sequence[Path], asked: Asked) -> dict[Path, list[FoundRun]]:
@@ -136,10 +134,6 @@ class Part:
     def table(self) -> Table:
         return group_table(self.groups)
 
-    @cached_property
-    def effects(self) -> Table | None:
-        return effects_table(self.groups)
-
     def latex(self) -> str:
         answers, beside = self.answered
         label = slug(" ".join([*dict.fromkeys(str(run.choices["name"]) for run in self.runs), self.name]))
@@ -147,39 +141,36 @@ class Part:
         note = [rule_of(self.groups), note_of(self.groups), f"Remarks: {remarks}." if remarks else ""]
         # No times, which a paper has no use for, so that what is left can be read.
         times = [column.title for column in COLUMNS.values() if column.part == "cost"]
-        text = self.table.without(["remarks", *times]).latex(
-            f"{self.title}.", label, " ".join(filter(None, note))
-        )
+        table = self.table.without(["remarks", *times])
+        text = table.latex(f"{self.title}.", label, " ".join(filter(None, note)))
         if beside:
             text += paper_table(beside).latex(f"Beside {answers}.", f"{label}-paper", RULE)
         return text
 
     def markdown(self, figures: Sequence[Path]) -> str:
         """Return the finding, the table and the figures."""
-        answers, beside = self.answered
-        lines = [self.conclusion, self.table.markdown().strip(), note_of(self.groups)]
-        if self.effects:
-            lines += [f"{EFFECTS}:", self.effects.markdown().strip()]
-        if beside:
-            lines += [f"#{'#' * bool(self.name)}# Beside {answers}", paper_table(beside).markdown().strip()]
-            lines += [RULE, _sources(beside)]
+        body = self._body("### " if self.name else "## ")
+        lines = [each.markdown().strip() if isinstance(each, Table) else each for each in body]
         pictures = [f"![{path.stem}]({path.name})" for path in figures]
-        return "\n\n".join([*filter(None, lines), *pictures]) + "\n"
+        return (
+            "\n\n".join(filter(None, [self.conclusion, *lines, _sources(self.answered[1]), *pictures])) + "\n"
+        )
 
     def print(self) -> None:
+        for each in (self.title, *self._body(), self.conclusion):
+            if isinstance(each, Table):
+                print_table(each)
+            else:
+                print(each)
+
+    def _body(self, head: str = "") -> list[str | Table]:
         answers, beside = self.answered
-        print(self.title)
-        print_table(self.table)
-        if note := note_of(self.groups):
-            print(note)
-        if self.effects:
-            print(f"{EFFECTS}:")
-            print_table(self.effects)
+        body: list[str | Table] = [self.table, note_of(self.groups)]
+        if effects := effects_table(self.groups):
+            body += [f"{EFFECTS}:", effects]
         if beside:
-            print(f"Beside {answers}")
-            print_table(paper_table(beside))
-            print(RULE)
-        print(self.conclusion)
+            body += [f"{head}Beside {answers}", paper_table(beside), RULE]
+        return [each for each in body if each]
 
 
 def parts_of(runs: Sequence[FoundRun]) -> list[Part]:

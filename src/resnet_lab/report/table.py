@@ -20,7 +20,7 @@ from resnet_lab.report.tabular import Figures, Table, as_csv
 
 MANY = 12  # further metrics, beyond which a table for the eye leaves out those of single classes
 CHOICES = 5  # columns of choices that a table for the eye has at most
-USUAL = ("parameters", "multiply_adds", "processor_seconds", "images_per_second")  # further columns, unasked
+USUAL = ("parameters", "multiply_adds", "processor_seconds", "images_per_second")  # shown without `--show`
 MEDIAN, BEST, AT_BEST = "median", "best", "at_best_val_epoch"
 SAID = {MEDIAN: "median", BEST: "best", AT_BEST: "at best validation epoch"}
 LOSSES = ("test/loss", "train/loss")  # in runs.csv, as these parts of the cost are
@@ -77,12 +77,11 @@ def group_fields(
     depths, kinds = [group.depth for group in groups], [group.kind for group in groups]
     named = headings(keys)
     held = held_against(groups, baseline, differing(group.choices for group in groups) if baseline else ())
+    at_best = [group.at_best_epoch for group in groups]
     return [
         Field("", [], {"experiment": [group.choices["name"] for group in groups]}),
         Field(
-            "depth" if "depth" in titled else "",
-            ["" if depth is None else str(depth) for depth in depths],
-            {"depth": depths},
+            "depth" if "depth" in titled else "", [str(depth or "") for depth in depths], {"depth": depths}
         ),
         Field("net" if "kind" in titled else "", kinds, {"kind": kinds}, words=True),
         *(choice_field(groups, key, named[key] if key in titled else "") for key in keys),
@@ -90,11 +89,16 @@ def group_fields(
         Field("", [], {"seeds": [[run.seed for run in group.finished] for group in groups]}),
         Field(
             SAID[AT_BEST] if AT_BEST in show else "",
-            [str(group.at_best_epoch) for group in groups],
-            {"test_error_at_best_val_epoch": [group.at_best_epoch.mean for group in groups]},
+            [str(each) for each in at_best],
+            {"test_error_at_best_val_epoch": [each.mean for each in at_best]},
         ),
         remarks_field(groups),
     ]
+
+
+def _each(objects: Sequence[object], prefix: str, *names: str) -> dict[str, Sequence[Any]]:
+    """Return attributes of these objects as figures, by their name after the prefix."""
+    return {f"{prefix}{name}": [getattr(each, name) for each in objects] for name in names}
 
 
 def choice_field(lines: Sequence[Line], key: str, title: str) -> Field:
@@ -111,9 +115,8 @@ def measures(
     show: Sequence[str] = (),
 ) -> list[Field]:
     """Return what was measured: the result with its interval and n, then the cost, and what `show` names."""
-    for name in show:
-        if name not in (*COLUMNS, *SAID):
-            raise unknown("--show", name, [*COLUMNS, *SAID])
+    if wrong := [name for name in show if name not in (*COLUMNS, *SAID)]:
+        raise unknown("--show", wrong[0], [*COLUMNS, *SAID])
     eye = [name for name in metrics if "/" not in name] if len(metrics) > MANY else metrics
     result = lines[0].objective if lines else COLUMNS["test_error"]
     results = [line.result for line in lines]
@@ -126,31 +129,17 @@ def measures(
         for line, each in zip(lines, results, strict=True)
     ]
     further = [column for name, column in COLUMNS.items() if name not in ("val_error", result.name)]
-    validated = result.validated
     metrics = [name for name in metrics if f"test/{name}" != result.key]
+    prefix, asked = f"{result.name}_", [what for what in (MEDIAN, BEST) if what in show]
+    values = _each(results, prefix, "mean", "std", "median", "best")
+    values = {f"{prefix}of_seeds": [each.values for each in results], **values}
+    ends = _each(intervals, prefix, "low", "high")
     return [
-        _spread(validated, lines, shown=True),
-        Field(
-            result.title,
-            [said(result, each) for each in results],
-            {f"{result.name}_of_seeds": [each.values for each in results]}
-            | {
-                f"{result.name}_{what}": [getattr(each, what) for each in results]
-                for what in ("mean", "std", "median", "best")
-            },
-            result=True,
-        ),
-        Field(
-            "95 % interval",
-            [_interval(result, each) for each in intervals],
-            {f"{result.name}_{end}": [getattr(each, end) for each in intervals] for end in ("low", "high")},
-        ),
-        Field("n", [str(line.n) for line in lines], {"n": [line.n for line in lines]}),
-        *(
-            Field(SAID[what], [result.text(getattr(each, what)) for each in results], {})
-            for what in (MEDIAN, BEST)
-            if what in show
-        ),
+        _spread(result.validated, lines, shown=True),
+        Field(result.title, [said(result, each) for each in results], values, result=True),
+        Field("95 % interval", [_interval(result, each) for each in intervals], ends),
+        Field("n", [str(line.n) for line in lines], _each(lines, "", "n")),
+        *(Field(SAID[what], [result.text(getattr(each, what)) for each in results], {}) for what in asked),
         *(_spread(metric(name), lines, shown=name in eye) for name in metrics),
         *(_spread(column, lines, shown=column.name in usual) for column in further),
         *_differences(held, baseline, result),
@@ -167,16 +156,18 @@ def run_figures(groups: Sequence[Group]) -> list[Figures]:
         keys = [*keys, FOLD]
     further = [f"test/{name}" for name in metrics_of(groups)]
     return [
-        _line(run, keys, further, counted=counted)
+        _line(run, keys, further, counted=run in group.runs)
         for group in groups
-        for runs, counted in ((group.runs, True), (group.copies, False))
-        for run in runs
+        for run in (*group.runs, *group.copies)
     ]
 
 
 def _line(run: FoundRun, keys: Sequence[str], further: Sequence[str], *, counted: bool) -> Figures:
-    last, best, cost = run.record.last, run.record.best, run.record.cost
-    environment = run.record.environment
+    last, best, environment = run.record.last, run.record.best, run.record.environment
+    figures = {
+        f"last_{column.name}" if column.part == "last" else column.name: column.of(run.record)
+        for column in COLUMNS.values()
+    }
     return {
         "experiment": run.choices["name"],
         "run": run.path.name,
@@ -189,14 +180,11 @@ def _line(run: FoundRun, keys: Sequence[str], further: Sequence[str], *, counted
         "seed": run.choices["seed"],
         **{key: run.choices.get(key) for key in keys},
         "iterations": run.iterations,
-        **{
-            f"last_{column.name}" if column.part == "last" else column.name: column.of(run.record)
-            for column in COLUMNS.values()
-        },
+        **figures,
         **{f"last_{name.replace('/', '_', 1)}": last.get(name) for name in (*LOSSES, *further)},
         "best_val_error": best.get("val/error"),
         "best_val_epoch": best.get("epoch"),
-        **{name: getattr(cost, name) for name in COSTS},
+        **{name: getattr(run.record.cost, name) for name in COSTS},
         "commit": environment.git_commit,
         "dirty": environment.git_dirty,
         "code": environment.code,
@@ -218,57 +206,34 @@ def _paper_fields(beside: Sequence[Beside]) -> list[Field]:
     groups = [each.group for each in beside]
     tests = [group.test if group else Spread() for group in groups]
     found = [each.difference for each in beside]
-    others = [sorted(row["error"] for row in figure.others()) for figure in printed]
     keys = keys_of_rows([group for group in groups if group])
     named = headings(keys)
-    choices: list[Mapping[str, Any]] = [group.choices if group else {} for group in groups]
 
-    def ours(text: Callable[[Spread], str]) -> list[str]:
-        return [text(test) if group else "" for group, test in zip(groups, tests, strict=True)]
+    def ours(text: Callable[[Group], str]) -> list[str]:
+        return [text(group) if group else "" for group in groups]
 
-    def cell(value: Any) -> str:
-        return "" if value is None else value_word(value)
-
-    labels, verdicts = [figure.label for figure in printed], [each.verdict for each in beside]
+    papers = ["fail" if each.printed is None else each.printed for each in printed]
+    figures = {"paper": papers} | _each(printed, "paper_", "statistic", "runs", "mean", "std")
+    apart = ["" if math.isnan(each.mean) else f"{each.mean:+.2f}" for each in found]
+    others = [[row["error"] for row in figure.others()] for figure in printed]
+    errors = {"others": [" ".join(f"{error:g}" for error in each) for each in others]}
     return [
-        Field("net", labels, {"net": labels}, words=True),
-        *(Field(named[key], [cell(each.get(key)) for each in choices], {}) for key in keys),
-        Field(
-            "paper",
-            [str(figure) for figure in printed],
-            {
-                "paper": ["fail" if figure.printed is None else figure.printed for figure in printed],
-                "paper_statistic": [figure.statistic for figure in printed],
-                **{
-                    f"paper_{name}": [getattr(figure, name) for figure in printed]
-                    for name in ("runs", "mean", "std")
-                },
-                "n": [test.n for test in tests],
-            },
-            words=True,
-        ),
-        Field("ours", ours(str), {name: [getattr(test, name) for test in tests] for name in ("mean", "std")}),
-        Field("n", ours(lambda test: str(test.n)), {}),
-        Field("median", ours(lambda test: two(test.median)), {"median": [test.median for test in tests]}),
-        Field("best", ours(lambda test: two(test.best)), {"best": [test.best for test in tests]}),
-        Field(
-            "difference",
-            ["" if math.isnan(each.mean) else f"{each.mean:+.2f}" for each in found],
-            {"difference": [each.mean for each in found]},
-        ),
-        Field(
-            "95 % interval",
-            [each.interval for each in found],
-            {f"interval_{end}": [getattr(each, end) for each in found] for end in ("low", "high")},
-        ),
-        Field("verdict", verdicts, {"verdict": verdicts}, words=True),
-        Field(
-            "others",
-            [_range(errors) for errors in others],
-            {"others": [" ".join(f"{row['error']:g}" for row in figure.others()) for figure in printed]},
-            words=True,
-        ),
+        Field("net", [each.label for each in printed], {"net": [each.label for each in printed]}, words=True),
+        *(Field(named[key], [_choice(group, key) for group in groups], {}) for key in keys),
+        Field("paper", [str(figure) for figure in printed], figures | _each(tests, "", "n"), words=True),
+        Field("ours", ours(lambda group: str(group.test)), _each(tests, "", "mean", "std")),
+        Field("n", ours(lambda group: str(group.test.n)), {}),
+        Field("median", ours(lambda group: two(group.test.median)), _each(tests, "", "median")),
+        Field("best", ours(lambda group: two(group.test.best)), _each(tests, "", "best")),
+        Field("difference", apart, {"difference": [each.mean for each in found]}),
+        Field("95 % interval", [each.interval for each in found], _each(found, "interval_", "low", "high")),
+        Field("verdict", [each.verdict for each in beside], _each(beside, "", "verdict"), words=True),
+        Field("others", [_range(sorted(each)) for each in others], errors, words=True),
     ]
+
+
+def _choice(group: Group | None, key: str) -> str:
+    return value_word(group.choices[key]) if group and group.choices.get(key) is not None else ""
 
 
 def metrics_of(groups: Sequence[Group]) -> list[str]:
@@ -311,20 +276,16 @@ def _ranked(groups: Sequence[Group]) -> tuple[list[str], list[str]]:
 
     A choice that goes along with another, as an iteration count with a schedule, comes after all that do not.
     """
-    values: dict[str, list[str]] = {
-        "depth": [str(group.depth) for group in groups],
-        "kind": [group.kind for group in groups],
-        **{key: [str(group.choices.get(key)) for group in groups] for key in keys_of_rows(groups)},
-    }
+    values = {"depth": [str(group.depth) for group in groups], "kind": [group.kind for group in groups]}
+    values |= {key: [str(group.choices.get(key)) for group in groups] for key in keys_of_rows(groups)}
     varying = {key: found for key, found in values.items() if len(set(found)) > 1}
     first: dict[tuple[int, ...], str] = {}
     for key, found in varying.items():
         seen: dict[str, int] = {}
         first.setdefault(tuple(seen.setdefault(value, len(seen)) for value in found), key)
     alone = set(first.values())
-    order = sorted(
-        varying, key=lambda key: (key not in ("depth", "kind"), key not in alone, -len(set(varying[key])))
-    )
+    count = {key: len(set(found)) for key, found in varying.items()}
+    order = sorted(varying, key=lambda key: (key not in ("depth", "kind"), key not in alone, -count[key]))
     return order[:CHOICES], order[CHOICES:]
 
 
@@ -332,13 +293,9 @@ def _spread(column: Column, lines: Sequence[Line], *, shown: bool) -> Field:
     """Return a figure of the record over the runs of each line: mean and standard deviation, or a fact of the net."""
     found = [line.figure(column) for line in lines]
     if column.part == "model":
-        values: list[Any] = [each.values[0] if each.values else None for each in found]
-        figures = {column.name: values}
+        figures: dict[str, Sequence[Any]] = {column.name: [next(iter(each.values), None) for each in found]}
     else:
-        figures = {
-            f"{column.name}_mean": [each.mean for each in found],
-            f"{column.name}_std": [each.std for each in found],
-        }
+        figures = _each(found, f"{column.name}_", "mean", "std")
     return Field(column.title if shown else "", [said(column, each) for each in found], figures)
 
 
@@ -368,26 +325,18 @@ def _differences(held: Sequence[AgainstBaseline], baseline: Sequence[str], colum
     """Return the columns of lines that are held against a baseline; none without one."""
     if not baseline:
         return []
-    found = [each.difference for each in held]
-    notes = [each.note for each in held]
+    found, notes = [each.difference for each in held], [each.note for each in held]
+    signed, means = [column.signed(each.mean) for each in found], [each.mean for each in found]
+    intervals = [interval_words(column, each) for each in found]
     return [
-        Field(
-            f"minus {' '.join(baseline)}",
-            [column.signed(each.mean) for each in found],
-            {"difference": [each.mean for each in found]},
-        ),
-        Field(
-            "its 95 % interval",
-            [interval_words(column, each) for each in found],
-            {"interval_low": [each.low for each in found], "interval_high": [each.high for each in found]},
-        ),
+        Field(f"minus {' '.join(baseline)}", signed, {"difference": means}),
+        Field("its 95 % interval", intervals, _each(found, "interval_", "low", "high")),
         Field("difference", notes, {"difference_note": notes}, words=True),
     ]
 
 
 def remarks_field(lines: Sequence[Line]) -> Field:
-    remarks = [line.remarks for line in lines]
-    return Field("remarks", remarks, {"remarks": remarks}, words=True)
+    return Field("remarks", [line.remarks for line in lines], _each(lines, "", "remarks"), words=True)
 
 
 def _range(values: Sequence[float]) -> str:

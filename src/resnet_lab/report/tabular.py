@@ -45,9 +45,8 @@ class Table:
     @classmethod
     def of(cls, rows: Sequence[Mapping[str, str]], words: set[str]) -> "Table":
         """Make a table of lines of named cells, the same names in each; empty columns are left out."""
-        columns = tuple(
-            name for name in (rows[0] if rows else {}) if any(row[name] not in ("", "–") for row in rows)
-        )
+        names = rows[0] if rows else {}
+        columns = tuple(name for name in names if any(row[name] not in ("", "–") for row in rows))
         cells = tuple(tuple(row[name] for name in columns) for row in rows)
         return cls(columns, cells, frozenset(columns) - words)
 
@@ -99,25 +98,13 @@ class Table:
             form[0] if form else "r" if name in self.numbers else "l"
             for name, form in zip(self.columns, formats, strict=True)
         )
-        return "\n".join(
-            [
-                r"\begin{table}",
-                r"\centering",
-                rf"\caption{{{tex(caption)}}}",
-                *([rf"\label{{tab:{label}}}"] if label else []),
-                r"\smallskip",
-                rf"{FITTED}{{\begin{{tabular}}{{{align}}}",
-                r"\toprule",
-                " & ".join(heads) + r" \\",
-                r"\midrule",
-                *(rf"{row} \\" for row in rows),
-                r"\bottomrule",
-                r"\end{tabular}}",
-                *([rf"\par\smallskip{{\footnotesize {tex(note)}\par}}"] if note else []),
-                r"\end{table}",
-                "",
-            ]
-        )
+        lines = [r"\begin{table}", r"\centering", rf"\caption{{{tex(caption)}}}"]
+        lines += [rf"\label{{tab:{label}}}"] if label else []
+        lines += [r"\smallskip", rf"{FITTED}{{\begin{{tabular}}{{{align}}}", r"\toprule"]
+        lines += [" & ".join(heads) + r" \\", r"\midrule", *(rf"{row} \\" for row in rows)]
+        lines += [r"\bottomrule", r"\end{tabular}}"]
+        lines += [rf"\par\smallskip{{\footnotesize {tex(note)}\par}}"] if note else []
+        return "\n".join([*lines, r"\end{table}", ""])
 
     def rich(self) -> "RichTable":
         from rich.box import SIMPLE_HEAD

@@ -23,7 +23,7 @@ from resnet_lab.report.effects import effects_table
 from resnet_lab.report.page.measured import curves_of, measured_in, steps_of
 from resnet_lab.report.paper import RULE, Beside, answered
 from resnet_lab.report.pivot import cell
-from resnet_lab.report.pool import KIND, pools
+from resnet_lab.report.pool import KIND, Pool, pools
 from resnet_lab.report.publish import rule_of, title_of
 from resnet_lab.report.select import parted
 from resnet_lab.report.spread import difference, holm
@@ -39,7 +39,7 @@ AXES = 6  # choices of the heat map, two at a time
 
 
 def page_data(sweeps: Mapping[str, Sequence[FoundRun]]) -> dict[str, object]:
-    """Sweeps by name; of several, a view of all runs together comes first."""
+    """Return what the page shows of sweeps by name; of several, a view of all runs together comes first."""
     every = list({run.path.resolve(): run for runs in sweeps.values() for run in runs}.values())
     numbers = {run.path.resolve(): index for index, run in enumerate(every)}
     alone: dict[str, Sequence[FoundRun]] = {}
@@ -47,14 +47,15 @@ def page_data(sweeps: Mapping[str, Sequence[FoundRun]]) -> dict[str, object]:
         alone |= _apart(name, runs)
     together = _apart("all together", every) if len(sweeps) > 1 else {}
     named = {name: runs for name, runs in together.items() if runs not in alone.values()} | alone
-    shared, own = _configurations(every)
+    first = every[0].choices
+    shared = {
+        key: value for key, value in first.items() if all(run.choices.get(key, ()) == value for run in every)
+    }
+    lines = zip(every, names_of_runs(every), curves_of(every), steps_of(every), strict=True)
     data = {
         "views": [_view(name, runs, numbers) for name, runs in named.items()],
         "shared": shared,
-        "runs": [
-            _run(*each, _log(each[0], len(every)))
-            for each in zip(every, names_of_runs(every), own, curves_of(every), steps_of(every), strict=True)
-        ],
+        "runs": [_run(*line, shared, _log(line[0], len(every))) for line in lines],
         "columns": [_column(column) for column in COLUMNS.values()],
         "alike": ALIKE,
         "rules": {"statistics": rule_of(), "paper": RULE},
@@ -63,10 +64,8 @@ def page_data(sweeps: Mapping[str, Sequence[FoundRun]]) -> dict[str, object]:
 
 
 def _column(column: Column) -> dict[str, object]:
-    higher = column.better == "higher"
-    return {name: getattr(column, name) for name in ("name", "title", "part", "key", "unit")} | {
-        "higher": higher
-    }
+    facts = {name: getattr(column, name) for name in ("name", "title", "part", "key", "unit")}
+    return {**facts, "higher": column.better == "higher"}
 
 
 def _apart(name: str, runs: Sequence[FoundRun]) -> dict[str, Sequence[FoundRun]]:
@@ -81,6 +80,9 @@ def _view(name: str, runs: Sequence[FoundRun], numbers: Mapping[Path, int]) -> d
     ended = [group for group in groups if group.result.n]
     best = groups.index(best_of(ended)[0]) if ended else None
     command, question = _command_and_question(str(run.choices["name"]) for run in runs)
+    names = zip(_ids(groups), names_of(groups), _verdicts(groups, best), strict=True)
+    facts = [{"id": id, "name": name, "verdict": verdict} for id, name, verdict in names]
+    figures = zip(facts, groups, group_figures(groups), strict=True)
     return {
         "name": name,
         "title": title_of(runs),
@@ -93,17 +95,7 @@ def _view(name: str, runs: Sequence[FoundRun], numbers: Mapping[Path, int]) -> d
         "objective": _column(groups[0].objective),
         "main": _main(groups),
         "best": best,
-        "groups": [
-            {"id": id, "name": name, "verdict": verdict, **_group(group, figures, numbers)}
-            for id, name, verdict, group, figures in zip(
-                _ids(groups),
-                names_of(groups),
-                _verdicts(groups, best),
-                groups,
-                group_figures(groups),
-                strict=True,
-            )
-        ],
+        "groups": [{**facts, **_group(group, figures, numbers)} for facts, group, figures in figures],
         "differences": _differences(groups, best),
         "heat": _heat(groups),
         "effects": _words(table) if (table := effects_table(groups)) else None,
@@ -136,9 +128,7 @@ def _group(group: Group, figures: Mapping[str, Any], numbers: Mapping[Path, int]
         "mean": group.result.mean,
         "shown": said(group.objective, group.result),
         "figures": {
-            key: value
-            for key, value in figures.items()
-            if not (value is None or value == "" or value != value)
+            key: value for key, value in figures.items() if value not in (None, "") and value == value
         },
         "lost": group.diverged,
         "runs": [numbers[run.path.resolve()] for run in group.runs],
@@ -199,19 +189,22 @@ def _heat(groups: Sequence[Group]) -> dict[str, object]:
     """Return the cells of every two choices that vary, as `report --rows --columns` pools them."""
     kinds = [KIND] if len({group.kind for group in groups}) > 1 else []
     varying = differing(group.choices for group in groups)
-    keys = [*kinds, *(key for key in varying if len({str(group.choices.get(key)) for group in groups}) > 1)][
-        :AXES
-    ]
+    keys = [key for key in varying if len({str(group.choices.get(key)) for group in groups}) > 1]
+    keys = [*kinds, *keys][:AXES]
     found: dict[str, Any] = {}
     for rows, columns in combinations(keys, 2):
         pooled = pools(groups, [rows, columns])
-        cells = [
-            [list(line.by.values()), cell(line, n=True), line.result.mean, line.diverged]
-            for line in pooled.lines
-        ]
-        found[f"{rows} {columns}"] = {"keys": pooled.keys, "cells": cells, "note": pooled.caption}
-    facts = dict.fromkeys([*keys, *(key for pair in found.values() for key in pair["keys"])])
-    return {"keys": keys, "words": headings(facts), "pairs": found}
+        found[f"{rows} {columns}"] = {
+            "keys": pooled.keys,
+            "cells": [_cell(line) for line in pooled.lines],
+            "note": pooled.caption,
+        }
+    every = dict.fromkeys([*keys, *(key for pair in found.values() for key in pair["keys"])])
+    return {"keys": keys, "words": headings(every), "pairs": found}
+
+
+def _cell(line: Pool) -> tuple[object, ...]:
+    return list(line.by.values()), cell(line, n=True), line.result.mean, line.diverged
 
 
 def _words(table: Table) -> dict[str, object]:
@@ -222,35 +215,21 @@ def _paper(answers: str | None, beside: Sequence[Beside]) -> dict[str, object] |
     """Return the paper's figures: the table, and the points of the plot."""
     if answers is None:
         return None
-    return {
-        "name": answers,
-        **_words(paper_table(beside)),
-        "points": [
-            {
-                "label": each.figure.label,
-                "error": each.figure.compared,
-                "depth": each.figure.run.get("model.depth"),
-                "kind": each.group.kind if each.group else None,
-            }
-            for each in beside
-            if isinstance(each.figure.printed, float)
-        ],
-    }
-
-
-def _configurations(runs: Sequence[FoundRun]) -> tuple[dict[str, object], list[dict[str, object]]]:
-    """Return the choices that all runs share, and for each run the others."""
-    first = runs[0].choices if runs else {}
-    shared = {
-        key: value
-        for key, value in first.items()
-        if all(key in run.choices and run.choices[key] == value for run in runs)
-    }
-    return shared, [{key: value for key, value in run.choices.items() if key not in shared} for run in runs]
+    points = [
+        {
+            "label": each.figure.label,
+            "error": each.figure.compared,
+            "depth": each.figure.run.get("model.depth"),
+            "kind": each.group.kind if each.group else None,
+        }
+        for each in beside
+        if isinstance(each.figure.printed, float)
+    ]
+    return {"name": answers, **_words(paper_table(beside)), "points": points}
 
 
 def _run(
-    run: FoundRun, name: str, own: Mapping[str, Any], curves: object, steps: object, log: str
+    run: FoundRun, name: str, curves: object, steps: object, shared: Mapping[str, Any], log: str
 ) -> dict[str, object]:
     record = run.record
     facts = {
@@ -263,7 +242,7 @@ def _run(
         "message": record.error.message if record.error else None,
         "seed": run.seed,
         "label": run.label,
-        "own": own,
+        "own": {key: value for key, value in run.choices.items() if key not in shared},
         "last": record.last,
         "best": record.best,
         "cost": known(record.cost),
