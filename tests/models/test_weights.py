@@ -221,7 +221,7 @@ def test_a_file_that_cannot_be_used_is_one_line_and_runs_nothing(
         assert str(path) in str(error.value)
         assert "\n" not in str(error.value)
     (tmp_path / "folder").mkdir()
-    with pytest.raises(UserError, match="no run folder"):
+    with pytest.raises(UserError, match="not a run folder"):
         read(tmp_path / "folder")
     assert not Path("harm-was-done").exists()
 
