@@ -236,7 +236,7 @@ def test_server_that_is_lost_during_a_run_costs_bounded_time_and_no_result(
 def test_server_that_answers_slowly_has_every_row_and_stops_no_run(
     folder: RunFolder, server: WandbServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    server.delay = 1.0
+    server.delay = 0.3
     assert execute(folder.path).state == "finished"
     assert "W&B" not in capfd.readouterr().out
     assert told.plain(server.runs[told.run_id(folder)].history) == told.rows(folder)
