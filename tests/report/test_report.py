@@ -83,16 +83,6 @@ def test_experiment_that_answers_a_table_stands_beside_the_paper(
     assert "## Beside he2015/table6" in text
 
 
-def test_choices_beyond_depth_and_kind_get_a_column(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for rate in (0.03, 0.1, 0.3):
-        finished(configured(tmp_path, **{"recipe.lr": rate}), 2.0)
-    report(tmp_path)
-    assert "| learning rate |" in capsys.readouterr().out
-    assert (tmp_path / "quickstart" / "learning_rates.png").exists()
-
-
 def test_each_sweep_below_a_folder_has_its_own_report(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

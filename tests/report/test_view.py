@@ -255,8 +255,8 @@ def test_runs_csv_has_a_line_a_run_whatever_its_state(
     assert {row["last_test_error"] for row in rows} == {"4", "5", ""}
 
 
-def test_a_notebook_gets_the_figures_of_the_tables(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_notebook_gets_the_figures_of_the_tables_as_rows_without_pandas(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pandas = pytest.importorskip("pandas")
     folder = quickstart(tmp_path)
@@ -268,11 +268,7 @@ def test_a_notebook_gets_the_figures_of_the_tables(
         assert frame[name].tolist() == pytest.approx(told, rel=1e-5)
     assert runs["last_test_error"].tolist() == [64.0, 82.0, 0.6, 1.0]
     assert compare(str(folder), by=["model.depth"])["n"].tolist() == [4, 4]
-
-
-def test_without_pandas_a_notebook_gets_the_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    folder = quickstart(tmp_path)
     assert [row["depth"] for row in compare(folder)] == [20, 56, 20, 56]
 
 

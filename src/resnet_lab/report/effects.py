@@ -67,8 +67,8 @@ def _of(groups: Sequence[Group], key: str, others: Sequence[str]) -> list[Effect
     if not values:
         return []
     base = max(values, key=lambda value: sum(value in each and each[value].n > 0 for each in compared))
-    found = [_effect(key, base, value, list(settings.values())) for value in values if value != base]
-    return [effect for effect in found if effect]
+    rest = [value for value in values if value != base]
+    return [effect for value in rest if (effect := _effect(key, base, value, list(settings.values())))]
 
 
 def _effect(key: str, base: Any, value: Any, settings: Sequence[dict[Any, Group]]) -> Effect | None:

@@ -44,8 +44,8 @@ def drawn_by(
 ) -> PivotTable:
     """Return a table with a line for each value of these choices."""
     found = pools(groups, by, all_runs=all_runs)
-    lines, keys = found.lines, found.keys
-    fields = _fields(lines, keys, held_against(lines, baseline, keys), baseline, show)
+    lines = found.lines
+    fields = _fields(found, held_against(lines, baseline, found.keys), baseline, show)
     return PivotTable(table_of(fields, lines), figures_of(fields, len(lines)), _caption(found))
 
 
@@ -85,20 +85,16 @@ def pivot(
         }
         for values, row in cells.items()
     ]
-    table = Table(
-        tuple(drawn[0]),
-        tuple(tuple(row.values()) for row in drawn),
-        frozenset(drawn[0])
-        - {named[key] for key in keys if any(isinstance(line.by[key], str) for line in lines)},
-        frozenset(
-            (places.index(tuple(by[key] for key in keys)), len(keys) + heads.index(by[columns]))
-            for by in best
-        ),
-    )
+    words = {named[key] for key in keys if any(isinstance(line.by[key], str) for line in lines)}
+    marked = [
+        (places.index(tuple(by[key] for key in keys)), len(keys) + heads.index(by[columns])) for by in best
+    ]
+    body = tuple(tuple(row.values()) for row in drawn)
+    table = Table(tuple(drawn[0]), body, frozenset(drawn[0]) - words, frozenset(marked))
     said = f"; n = {counts.pop()} in each cell" if alike else ""
     if baseline:
         said += f"; where the baseline is another cell, the difference to {' '.join(baseline)} and its 95 % interval"
-    fields = _fields(lines, found.keys, held, baseline, ())
+    fields = _fields(found, held, baseline)
     return PivotTable(table, figures_of(fields, len(lines)), _caption(found) + said)
 
 
@@ -120,18 +116,10 @@ def cell(line: Pool, against: AgainstBaseline | None = None, *, n: bool) -> str:
 
 
 def _fields(
-    lines: Sequence[Pool],
-    keys: Sequence[str],
-    held: Sequence[AgainstBaseline],
-    baseline: Sequence[str],
-    show: Sequence[str],
+    found: Pools, held: Sequence[AgainstBaseline], baseline: Sequence[str], show: Sequence[str] = ()
 ) -> list[Field]:
-    named = headings(keys)
-    return [
-        *(choice_field(lines, key, named[key]) for key in keys),
-        *measures(lines, held, baseline, (), show),
-        remarks_field(lines),
-    ]
+    choices = [choice_field(found.lines, key, heading) for key, heading in headings(found.keys).items()]
+    return [*choices, *measures(found.lines, held, baseline, (), show), remarks_field(found.lines)]
 
 
 def _caption(found: Pools) -> str:

@@ -123,11 +123,8 @@ def panels_of(lines: Sequence[tuple[dict[str, str], T]], title: str = "") -> dic
     these by the one that divides them most evenly; what no key divides is cut into parts of MOST lines.
     """
     values = {key: [words.get(key, "") for words, _ in lines] for words, _ in lines for key in words}
-    dividing = [
-        (len(set(found)), max(Counter(found).values()), key)
-        for key, found in values.items()
-        if len(set(found)) > 1
-    ]
+    counts = [(Counter(found), key) for key, found in values.items()]
+    dividing = [(len(count), max(count.values()), key) for count, key in counts if len(count) > 1]
     if len(lines) > MOST and dividing:
         *_, key = min(dividing)
         panels: dict[str, dict[str, T]] = {}
