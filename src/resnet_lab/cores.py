@@ -29,5 +29,5 @@ def share() -> int:
 
 
 def share_of(processes: int) -> dict[str, str]:
-    """Return the environment of each of so many processes that divide what this one may use."""
+    """Return the environment of each of this many processes that divide what this one may use."""
     return {SHARE: str(max(1, share() // processes))}

@@ -15,7 +15,7 @@ PROFILED = 12  # iterations of debug=profile
 BY_HEART = 32, 150  # images of the one batch of debug=overfit, at most, and iterations
 RISES, RISING = 200, "resnet_lab.debug.lr_range.rising"  # iterations of debug=lr_range, and its schedule
 SMALLEST = 8  # images of the first batch of debug=batch
-LIMIT = 100  # of the images, one in so many is taken
+LIMIT = 100  # one image in this many is taken
 
 
 def debugged(config: TrainConfig) -> TrainConfig:
@@ -124,7 +124,7 @@ def _of_iterations(recipe: recipes.RecipeConfig, iterations: int) -> recipes.Rec
 
 
 def _few(data: DataConfig, train: int | None, test: int) -> DataConfig:
-    """At most so many of the images, none set aside."""
+    """Take at most this many of the images and set none aside."""
     return few(replace(data, validation=0), train, test)
 
 

@@ -35,7 +35,7 @@ def completed(
 def build(net: NetConfig) -> "nn.Module":
     """Return the net of a description that was checked: (N, in_channels, H, W) -> scores (N, num_classes).
 
-    Newly initialised, or with its weights where the description names some. Raises UserError where they cannot be had
+    Newly initialised, or with its weights where the description names some. Raises UserError where they cannot be read
     or do not fit.
     """
     made = net.make()

@@ -230,7 +230,7 @@ class Net(ModelConfig):
         return units[0] if units else 0
 
     def with_stages(self, units: int) -> Self:
-        """Return the same net with so many units in each stage, which are alike."""
+        """Return the same net with this many units in each stage, which are alike."""
         family = self.family_plan()
         depth = family.stages * units * blocks.load(self.block).layers + family.other_layers
         return replace(self, depth=depth)

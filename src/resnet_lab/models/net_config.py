@@ -93,7 +93,7 @@ class NetConfig:
     def check(
         self, shape: Shape | None = None, classes: int | None = None, *, free: bool = False
     ) -> "NetConfig":
-        """Return the net for images of this shape and so many classes, resolved: it can be made.
+        """Return the net for images of this shape and this many classes, resolved: it can be made.
 
         Raises UserError for a net that cannot be, makes no sense, or does not take such images; `free`: what it gives
         for them is the business of the run's own module.
@@ -121,7 +121,7 @@ class NetConfig:
         return layers(self.outline(shape), shape)
 
     def with_stages(self, units: int) -> Self:  # noqa: ARG002
-        """Return the same net with so many units in each stage, where stages are alike."""
+        """Return the same net with this many units in each stage, where stages are alike."""
         return self
 
     def without_weights(self) -> Self:

@@ -29,7 +29,7 @@ SHOWN = 3  # entries listed of each kind
 def load_weights(model: nn.Module, net: NetConfig) -> None:
     """Fill the model that `net` describes with `net.weights`, a published name or a path.
 
-    Raises UserError where they cannot be had, or do not fit.
+    Raises UserError where they cannot be read, or do not fit.
     """
     entry = published.entry(net) if net.begins_published else None
     if entry is not None:

@@ -75,7 +75,7 @@ def _driver() -> str | None:
 
 
 def compute_with(threads: int) -> None:
-    """Let this process compute with so many threads."""
+    """Let this process compute with this many threads."""
     # Lightning chooses a number of its own where OMP_NUM_THREADS says nothing.
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     torch.set_num_threads(threads)

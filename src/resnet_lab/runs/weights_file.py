@@ -1,4 +1,4 @@
-"""Tested weights as a safetensors file that says what net they are of, and how it sees images."""
+"""Tested weights as a safetensors file that names their net and its preprocessing."""
 
 import json
 import os

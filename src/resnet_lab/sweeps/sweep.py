@@ -26,7 +26,7 @@ ASK = 1.0  # seconds between two looks at what other processes train
 class PlaceOptions:
     """The keys of every place of ours."""
 
-    max_failures: int | None = number(None, least=1)  # after so many, no further run begins
+    max_failures: int | None = number(None, least=1)  # after this many, no further run begins
 
 
 class Place(ABC):

@@ -30,7 +30,7 @@ from resnet_lab.runs.weights_file import described
 
 @dataclass(frozen=True)
 class Trained:
-    """A net that can be had, and what it is; what it sees is known before its weights are read."""
+    """A trained net and what it is; its preprocessing is known before its weights are read."""
 
     name: str
     path: Path | None  # of the folder or file it lies in
@@ -66,7 +66,7 @@ def of_itself(path: Path | str, *, trust: bool = False) -> Trained:
 def of_run(path: Path | str, checkpoint: Path | None = None, *, trust: bool = False) -> Trained:
     """Return the net that a run tested; of an unfinished run that of its last sound checkpoint, or of `checkpoint`.
 
-    Raises UserError where the folder is no run's, its run has written no checkpoint yet, or it names code that a
+    Raises UserError where the folder holds no run, its run has written no checkpoint yet, or it names code that a
     folder may not name (`trust`: that the user may not).
     """
     path = Path(path)
@@ -117,7 +117,7 @@ def of_name(
 def _as_in(
     path: Path, net: NetConfig, choices: Mapping[str, Any], *, trust: bool
 ) -> tuple[NetConfig, Preprocessing | None]:
-    """Return a net with the channels and classes of a file of weights, and how it sees images, if that is known.
+    """Return a net with the channels and classes of a file of weights, and its preprocessing, if that is known.
 
     What `choices` say stays. Raises UserError where a file of ours is of another net.
     """

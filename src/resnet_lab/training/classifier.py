@@ -38,7 +38,7 @@ class NonFiniteLoss(ArithmeticError):
 
 
 def exact_length(trainer: Trainer, recipe: RecipeConfig, batches: int) -> None:
-    """Set the epochs of a run that is counted in iterations, for so many batches an epoch."""
+    """Set the epochs of a run that is counted in iterations, for this many batches an epoch."""
     if recipe.iterations is not None:
         epochs = math.ceil(recipe.iterations / math.ceil(batches / recipe.accumulate))
         trainer.fit_loop.max_epochs = min(epochs, trainer.max_epochs or epochs)

@@ -47,12 +47,12 @@ class CsvFile:
         self._unwritten = False
 
     def begin(self) -> None:
-        """What lies there of an earlier start goes, unless this one goes on from a checkpoint."""
+        """Remove what an earlier start left, unless this one goes on from a checkpoint."""
         if not self._restored:
             self.path.unlink(missing_ok=True)
 
     def _with_all_columns(self, text: str) -> str:
-        """Return the rows of an earlier start, which may have been told of fewer columns, or of others."""
+        """Return the rows of an earlier start, which may have fewer columns, or others."""
         rows = csv.DictReader(io.StringIO(text))
         before = list(rows.fieldnames or self.columns)
         if before == self.columns:
@@ -73,7 +73,7 @@ class CsvFile:
         return {"table": self._text}
 
     def restore(self, state: Mapping[str, Any], iteration: int, *, write: bool) -> None:
-        """The file as it was when the checkpoint of that iteration was written, from its `state`.
+        """Restore the file as it was when the checkpoint of that iteration was written, from its `state`.
 
         Raises SpoiltFile where the checkpoint holds none.
         """

@@ -178,7 +178,7 @@ class Steps(Checkpoint):
         self._file.write()
 
     def _seen(self, trainer: Trainer, batches: int) -> float:
-        """Return how many training images the run has seen, after so many batches of this epoch."""
+        """Return how many training images the run has seen, after this many batches of this epoch."""
         size = trainer.datamodule.sizes["train"]  # type: ignore[attr-defined]
         return float(trainer.current_epoch * size + min(batches * self._batch_size, size))
 

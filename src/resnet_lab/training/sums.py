@@ -86,7 +86,7 @@ class Means:
         self._sums = {}
 
     def add(self, figures: Mapping[str, Tensor], images: int) -> None:
-        """Count one batch of so many images: of each figure its sum (), or a value for each image (N,)."""
+        """Count one batch of this many images: of each figure its sum (), or a value for each image (N,)."""
         for name, values in {**figures, "images": torch.tensor(float(images))}.items():
             added = values.detach().to(_dtype(values.device)).sum()
             self._sums[name] = self._sums[name] + added if name in self._sums else added

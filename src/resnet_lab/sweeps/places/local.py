@@ -81,7 +81,7 @@ class Slots:
     def __init__(
         self, places: Sequence[str], *, seats: int = 1, limit: int | None = None, gpu: bool = False
     ) -> None:
-        """`limit`: at most so many runs at a time; None: as many as there are seats."""
+        """`limit`: the most runs at a time; None: as many as there are seats."""
         self.gpu = gpu
         self.places = list(places)
         self.cores = max(1, cores() // (len(places) * seats or 1))  # of each seat
@@ -89,7 +89,7 @@ class Slots:
         self._left = limit or len(places) * seats
 
     def take(self, count: int) -> tuple[str, ...] | None:
-        """Return so many places, the emptiest first; None when there is no room now."""
+        """Return this many places, the emptiest first; None when there is no room now."""
         free = sorted((place for place in self.places if self._free[place]), key=lambda p: -self._free[p])
         if len(free) < count or not self._left:
             return None
